@@ -1,0 +1,1 @@
+"""Computer vision networks and agents, as plugins of rl-core."""

@@ -1,0 +1,1 @@
+"""Neural networks, losses, supervised learning and data sets, as plugins of rl-core."""

@@ -1,0 +1,1 @@
+"""Vector space models and word vectors, as plugins of rl-core."""

@@ -1,0 +1,1 @@
+"""Reinforcement learning algorithms and tasks, as plugins of rl-core."""

@@ -1,0 +1,84 @@
+"""The agent: anything that learns a task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rl_core.network import Network
+    from rl_core.seeds import Seeds
+    from rl_core.task import Task
+
+
+class Agent(ABC):
+    """What the run's loop drives: `step()` until `progress` reaches the budget.
+
+    A subclass names its frozen config dataclass as `Config`, builds itself in `__init__` after calling this one's,
+    and keeps everything that changes while it learns in `state_dict()`.
+
+    Args:
+        config: An instance of `Config`.
+        task: The task to learn; its `input_space` and `output_space` say what goes in and what must come out.
+        network: Builds modules for this agent; `None` for an agent whose spec names no network.
+        seeds: Named random streams. Streams handed out by `seeds.numpy` are saved and restored with the run.
+        budget: The whole budget of the run, in the agent's unit; for schedules.
+        device: "auto", "cpu" or "cuda".
+
+    Attributes:
+        progress: How much was learned so far, in the unit that the spec names. `step()` increases it.
+        finished: True when there is nothing more to learn (a planner converged, early stopping struck).
+    """
+
+    Config: ClassVar[type]
+
+    def __init__(self, config: Any, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
+        self.config = config
+        self.task = task
+        self.network = network
+        self.seeds = seeds
+        self.budget = budget
+        self.device = device
+        self.progress = 0
+        self.finished = False
+
+    @abstractmethod
+    def step(self) -> dict[str, float]:
+        """Metrics of one iteration of learning: collect, estimate, update. Increases `progress`.
+
+        A metric that is not known this time is left out; NaN or infinity stops the run.
+        """
+
+    @abstractmethod
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Answers [B, ...] in the task's output space to inputs [B, ...]; greedy, and without touching what `step` uses."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes while learning, but `progress`, `finished` and the numpy streams, which the run keeps.
+
+        Nested dicts (string keys) and lists of NumPy arrays, str, int, float, bool and None. Arrays are only read.
+        """
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave; the next `step` is then the one that would have come."""
+
+    def parameters(self) -> Mapping[str, np.ndarray]:
+        """Trainable parameters by name; the conformance kit checks that a step changes each. Empty: there are none to check."""
+        return {}
+
+    def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Numbers that the task judges this agent by, `task.metric` among them."""
+        return self.task.evaluate(self.predict, episodes=episodes, seeds=seeds)
+
+    def answer(self, text: str) -> Any:
+        """A JSON-able answer to a text, for `rl-core predict RUN INPUT`. The task reads the text unless an agent knows better."""
+        return self.predict(self.task.parse(text)).tolist()
+
+    def draw(self, folder: Path) -> None:
+        """Write pictures of what was learned into `folder`, at the end of a run. Nothing by default."""

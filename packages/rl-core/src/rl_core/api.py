@@ -1,0 +1,146 @@
+"""What a plugin tells the host: specs, hook markers and the API version.
+
+This module is all that a `_plugin.py` needs to import. It costs a few milliseconds: the standard library and pluggy.
+
+A plugin is a distribution with one entry point in the group `rl_core.plugins` that names a module. That module
+says `RL_API = 1` and implements some of the hooks of `rl_core.hookspecs`, each returning specs:
+
+    from rl_core.api import AgentSpec, hookimpl
+
+    RL_API = 1
+
+    @hookimpl
+    def rl_agents():
+        yield AgentSpec(name="guess", target="my_package.guess:Guess", summary="Guesses at random",
+                        fits=("control discrete-output",), unit="environment steps", task="CartPole-v1", budget=1000)
+
+A spec is data: names, sentences and import strings. It never holds a class, so listing imports nothing heavy.
+
+**Traits.** Whether two components can work together is decided on *traits*, words that a task offers:
+
+| group | traits |
+|---|---|
+| kind | `control` (a Gymnasium environment), `mdp` (also shows its model), `data` (splits of examples), `corpus` (text) |
+| what goes in | `vector-input`, `image-input` (H, W, C), `discrete-input`, `token-input` (ids, [T]), `text-input` |
+| what comes out | `discrete-output`, `continuous-output`, `binary-output` |
+
+A plugin may invent further traits. `fits` of an agent or a network is a tuple of alternatives; each is a string of
+traits, and a task fits when it offers every trait of at least one alternative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pluggy
+
+PROJECT = "rl_core"
+GROUP = "rl_core.plugins"
+API = 1  # rises when the contract grows or changes
+API_MIN = 1  # rises only when older plugins would break
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The description of one component: what `rl-core list` and `show` print.
+
+    Attributes:
+        name: What the user types: letters, digits and `._-`, starting with a letter or digit; unique within its kind.
+        target: Import string `"package.module:Class"`, imported only when the component is used.
+        summary: One line, at most 80 characters.
+        reference: The source: authors, title, year.
+        requires: Top-level modules that must be importable; probed without importing them.
+        extra: What to install when `requires` is not met, as pip would take it: `"rl-algos[box2d]"`.
+        config: Config fields whose default in this entry differs from the class's (`double-dqn` is `dqn` with one changed).
+        tags: Words to search by.
+    """
+
+    name: str
+    target: str
+    summary: str
+    reference: str = ""
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSpec(Spec):
+    """An agent: anything that learns a task. `target` names a subclass of `rl_core.agent.Agent`.
+
+    Attributes:
+        fits: Alternatives of traits that a task must offer; see the module's text.
+        unit: What `progress` counts, in the plural: "environment steps", "epochs", "sweeps", "words".
+        budget: Default budget in that unit.
+        task: Name of the default task.
+        network: Name of the default network; `None` for an agent that takes none.
+        presets: Import string of a data file, `"rl_algos:presets/ppo.yaml"`: tuned settings by task name.
+        tiny: Config fields that make one step as small as it can be; what the conformance kit runs.
+    """
+
+    fits: tuple[str, ...]
+    unit: str
+    budget: int
+    task: str
+    network: str | None = None
+    presets: str = ""
+    tiny: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec(Spec):
+    """A network: builds a `torch.nn.Module` from two spaces. `target` names a subclass of `rl_core.network.Network`.
+
+    Attributes:
+        fits: Alternatives of traits that a task must offer.
+        task: Name of the default task (`rl-core run <network>` learns it).
+        agent: Name of the default agent; empty means the task's default agent.
+        tiny: Config fields that make the network as small as it can be; what the conformance kit builds.
+    """
+
+    fits: tuple[str, ...]
+    task: str
+    agent: str = ""
+    tiny: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec(Spec):
+    """A task: a problem with a score. `target` names a subclass of `rl_core.task.Task`.
+
+    Attributes:
+        traits: What the task offers. Must be what the built task's `traits()` returns (the conformance kit compares).
+        agent: Name of the default agent.
+    """
+
+    traits: tuple[str, ...]
+    agent: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSchemeSpec(Spec):
+    """An open family of tasks, `<name>:<rest>`, such as `gym:CartPole-v1` or `csv:flowers.csv`.
+
+    Attributes:
+        name: The scheme, without the colon.
+        argument: The task's config field that receives `<rest>`.
+        example: A whole name, to show: "gym:CartPole-v1".
+        traits: What every task of the family offers; the rest is known once one is built.
+        agents: Default agents, tried in this order: the first one that fits the built task is taken.
+    """
+
+    argument: str
+    example: str
+    traits: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggerSpec(Spec):
+    """A logger, chosen with `--logger NAME`. `target` names a class built without arguments, whose instance implements run hooks."""

@@ -1,0 +1,191 @@
+"""Environments stepped together, that can be put back exactly where they were.
+
+An episode that ends is followed at once by the next one: `step` returns the first observation of the new episode, and
+keeps the last one of the old in `final_obs`. Whether it *ended* (`terminated`: no future) or was *cut* by a time limit
+(`truncated`: there is a future, which the learner estimates from `final_obs`) stays apart throughout.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import gymnasium
+
+    from rl_core.seeds import Seeds
+
+
+class Transition(NamedTuple):
+    """What a step of N environments gave.
+
+    Attributes:
+        obs: Where to act next [N, ...]; for an environment whose episode is over, the first observation of its next one.
+        reward: [N], float32.
+        terminated: The episode ended [N], bool.
+        truncated: The episode was cut by a time limit [N], bool.
+        final_obs: Where the action led [N, ...]: differs from `obs` only where an episode is over.
+    """
+
+    obs: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    final_obs: np.ndarray
+
+
+class Envs(ABC):
+    """N environments in step, whose position can be saved. Arrays that come out are never written to again.
+
+    Args:
+        num_envs: N, at least 1.
+        input_space: Space of one observation.
+        output_space: Space of one action.
+    """
+
+    def __init__(self, num_envs: int, input_space: gymnasium.Space, output_space: gymnasium.Space) -> None:
+        self.num_envs = num_envs
+        self.input_space = input_space
+        self.output_space = output_space
+        self._return = np.zeros(num_envs)
+        self._length = np.zeros(num_envs, dtype=np.int64)
+        self._finished: list[tuple[int, float, int]] = []
+
+    @abstractmethod
+    def reset(self) -> np.ndarray:
+        """First observations [N, ...]. Called once, before the first step."""
+
+    @abstractmethod
+    def step(self, actions: np.ndarray) -> Transition:
+        """Take actions [N, ...]. An implementation ends with `self._count(reward, terminated | truncated)`."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Where the environments are; includes `self._counters()`."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
+        """Go where `state` says; the current observations [N, ...]. Takes the place of `reset`."""
+
+    def close(self) -> None:
+        """Give back what the environments hold."""
+
+    def pop_episodes(self) -> list[tuple[int, float, int]]:
+        """Episodes finished since the last call, in order: (environment's index, return, length in steps)."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def _count(self, reward: np.ndarray, over: np.ndarray) -> None:
+        self._return += reward
+        self._length += 1
+        if over.any():
+            for env in np.flatnonzero(over):
+                self._finished.append((int(env), float(self._return[env]), int(self._length[env])))
+            self._return[over] = 0.0
+            self._length[over] = 0
+
+    def _counters(self) -> dict[str, Any]:
+        return {
+            "return": self._return.copy(),
+            "length": self._length.copy(),
+            "finished": [[env, return_, length] for env, return_, length in self._finished],
+        }
+
+    def _load_counters(self, state: Mapping[str, Any]) -> None:
+        self._return = np.array(state["return"])
+        self._length = np.array(state["length"])
+        self._finished = [(int(env), float(return_), int(length)) for env, return_, length in state["finished"]]
+
+
+class GymEnvs(Envs):
+    """Any Gymnasium environment, N of them one after the other, saved as *(seed of the episode, actions since)*.
+
+    Gymnasium's environments cannot be saved in general, but they can be replayed: every episode starts with a seed of
+    its own, derived from the run's seed, the environment's index and the episode's number.
+
+    Args:
+        make: Builds one environment.
+        num_envs: N, at least 1.
+        seeds: Where the episodes' seeds come from.
+    """
+
+    def __init__(self, make: Callable[[], gymnasium.Env], num_envs: int, seeds: Seeds) -> None:
+        self._envs = [make() for _ in range(num_envs)]
+        super().__init__(num_envs, self._envs[0].observation_space, self._envs[0].action_space)
+        self._seeds = seeds
+        self._episode = np.zeros(num_envs, dtype=np.int64)
+        self._actions: list[list[np.ndarray]] = [[] for _ in range(num_envs)]
+        self._obs = np.zeros((num_envs, *(self.input_space.shape or ())), dtype=self.input_space.dtype)
+        self._discrete = not (self.output_space.shape or ())
+
+    def reset(self) -> np.ndarray:
+        """First observations [N, ...]."""
+        self._obs = np.stack([self._start(index) for index in range(self.num_envs)])
+        return self._obs
+
+    def step(self, actions: np.ndarray) -> Transition:
+        """Take actions [N, ...], one environment after the other."""
+        obs = np.empty_like(self._obs)
+        reward = np.zeros(self.num_envs, dtype=np.float32)
+        terminated = np.zeros(self.num_envs, dtype=bool)
+        truncated = np.zeros(self.num_envs, dtype=bool)
+        final_obs = obs
+        for index, env in enumerate(self._envs):
+            action = actions[index]
+            self._actions[index].append(np.array(action))
+            obs[index], reward[index], terminated[index], truncated[index], _ = env.step(int(action) if self._discrete else action)
+            if terminated[index] or truncated[index]:
+                if final_obs is obs:
+                    final_obs = obs.copy()
+                final_obs[index] = obs[index]
+                self._episode[index] += 1
+                obs[index] = self._start(index)
+            elif final_obs is not obs:
+                final_obs[index] = obs[index]
+        self._obs = obs
+        self._count(reward, terminated | truncated)
+        return Transition(obs, reward, terminated, truncated, final_obs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Episode numbers, the actions since each episode's start, and the observations that a replay must arrive at."""
+        shape, dtype = self.output_space.shape or (), self.output_space.dtype
+        return {
+            "episode": self._episode.copy(),
+            "actions": [np.asarray(actions, dtype=dtype).reshape(len(actions), *shape) for actions in self._actions],
+            "obs": self._obs.copy(),
+            **self._counters(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
+        """Replay every environment's episode up to where it was; its observations [N, ...].
+
+        Raises:
+            RuntimeError: if the replay arrives elsewhere, because the environment has randomness that its seed does not govern.
+        """
+        self._episode = np.array(state["episode"])
+        self._load_counters(state)
+        obs = np.empty_like(self._obs)
+        for index, env in enumerate(self._envs):
+            obs[index] = self._start(index)
+            self._actions[index] = [np.array(action) for action in state["actions"][index]]
+            for action in self._actions[index]:
+                obs[index] = env.step(int(action) if self._discrete else action)[0]
+        if not np.array_equal(obs, state["obs"], equal_nan=obs.dtype.kind == "f"):
+            raise RuntimeError(
+                f"replaying {self._envs[0]} did not lead back to the saved observations: its randomness does not come from its seed "
+                "alone, so a run on it cannot be continued; start it anew, or use another version of the environment"
+            )
+        self._obs = obs
+        return obs
+
+    def close(self) -> None:
+        """Close every environment."""
+        for env in self._envs:
+            env.close()
+
+    def _start(self, index: int) -> np.ndarray:
+        self._actions[index] = []
+        return np.asarray(self._envs[index].reset(seed=self._seeds.integer("episode", index, int(self._episode[index])))[0])

@@ -1,0 +1,76 @@
+"""Named random streams of one seed.
+
+Every random number of a run comes from a stream that is named after its use: `seeds.numpy("exploration")`. Two streams
+are independent, and adding a third moves neither. The streams that were handed out are part of a checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+class Seeds:
+    """A tree of random streams grown from one integer.
+
+    Args:
+        seed: At least 0.
+        path: Names that lead to this branch; empty at the root.
+    """
+
+    def __init__(self, seed: int, path: tuple[str, ...] = ()) -> None:
+        if seed < 0:
+            raise ValueError(f"seed is {seed}; a seed is an integer of at least 0")
+        self.seed = seed
+        self.path = path
+        self._streams: dict[str, np.random.Generator] = {}
+
+    def child(self, name: str) -> Seeds:
+        """A branch of its own, whose streams differ from all streams of this one. It is not saved with its parent."""
+        return Seeds(self.seed, (*self.path, name))
+
+    def numpy(self, name: str) -> np.random.Generator:
+        """The stream of that name; the same object each time it is asked for."""
+        if name not in self._streams:
+            self._streams[name] = np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._entropy(name))))
+        return self._streams[name]
+
+    def integer(self, name: str, *numbers: int) -> int:
+        """A fixed integer in [0, 2**31) for that name and those numbers: the seed of an episode, of a shuffle, of a library.
+
+        >>> Seeds(0).integer("episode", 3, 17) == Seeds(0).integer("episode", 3, 17)
+        True
+        """
+        text = f"{self.seed}/{'/'.join(self.path)}/{name}/{','.join(map(str, numbers))}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 33
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position of every stream that was handed out, as plain JSON."""
+        return {name: _pack(rng.bit_generator.state) for name, rng in sorted(self._streams.items())}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take every stream back to its saved position; streams not yet handed out are made. Generators stay the same objects."""
+        for name, packed in state.items():
+            self.numpy(name).bit_generator.state = _unpack(packed)
+
+    def _entropy(self, name: str) -> list[int]:
+        digest = hashlib.sha256("/".join((*self.path, name)).encode()).digest()
+        return [self.seed, *np.frombuffer(digest, dtype="<u4").tolist()]
+
+
+def _pack(state: Mapping[str, Any]) -> dict[str, Any]:
+    """PCG64's state with its 128-bit integers as hexadecimal text, which every JSON reader keeps exact."""
+    inner = state["state"]
+    return {"state": hex(inner["state"]), "inc": hex(inner["inc"]), "has_uint32": state["has_uint32"], "uinteger": state["uinteger"]}
+
+
+def _unpack(packed: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "bit_generator": "PCG64",
+        "state": {"state": int(packed["state"], 16), "inc": int(packed["inc"], 16)},
+        "has_uint32": packed["has_uint32"],
+        "uinteger": packed["uinteger"],
+    }
