@@ -26,17 +26,26 @@ class Seeds:
             raise ValueError(f"seed is {seed}; a seed is an integer of at least 0")
         self.seed = seed
         self.path = path
-        self._streams: dict[str, np.random.Generator] = {}
+        self._streams: dict[str, np.random.Generator] = {}  # of the whole tree, by path
 
     def child(self, name: str) -> Seeds:
-        """A branch of its own, whose streams differ from all streams of this one. It is not saved with its parent."""
+        """A branch of its own, whose streams differ from all streams of this one and are saved with them."""
+        branch = Seeds(self.seed, (*self.path, name))
+        branch._streams = self._streams
+        return branch
+
+    def apart(self, name: str) -> Seeds:
+        """As `child`, but at its beginning each time, and saved with nobody: for an evaluation, which repeats exactly."""
         return Seeds(self.seed, (*self.path, name))
 
     def numpy(self, name: str) -> np.random.Generator:
         """The stream of that name; the same object each time it is asked for."""
-        if name not in self._streams:
-            self._streams[name] = np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._entropy(name))))
-        return self._streams[name]
+        full = "/".join((*self.path, name))
+        if full not in self._streams:
+            digest = hashlib.sha256(full.encode()).digest()
+            entropy = [self.seed, *np.frombuffer(digest, dtype="<u4").tolist()]
+            self._streams[full] = np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+        return self._streams[full]
 
     def integer(self, name: str, *numbers: int) -> int:
         """A fixed integer in [0, 2**31) for that name and those numbers: the seed of an episode, of a shuffle, of a library.
@@ -48,17 +57,16 @@ class Seeds:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 33
 
     def state_dict(self) -> dict[str, Any]:
-        """The position of every stream that was handed out, as plain JSON."""
+        """The position of every stream of the tree that was handed out, as plain JSON."""
         return {name: _pack(rng.bit_generator.state) for name, rng in sorted(self._streams.items())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take every stream back to its saved position; streams not yet handed out are made. Generators stay the same objects."""
-        for name, packed in state.items():
-            self.numpy(name).bit_generator.state = _unpack(packed)
-
-    def _entropy(self, name: str) -> list[int]:
-        digest = hashlib.sha256("/".join((*self.path, name)).encode()).digest()
-        return [self.seed, *np.frombuffer(digest, dtype="<u4").tolist()]
+        for full, packed in state.items():
+            *path, name = full.split("/")
+            stream = Seeds(self.seed, tuple(path))
+            stream._streams = self._streams
+            stream.numpy(name).bit_generator.state = _unpack(packed)
 
 
 def _pack(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class ControlTask(Task):
         The quota is fixed beforehand: taking whichever episodes end first would favour short ones.
         """
         num_envs = min(episodes, 100)
-        envs = self.envs(num_envs, seeds.child("evaluation"))
+        envs = self.envs(num_envs, seeds.apart("evaluation"))
         quota = np.full(num_envs, episodes // num_envs)
         quota[: episodes % num_envs] += 1
         obs = envs.reset()
