@@ -32,9 +32,11 @@ class Agent(ABC):
     Attributes:
         progress: How much was learned so far, in the unit that the spec names. `step()` increases it.
         finished: True when there is nothing more to learn (a planner converged, early stopping struck).
+        export_formats: Names that `export` takes.
     """
 
     Config: ClassVar[type]
+    export_formats: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         self.config = config
@@ -82,3 +84,7 @@ class Agent(ABC):
 
     def draw(self, folder: Path) -> None:
         """Write pictures of what was learned into `folder`, at the end of a run. Nothing by default."""
+
+    def export(self, form: str, out: Path) -> None:
+        """Write what was learned to the file `out`, in one of `export_formats`, for `rl-core export`."""
+        raise NotImplementedError(f"{type(self).__name__} exports nothing")

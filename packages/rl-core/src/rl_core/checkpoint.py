@@ -209,7 +209,7 @@ def _join(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         if set(value) == {_REFERENCE}:
             if value[_REFERENCE] not in arrays:
                 raise BadCheckpoint(f"{STATE} refers to an array {value[_REFERENCE]!r} that {ARRAYS} does not have")
-            return arrays[value[_REFERENCE]]
+            return arrays[value[_REFERENCE]].copy()  # writable, and aligned as any new array
         return {key: _join(item, arrays) for key, item in value.items()}
     if isinstance(value, list):
         return [_join(item, arrays) for item in value]
