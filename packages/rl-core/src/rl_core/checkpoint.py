@@ -184,11 +184,13 @@ def _digest(document: Mapping[str, Any]) -> str:
 
 def _split(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     """The plain part of `value`; its arrays go to `arrays` under their path and leave a reference behind."""
-    if value is None or isinstance(value, str | bool | int | float) and not isinstance(value, np.generic):
+    if value is None or (isinstance(value, str | bool | int | float) and not isinstance(value, np.generic)):
         return value
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value) or _REFERENCE in value:
-            raise TypeError(f"the state at {path or 'its root'!r} has keys {list(value)[:5]}; a state's keys are texts other than {_REFERENCE!r}")
+            raise TypeError(
+                f"the state at {path or 'its root'!r} has keys {list(value)[:5]}; a state's keys are texts other than {_REFERENCE!r}"
+            )
         return {key: _split(item, f"{path}/{key}" if path else key, arrays) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_split(item, f"{path}/{index}" if path else str(index), arrays) for index, item in enumerate(value)]
@@ -201,7 +203,9 @@ def _split(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
             raise TypeError(f"two arrays of the state have the path {path!r}")
         arrays[path] = value if value.flags.c_contiguous else value.copy(order="C")
         return {_REFERENCE: path}
-    raise TypeError(f"the state at {path!r} holds a {type(value).__name__}; it may hold arrays, texts, numbers, booleans, None, dicts and lists")
+    raise TypeError(
+        f"the state at {path!r} holds a {type(value).__name__}; it may hold arrays, texts, numbers, booleans, None, dicts and lists"
+    )
 
 
 def _join(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:

@@ -28,7 +28,13 @@ FOLDER = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path)
 @click.argument("name", required=False)
 @click.option("--task", help="Name of the task.")
 @click.option("--network", help="Name of the network.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A config field: learning_rate=0.001, network.hidden=[64,64], task.size=8.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A config field: learning_rate=0.001, network.hidden=[64,64], task.size=8.",
+)
 @click.option("--recipe", "file", type=click.Path(path_type=Path), help="A recipe in YAML, TOML or JSON.")
 @click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
 @click.option("--budget", type=int, help="How much to learn, in the agent's unit.")
@@ -170,7 +176,11 @@ def export(obj: Any, folder: Path, form: str, out: Path, as_json: bool) -> None:
     with _open(folder, _catalogue(obj)) as opened:
         formats = opened.agent.export_formats
         if form not in formats:
-            hint = f"its formats are: {', '.join(formats)}" if formats else f"agent {opened.recipe.agent} writes none; its checkpoints are safetensors and JSON"
+            hint = (
+                f"its formats are: {', '.join(formats)}"
+                if formats
+                else f"agent {opened.recipe.agent} writes none; its checkpoints are safetensors and JSON"
+            )
             raise RequestError(f"agent {opened.recipe.agent} cannot export the format {form!r}", hint)
         try:
             opened.agent.export(form, out)
@@ -248,4 +258,3 @@ def _warn(opened: Run) -> None:
 def _tell(text: str, as_json: bool) -> None:
     if not as_json:
         click.echo(text, err=True)
-

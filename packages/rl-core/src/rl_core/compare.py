@@ -95,7 +95,12 @@ def _flat(recipe: dict[str, Any]) -> dict[str, str]:
     flat = {}
     for key, value in recipe.items():
         if isinstance(value, dict):
-            flat.update({f"{key.removesuffix('config').removesuffix('_')}{'.' if key != 'config' else ''}{name}": _text(item) for name, item in value.items()})
+            flat.update(
+                {
+                    f"{key.removesuffix('config').removesuffix('_')}{'.' if key != 'config' else ''}{name}": _text(item)
+                    for name, item in value.items()
+                }
+            )
         elif key in ("budget", "threads"):
             flat[key] = _text(value)
     return flat

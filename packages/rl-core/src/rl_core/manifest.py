@@ -87,7 +87,9 @@ class Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise RequestError(f"{str(folder)!r} is being worked on by another process", "wait for it, or stop it, or start another run") from error
+            raise RequestError(
+                f"{str(folder)!r} is being worked on by another process", "wait for it, or stop it, or start another run"
+            ) from error
 
     def release(self) -> None:
         """Give the folder back."""

@@ -38,7 +38,11 @@ class Progress:
             from rich.progress import Progress as RichProgress
 
             self._bar = RichProgress(
-                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), console=Console(stderr=True), auto_refresh=False
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[told]}"),
+                console=Console(stderr=True),
+                auto_refresh=False,
             )
             self._bar.start()
             label = f"{self._run.recipe.agent} on {self._run.recipe.task}"
@@ -69,7 +73,9 @@ class Progress:
         parts = [f"{done:,} of {budget:,} {self._run.spec.unit}", f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"]
         if done < budget and rate > 0:
             left = int((budget - done) / rate)
-            parts.append(f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left" if left >= 3600 else f"{left // 60}:{left % 60:02d} left")
+            parts.append(
+                f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left" if left >= 3600 else f"{left // 60}:{left % 60:02d} left"
+            )
         parts += [f"{name} {value:.4g}" for name, value in list(metrics.items())[:1]]
         return ", ".join(parts)
 

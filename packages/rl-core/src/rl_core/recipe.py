@@ -77,7 +77,9 @@ def read(path: Path) -> dict[str, Any]:
     for key, value in data.items():
         if key not in known:
             close = nearest(key, known, 1)
-            raise RequestError(f"unknown key {key!r} in {where}", f"did you mean {close[0]!r}?" if close else f"its keys are: {', '.join(known)}")
+            raise RequestError(
+                f"unknown key {key!r} in {where}", f"did you mean {close[0]!r}?" if close else f"its keys are: {', '.join(known)}"
+            )
         values[key] = config.convert(value, hints[key], key, where)
         if key.endswith("config") and not all(isinstance(name, str) for name in values[key]):
             raise RequestError(f"{key!r} of {where} has a key that is no text", "config fields are names: values")
@@ -169,7 +171,9 @@ def _choose(catalogue: Catalogue, name: str | None, given: Mapping[str, Any]) ->
         if given.get(kind) is not None and kind not in chosen:
             chosen[kind] = catalogue.find(given[kind], kind)
     if not chosen:
-        raise RequestError("nothing was named: a run needs an agent, a network or a task", "write for example: rl-core run ppo, or see: rl-core list")
+        raise RequestError(
+            "nothing was named: a run needs an agent, a network or a task", "write for example: rl-core run ppo, or see: rl-core list"
+        )
     agent, task, network = chosen.get("agent"), chosen.get("task"), chosen.get("network")
     if task is None:
         leader = network if agent is None else agent
@@ -196,7 +200,9 @@ def _build_task(task: Entry, values: Mapping[str, Any]) -> Task:
     except RlError:
         raise
     except (ValueError, OSError) as error:
-        raise RequestError(f"task {task.spec.name} cannot be built: {error}", "mend what it names, or see: rl-core list --kind task") from error
+        raise RequestError(
+            f"task {task.spec.name} cannot be built: {error}", "mend what it names, or see: rl-core list --kind task"
+        ) from error
 
 
 def _default_agent(catalogue: Catalogue, task: Entry, traits: frozenset[str]) -> Entry:
@@ -214,7 +220,8 @@ def _default_agent(catalogue: Catalogue, task: Entry, traits: frozenset[str]) ->
         raise problem
     names = _fitting(catalogue, "agent", traits)
     raise RequestError(
-        f"task {task.spec.name} has no default agent that fits it and is installed", f"name one: {', '.join(names[:8])}" if names else "install a package that brings one, such as rl-algos or dl-nets"
+        f"task {task.spec.name} has no default agent that fits it and is installed",
+        f"name one: {', '.join(names[:8])}" if names else "install a package that brings one, such as rl-algos or dl-nets",
     )
 
 
@@ -226,7 +233,10 @@ def _require_fit(catalogue: Catalogue, entry: Entry, task: Entry, traits: frozen
     hint = f"{entry.kind}s that fit {task.spec.name}: {', '.join(others[:8]) or 'none is installed'}"
     hint += f"; tasks that fit {entry.spec.name}: {', '.join(tasks[:8]) or 'none is installed'}"
     needs = " or ".join(f"({alternative})" for alternative in entry.spec.fits)
-    raise RequestError(f"{entry.kind} {entry.spec.name} cannot work on task {task.spec.name}: it needs {needs}, the task offers {', '.join(sorted(traits))}", hint)
+    offers = ", ".join(sorted(traits))
+    raise RequestError(
+        f"{entry.kind} {entry.spec.name} cannot work on task {task.spec.name}: it needs {needs}; the task offers {offers}", hint
+    )
 
 
 def _fitting(catalogue: Catalogue, kind: str, traits: frozenset[str]) -> list[str]:
@@ -272,4 +282,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
-

@@ -1,12 +1,12 @@
 """The run: one agent learning one task in one folder. The loop here is the only training loop there is.
 
-    runs/<name>/
-      recipe.yaml      reproduces the run
-      manifest.json    versions, the machine, when it was worked on
-      metrics.jsonl    one line a step
-      checkpoints/     see `rl_core.checkpoint`
-      result.json      what came out
-      figures/         pictures
+runs/<name>/
+recipe.yaml      reproduces the run
+manifest.json    versions, the machine, when it was worked on
+metrics.jsonl    one line a step
+checkpoints/     see `rl_core.checkpoint`
+result.json      what came out
+figures/         pictures
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ class Run:
             checkpoint.replace(run.folder / "recipe.yaml", run.recipe.to_yaml().encode())
             manifest.write(run.folder, resolved, progress=0)
         except OSError as error:
-            raise WorkError(f"the run's folder {str(run.folder)!r} cannot be written: {error.strerror or error}", "free some space, or give another --out") from error
+            raise WorkError(
+                f"the run's folder {str(run.folder)!r} cannot be written: {error.strerror or error}",
+                "free some space, or give another --out",
+            ) from error
         return run
 
     @classmethod
@@ -101,7 +104,9 @@ class Run:
         """
         path = folder / "recipe.yaml"
         if not path.is_file():
-            raise RequestError(f"{str(folder)!r} is no run: it has no recipe.yaml", "give a run's folder, such as runs/ppo-CartPole-v1-seed0")
+            raise RequestError(
+                f"{str(folder)!r} is no run: it has no recipe.yaml", "give a run's folder, such as runs/ppo-CartPole-v1-seed0"
+            )
         held = manifest.Lock(folder) if lock else None
         run = cls(folder, recipe.resolve(catalogue, file=recipe.read(path), budget=budget), catalogue)
         run._lock = held
@@ -111,7 +116,9 @@ class Run:
             try:
                 progress, state, refused = checkpoint.newest(checkpoints)
             except checkpoint.BadCheckpoint as error:
-                raise WorkError(f"no checkpoint of {str(folder)!r} can be used: {error}", f"start again with: rl-core run --recipe {path}") from error
+                raise WorkError(
+                    f"no checkpoint of {str(folder)!r} can be used: {error}", f"start again with: rl-core run --recipe {path}"
+                ) from error
             run.warnings += refused
             run._restore(progress, state)
         return run
@@ -140,7 +147,11 @@ class Run:
         self.catalogue.call_run_hook("rl_run_started", run=self)
         result, problem = None, None
         try:
-            with StopRequest() as stop, Progress(self, quiet=quiet) as progress, (self.folder / "metrics.jsonl").open("a", buffering=1) as log:
+            with (
+                StopRequest() as stop,
+                Progress(self, quiet=quiet) as progress,
+                (self.folder / "metrics.jsonl").open("a", buffering=1) as log,
+            ):
                 while agent.progress < budget and not agent.finished:
                     metrics = agent.step()
                     self._require_finite(metrics)
@@ -148,7 +159,9 @@ class Run:
                     progress.show(metrics)
                     if stop.requested:
                         self.checkpoint()
-                        raise Stopped(f"stopped at {agent.progress:,} {self.spec.unit} and saved; continue with: rl-core resume {self.folder}")
+                        raise Stopped(
+                            f"stopped at {agent.progress:,} {self.spec.unit} and saved; continue with: rl-core resume {self.folder}"
+                        )
                     if self.due():
                         self.checkpoint()
             self.checkpoint()
@@ -175,13 +188,17 @@ class Run:
         """Write a line of metrics and tell the loggers. A step without metrics leaves no line."""
         if not metrics:
             return
-        line = {"progress": self.agent.progress, "seconds": round(self.seconds, 3), **{name: float(value) for name, value in metrics.items()}}
+        line = {
+            "progress": self.agent.progress,
+            "seconds": round(self.seconds, 3),
+            **{name: float(value) for name, value in metrics.items()},
+        }
         try:
             log.write(json.dumps(line) + "\n")
         except OSError as error:
             kept = checkpoint.names(self.folder / "checkpoints")
             raise WorkError(
-                f"metrics.jsonl of {str(self.folder)!r} cannot be written at {self.agent.progress:,} {self.spec.unit}: {error.strerror or error}",
+                f"metrics.jsonl of {str(self.folder)!r} cannot be written: {error.strerror or error}",
                 f"free some space and continue with `rl-core resume {self.folder}`" + (f" from checkpoint {kept[-1]}" if kept else ""),
             ) from error
         self.catalogue.call_run_hook("rl_metrics", run=self, progress=self.agent.progress, metrics=metrics)
@@ -250,7 +267,10 @@ class Run:
         for role in ("input_space", "output_space"):
             trained, new = getattr(self.task, role), getattr(other, role)
             if trained != new:
-                raise RequestError(f"task {name} has the {role.replace('_', ' ')} {new}; the agent was trained for {trained}", "name a task with the same spaces")
+                raise RequestError(
+                    f"task {name} has the {role.replace('_', ' ')} {new}; the agent was trained for {trained}",
+                    "name a task with the same spaces",
+                )
         self.task = other
 
     def recorded_seconds(self) -> float:
@@ -301,7 +321,9 @@ class Run:
             figures.mkdir(exist_ok=True)
             from rl_core import figure
 
-            figure.learning_curve(self.metrics(), figures / "learning-curve.png", title=f"{self.recipe.agent} on {self.recipe.task}", unit=self.spec.unit)
+            figure.learning_curve(
+                self.metrics(), figures / "learning-curve.png", title=f"{self.recipe.agent} on {self.recipe.task}", unit=self.spec.unit
+            )
             self.agent.draw(figures)
         except (OSError, ImportError, ValueError) as error:
             self.warnings.append(f"figures could not be drawn: {error}")
@@ -362,7 +384,9 @@ def _build_agent(resolved: recipe.Resolved, seeds: Seeds) -> Agent:
     except RlError:
         raise
     except ValueError as error:
-        raise RequestError(f"agent {settings.agent} refuses task {settings.task}: {error}", f"see: rl-core show {settings.agent}") from error
+        raise RequestError(
+            f"agent {settings.agent} refuses task {settings.task}: {error}", f"see: rl-core show {settings.agent}"
+        ) from error
 
 
 def _free_folder(parent: Path, settings: recipe.Recipe) -> Path:
