@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -34,6 +33,8 @@ class WorkError(RlError):
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Up to `count` of the known names that look most like `name`, the most alike first."""
+    import difflib  # only a mistake pays for it
+
     lowered = {candidate.lower(): candidate for candidate in sorted(known)}
     matches = difflib.get_close_matches(name.lower(), lowered, n=count, cutoff=0.5)
     return [lowered[match] for match in matches]

@@ -8,12 +8,13 @@ and dropped after its third failure; it never stops a run. Wrappers (`hookwrappe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookspec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rl_core.run import Run
 
 

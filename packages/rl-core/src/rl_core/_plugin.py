@@ -1,0 +1,37 @@
+"""What the host itself brings, through the same door as everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rl_core.api import LoggerSpec, TaskSchemeSpec, hookimpl
+
+RL_API = 1
+
+
+@hookimpl
+def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
+    """Any Gymnasium environment."""
+    yield TaskSchemeSpec(
+        name="gym",
+        target="rl_core.gym_task:GymTask",
+        summary="Any Gymnasium environment, by its id",
+        reference="Towers et al., Gymnasium: a standard interface for reinforcement learning environments, 2024",
+        argument="id",
+        example="gym:CartPole-v1",
+        traits=("control",),
+        agents=("ppo", "dqn", "q-learning"),
+        tags=("control", "gymnasium"),
+    )
+
+
+@hookimpl
+def rl_loggers() -> Iterable[LoggerSpec]:
+    """TensorBoard event files."""
+    yield LoggerSpec(
+        name="tensorboard",
+        target="rl_core.tensorboard_logger:TensorBoardLogger",
+        summary="TensorBoard event files in the run's folder",
+        requires=("tensorboardX",),
+        extra="rl-core[tensorboard]",
+    )

@@ -1,0 +1,197 @@
+"""The command line: subcommands named by import strings, so that `--help` and completion import none of them.
+
+Every way to end badly is an `error:` line and a `hint:` line on standard error: exit status 2 when the request was
+wrong, 1 when the work failed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+import click
+
+from rl_core.errors import RequestError, RlError, nearest
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "list": ("rl_core.listing:list_components", "Agents, networks and tasks that are installed."),
+    "show": ("rl_core.listing:show", "One component: its config, defaults and source."),
+    "run": ("rl_core.commands:run", "Learn: name an agent, a network or a task."),
+    "resume": ("rl_core.commands:resume", "Continue a run exactly where it stopped."),
+    "eval": ("rl_core.commands:evaluate", "Score what a run has learned."),
+    "predict": ("rl_core.commands:predict", "Answer one input with what a run has learned."),
+    "compare": ("rl_core.commands:compare", "Several runs as a table and one picture."),
+    "check": ("rl_core.conformance.command:check", "Hold components against the contract."),
+    "doctor": ("rl_core.listing:doctor", "Plugins, how they load, and what is wrong with them."),
+}
+"""Subcommand to import string and help."""
+
+TRACEBACK = "--traceback"
+
+
+class LazyGroup(click.Group):
+    """Subcommands as data: a command's module is imported when it is called, and not to list or complete it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in the order of a user's way through them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        return getattr(import_module(module), attribute)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with the nearest names for a word that is no command."""
+        if not ctx.resilient_parsing and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise _no_command(args[0])
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Help of the commands from data."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Names of commands from data, and the group's options."""
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's; `--traceback` belongs to the group and is taken wherever it stands."""
+        end = args.index("--") if "--" in args else len(args)
+        if TRACEBACK in args[:end]:
+            args = [TRACEBACK, *(arg for arg in args[:end] if arg != TRACEBACK), *args[end:]]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> None:
+        """As click's; what a command returns is not an exit status."""
+        super().invoke(ctx)
+
+    def main(self, args: Any = None, prog_name: str | None = None, standalone_mode: bool = True, **extra: Any) -> Any:
+        """As click's, with every exception said in words and turned into the exit status."""
+        if not standalone_mode:
+            return super().main(args, prog_name, standalone_mode=False, **extra)
+        arguments = list(sys.argv[1:] if args is None else args)
+        try:
+            status = super().main(arguments, prog_name, standalone_mode=False, **extra) or 0
+            sys.stdout.flush()  # here, where a full disk or a closed pipe can still be said in words
+        except BrokenPipeError:
+            status = 1
+            _silence_stdout()
+        except (Exception, KeyboardInterrupt) as error:
+            message, hint, status = in_words(error)
+            if TRACEBACK in arguments:
+                import traceback
+
+                traceback.print_exception(error)
+            _say("error", message, "red")
+            _say("hint", hint, "cyan")
+            if isinstance(error, OSError):
+                _silence_stdout()
+        sys.exit(status)
+
+
+def in_words(error: BaseException) -> tuple[str, str, int]:
+    """An exception as message, hint and exit status."""
+    if isinstance(error, RlError):
+        return error.message, error.hint, error.exit_code
+    if isinstance(error, click.UsageError):
+        return (*_usage_in_words(error), 2)
+    if isinstance(error, click.ClickException):
+        return error.format_message(), "see: rl-core --help", 1
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return "interrupted", "call it again", 1
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, OSError):
+        return text, "check the disk and the permissions, then call it again", 1
+    return text, f"run again with {TRACEBACK} and report it", 1
+
+
+def _usage_in_words(error: click.UsageError) -> tuple[str, str]:
+    see = f"see: {error.ctx.command_path} --help" if error.ctx else "see: rl-core --help"
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption):
+        message = f"no option is named {error.option_name!r}"
+        known = [opt for parameter in error.ctx.command.get_params(error.ctx) for opt in parameter.opts] if error.ctx else []
+        return message, _or_see(nearest(error.option_name, known), see)
+    if isinstance(error, click.BadParameter) and error.param is not None and isinstance(error.param.type, click.Choice):
+        import re
+
+        given = re.match(r"'(.*?)' is not", error.message)
+        choices = [str(choice) for choice in error.param.type.choices]
+        return message, _or_see(nearest(given.group(1), choices) if given else [], see)
+    return message.rstrip("."), see
+
+
+def _no_command(name: str) -> RequestError:
+    close = nearest(name, COMMANDS)
+    if not close:
+        from rl_core.catalogue import Catalogue
+
+        try:
+            Catalogue.discover().find(name)
+        except RlError:
+            pass
+        else:
+            return RequestError(f"no command is named {name!r}; {name} is a component", f"did you mean: rl-core run {name}")
+    return RequestError(f"no command is named {name!r}", _or_see(close, "see: rl-core --help"))
+
+
+def _or_see(close: list[str], see: str) -> str:
+    return f"did you mean {', '.join(close)}? {see}" if close else see
+
+
+def _say(label: str, text: str, colour: str) -> None:
+    plain = " ".join(text.split()) or "?"
+    click.echo(f"{click.style(label + ':', fg=colour, bold=True)} {plain}", err=True, color=wants_colour())
+
+
+def wants_colour() -> bool | None:
+    """For `click.echo`: no colour where NO_COLOR says so, else as the stream is a terminal or not."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def _silence_stdout() -> None:
+    """Point standard output at nothing, or the interpreter would complain at its end about what it cannot write."""
+    with suppress(OSError, ValueError, AttributeError):  # not a real file, or closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _disable(ctx: click.Context, _: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Into the environment, where `Catalogue.discover` and child processes find it; taken back when the command ends."""
+    from rl_core.plugins import DISABLE_VARIABLE
+
+    if names:
+        before = os.environ.get(DISABLE_VARIABLE)
+        os.environ[DISABLE_VARIABLE] = ",".join([before, *names] if before else names)
+
+        def take_back() -> None:
+            if before is None:
+                os.environ.pop(DISABLE_VARIABLE, None)
+            else:
+                os.environ[DISABLE_VARIABLE] = before
+
+        ctx.call_on_close(take_back)
+    return names
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--disable", multiple=True, metavar="PLUGIN", callback=_disable, help="Leave a plugin out; also RL_CORE_DISABLE=a,b.")
+@click.option(TRACEBACK, is_flag=True, help="Show where an error came from.")
+@click.version_option(package_name="rl-core", prog_name="rl-core")
+@click.pass_context
+def cli(ctx: click.Context, **_: Any) -> None:
+    """Find, run, compare and continue agents, networks and tasks.
+
+    A run is an agent, a task and a network: `rl-core run ppo`.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
