@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rl_core.errors import RequestError, RlError, nearest
+
+if TYPE_CHECKING:
+    from rl_core.catalogue import Catalogue
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("rl_core.listing:list_components", "Agents, networks and tasks that are installed."),
@@ -24,12 +28,32 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("rl_core.commands:evaluate", "Score what a run has learned."),
     "predict": ("rl_core.commands:predict", "Answer one input with what a run has learned."),
     "compare": ("rl_core.commands:compare", "Several runs as a table and one picture."),
+    "export": ("rl_core.commands:export", "Write what a run has learned in a format that other programs read."),
     "check": ("rl_core.conformance.command:check", "Hold components against the contract."),
     "doctor": ("rl_core.listing:doctor", "Plugins, how they load, and what is wrong with them."),
 }
 """Subcommand to import string and help."""
 
 TRACEBACK = "--traceback"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the group's options say to every command; click hands it over as `obj`.
+
+    Attributes:
+        disabled: Plugins to leave out, besides those of RL_CORE_DISABLE.
+        traceback: Whether the user wants to see where errors came from.
+    """
+
+    disabled: tuple[str, ...] = ()
+    traceback: bool = False
+
+    def catalogue(self) -> Catalogue:
+        """The catalogue of this call."""
+        from rl_core.catalogue import Catalogue
+
+        return Catalogue.discover(self.disabled)
 
 
 class LazyGroup(click.Group):
@@ -49,7 +73,7 @@ class LazyGroup(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, with the nearest names for a word that is no command."""
         if not ctx.resilient_parsing and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise _no_command(args[0])
+            raise _no_command(args[0], Call(ctx.params["disable"]))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -131,13 +155,11 @@ def _usage_in_words(error: click.UsageError) -> tuple[str, str]:
     return message.rstrip("."), see
 
 
-def _no_command(name: str) -> RequestError:
+def _no_command(name: str, call: Call) -> RequestError:
     close = nearest(name, COMMANDS)
     if not close:
-        from rl_core.catalogue import Catalogue
-
         try:
-            Catalogue.discover().find(name)
+            call.catalogue().find(name)
         except RlError:
             pass
         else:
@@ -165,33 +187,16 @@ def _silence_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _disable(ctx: click.Context, _: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Into the environment, where `Catalogue.discover` and child processes find it; taken back when the command ends."""
-    from rl_core.plugins import DISABLE_VARIABLE
-
-    if names:
-        before = os.environ.get(DISABLE_VARIABLE)
-        os.environ[DISABLE_VARIABLE] = ",".join([before, *names] if before else names)
-
-        def take_back() -> None:
-            if before is None:
-                os.environ.pop(DISABLE_VARIABLE, None)
-            else:
-                os.environ[DISABLE_VARIABLE] = before
-
-        ctx.call_on_close(take_back)
-    return names
-
-
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--disable", multiple=True, metavar="PLUGIN", callback=_disable, help="Leave a plugin out; also RL_CORE_DISABLE=a,b.")
+@click.option("--disable", multiple=True, metavar="PLUGIN", help="Leave a plugin out; also RL_CORE_DISABLE=a,b.")
 @click.option(TRACEBACK, is_flag=True, help="Show where an error came from.")
 @click.version_option(package_name="rl-core", prog_name="rl-core")
 @click.pass_context
-def cli(ctx: click.Context, **_: Any) -> None:
+def cli(ctx: click.Context, disable: tuple[str, ...], traceback: bool) -> None:
     """Find, run, compare and continue agents, networks and tasks.
 
     A run is an agent, a task and a network: `rl-core run ppo`.
     """
+    ctx.obj = Call(disable, traceback)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

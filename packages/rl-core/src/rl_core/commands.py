@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rl_core.completion import component_names
 from rl_core.errors import RequestError, WorkError
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ FOLDER = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("--task", help="Name of the task.")
-@click.option("--network", help="Name of the network.")
+@click.argument("name", required=False, shell_complete=component_names())
+@click.option("--task", shell_complete=component_names("task"), help="Name of the task.")
+@click.option("--network", shell_complete=component_names("network"), help="Name of the network.")
 @click.option(
     "--set",
     "overrides",
@@ -42,7 +43,7 @@ FOLDER = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where tensors live.  [default: auto]")
 @click.option("--threads", type=int, help="Threads of the linear algebra.  [default: 1]")
 @click.option("--checkpoint-every", type=int, help="Distance of checkpoints, in the agent's unit.  [default: every 30 seconds]")
-@click.option("--logger", "loggers", multiple=True, help="A logger to tell, such as tensorboard.")
+@click.option("--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to tell, such as tensorboard.")
 @JSON
 @click.pass_obj
 def run(
@@ -79,7 +80,7 @@ def run(
 @click.command()
 @FOLDER
 @click.option("--budget", type=int, help="A new budget, in the agent's unit.")
-@click.option("--logger", "loggers", multiple=True, help="A logger to tell, such as tensorboard.")
+@click.option("--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to tell, such as tensorboard.")
 @JSON
 @click.pass_obj
 def resume(obj: Any, folder: Path, budget: int | None, loggers: tuple[str, ...], as_json: bool) -> None:
@@ -93,7 +94,7 @@ def resume(obj: Any, folder: Path, budget: int | None, loggers: tuple[str, ...],
 
 @click.command("eval")
 @FOLDER
-@click.option("--task", help="Another task with the same spaces.")
+@click.option("--task", shell_complete=component_names("task"), help="Another task with the same spaces.")
 @click.option("--episodes", type=click.IntRange(min=1), default=100, show_default=True, help="Episodes of a control task.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation.  [default: the run's]")
 @JSON

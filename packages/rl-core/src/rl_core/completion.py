@@ -26,7 +26,7 @@ def component_names(*kinds: str) -> Completer:
         if "task" in wanted:
             wanted.add("scheme")
         try:
-            entries = Catalogue.discover().entries()
+            entries = Catalogue.discover(ctx.find_root().params.get("disable") or ()).entries()
         except RlError:  # nothing can be said while a command line is being typed
             return []
         words = {}

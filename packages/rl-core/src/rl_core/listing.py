@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rl_core.catalogue import KINDS, Catalogue, Entry, fits, may_fit
-from rl_core.cli import TRACEBACK, wants_colour
+from rl_core.cli import Call, wants_colour
 from rl_core.completion import component_names
 from rl_core.errors import RequestError, RlError
 
@@ -25,9 +25,10 @@ _SLOW_MILLISECONDS = 100.0
 @click.option("--kind", type=click.Choice(KINDS), help="Only components of this kind.")
 @click.option("--fits", "partner", metavar="NAME", shell_complete=component_names(), help="Only what works together with this component.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def list_components(kind: str | None, partner: str | None, as_json: bool) -> None:
+@click.pass_obj
+def list_components(call: Call, kind: str | None, partner: str | None, as_json: bool) -> None:
     """Components of every installed plugin, and what is broken. Imports none of them."""
-    catalogue = Catalogue.discover()
+    catalogue = call.catalogue()
     entries = catalogue.entries()
     if partner is not None:
         entries = _fitting(catalogue, catalogue.find(partner))
@@ -55,9 +56,10 @@ def list_components(kind: str | None, partner: str | None, as_json: bool) -> Non
 @click.argument("name", shell_complete=component_names(*KINDS))
 @click.option("--kind", type=click.Choice(KINDS), help="Where one name is used by two kinds.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def show(name: str, kind: str | None, as_json: bool) -> None:
+@click.pass_obj
+def show(call: Call, name: str, kind: str | None, as_json: bool) -> None:
     """One component: its config, defaults and source."""
-    catalogue = Catalogue.discover()
+    catalogue = call.catalogue()
     entry = _find_any(catalogue, name, kind)
     fields, problem = _config_of(entry)
     document = _component(entry) | {
@@ -83,7 +85,7 @@ def show(name: str, kind: str | None, as_json: bool) -> None:
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Every plugin, how it loads, and what is wrong with it. Ends with status 1 when something is."""
-    catalogue = Catalogue.discover()
+    catalogue = ctx.obj.catalogue()
     ambiguous = [entry for entry in catalogue.entries() if entry.status == "ambiguous"]
     missing = [entry for entry in catalogue.entries() if entry.missing]
     healthy = not catalogue.broken and not ambiguous
@@ -99,7 +101,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         )
     else:
         _print_doctor(catalogue, ambiguous, missing)
-    if ctx.find_root().params.get(TRACEBACK.strip("-")):
+    if ctx.obj.traceback:
         import traceback
 
         for broken in catalogue.broken:
