@@ -1,0 +1,80 @@
+"""CartPole: keep a pole upright on a cart that is pushed left or right. Step for step Gymnasium's `CartPole-v1`.
+
+Source: A. G. Barto, R. S. Sutton, C. W. Anderson. "Neuronlike adaptive elements that can solve difficult learning control
+problems", 1983. Constants as in Gymnasium 1.x, whose dynamics are those of R. Florian, "Correct equations for the dynamics of
+the cart-pole system", 2007, equations (23) and (24) without friction.
+Departures: none. Letters: N environments.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from gymnasium import spaces
+
+from rl_algos.array_envs import ArrayTask, Problem
+
+GRAVITY = 9.8  # m/s^2
+MASS_POLE = 0.1  # kg
+MASS = 1.1  # kg, cart and pole
+HALF_LENGTH = 0.5  # m, half the pole
+FORCE = 10.0  # N
+TAU = 0.02  # s, between two steps
+X_LIMIT = 2.4  # m
+THETA_LIMIT = 12 * 2 * math.pi / 360  # rad
+
+
+@numba.njit(cache=True)
+def start(uniform: np.ndarray) -> np.ndarray:
+    """First states [N, 4], each number in [-0.05, 0.05), from `uniform` [N, 4] in [0, 1)."""
+    return 0.1 * uniform - 0.05
+
+
+@numba.njit(cache=True)
+def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
+    """Push each cart and integrate by Euler's method.
+
+    Args:
+        state: Position, velocity, angle from upright, angular velocity [N, 4]; becomes the next state.
+        action: 0 pushes left, 1 pushes right [N].
+        reward: Becomes 1 for every step, also the last [N].
+        terminated: Becomes true where cart or pole left its range [N].
+    """
+    for n in range(len(state)):
+        x, x_dot, theta, theta_dot = state[n]
+        force = FORCE if action[n] == 1 else -FORCE
+        cos, sin = math.cos(theta), math.sin(theta)
+        push = (force + MASS_POLE * HALF_LENGTH * theta_dot**2 * sin) / MASS
+        theta_acc = (GRAVITY * sin - cos * push) / (HALF_LENGTH * (4.0 / 3.0 - MASS_POLE * cos**2 / MASS))  # (23)
+        x_acc = push - MASS_POLE * HALF_LENGTH * theta_acc * cos / MASS  # (24)
+        x, x_dot = x + TAU * x_dot, x_dot + TAU * x_acc
+        theta, theta_dot = theta + TAU * theta_dot, theta_dot + TAU * theta_acc
+        state[n, 0], state[n, 1], state[n, 2], state[n, 3] = x, x_dot, theta, theta_dot
+        reward[n] = 1.0
+        terminated[n] = abs(x) > X_LIMIT or abs(theta) > THETA_LIMIT
+
+
+@numba.njit(cache=True)
+def observe(state: np.ndarray) -> np.ndarray:
+    """The states themselves [N, 4], float32."""
+    return state.astype(np.float32)
+
+
+_HIGH = np.array([2 * X_LIMIT, np.inf, 2 * THETA_LIMIT, np.inf], dtype=np.float32)
+
+
+class CartPole(ArrayTask):
+    """Reward 1 a step, at most 500 steps; solved at 475."""
+
+    problem = Problem(
+        start,
+        move,
+        observe,
+        num_uniform=4,
+        input_space=spaces.Box(-_HIGH, _HIGH, dtype=np.float32),
+        output_space=spaces.Discrete(2),
+        time_limit=500,
+        target=475.0,
+    )

@@ -1,0 +1,73 @@
+"""Pendulum: swing a pendulum up and hold it there with too weak a motor. Step for step Gymnasium's `Pendulum-v1`.
+
+Source: the swing-up task of optimal control, in the form of Gymnasium 1.x. Departures: none. Letters: N environments.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from gymnasium import spaces
+
+from rl_algos.array_envs import ArrayTask, Problem
+
+GRAVITY = 10.0  # m/s^2; mass and length are 1
+MAX_SPEED = 8.0  # rad/s
+MAX_TORQUE = 2.0  # N m
+DT = 0.05  # s, between two steps
+
+
+@numba.njit(cache=True)
+def start(uniform: np.ndarray) -> np.ndarray:
+    """First states [N, 2]: any angle, velocity in [-1, 1), from `uniform` [N, 2]."""
+    return (2.0 * uniform - 1.0) * np.array([math.pi, 1.0])
+
+
+@numba.njit(cache=True)
+def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
+    """Apply torques and integrate by the semi-implicit method of Euler.
+
+    Args:
+        state: Angle from upright and its velocity [N, 2]; becomes the next state.
+        action: Torque in [-2, 2] [N, 1].
+        reward: Becomes minus (squared angle + 0.1 squared velocity + 0.001 squared torque) [N].
+        terminated: Becomes false: only the time limit ends an episode [N].
+    """
+    for n in range(len(state)):
+        theta, velocity = state[n]
+        torque = np.float32(min(max(action[n, 0], -MAX_TORQUE), MAX_TORQUE))
+        angle = (theta + math.pi) % (2 * math.pi) - math.pi
+        reward[n] = -(angle**2 + 0.1 * velocity**2 + 0.001 * torque**2)
+        velocity += (1.5 * GRAVITY * math.sin(theta) + np.float32(3.0) * torque) * DT  # Gymnasium multiplies the torque in float32
+        velocity = min(max(velocity, -MAX_SPEED), MAX_SPEED)
+        state[n, 0], state[n, 1] = theta + velocity * DT, velocity
+        terminated[n] = False
+
+
+@numba.njit(cache=True)
+def observe(state: np.ndarray) -> np.ndarray:
+    """Cosine and sine of the angle, and its velocity [N, 3], float32."""
+    obs = np.empty((len(state), 3), dtype=np.float32)
+    for n in range(len(state)):
+        obs[n, 0], obs[n, 1], obs[n, 2] = math.cos(state[n, 0]), math.sin(state[n, 0]), state[n, 1]
+    return obs
+
+
+_HIGH = np.array([1.0, 1.0, MAX_SPEED], dtype=np.float32)
+
+
+class Pendulum(ArrayTask):
+    """Cost of angle, velocity and torque over 200 steps. No threshold is registered; -200 is what holding it upright gives about."""
+
+    problem = Problem(
+        start,
+        move,
+        observe,
+        num_uniform=2,
+        input_space=spaces.Box(-_HIGH, _HIGH, dtype=np.float32),
+        output_space=spaces.Box(-MAX_TORQUE, MAX_TORQUE, (1,), dtype=np.float32),
+        time_limit=200,
+        target=-200.0,
+    )
