@@ -1,0 +1,165 @@
+"""Examples: how they are split, read onto a device, and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from rl_core.task import DataTask
+
+SplitName = Literal["train", "validation", "test"]
+
+
+def split_indices(
+    count: int, validation_fraction: float, test_fraction: float, split_seed: int, classes: np.ndarray | None = None
+) -> dict[SplitName, np.ndarray]:
+    """Sorted indices of the three splits, the same on every machine and in every run.
+
+    Args:
+        count: How many examples there are.
+        validation_fraction: Share of the validation split, in [0, 1).
+        test_fraction: Share of the test split, in (0, 1).
+        split_seed: Which of the possible splits; the run's seed has no part in it.
+        classes: Class of each example [count]; each class is then split on its own, so that all splits have its share.
+
+    Returns:
+        Indices of "train", "validation" and "test", which have no example in common and miss none.
+
+    >>> {name: indices.tolist() for name, indices in split_indices(8, 0.25, 0.25, 0, np.array([0, 0, 0, 0, 1, 1, 1, 1])).items()}
+    {'train': [0, 2, 4, 6], 'validation': [3, 7], 'test': [1, 5]}
+    """
+    rng = np.random.Generator(np.random.PCG64(split_seed))
+    groups = [np.arange(count)] if classes is None else [np.flatnonzero(classes == label) for label in np.unique(classes)]
+    parts: dict[SplitName, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
+    for group in groups:
+        shuffled = rng.permutation(group)
+        tested = round(len(group) * test_fraction)
+        held_back = tested + round(len(group) * validation_fraction)
+        parts["test"].append(shuffled[:tested])
+        parts["validation"].append(shuffled[tested:held_back])
+        parts["train"].append(shuffled[held_back:])
+    return {name: np.sort(np.concatenate(indices)) for name, indices in parts.items()}
+
+
+def check_fractions(validation_fraction: float, test_fraction: float) -> None:
+    """Refuse fractions that leave nothing to learn from or nothing to judge by.
+
+    Raises:
+        ValueError: naming the fraction, its value and its range.
+    """
+    if not 0.0 <= validation_fraction < 1.0:
+        raise ValueError(f"validation_fraction is {validation_fraction}; it must be in [0, 1)")
+    if not 0.0 < test_fraction < 1.0:
+        raise ValueError(f"test_fraction is {test_fraction}; it must be in (0, 1)")
+    if not validation_fraction + test_fraction < 1.0:
+        raise ValueError(
+            f"validation_fraction + test_fraction is {validation_fraction + test_fraction}; it must be < 1, or nothing is left"
+        )
+
+
+def accuracy(predictions: np.ndarray, targets: np.ndarray) -> float:
+    """The share of predictions [B] that equal their targets [B].
+
+    >>> accuracy(np.array([1, 2, 3, 3]), np.array([1, 2, 3, 4]))
+    0.75
+    """
+    return float(np.mean(predictions == targets))
+
+
+def r2(predictions: np.ndarray, targets: np.ndarray) -> float:
+    """1 - sum (target - prediction)^2 / sum (target - mean target)^2: 1 is perfect, 0 is as good as the mean.
+
+    Args:
+        predictions: [B, ...].
+        targets: [B, ...]; where all are alike, the result is 0, or 1 when every prediction is right.
+
+    >>> r2(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
+    0.5
+    """
+    residual = float(np.square(targets - predictions).sum())
+    total = float(np.square(targets - targets.mean(axis=0)).sum())
+    if total == 0.0:
+        return float(residual == 0.0)
+    return 1.0 - residual / total
+
+
+class ArrayTask(DataTask):
+    """Examples that are held in memory: `accuracy` judges classes, `r2` judges numbers.
+
+    Args:
+        config: The task's config.
+        splits: Inputs [N, ...] and targets [N] (classes) or [N, K] (numbers) of each split.
+        input_space: What one input is.
+        class_names: What the classes are called, in order; empty where the targets are numbers.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        splits: Mapping[SplitName, tuple[np.ndarray, np.ndarray]],
+        input_space: gymnasium.Space,
+        class_names: tuple[str, ...],
+    ) -> None:
+        super().__init__(config)
+        self._splits = splits
+        self.class_names = class_names
+        self.input_space = input_space
+        if class_names:
+            self.output_space, self.metric = spaces.Discrete(len(class_names)), "accuracy"
+        else:
+            self.output_space, self.metric = spaces.Box(-np.inf, np.inf, splits["train"][1].shape[1:], np.float32), "r2"
+
+    def num_examples(self, split: str) -> int:
+        """How many examples the split has."""
+        return len(self._splits[split][0])
+
+    def read(self, split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs [B, ...] and targets [B, ...] of the examples at `indices` [B]."""
+        inputs, targets = self._splits[split]
+        return inputs[indices], targets[indices]
+
+    def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Accuracy of classes [B]; r2 and mean absolute error, in the targets' unit, of numbers [B, K]."""
+        if self.class_names:
+            return {"accuracy": accuracy(predictions, targets)}
+        return {"r2": r2(predictions, targets), "mean absolute error": float(np.abs(targets - predictions).mean())}
+
+
+class Examples:
+    """One split of a data task as tensors on a device, kept there whole when it is small enough.
+
+    Args:
+        task: Where the examples are.
+        split: "train", "validation" or "test".
+        device: Where batches are wanted.
+        resident_megabytes: A larger split is read batch by batch.
+    """
+
+    def __init__(self, task: DataTask, split: SplitName, device: torch.device, resident_megabytes: int) -> None:
+        self._task, self._split, self._device = task, split, device
+        self._count = task.num_examples(split)
+        self._resident: tuple[Tensor, Tensor] | None = None
+        if self._count:
+            one = task.read(split, np.arange(1))
+            if self._count * sum(array.nbytes for array in one) <= resident_megabytes * 2**20:
+                self._resident = self._read(np.arange(self._count))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Inputs [B, ...] and targets [B, ...] of the examples at `indices` [B]."""
+        if self._resident is None:
+            return self._read(indices)
+        chosen = torch.from_numpy(indices).to(self._device)
+        return self._resident[0][chosen], self._resident[1][chosen]
+
+    def _read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        inputs, targets = self._task.read(self._split, indices)
+        return torch.as_tensor(inputs, device=self._device), torch.as_tensor(targets, device=self._device)

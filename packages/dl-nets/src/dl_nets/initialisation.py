@@ -1,0 +1,132 @@
+"""First weights of a layer, drawn from a NumPy generator so that torch's global generator is neither read nor moved.
+
+Sources: orthogonal, Saxe, McClelland and Ganguli, *Exact solutions to the nonlinear dynamics of learning in deep linear neural
+networks*, 2014; glorot, Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*, 2010,
+equation 16; he, He et al., *Delving deep into rectifiers*, 2015, equation 10.
+
+Letters: O outputs, I inputs, F = fan-in (what one output sums over: I, times the kernel's area in a convolution).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+Init = Literal["orthogonal", "glorot", "he", "uniform"]
+"""How weights are drawn. `uniform` is what torch's own layers do: U(-1/sqrt(F), 1/sqrt(F)) for weights and biases."""
+
+
+def orthogonal(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
+    """Weights [O, ...] whose rows, or columns where there are fewer, are orthonormal times `gain`.
+
+    The Q of a Gaussian matrix, with the signs of R's diagonal taken in: without them Q is not uniform over rotations.
+
+    Args:
+        shape: [O, I] or [O, I, height, width]; all but the first are taken as one.
+        rng: Where the numbers come from.
+        gain: Length of each row; sqrt(2) keeps the variance through a ReLU.
+
+    >>> w = orthogonal((2, 5), np.random.default_rng(0), gain=3.0)
+    >>> np.allclose(w @ w.T, 9.0 * np.eye(2), atol=1e-5)
+    True
+    """
+    rows, columns = shape[0], math.prod(shape[1:])
+    gaussian = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(gaussian)
+    q = q * np.sign(np.diagonal(r))
+    return (gain * (q if rows >= columns else q.T)).reshape(shape).astype(np.float32)
+
+
+def glorot(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
+    """Weights from U(-b, b), b = gain sqrt(6 / (fan-in + fan-out)) (16): variance 2 gain^2 / (fan-in + fan-out).
+
+    >>> w = glorot((300, 100), np.random.default_rng(0))
+    >>> round(glorot_bound(100, 300), 4), bool(abs(w).max() <= glorot_bound(100, 300))
+    (0.1225, True)
+    """
+    area = math.prod(shape[2:])
+    bound = gain * glorot_bound(shape[1] * area, shape[0] * area)
+    return rng.uniform(-bound, bound, shape).astype(np.float32)
+
+
+def glorot_bound(fan_in: int, fan_out: int) -> float:
+    """The b of U(-b, b): sqrt(6 / (fan_in + fan_out)).
+
+    >>> glorot_bound(2, 4)
+    1.0
+    """
+    return math.sqrt(6.0 / (fan_in + fan_out))
+
+
+def he(shape: tuple[int, ...], rng: np.random.Generator, gain: float = math.sqrt(2.0)) -> np.ndarray:
+    """Weights from N(0, gain^2 / F) (10); gain sqrt(2) is He's, for layers followed by a ReLU.
+
+    >>> w = he((1000, 50), np.random.default_rng(0))
+    >>> bool(abs(w.var() - 2 / 50) < 0.001)
+    True
+    """
+    fan_in = math.prod(shape[1:])
+    return (rng.standard_normal(shape) * (gain / math.sqrt(fan_in))).astype(np.float32)
+
+
+def uniform(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
+    """Weights from U(-b, b), b = gain / sqrt(F): variance gain^2 / 3F.
+
+    >>> bool(abs(uniform((8, 4), np.random.default_rng(0))).max() <= 0.5)
+    True
+    """
+    bound = gain / math.sqrt(math.prod(shape[1:]))
+    return rng.uniform(-bound, bound, shape).astype(np.float32)
+
+
+_DRAW = {"orthogonal": orthogonal, "glorot": glorot, "he": he, "uniform": uniform}
+
+
+def linear(inputs: int, outputs: int, rng: np.random.Generator, *, init: Init = "orthogonal", gain: float = 1.0) -> nn.Linear:
+    """A linear layer from `inputs` to `outputs`, drawn from `rng`; biases are 0, except with `uniform`.
+
+    Args:
+        inputs: I, at least 1.
+        outputs: O, at least 1.
+        rng: Where the numbers come from.
+        init: How weights are drawn.
+        gain: Scale of the weights; for `he`, sqrt(2) is the paper's.
+
+    >>> before = torch.get_rng_state()
+    >>> layer = linear(3, 2, np.random.default_rng(0))
+    >>> layer.weight.shape, layer.bias.tolist(), torch.equal(before, torch.get_rng_state())
+    (torch.Size([2, 3]), [0.0, 0.0], True)
+    """
+    return _drawn(nn.utils.skip_init(nn.Linear, inputs, outputs), rng, init, gain)
+
+
+def conv2d(
+    channels_in: int,
+    channels_out: int,
+    kernel_size: int,
+    rng: np.random.Generator,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    init: Init = "orthogonal",
+    gain: float = 1.0,
+) -> nn.Conv2d:
+    """A convolution on [B, C, H, W], drawn from `rng` as `linear` draws its weights."""
+    layer = nn.utils.skip_init(nn.Conv2d, channels_in, channels_out, kernel_size, stride=stride, padding=padding)
+    return _drawn(layer, rng, init, gain)
+
+
+def _drawn(layer: nn.Linear | nn.Conv2d, rng: np.random.Generator, init: Init, gain: float) -> nn.Linear | nn.Conv2d:
+    with torch.no_grad():
+        shape = tuple(layer.weight.shape)
+        layer.weight.copy_(torch.from_numpy(_DRAW[init](shape, rng, gain)))
+        if init == "uniform":  # torch's layers draw their biases with the same bound
+            bound = gain / math.sqrt(math.prod(shape[1:]))
+            layer.bias.copy_(torch.from_numpy(rng.uniform(-bound, bound, shape[0]).astype(np.float32)))
+        else:
+            layer.bias.zero_()
+    return layer

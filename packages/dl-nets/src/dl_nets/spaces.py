@@ -1,0 +1,96 @@
+"""What a network sees of a Gymnasium space: how many numbers go in and come out, and how a batch becomes them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from gymnasium import Space, spaces
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def output_size(space: Space) -> int:
+    """K, how many numbers a network gives for one answer: classes of `Discrete`, numbers of `Box` and `MultiBinary`.
+
+    Raises:
+        ValueError: for any other kind of space.
+
+    >>> output_size(spaces.Discrete(10)), output_size(spaces.Box(-1, 1, (2, 3)))
+    (10, 6)
+    """
+    if isinstance(space, spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, spaces.Box | spaces.MultiBinary):
+        return math.prod(space.shape)
+    raise ValueError(f"the output space is {space}; a network gives answers in Discrete, Box or MultiBinary spaces")
+
+
+def image_shape(space: Space, least: int = 1) -> tuple[int, int, int]:
+    """Height, width and channels of an image space.
+
+    Args:
+        space: A `Box` of shape [H, W, C].
+        least: The smallest height and width that will do.
+
+    Raises:
+        ValueError: if the space is no image, or too small a one.
+
+    >>> image_shape(spaces.Box(0, 1, (8, 8, 1)))
+    (8, 8, 1)
+    """
+    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
+        raise ValueError(f"the input space is {space}; an image is a Box of shape [height, width, channels]; network mlp takes any Box")
+    height, width, channels = space.shape
+    if min(height, width) < least:
+        raise ValueError(f"the image is {height} x {width}; it must be at least {least} x {least}; network mlp takes any size")
+    return height, width, channels
+
+
+class Features(nn.Module):
+    """Turns a batch as its space has it into numbers [B, D]: one-hot for `Discrete`, flattened for `Box`, bytes scaled to [0, 1].
+
+    Args:
+        space: `Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`.
+
+    Attributes:
+        size: D.
+
+    Raises:
+        ValueError: for any other kind of space.
+
+    >>> Features(spaces.Discrete(3))(torch.tensor([0, 2])).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    >>> Features(spaces.Box(0, 255, (1, 2), "uint8"))(torch.tensor([[[0, 255]]], dtype=torch.uint8)).tolist()
+    [[0.0, 1.0]]
+    """
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self._classes: list[int] = []
+        if isinstance(space, spaces.Discrete):
+            self._classes, self._start = [int(space.n)], int(space.start)
+        elif isinstance(space, spaces.MultiDiscrete):
+            if space.start.any() or len(space.shape) != 1:
+                raise ValueError(f"the input space is {space}; several discrete inputs must be one row [n] that counts from 0")
+            self._classes, self._start = space.nvec.tolist(), 0
+        elif not isinstance(space, spaces.Box | spaces.MultiBinary):
+            raise ValueError(f"the input space is {space}; a network reads Discrete, MultiDiscrete, MultiBinary or Box spaces")
+        self.size = sum(self._classes) or math.prod(space.shape)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Numbers [B, D], float32, of inputs [B, ...]."""
+        if self._classes:
+            columns = (inputs.reshape(len(inputs), -1) - self._start).long()
+            hot = [functional.one_hot(columns[:, index], classes) for index, classes in enumerate(self._classes)]
+            return torch.cat(hot, dim=1).float()
+        return unit_scale(inputs).flatten(1)
+
+
+def unit_scale(inputs: Tensor) -> Tensor:
+    """Inputs as float32; bytes become [0, 1], all else keeps its scale.
+
+    >>> unit_scale(torch.tensor([0, 51], dtype=torch.uint8)).tolist()
+    [0.0, 0.20000000298023224]
+    """
+    return inputs.float() / 255.0 if inputs.dtype == torch.uint8 else inputs.float()
