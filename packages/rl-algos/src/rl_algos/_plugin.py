@@ -15,7 +15,7 @@ def rl_agents() -> Iterator[AgentSpec]:
     yield AgentSpec(
         name="ppo",
         target="rl_algos.ppo:PPO",
-        summary="Proximal policy optimisation: clipped ratios, GAE, discrete or continuous actions",
+        summary="Proximal policy optimisation: clipped ratios, GAE, discrete and real actions",
         reference="Schulman, Wolski, Dhariwal, Radford, Klimov. Proximal policy optimization algorithms, 2017",
         fits=(
             "control vector-input discrete-output",

@@ -231,6 +231,7 @@ class PPO(Agent):
     """The agent: collects with N environments, estimates advantages, improves on minibatches."""
 
     Config: ClassVar[type] = PPOConfig
+    headline = "episode_return"
     config: PPOConfig
 
     def __init__(

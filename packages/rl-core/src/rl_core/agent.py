@@ -32,10 +32,12 @@ class Agent(ABC):
     Attributes:
         progress: How much was learned so far, in the unit that the spec names. `step()` increases it.
         finished: True when there is nothing more to learn (a planner converged, early stopping struck).
+        headline: The metric that a person watches while it learns; the first one when empty.
         export_formats: Names that `export` takes.
     """
 
     Config: ClassVar[type]
+    headline: ClassVar[str] = ""
     export_formats: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:

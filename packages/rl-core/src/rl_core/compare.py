@@ -36,13 +36,13 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
         raise RequestError(f"these runs are judged by different metrics: {', '.join(kinds)}", "compare runs of one metric at a time")
     rows = [_row(label, [result for result, _ in runs]) for label, runs in groups.items()]
     rows.sort(key=lambda row: -row["mean"])
-    picture = None
+    picture, headline = None, results[0]["headline"]
     names = [figure.metric_names(lines) for runs in groups.values() for _, lines in runs]
     common = [name for name in names[0] if all(name in other for other in names)]
     if common:
         picture = out or folders[0].resolve().parent / "compare.png"
         curves = {label: [lines for _, lines in runs] for label, runs in groups.items()}
-        figure.comparison(curves, picture, metric=common[0], unit=results[0]["unit"])
+        figure.comparison(curves, picture, metric=headline if headline in common else common[0], unit=results[0]["unit"])
     return {"metric": results[0]["metric"], "groups": rows, "figure": str(picture) if picture else None}
 
 
@@ -73,7 +73,9 @@ def _recipe(folder: Path) -> dict[str, Any]:
 def _result(folder: Path) -> dict[str, Any]:
     try:
         result = json.loads((folder / "result.json").read_text())
-        return {key: result[key] for key in ("agent", "task", "network", "seed", "score", "metric", "seconds", "target", "unit")}
+        return {
+            key: result[key] for key in ("agent", "task", "network", "seed", "score", "metric", "seconds", "target", "unit", "headline")
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{str(folder)!r} has no result yet", f"finish it first: rl-core resume {folder}") from error
 

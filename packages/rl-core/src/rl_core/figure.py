@@ -11,7 +11,7 @@ import numpy as np
 SKIP = ("progress", "seconds")
 
 
-def learning_curve(lines: Sequence[Mapping[str, float]], path: Path, *, title: str, unit: str) -> None:
+def learning_curve(lines: Sequence[Mapping[str, float]], path: Path, *, title: str, unit: str, headline: str = "") -> None:
     """Write a PNG with a panel for each metric of a run, over its progress.
 
     Args:
@@ -19,8 +19,9 @@ def learning_curve(lines: Sequence[Mapping[str, float]], path: Path, *, title: s
         path: Where the picture goes.
         title: Stands on top.
         unit: What progress counts.
+        headline: The metric whose panel comes first.
     """
-    names = metric_names(lines)
+    names = sorted(metric_names(lines), key=lambda name: name != headline)
     columns = min(3, max(1, len(names)))
     rows = max(1, -(-len(names) // columns))
     figure = new_figure(4.2 * columns, 2.8 * rows)

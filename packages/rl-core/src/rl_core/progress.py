@@ -29,6 +29,7 @@ class Progress:
         self._bar: Any = None
         self._began = self._drawn = time.monotonic()
         self._first = run.agent.progress
+        self._headline: tuple[str, float] | None = None
 
     def __enter__(self) -> Progress:
         """Begins the bar if standard error is a terminal."""
@@ -52,21 +53,24 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Leaves the last state of the bar on the screen."""
         if self._bar is not None:
-            self._draw({})
+            self._draw()
             self._bar.stop()
 
     def show(self, metrics: Mapping[str, float]) -> None:
         """Called after each step."""
+        name = self._run.agent.headline or next(iter(metrics), "")
+        if name in metrics:
+            self._headline = (name, metrics[name])
         now = time.monotonic()
         if self._quiet or now - self._drawn < (SECONDS_BETWEEN_DRAWS if self._bar is not None else SECONDS_BETWEEN_LINES):
             return
         self._drawn = now
         if self._bar is not None:
-            self._draw(metrics)
+            self._draw()
         else:
-            print(self.sentence(metrics), file=sys.stderr, flush=True)
+            print(self.sentence(), file=sys.stderr, flush=True)
 
-    def sentence(self, metrics: Mapping[str, float]) -> str:
+    def sentence(self) -> str:
         """`46,080 of 100,000 environment steps, 31,000/s, 0:02 left, return 312.1`."""
         done, budget = self._run.agent.progress, self._run.budget
         rate = (done - self._first) / max(time.monotonic() - self._began, 1e-9)
@@ -76,9 +80,10 @@ class Progress:
             parts.append(
                 f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left" if left >= 3600 else f"{left // 60}:{left % 60:02d} left"
             )
-        parts += [f"{name} {value:.4g}" for name, value in list(metrics.items())[:1]]
+        if self._headline:
+            parts.append(f"{self._headline[0]} {self._headline[1]:.4g}")
         return ", ".join(parts)
 
-    def _draw(self, metrics: Mapping[str, float]) -> None:
-        self._bar.update(self._task, completed=min(self._run.agent.progress, self._run.budget), told=self.sentence(metrics))
+    def _draw(self) -> None:
+        self._bar.update(self._task, completed=min(self._run.agent.progress, self._run.budget), told=self.sentence())
         self._bar.refresh()

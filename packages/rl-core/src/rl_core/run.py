@@ -255,6 +255,7 @@ class Run:
             "metrics": dict(metrics),
             "target": self.task.target,
             "reached": self.task.reached(score),
+            "headline": self.agent.headline,
         }
 
     def change_task(self, name: str) -> None:
@@ -322,7 +323,11 @@ class Run:
             from rl_core import figure
 
             figure.learning_curve(
-                self.metrics(), figures / "learning-curve.png", title=f"{self.recipe.agent} on {self.recipe.task}", unit=self.spec.unit
+                self.metrics(),
+                figures / "learning-curve.png",
+                title=f"{self.recipe.agent} on {self.recipe.task}",
+                unit=self.spec.unit,
+                headline=self.agent.headline,
             )
             self.agent.draw(figures)
         except (OSError, ImportError, ValueError) as error:
