@@ -1,0 +1,1 @@
+"""An example of a plugin of rl-core: one agent, one network, one task."""

@@ -1,0 +1,39 @@
+"""What this distribution tells rl-core. Every command reads it, so it imports `rl_core.api` and nothing else."""
+
+from collections.abc import Iterator
+
+from rl_core.api import AgentSpec, NetworkSpec, TaskSpec, hookimpl
+
+RL_API = 1  # the version of rl-core's plugin API that this was written for
+TRAITS = ("control", "vector-input", "discrete-output")
+
+
+@hookimpl
+def rl_agents() -> Iterator[AgentSpec]:
+    """One agent, for every control task with vectors as observations and a choice as action."""
+    yield AgentSpec(
+        name="random-search",
+        target="rl_core_example.random_search:RandomSearch",
+        summary="Two opposite random steps of a policy's weights; the better one is taken",
+        fits=(" ".join(TRAITS),),
+        unit="trials",
+        budget=100,
+        task="homing",
+        network="linear",
+    )
+
+
+@hookimpl
+def rl_networks() -> Iterator[NetworkSpec]:
+    """One network, for everything whose inputs are vectors."""
+    yield NetworkSpec(
+        name="linear", target="rl_core_example.linear:Linear", summary="One matrix, in NumPy", fits=("vector-input",), task="homing"
+    )
+
+
+@hookimpl
+def rl_tasks() -> Iterator[TaskSpec]:
+    """One task."""
+    yield TaskSpec(
+        name="homing", target="rl_core_example.homing:Homing", summary="A point comes home", traits=TRAITS, agent="random-search"
+    )

@@ -1,0 +1,181 @@
+"""Sessions, one verb each: `nox -l` lists them, `nox -s tests -- rl-core` narrows to a package; what else follows `--` goes to pytest.
+
+Every environment is built anew from wheels of this checkout and the versions and hashes of `constraints/lock.txt`, with uv.
+Wheels are built for the packages that a session needs and passed by path, so that no first-party name is ever looked up on an index.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+nox.options.download_python = "never"  # an interpreter that is not here is skipped
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "tests", "plugin"]
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml("pyproject.toml")
+PACKAGES = [Path(member).name for member in PROJECT["tool"]["uv"]["workspace"]["members"]]
+LOCK = "constraints/lock.txt"
+OLDEST = "3.11"
+RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
+PYTHONS = list(dict.fromkeys((RUNNING, OLDEST, "3.13")))  # the one that runs nox is always there, so `tests` never skips everything
+TORCHLESS = ("rl-core", "nlp-embeddings")
+TEMPLATE = "examples/plugin-template"
+
+
+def group(name: str) -> list[str]:
+    """Requirements of a dependency group of the root."""
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+def closure(package: str) -> list[str]:
+    """The package and every first-party package that it needs, itself last."""
+    with (ROOT / "packages" / package / "pyproject.toml").open("rb") as file:
+        sources = tomllib.load(file).get("tool", {}).get("uv", {}).get("sources", {})
+    return list(dict.fromkeys([*(name for source in sources for name in closure(source)), package]))
+
+
+def wheels(session: nox.Session, *packages: str) -> list[str]:
+    """Paths of freshly built wheels of these packages and of the first-party packages that they need."""
+    folder = Path(session.create_tmp()) / "wheels"
+    shutil.rmtree(folder, ignore_errors=True)
+    names = dict.fromkeys(name for package in packages for name in closure(package))
+    for name in names:
+        session.run("uv", "build", "-q", "--wheel", "--build-constraints", LOCK, "-o", str(folder), f"packages/{name}", external=True)
+    return [str(path) for path in sorted(folder.glob("*.whl"))]
+
+
+def narrowed(session: nox.Session) -> tuple[list[str], list[str]]:
+    """Packages named after `--` (all of them if none is), and the other arguments, which are pytest's."""
+    named = [argument for argument in session.posargs if argument in PACKAGES]
+    return named or PACKAGES, [argument for argument in session.posargs if argument not in PACKAGES]
+
+
+def run_pytest(session: nox.Session, *arguments: str, may_be_empty: bool = False) -> None:
+    """Run pytest with one thread per process; no test collected is a failure unless it was to be expected."""
+    success_codes = [0, 5] if may_be_empty else [0]
+    session.run("pytest", *arguments, success_codes=success_codes, env={"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"})
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("package", PACKAGES, ids=PACKAGES)
+def tests(session: nox.Session, package: str) -> None:
+    """The fast tests of a package, in an environment that holds only it and what it declares."""
+    chosen, arguments = narrowed(session)
+    if package not in chosen:
+        session.skip(f"narrowed to {', '.join(chosen)}")
+    session.install("-c", LOCK, *wheels(session, package), *group("test"))
+    if package in TORCHLESS:
+        check = "import importlib.util, sys; sys.exit('torch can be imported here' if importlib.util.find_spec('torch') else 0)"
+        session.run("python", "-c", check)
+    run_pytest(session, f"packages/{package}/tests", "-m", "not learning", *arguments, may_be_empty=bool(arguments))
+    session.install("-c", LOCK, *group("declared"))  # after the tests, so that they cannot lean on what deptry brings
+    session.run("deptry", f"packages/{package}/src", "--config", f"packages/{package}/pyproject.toml")
+
+
+@nox.session(python=RUNNING)
+@nox.parametrize("package", PACKAGES, ids=PACKAGES)
+def learning(session: nox.Session, package: str) -> None:
+    """The tests that train for more than a few seconds."""
+    chosen, arguments = narrowed(session)
+    if package not in chosen:
+        session.skip(f"narrowed to {', '.join(chosen)}")
+    session.install("-c", LOCK, *wheels(session, package), *group("test"))
+    run_pytest(session, f"packages/{package}/tests", "-m", "learning", "--timeout", "1800", *arguments, may_be_empty=True)
+
+
+@nox.session(python=OLDEST)
+@nox.parametrize("package", PACKAGES, ids=PACKAGES)
+def minimums(session: nox.Session, package: str) -> None:
+    """The fast tests of a package with the lowest versions that it allows."""
+    chosen, arguments = narrowed(session)
+    if package not in chosen:
+        session.skip(f"narrowed to {', '.join(chosen)}")
+    session.install("--resolution", "lowest-direct", *wheels(session, package), *group("test"))
+    run_pytest(session, f"packages/{package}/tests", "-m", "not learning", *arguments, may_be_empty=bool(arguments))
+
+
+@nox.session(python=RUNNING)
+def together(session: nox.Session) -> None:
+    """All packages in one environment: the tests of the repository as a whole, and how fast they are listed."""
+    session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("test"))
+    session.run("rl-core", "list")
+    run_pytest(session, "tests", *session.posargs)
+
+
+@nox.session(python=RUNNING)
+def lint(session: nox.Session) -> None:
+    """Ruff's rules and its formatting."""
+    session.install("-c", LOCK, *group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(python=OLDEST)
+def types(session: nox.Session) -> None:
+    """Mypy, one package after the other."""
+    chosen, arguments = narrowed(session)
+    session.install("-c", LOCK, *wheels(session, *chosen), *group("types"))
+    for package in chosen:
+        session.run("mypy", *arguments, f"packages/{package}/src")
+
+
+@nox.session(python=RUNNING)
+def docs(session: nox.Session) -> None:
+    """Every example in a docstring, and every program and command shown on a page."""
+    session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("test"))
+    modules = [package.replace("-", "_") for package in PACKAGES]
+    run_pytest(session, "--doctest-modules", "--pyargs", *modules, *session.posargs)
+    run_pytest(session, "tests/test_pages.py", "-m", "", *session.posargs)
+
+
+@nox.session(python=RUNNING)
+def plugin(session: nox.Session) -> None:
+    """The example of a stranger's plugin is built, installed beside rl-core alone, listed, run, checked and uninstalled."""
+    session.install("-c", LOCK, *wheels(session, "rl-core"), *group("test"))
+    folder = Path(session.create_tmp()) / "template"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("uv", "build", "-q", "--wheel", "--build-constraints", LOCK, "-o", str(folder), TEMPLATE, external=True)
+    session.install("-c", LOCK, *(str(path) for path in folder.glob("*.whl")))
+    session.run("rl-core", "list")
+    for name in ("hill-climbing", "linear", "corridor"):
+        session.run("rl-core", "show", name)
+    session.run("rl-core", "run", "hill-climbing", "--out", str(Path(session.create_tmp()) / "runs"))
+    for name in ("hill-climbing", "linear", "corridor"):
+        session.run("rl-core", "check", name)
+    run_pytest(session, f"{TEMPLATE}/tests")
+    session.run("uv", "pip", "uninstall", "rl-core-example", external=True)
+    listing = session.run("rl-core", "list", silent=True)
+    if "hill-climbing" in str(listing):
+        session.error("rl-core still lists hill-climbing after its distribution was uninstalled")
+
+
+@nox.session(python=RUNNING)
+def bench(session: nox.Session) -> None:
+    """The benchmarks named after `--`, or all of them; see benchmarks/README.md."""
+    session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("bench"))
+    scripts = [f"benchmarks/{name}.py" for name in session.posargs] or [str(path) for path in sorted(Path("benchmarks").glob("*.py"))]
+    for script in scripts:
+        session.run("python", script)
+
+
+@nox.session(python=RUNNING)
+def lock(session: nox.Session) -> None:
+    """Renew constraints/: the newest versions that all packages, extras and groups agree on."""
+    session.run("uv", "lock", "-q", "--upgrade", external=True)
+    export = ["--all-packages", "--all-groups", "--all-extras", "--no-emit-workspace", "--no-header", "--no-annotate"]
+    session.run("uv", "export", "-q", *export, "-o", LOCK, external=True)
+    text = Path(LOCK).read_text()
+    versions = re.sub(r" \\\n(    --hash=\S+(?: \\)?\n)+", "\n", text)
+    Path("constraints/pip.txt").write_text(versions)
+    for content in (text, versions):
+        if "://" in content or "--hash" in versions:
+            session.error("the constraints must hold versions and hashes alone; a URL or a stray hash got in")
