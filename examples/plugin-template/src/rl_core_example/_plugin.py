@@ -15,6 +15,7 @@ def rl_agents() -> Iterator[AgentSpec]:
         name="random-search",
         target="rl_core_example.random_search:RandomSearch",
         summary="Two opposite random steps of a policy's weights; the better one is taken",
+        reference="Mania, Guy, Recht: Simple random search provides a competitive approach to reinforcement learning, 2018",
         fits=(" ".join(TRAITS),),
         unit="trials",
         budget=100,
@@ -26,9 +27,7 @@ def rl_agents() -> Iterator[AgentSpec]:
 @hookimpl
 def rl_networks() -> Iterator[NetworkSpec]:
     """One network, for everything whose inputs are vectors."""
-    yield NetworkSpec(
-        name="linear", target="rl_core_example.linear:Linear", summary="One matrix, in NumPy", fits=("vector-input",), task="homing"
-    )
+    yield NetworkSpec(name="linear", target="rl_core_example.linear:Linear", summary="One matrix", fits=("vector-input",), task="homing")
 
 
 @hookimpl
