@@ -28,6 +28,7 @@ OLDEST = "3.11"
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 PYTHONS = list(dict.fromkeys((RUNNING, OLDEST, "3.13")))  # the one that runs nox is always there, so `tests` never skips everything
 TORCHLESS = ("rl-core", "nlp-embeddings")
+WITHOUT_TORCH = "import importlib.util, sys; sys.exit('torch can be imported here' if importlib.util.find_spec('torch') else 0)"
 TEMPLATE = "examples/plugin-template"
 
 
@@ -53,10 +54,12 @@ def wheels(session: nox.Session, *packages: str) -> list[str]:
     return [str(path) for path in sorted(folder.glob("*.whl"))]
 
 
-def narrowed(session: nox.Session) -> tuple[list[str], list[str]]:
-    """Packages named after `--` (all of them if none is), and the other arguments, which are pytest's."""
+def narrow(session: nox.Session, package: str) -> list[str]:
+    """What follows `--` and is pytest's; skips the session when packages were named there and this one was not."""
     named = [argument for argument in session.posargs if argument in PACKAGES]
-    return named or PACKAGES, [argument for argument in session.posargs if argument not in PACKAGES]
+    if named and package not in named:
+        session.skip(f"narrowed to {', '.join(named)}")
+    return [argument for argument in session.posargs if argument not in PACKAGES]
 
 
 def run_pytest(session: nox.Session, *arguments: str, may_be_empty: bool = False) -> None:
@@ -69,13 +72,10 @@ def run_pytest(session: nox.Session, *arguments: str, may_be_empty: bool = False
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def tests(session: nox.Session, package: str) -> None:
     """The fast tests of a package, in an environment that holds only it and what it declares."""
-    chosen, arguments = narrowed(session)
-    if package not in chosen:
-        session.skip(f"narrowed to {', '.join(chosen)}")
+    arguments = narrow(session, package)
     session.install("-c", LOCK, *wheels(session, package), *group("test"))
     if package in TORCHLESS:
-        check = "import importlib.util, sys; sys.exit('torch can be imported here' if importlib.util.find_spec('torch') else 0)"
-        session.run("python", "-c", check)
+        session.run("python", "-c", WITHOUT_TORCH)
     run_pytest(session, f"packages/{package}/tests", "-m", "not learning", *arguments, may_be_empty=bool(arguments))
     session.install("-c", LOCK, *group("declared"))  # after the tests, so that they cannot lean on what deptry brings
     session.run("deptry", f"packages/{package}/src", "--config", f"packages/{package}/pyproject.toml")
@@ -85,9 +85,7 @@ def tests(session: nox.Session, package: str) -> None:
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def learning(session: nox.Session, package: str) -> None:
     """The tests that train for more than a few seconds."""
-    chosen, arguments = narrowed(session)
-    if package not in chosen:
-        session.skip(f"narrowed to {', '.join(chosen)}")
+    arguments = narrow(session, package)
     session.install("-c", LOCK, *wheels(session, package), *group("test"))
     run_pytest(session, f"packages/{package}/tests", "-m", "learning", "--timeout", "1800", *arguments, may_be_empty=True)
 
@@ -96,9 +94,7 @@ def learning(session: nox.Session, package: str) -> None:
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def minimums(session: nox.Session, package: str) -> None:
     """The fast tests of a package with the lowest versions that it allows."""
-    chosen, arguments = narrowed(session)
-    if package not in chosen:
-        session.skip(f"narrowed to {', '.join(chosen)}")
+    arguments = narrow(session, package)
     session.install("--resolution", "lowest-direct", *wheels(session, package), *group("test"))
     run_pytest(session, f"packages/{package}/tests", "-m", "not learning", *arguments, may_be_empty=bool(arguments))
 
@@ -108,7 +104,7 @@ def together(session: nox.Session) -> None:
     """All packages in one environment: the tests of the repository as a whole, and how fast they are listed."""
     session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("test"))
     session.run("rl-core", "list")
-    run_pytest(session, "tests", *session.posargs)
+    run_pytest(session, "tests", "-m", "not learning", *session.posargs)
 
 
 @nox.session(python=RUNNING)
@@ -122,10 +118,10 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Mypy, one package after the other."""
-    chosen, arguments = narrowed(session)
+    chosen = [package for package in session.posargs if package in PACKAGES] or PACKAGES
     session.install("-c", LOCK, *wheels(session, *chosen), *group("types"))
     for package in chosen:
-        session.run("mypy", *arguments, f"packages/{package}/src")
+        session.run("mypy", f"packages/{package}/src")
 
 
 @nox.session(python=RUNNING)
@@ -133,29 +129,30 @@ def docs(session: nox.Session) -> None:
     """Every example in a docstring, and every program and command shown on a page."""
     session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("test"))
     modules = [package.replace("-", "_") for package in PACKAGES]
-    run_pytest(session, "--doctest-modules", "--pyargs", *modules, *session.posargs)
-    run_pytest(session, "tests/test_pages.py", "-m", "", *session.posargs)
+    run_pytest(session, "--doctest-modules", "--pyargs", *modules)
+    session.install("-c", LOCK, TEMPLATE)
+    run_pytest(session, "tests/test_pages.py", "-m", "learning", "--timeout", "1800", *session.posargs)
 
 
 @nox.session(python=RUNNING)
 def plugin(session: nox.Session) -> None:
     """The example of a stranger's plugin is built, installed beside rl-core alone, listed, run, checked and uninstalled."""
     session.install("-c", LOCK, *wheels(session, "rl-core"), *group("test"))
-    folder = Path(session.create_tmp()) / "template"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(session.create_tmp())
+    shutil.rmtree(folder / "runs", ignore_errors=True)
     session.run("uv", "build", "-q", "--wheel", "--build-constraints", LOCK, "-o", str(folder), TEMPLATE, external=True)
     session.install("-c", LOCK, *(str(path) for path in folder.glob("*.whl")))
+    session.run("python", "-c", WITHOUT_TORCH)
     session.run("rl-core", "list")
-    for name in ("hill-climbing", "linear", "corridor"):
+    for name in ("random-search", "linear", "homing"):
         session.run("rl-core", "show", name)
-    session.run("rl-core", "run", "hill-climbing", "--out", str(Path(session.create_tmp()) / "runs"))
-    for name in ("hill-climbing", "linear", "corridor"):
         session.run("rl-core", "check", name)
-    run_pytest(session, f"{TEMPLATE}/tests")
+    session.run("rl-core", "run", "random-search", "--out", str(folder / "runs" / "homing"))
+    session.run("rl-core", "run", "linear", "--task", "gym:CartPole-v1", "--budget", "30", "--out", str(folder / "runs" / "cartpole"))
+    run_pytest(session, f"{TEMPLATE}/tests", *session.posargs)
     session.run("uv", "pip", "uninstall", "rl-core-example", external=True)
-    listing = session.run("rl-core", "list", silent=True)
-    if "hill-climbing" in str(listing):
-        session.error("rl-core still lists hill-climbing after its distribution was uninstalled")
+    if "random-search" in str(session.run("rl-core", "list", silent=True)):
+        session.error("rl-core still lists random-search after its distribution was uninstalled")
 
 
 @nox.session(python=RUNNING)

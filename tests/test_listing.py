@@ -1,0 +1,59 @@
+"""All packages in one environment: what is listed, and how fast."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "numpy", "numba", "scipy", "gymnasium", "matplotlib", "sklearn", "transformers")
+PLUGINS = {"rl-core", "dl-nets", "rl-algos", "nlp-embeddings", "cv-models"}
+
+
+def seconds(*command: str) -> float:
+    """Wall time of a whole process."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def test_every_package_brings_components_through_the_same_door() -> None:
+    listed = json.loads(
+        subprocess.run([sys.executable, "-m", "rl_core", "list", "--json"], check=True, capture_output=True, text=True).stdout
+    )
+    assert listed["broken"] == []
+    assert {component["package"] for component in listed["components"]} >= PLUGINS
+    assert {(component["kind"], component["name"]) for component in listed["components"]} >= {
+        ("agent", "ppo"),
+        ("agent", "supervised"),
+        ("agent", "tf-idf"),
+        ("network", "mlp"),
+        ("network", "cnn"),
+        ("network", "vit"),
+    }
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--help"]])
+def test_nothing_heavy_is_imported_to_answer_a_question(arguments: list[str]) -> None:
+    program = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: sys.stderr.write('HEAVY ' + ' '.join(m for m in {HEAVY!r} if m in sys.modules)))\n"
+        f"sys.argv[1:] = {arguments!r}\n"
+        "from rl_core.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    heavy = done.stderr.rpartition("HEAVY ")[2].split()
+    assert heavy == []
+
+
+def test_listing_takes_at_most_1_8_times_the_import_of_what_it_is_built_on() -> None:
+    base, listing = [sys.executable, "-c", "import click, pluggy"], [sys.executable, "-m", "rl_core", "list"]
+    for command in (base, listing):
+        seconds(*command)  # byte code is compiled once
+    pairs = [(seconds(*base), seconds(*listing)) for _ in range(10)]  # interleaved, so that a busy machine slows both
+    assert statistics.median(b for _, b in pairs) <= 1.8 * statistics.median(a for a, _ in pairs), pairs
