@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, Spec, TaskSchemeSpec, TaskSpec
+from rl_core.distributions import normalised
 from rl_core.errors import RequestError, nearest
-from rl_core.plugins import DISABLE_VARIABLE, Broken, Plugin, Plugins, author_remedy, normalised, said, stdout_to_stderr
+from rl_core.plugins import DISABLE_VARIABLE, Broken, Plugin, Plugins, author_remedy, said, stdout_to_stderr
 from rl_core.siblings import SIBLINGS
 from rl_core.spec_problems import is_installed, problem_of, unresolved
 

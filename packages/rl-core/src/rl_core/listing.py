@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -327,6 +326,8 @@ def _table(rows: Iterable[Sequence[str]], cut: int | None = None) -> None:
         return
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     if cut is not None and sys.stdout.isatty():
+        import shutil
+
         room = shutil.get_terminal_size().columns - 2 - sum(widths) - 2 * (len(widths) - 1) + widths[cut]
         widths[cut] = min(widths[cut], max(room, 16))
     for row in rows:

@@ -8,12 +8,11 @@ a word and follows the order of the file system. So plugins are loaded here: eve
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
-from importlib import metadata
+from importlib import import_module
 from time import perf_counter
 from typing import Any
 
@@ -21,6 +20,7 @@ import pluggy
 
 from rl_core import hookspecs
 from rl_core.api import API, API_MIN, GROUP, PROJECT
+from rl_core.distributions import declarations, normalised
 from rl_core.errors import RequestError, nearest
 
 DISABLE_VARIABLE = "RL_CORE_DISABLE"
@@ -98,8 +98,12 @@ class Plugins:
             RequestError: if a disabled name is that of no plugin; a wrong name would otherwise disable nothing, silently.
         """
         plugins = cls()
-        found = plugins._declared()
-        plugins.rows = [plugin for plugin, _ in found]
+        for package, version, name, value, error in declarations(GROUP):
+            if error:
+                problem = f"its entry_points.txt cannot be read: {error}"
+                plugins.broken.append(Broken(package, version, "", problem, _reinstall(package)))
+            else:
+                plugins.rows.append(Plugin(package, version, name, value))
         known = {name for plugin in plugins.rows for name in (plugin.package, plugin.entry_point)}
         ids = {normalised(name) for name in known}
         for name in disabled:
@@ -109,11 +113,11 @@ class Plugins:
                 raise RequestError(f"no plugin is named {name!r}, so it cannot be disabled (--disable, {DISABLE_VARIABLE})", hint)
         skip = {normalised(name) for name in disabled}
         with stdout_to_stderr():
-            for plugin, entry_point in found:
+            for plugin in plugins.rows:
                 if {normalised(plugin.package), normalised(plugin.entry_point)} & skip:
                     plugin.status = "disabled"
                 else:
-                    plugins._load(plugin, entry_point)
+                    plugins._load(plugin)
         return plugins
 
     def collect(self, hook: str) -> Iterator[tuple[Plugin, Any]]:
@@ -180,38 +184,10 @@ class Plugins:
         if plugin.status == "ready":
             plugin.status = "ready, with problems"
 
-    def _declared(self) -> list[tuple[Plugin, metadata.EntryPoint]]:
-        """Entry points of the group, each distribution once: the first on the path, which is also what Python imports.
-
-        `importlib.metadata.entry_points` would parse every distribution's file, and fail with the first bad one.
-        """
-        found: list[tuple[Plugin, metadata.EntryPoint]] = []
-        seen: set[str] = set()
-        for distribution in metadata.distributions():
-            text = None
-            with suppress(OSError, UnicodeError):
-                text = distribution.read_text("entry_points.txt")
-            if not text or GROUP not in text:
-                continue
-            package, version = _identity(distribution)
-            if package and normalised(package) in seen:  # an editable install beside an old egg-info, a path given twice
-                continue
-            seen.add(normalised(package))
-            try:
-                entry_points = {entry.name: entry for entry in distribution.entry_points if entry.group == GROUP}
-            except Exception as error:
-                name = package or "?"
-                problem = f"its entry_points.txt cannot be read: {said(error)}"
-                self.broken.append(Broken(name, version, "?", problem, f"reinstall it: pip install --force-reinstall {name}", error))
-                continue
-            for name, entry_point in entry_points.items():
-                found.append((Plugin(package or name, version, name, entry_point.value), entry_point))
-        return sorted(found, key=lambda pair: (normalised(pair[0].package), pair[0].entry_point))
-
-    def _load(self, plugin: Plugin, entry_point: metadata.EntryPoint) -> None:
+    def _load(self, plugin: Plugin) -> None:
         started = perf_counter()
         try:
-            module = entry_point.load()
+            module = _imported(plugin.module)
         except _CAUGHT as error:
             plugin.status = "failed"
             self.report(plugin, *_import_problem(plugin, error), error)
@@ -267,15 +243,6 @@ def stdout_to_stderr() -> Iterator[None]:
             os.close(saved)
 
 
-def normalised(name: str) -> str:
-    """The name of a distribution as the package index compares it.
-
-    >>> normalised("RL_Core")
-    'rl-core'
-    """
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def said(error: BaseException) -> str:
     """An exception in one line: its type and its text."""
     text = " ".join(str(error).split())
@@ -287,12 +254,13 @@ def author_remedy(package: str) -> str:
     return f"update it (pip install --upgrade {package}), tell its authors, or switch it off (--disable {package})"
 
 
-def _identity(distribution: metadata.Distribution) -> tuple[str, str]:
-    try:
-        fields = distribution.metadata
-        return fields["Name"] or "", fields["Version"] or "?"
-    except Exception:  # a distribution without metadata still has entry points
-        return "", "?"
+def _imported(value: str) -> Any:
+    """What an entry point names: a module, or an object in one."""
+    name, _, attribute = value.partition(":")
+    found: Any = import_module(name.strip())
+    for part in filter(None, attribute.strip().split(".")):
+        found = getattr(found, part)
+    return found
 
 
 def _import_problem(plugin: Plugin, error: BaseException) -> tuple[str, str]:

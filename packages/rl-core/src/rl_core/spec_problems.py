@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from typing import Any
 
 from rl_core.api import Spec
@@ -66,22 +64,16 @@ def unresolved(target: str) -> str:
     found = _locate(module)
     if isinstance(found, str):
         return found
-    source = _source(found)
+    source = _source_of(module)
     first = attribute.partition(".")[0]
     if source and not re.search(rb"\b%b\b|\b__getattr__\b|import \*" % first.encode(), source):
         return f"{module} defines no {first}"
     return ""
 
 
-@cache
 def is_installed(module: str) -> bool:
     """Whether a top-level module can be imported; it is only looked for."""
-    if module in sys.modules:
-        return sys.modules[module] is not None
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError, AttributeError):
-        return False
+    return not isinstance(_locate(module), str)
 
 
 @cache
@@ -106,15 +98,15 @@ def _locate(module: str) -> ModuleSpec | str:
 
 
 @cache
-def _source_bytes(origin: str) -> bytes:
-    try:
-        return Path(origin).read_bytes()
-    except OSError:
+def _source_of(module: str) -> bytes:
+    """The source of a module, as it is in its file; nothing where there is no such file."""
+    found = _locate(module)
+    if isinstance(found, str) or not found.origin or not found.origin.endswith(".py"):
         return b""
-
-
-def _source(found: ModuleSpec) -> bytes:
-    return _source_bytes(found.origin) if found.origin and found.origin.endswith(".py") else b""
+    try:
+        return found.loader.get_data(found.origin)  # type: ignore[union-attr]
+    except (OSError, AttributeError):
+        return b""
 
 
 def _is_strings(value: object) -> bool:
