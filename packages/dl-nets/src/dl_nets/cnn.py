@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import Space
@@ -61,7 +61,8 @@ class ConvolutionalLayers(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs [B, K] of images [B, H, W, C]."""
         images = unit_scale(inputs).permute(0, 3, 1, 2)  # [B, C, H, W] by strides alone: torch's channels-last layout
-        return self.layers(self.convolutions(images).flatten(1))
+        outputs: Tensor = self.layers(self.convolutions(images).flatten(1))
+        return outputs
 
 
 class CNN(Network):
@@ -70,7 +71,7 @@ class CNN(Network):
     Config: ClassVar[type] = CNNConfig
     config: CNNConfig
 
-    def build(self, input_space: Space, output_space: Space, rng: np.random.Generator) -> ConvolutionalLayers:
+    def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> ConvolutionalLayers:
         """A network from images [B, H, W, C] to outputs [B, K]."""
         config = self.config
         height, width, channels = image_shape(input_space, LEAST)

@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.data import ArrayTask, check_fractions
-from dl_nets.tables import Table, split_table
+from dl_nets.tables import split_table
 from rl_core.errors import nearest
 
 MAX_WHOLE_NUMBER_CLASSES = 20  # a target of whole numbers with more values than these is taken as a number
@@ -119,8 +119,8 @@ def read_fields(config: CsvConfig) -> tuple[dict[str, list[str]], list[int]]:
                     text = field.strip()
                     if text in config.missing and name not in config.ignore:
                         raise ValueError(
-                            f"line {reader.line_num} of {config.path} has no value in column {name!r} ({text!r} came); fill it in, drop the "
-                            f"row, or leave the column out with --set task.ignore=[{name}]"
+                            f"line {reader.line_num} of {config.path} has no value in column {name!r} ({text!r} came); fill it in, "
+                            f"drop the row, or leave the column out with --set task.ignore=[{name}]"
                         )
                     column.append(text)
                 lines.append(reader.line_num)
@@ -169,21 +169,20 @@ def _typed(name: str, fields: list[str], lines: list[int], config: CsvConfig) ->
 def _target(name: str, fields: list[str], config: CsvConfig) -> tuple[np.ndarray, tuple[str, ...]]:
     """The targets and the names of their classes: class numbers [N] and names, or numbers [N] and no names."""
     numbers = _numbers(fields)
-    if config.output == "number" and numbers is None:
+    if numbers is None and config.output == "number":
         first = next(field for field in fields if _number(field) is None)
         raise ValueError(f"target {name!r} of {config.path} holds {first!r}, which is no number; set task.output to classes, or mend it")
-    if config.output == "auto" and numbers is not None:
-        few = len(np.unique(numbers)) <= MAX_WHOLE_NUMBER_CLASSES
-        is_number = not (few and np.array_equal(numbers, np.round(numbers)))
-    else:
-        is_number = config.output == "number"
-    if is_number:
+    if numbers is not None and (config.output == "number" or (config.output == "auto" and not _look_like_classes(numbers))):
         return numbers, ()
     class_names = sorted(set(fields), key=lambda text: (_number(text) is None, _number(text) or 0.0, text))
     if len(class_names) == 1:
         raise ValueError(f"target {name!r} of {config.path} is {class_names[0]!r} in every row; there is nothing to learn")
     number_of = {text: index for index, text in enumerate(class_names)}
     return np.array([number_of[text] for text in fields]), tuple(class_names)
+
+
+def _look_like_classes(numbers: np.ndarray) -> bool:
+    return len(np.unique(numbers)) <= MAX_WHOLE_NUMBER_CLASSES and np.array_equal(numbers, np.round(numbers))
 
 
 def _numbers(fields: list[str]) -> np.ndarray | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -13,12 +13,10 @@ from torch import Tensor
 
 from rl_core.task import DataTask
 
-SplitName = Literal["train", "validation", "test"]
-
 
 def split_indices(
     count: int, validation_fraction: float, test_fraction: float, split_seed: int, classes: np.ndarray | None = None
-) -> dict[SplitName, np.ndarray]:
+) -> dict[str, np.ndarray]:
     """Sorted indices of the three splits, the same on every machine and in every run.
 
     Args:
@@ -31,12 +29,15 @@ def split_indices(
     Returns:
         Indices of "train", "validation" and "test", which have no example in common and miss none.
 
+    Raises:
+        ValueError: if there are too few examples for a training and a test split.
+
     >>> {name: indices.tolist() for name, indices in split_indices(8, 0.25, 0.25, 0, np.array([0, 0, 0, 0, 1, 1, 1, 1])).items()}
-    {'train': [0, 2, 4, 6], 'validation': [3, 7], 'test': [1, 5]}
+    {'train': [1, 3, 4, 5], 'validation': [0, 6], 'test': [2, 7]}
     """
     rng = np.random.Generator(np.random.PCG64(split_seed))
     groups = [np.arange(count)] if classes is None else [np.flatnonzero(classes == label) for label in np.unique(classes)]
-    parts: dict[SplitName, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
+    parts: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
     for group in groups:
         shuffled = rng.permutation(group)
         tested = round(len(group) * test_fraction)
@@ -44,7 +45,11 @@ def split_indices(
         parts["test"].append(shuffled[:tested])
         parts["validation"].append(shuffled[tested:held_back])
         parts["train"].append(shuffled[held_back:])
-    return {name: np.sort(np.concatenate(indices)) for name, indices in parts.items()}
+    splits = {name: np.sort(np.concatenate(indices)) for name, indices in parts.items()}
+    if not len(splits["train"]) or not len(splits["test"]):
+        sizes = ", ".join(f"{len(indices)} {name}" for name, indices in splits.items())
+        raise ValueError(f"{count} examples in {len(groups)} groups are split into {sizes}; train and test need at least one each")
+    return splits
 
 
 def check_fractions(validation_fraction: float, test_fraction: float) -> None:
@@ -102,8 +107,8 @@ class ArrayTask(DataTask):
     def __init__(
         self,
         config: Any,
-        splits: Mapping[SplitName, tuple[np.ndarray, np.ndarray]],
-        input_space: gymnasium.Space,
+        splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        input_space: gymnasium.Space[Any],
         class_names: tuple[str, ...],
     ) -> None:
         super().__init__(config)
@@ -141,7 +146,7 @@ class Examples:
         resident_megabytes: A larger split is read batch by batch.
     """
 
-    def __init__(self, task: DataTask, split: SplitName, device: torch.device, resident_megabytes: int) -> None:
+    def __init__(self, task: DataTask, split: str, device: torch.device, resident_megabytes: int) -> None:
         self._task, self._split, self._device = task, split, device
         self._count = task.num_examples(split)
         self._resident: tuple[Tensor, Tensor] | None = None

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 from gymnasium import spaces
-from sklearn import datasets
+from sklearn import datasets  # type: ignore[import-untyped]  # scikit-learn ships no types
 
 from dl_nets.data import ArrayTask, check_fractions, split_indices
 

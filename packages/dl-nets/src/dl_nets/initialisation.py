@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Init = Literal["orthogonal", "glorot", "he", "uniform"]
 """How weights are drawn. `uniform` is what torch's own layers do: U(-1/sqrt(F), 1/sqrt(F)) for weights and biases."""
@@ -37,8 +37,9 @@ def orthogonal(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1
     rows, columns = shape[0], math.prod(shape[1:])
     gaussian = rng.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(gaussian)
-    q = q * np.sign(np.diagonal(r))
-    return (gain * (q if rows >= columns else q.T)).reshape(shape).astype(np.float32)
+    q *= np.sign(np.diagonal(r))
+    weights: np.ndarray = gain * (q if rows >= columns else q.T)
+    return weights.reshape(shape).astype(np.float32)
 
 
 def glorot(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
@@ -83,7 +84,7 @@ def uniform(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0)
     return rng.uniform(-bound, bound, shape).astype(np.float32)
 
 
-_DRAW = {"orthogonal": orthogonal, "glorot": glorot, "he": he, "uniform": uniform}
+_WEIGHTS = {"orthogonal": orthogonal, "glorot": glorot, "he": he, "uniform": uniform}
 
 
 def linear(inputs: int, outputs: int, rng: np.random.Generator, *, init: Init = "orthogonal", gain: float = 1.0) -> nn.Linear:
@@ -101,7 +102,9 @@ def linear(inputs: int, outputs: int, rng: np.random.Generator, *, init: Init = 
     >>> layer.weight.shape, layer.bias.tolist(), torch.equal(before, torch.get_rng_state())
     (torch.Size([2, 3]), [0.0, 0.0], True)
     """
-    return _drawn(nn.utils.skip_init(nn.Linear, inputs, outputs), rng, init, gain)
+    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")  # without torch's own first weights
+    _draw(layer.weight, layer.bias, rng, init, gain)
+    return layer
 
 
 def conv2d(
@@ -116,17 +119,19 @@ def conv2d(
     gain: float = 1.0,
 ) -> nn.Conv2d:
     """A convolution on [B, C, H, W], drawn from `rng` as `linear` draws its weights."""
-    layer = nn.utils.skip_init(nn.Conv2d, channels_in, channels_out, kernel_size, stride=stride, padding=padding)
-    return _drawn(layer, rng, init, gain)
+    layer = nn.Conv2d(channels_in, channels_out, kernel_size, stride=stride, padding=padding, device="meta").to_empty(device="cpu")
+    assert layer.bias is not None
+    _draw(layer.weight, layer.bias, rng, init, gain)
+    return layer
 
 
-def _drawn(layer: nn.Linear | nn.Conv2d, rng: np.random.Generator, init: Init, gain: float) -> nn.Linear | nn.Conv2d:
+def _draw(weight: Tensor, bias: Tensor, rng: np.random.Generator, init: Init, gain: float) -> None:
+    """First values of a layer's weight [O, ...] and bias [O], in place."""
     with torch.no_grad():
-        shape = tuple(layer.weight.shape)
-        layer.weight.copy_(torch.from_numpy(_DRAW[init](shape, rng, gain)))
+        shape = tuple(weight.shape)
+        weight.copy_(torch.from_numpy(_WEIGHTS[init](shape, rng, gain)))
         if init == "uniform":  # torch's layers draw their biases with the same bound
             bound = gain / math.sqrt(math.prod(shape[1:]))
-            layer.bias.copy_(torch.from_numpy(rng.uniform(-bound, bound, shape[0]).astype(np.float32)))
+            bias.copy_(torch.from_numpy(rng.uniform(-bound, bound, shape[0]).astype(np.float32)))
         else:
-            layer.bias.zero_()
-    return layer
+            bias.zero_()

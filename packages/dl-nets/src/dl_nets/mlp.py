@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import Space
@@ -52,7 +52,8 @@ class Perceptron(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs [B, K] of inputs [B, ...]."""
-        return self.layers(self.features(inputs))
+        outputs: Tensor = self.layers(self.features(inputs))
+        return outputs
 
 
 class MLP(Network):
@@ -61,7 +62,7 @@ class MLP(Network):
     Config: ClassVar[type] = MLPConfig
     config: MLPConfig
 
-    def build(self, input_space: Space, output_space: Space, rng: np.random.Generator) -> Perceptron:
+    def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> Perceptron:
         """A perceptron from inputs [B, ...] to outputs [B, K]."""
         config, features = self.config, Features(input_space)
         layers: list[nn.Module] = []

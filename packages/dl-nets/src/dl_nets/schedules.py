@@ -60,7 +60,7 @@ def exponential(fraction_done: float, end: float = 0.01) -> float:
     >>> round(exponential(0.5), 4)
     0.1
     """
-    return end**fraction_done
+    return math.pow(end, fraction_done)
 
 
 def warm_up(fraction_done: float, then: Schedule = constant, share: float = 0.1, start: float = 0.01) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from gymnasium import Space, spaces
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def output_size(space: Space) -> int:
+def output_size(space: Space[Any]) -> int:
     """K, how many numbers a network gives for one answer: classes of `Discrete`, numbers of `Box` and `MultiBinary`.
 
     Raises:
@@ -26,7 +27,7 @@ def output_size(space: Space) -> int:
     raise ValueError(f"the output space is {space}; a network gives answers in Discrete, Box or MultiBinary spaces")
 
 
-def image_shape(space: Space, least: int = 1) -> tuple[int, int, int]:
+def image_shape(space: Space[Any], least: int = 1) -> tuple[int, int, int]:
     """Height, width and channels of an image space.
 
     Args:
@@ -65,7 +66,7 @@ class Features(nn.Module):
     [[0.0, 1.0]]
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space[Any]) -> None:
         super().__init__()
         self._classes: list[int] = []
         if isinstance(space, spaces.Discrete):
@@ -76,7 +77,7 @@ class Features(nn.Module):
             self._classes, self._start = space.nvec.tolist(), 0
         elif not isinstance(space, spaces.Box | spaces.MultiBinary):
             raise ValueError(f"the input space is {space}; a network reads Discrete, MultiDiscrete, MultiBinary or Box spaces")
-        self.size = sum(self._classes) or math.prod(space.shape)
+        self.size = sum(self._classes) or math.prod(space.shape or ())
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Numbers [B, D], float32, of inputs [B, ...]."""

@@ -94,7 +94,7 @@ def update(
         outputs = module(inputs)
     mean_loss = losses.weighted_mean(loss(outputs.float(), targets), weights)
     optimiser.zero_grad()
-    mean_loss.backward()
+    torch.autograd.backward(mean_loss)
     if max_gradient_norm:
         nn.utils.clip_grad_norm_(module.parameters(), max_gradient_norm)
     optimiser.step()
@@ -165,7 +165,7 @@ class Supervised(Agent):
         """The likeliest class [B], or the expected numbers [B, ...], of inputs [B, ...]."""
         module = self._best if self.config.patience else self._module
         tensor = torch.as_tensor(inputs)
-        outputs = [self._forward(module, part.to(self._device)) for part in tensor.split(PREDICTED_AT_ONCE)]
+        outputs = [self._forward(module, part.to(self._device)) for part in torch.split(tensor, PREDICTED_AT_ONCE)]
         return self._answers(torch.cat(outputs))
 
     def answer(self, text: str) -> Any:
@@ -229,7 +229,8 @@ class Supervised(Agent):
         """Outputs [B, K], float32, without dropout and without moving any statistics."""
         module.eval()
         with torch.autocast(self._device.type, self._precision, enabled=self._precision != torch.float32):
-            return module(inputs).float()
+            outputs: Tensor = module(inputs)
+        return outputs.float()
 
     def _standardised(self, targets: Tensor) -> Tensor:
         """Targets [B, ...] as the loss takes them: class numbers from 0 [B], or standardised numbers [B, K]."""
@@ -242,7 +243,7 @@ class Supervised(Agent):
         space = self.task.output_space
         if isinstance(space, spaces.Discrete):
             return outputs.argmax(1).cpu().numpy() + int(space.start)
-        return (outputs * self._scale + self._mean).reshape(-1, *space.shape).cpu().numpy()
+        return (outputs * self._scale + self._mean).reshape(-1, *(space.shape or ())).cpu().numpy()
 
     def _target_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation [K] of the training split's numbers; 0 and 1 where the targets are classes."""
@@ -253,10 +254,11 @@ class Supervised(Agent):
         targets = np.concatenate([self.task.read("train", part)[1].reshape(len(part), -1) for part in parts]).astype(np.float64)
         scale = targets.std(axis=0)
         scale[scale == 0.0] = 1.0
-        return tuple(torch.tensor(array, dtype=torch.float32, device=self._device) for array in (targets.mean(axis=0), scale))
+        mean, scale = (torch.tensor(array, dtype=torch.float32, device=self._device) for array in (targets.mean(axis=0), scale))
+        return mean, scale
 
 
-def _loss(config: SupervisedConfig, output_space: spaces.Space) -> losses.Loss:
+def _loss(config: SupervisedConfig, output_space: spaces.Space[Any]) -> losses.Loss:
     """The loss that the config names, checked against what the task asks for."""
     has_classes = isinstance(output_space, spaces.Discrete)
     name = config.loss

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dl_nets.data import SplitName, split_indices
+from dl_nets.data import split_indices
 
 Values = Mapping[str, np.ndarray]
 """Column name to values [N]: float64, or texts."""
@@ -54,7 +54,8 @@ class Column:
         unknown = sorted(set(values.tolist()) - set(self.categories))
         if unknown:
             raise ValueError(f"column {self.name!r} holds {unknown[0]!r}; it may hold {', '.join(map(repr, self.categories[:10]))}")
-        return (values[:, None] == np.array(self.categories)[None, :]).astype(np.float32)
+        hot: np.ndarray = values[:, None] == np.array(self.categories)[None, :]
+        return hot.astype(np.float32)
 
 
 class Table:
@@ -106,7 +107,7 @@ class Table:
 
 def split_table(
     values: Values, target: np.ndarray, has_classes: bool, validation_fraction: float, test_fraction: float, split_seed: int
-) -> tuple[Table, dict[SplitName, tuple[np.ndarray, np.ndarray]]]:
+) -> tuple[Table, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """The table, and inputs [N, D] and targets of each split: class numbers [N], or numbers [N, 1].
 
     Args:

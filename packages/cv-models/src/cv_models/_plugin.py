@@ -1,0 +1,25 @@
+"""What cv-models brings to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rl_core.api import NetworkSpec, hookimpl
+
+RL_API = 1
+
+
+@hookimpl
+def rl_networks() -> Iterable[NetworkSpec]:
+    """Networks that see."""
+    yield NetworkSpec(
+        name="vit",
+        target="cv_models.vit:ViT",
+        summary="Vision transformer: an image as a row of patches",
+        reference="Dosovitskiy et al., An image is worth 16x16 words: transformers for image recognition at scale, 2021",
+        fits=("image-input",),
+        task="digits",
+        agent="supervised",
+        tiny={"width": 8, "depth": 1, "num_heads": 2},
+        tags=("vision", "transformer", "attention"),
+    )

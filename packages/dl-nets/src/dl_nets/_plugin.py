@@ -1,0 +1,111 @@
+"""What dl-nets brings to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
+
+RL_API = 1
+
+
+@hookimpl
+def rl_agents() -> Iterable[AgentSpec]:
+    """Agents that learn from examples."""
+    yield AgentSpec(
+        name="supervised",
+        target="dl_nets.supervised:Supervised",
+        summary="Minibatch gradient descent on examples with answers",
+        reference="Bottou, Curtis and Nocedal, Optimization methods for large-scale machine learning, 2018",
+        fits=("data discrete-output", "data continuous-output"),
+        unit="epochs",
+        budget=50,
+        task="digits",
+        network="mlp",
+        presets="dl_nets:presets/supervised.yaml",
+        tiny={"batch_size": 512},
+        tags=("classification", "regression"),
+    )
+
+
+@hookimpl
+def rl_networks() -> Iterable[NetworkSpec]:
+    """Networks that fit many tasks."""
+    yield NetworkSpec(
+        name="mlp",
+        target="dl_nets.mlp:MLP",
+        summary="Multilayer perceptron, for inputs of any plain kind",
+        reference="Rumelhart, Hinton and Williams, Learning representations by back-propagating errors, 1986",
+        fits=("vector-input", "image-input", "array-input", "discrete-input"),
+        task="breast-cancer",
+        tiny={"hidden": (8,)},
+    )
+    yield NetworkSpec(
+        name="cnn",
+        target="dl_nets.cnn:CNN",
+        summary="Small convolutional network, for images from 8 x 8",
+        reference="LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998",
+        fits=("image-input",),
+        task="digits",
+        tiny={"channels": (4,), "hidden": (8,)},
+        tags=("vision",),
+    )
+
+
+@hookimpl
+def rl_tasks() -> Iterable[TaskSpec]:
+    """Data sets that come with scikit-learn."""
+    yield TaskSpec(
+        name="digits",
+        target="dl_nets.digits:Digits",
+        summary="Which digit is it? 1,797 images of 8 x 8",
+        reference="Alpaydin and Kaynak, Optical recognition of handwritten digits, 1998",
+        traits=("data", "image-input", "discrete-output"),
+        agent="supervised",
+        tags=("classification", "vision"),
+    )
+    yield TaskSpec(
+        name="breast-cancer",
+        target="dl_nets.tabular:BundledTable",
+        summary="Malignant or benign? 569 cell samples, 30 numbers",
+        reference="Street, Wolberg and Mangasarian, Nuclear feature extraction for breast tumor diagnosis, 1993",
+        config={"table": "breast-cancer"},
+        traits=("data", "vector-input", "discrete-output"),
+        agent="supervised",
+        tags=("classification", "table"),
+    )
+    yield TaskSpec(
+        name="wine",
+        target="dl_nets.tabular:BundledTable",
+        summary="Which of three growers? 178 wines, 13 numbers",
+        reference="Forina et al., PARVUS, 1988",
+        config={"table": "wine"},
+        traits=("data", "vector-input", "discrete-output"),
+        agent="supervised",
+        tags=("classification", "table"),
+    )
+    yield TaskSpec(
+        name="diabetes",
+        target="dl_nets.tabular:BundledTable",
+        summary="How far will the disease be in a year? 442 patients, 10 numbers",
+        reference="Efron, Hastie, Johnstone and Tibshirani, Least angle regression, 2004",
+        config={"table": "diabetes"},
+        traits=("data", "vector-input", "continuous-output"),
+        agent="supervised",
+        tags=("regression", "table"),
+    )
+
+
+@hookimpl
+def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
+    """Tasks from files."""
+    yield TaskSchemeSpec(
+        name="csv",
+        target="dl_nets.csv_task:CsvTask",
+        summary="Any table with a line of column names",
+        argument="path",
+        example="csv:flowers.csv",
+        traits=("data", "vector-input"),
+        agents=("supervised",),
+        tags=("classification", "regression", "table"),
+    )
