@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import torch
 from dl_nets.devices import resolve_device
+from dl_nets.fast_mlp import Layout
 from dl_nets.schedules import schedule
 from dl_nets.streams import load_module_state, load_optimizer_state, module_state, optimizer_state
 from gymnasium import spaces
@@ -32,6 +33,7 @@ from torch import nn
 from rl_algos.distributions import Categorical, Gaussian, distribution
 from rl_algos.gae import advantages
 from rl_algos.normalisation import RewardScale, RunningMoments
+from rl_algos.ppo_compiled import CompiledActorCritic
 
 
 @dataclass(frozen=True)
@@ -344,7 +346,7 @@ class PPO(Agent):
 
 def build_actor_critic(
     config: PPOConfig, task: ControlTask, network: Network, actions: Categorical | Gaussian, rng: np.random.Generator, device: str
-) -> ActorCritic:
+) -> ActorCritic | CompiledActorCritic:
     """Actor and critic of the same network, each with parameters of its own.
 
     The networks start as they are configured (`mlp` and `cnn`: orthogonal, gain sqrt(2), last layer 1); the policy's last layer
@@ -355,4 +357,8 @@ def build_actor_critic(
     last = [module for module in actor.modules() if isinstance(module, nn.Linear)][-1:]
     for layer in last:
         layer.weight.data.mul_(config.policy_gain)
+    space, layouts = task.input_space, (Layout.of(actor), Layout.of(critic))
+    is_plain = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f" and None not in layouts
+    if config.compiled and device != "cuda" and is_plain:
+        return CompiledActorCritic(actor, critic, actions, config)
     return ActorCritic(actor, critic, actions, config, resolve_device(device))
