@@ -22,7 +22,7 @@ _BLOCK = 1 << 22
 def phrase_score(
     count_ab: np.ndarray | float, count_a: np.ndarray | float, count_b: np.ndarray | float, total: int, min_count: int
 ) -> np.ndarray | float:
-    """score(a, b) = (count(ab) - delta) / (count(a) count(b)) * N.  (6)
+    """How much more often two words stand together than apart: (count(ab) - delta) / (count(a) count(b)) * N, equation 6.
 
     Args:
         count_ab: How often b follows a.
