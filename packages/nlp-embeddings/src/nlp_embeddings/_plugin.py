@@ -1,0 +1,82 @@
+"""What nlp-embeddings brings to rl-core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
+
+RL_API = 1
+
+_CORPUS = ("corpus", "text-input", "vector-output")
+
+
+def _vector_space(name: str, summary: str, reference: str, config: dict[str, object]) -> AgentSpec:
+    return AgentSpec(
+        name=name,
+        target="nlp_embeddings.vector_space:VectorSpace",
+        summary=summary,
+        reference=reference,
+        config=config,
+        fits=("corpus text-input vector-output",),
+        unit="passages",
+        budget=1_000_000,
+        task="treasure-island",
+        tiny={"max_terms": 200, "passages_per_step": 64},
+        tags=("vector space", "retrieval", "text"),
+    )
+
+
+@hookimpl
+def rl_agents() -> Iterator[AgentSpec]:
+    """Agents that learn vectors from text."""
+    yield _vector_space(
+        "bag-of-words", "Passages as counts of their words", "Salton, Wong, Yang, A Vector Space Model, 1975", {"weighting": "count"}
+    )
+    yield _vector_space(
+        "tf-idf",
+        "Passages as counts weighted by how telling a word is",
+        "Spaerck Jones, A statistical interpretation of term specificity, 1972",
+        {},
+    )
+    yield _vector_space(
+        "bm25",
+        "Passage search by saturated, length-normalised term weights",
+        "Robertson, Zaragoza, The Probabilistic Relevance Framework, 2009",
+        {"weighting": "bm25", "idf": "lucene"},
+    )
+    yield _vector_space(
+        "lsa",
+        "Latent semantic analysis: tf-idf reduced by a singular value decomposition",
+        "Deerwester et al., Indexing by Latent Semantic Analysis, 1990",
+        {"idf": "smooth", "sublinear": True, "components": 100},
+    )
+
+
+@hookimpl
+def rl_tasks() -> Iterator[TaskSpec]:
+    """The bundled text."""
+    yield TaskSpec(
+        name="treasure-island",
+        target="nlp_embeddings.corpus_task:CorpusTask",
+        summary="Stevenson's novel: find the passage that a held-out sentence came from",
+        reference="Robert Louis Stevenson, Treasure Island, 1883 (public domain)",
+        traits=_CORPUS,
+        agent="tf-idf",
+        tags=("text",),
+    )
+
+
+@hookimpl
+def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
+    """Any text on disk."""
+    yield TaskSchemeSpec(
+        name="corpus",
+        target="nlp_embeddings.corpus_task:CorpusTask",
+        summary="A text file, a folder of them, or a .gz, .bz2 or .xz file",
+        argument="path",
+        example="corpus:novels.txt.xz",
+        traits=_CORPUS,
+        agents=("tf-idf",),
+        tags=("text",),
+    )

@@ -1,0 +1,52 @@
+"""Passages: a corpus cut into runs of whole sentences, and one sentence of some of them held out to search with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+QUERY_WORDS = (5, 50)  # length of a sentence that can be searched with
+
+
+def passage_bounds(starts: np.ndarray, passage_words: int) -> np.ndarray:
+    """First sentence of every passage, and the number of sentences at the end [P + 1].
+
+    A passage is the shortest run of sentences with at least `passage_words` words; what is left at the end joins the last.
+
+    Args:
+        starts: [S + 1] where each sentence starts.
+        passage_words: At least 1.
+
+    Example:
+        >>> passage_bounds(np.array([0, 3, 6, 9, 10]), 5).tolist()
+        [0, 2, 4]
+    """
+    starts = np.asarray(starts)
+    bounds, sentence, last = [0], 0, len(starts) - 1
+    while sentence < last:
+        sentence = int(np.searchsorted(starts, starts[sentence] + passage_words))
+        if sentence <= last:
+            bounds.append(sentence)
+    if len(bounds) == 1:
+        return np.array([0, last])
+    bounds[-1] = last
+    return np.array(bounds)
+
+
+def held_out_sentences(starts: np.ndarray, bounds: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Passages evenly spread over the corpus [Q <= most], and of each the sentence nearest to its middle that can be a query.
+
+    A passage of fewer than three sentences gives none, lest nothing of it remain to be found.
+    """
+    count = len(bounds) - 1
+    passages, sentences = [], []
+    for passage in np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64)):
+        first, last = int(bounds[passage]), int(bounds[passage + 1])
+        if last - first < 3:
+            continue
+        lengths = np.diff(starts[first : last + 1])
+        able = np.flatnonzero((lengths >= QUERY_WORDS[0]) & (lengths <= QUERY_WORDS[1]))
+        if len(able):
+            middle = able[np.argmin(np.abs(able - (last - first - 1) / 2))]
+            passages.append(passage)
+            sentences.append(first + int(middle))
+    return np.array(passages, dtype=np.int64), np.array(sentences, dtype=np.int64)
