@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,6 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
-
-from rl_core.errors import WorkError
 
 FORMAT = 1
 ARRAYS = "arrays.safetensors"
@@ -33,7 +32,9 @@ class BadCheckpoint(Exception):
 
 
 def save(folder: Path, progress: int, state: Mapping[str, Any], keep: int = 3) -> Path:
-    """Write `folder/<progress>` and remove all but the newest `keep` checkpoints.
+    """Write `folder/<progress>`, then remove all but the newest `keep` checkpoints, and those beyond `progress`.
+
+    There are some beyond it only where a run went back behind damaged ones; their steps are being taken again.
 
     Args:
         folder: The run's `checkpoints/`.
@@ -42,7 +43,7 @@ def save(folder: Path, progress: int, state: Mapping[str, Any], keep: int = 3) -
         keep: How many checkpoints stay.
 
     Raises:
-        WorkError: if it cannot be written; what was there before is untouched.
+        OSError: if it cannot be written; what was there before is untouched.
         TypeError: if the state holds something else than the above.
     """
     arrays: dict[str, np.ndarray] = {}
@@ -59,29 +60,22 @@ def save(folder: Path, progress: int, state: Mapping[str, Any], keep: int = 3) -
     path = folder / str(progress)
     temporary = folder / f".{progress}.writing"
     try:
+        make_folder(folder)
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        temporary.mkdir()
         write_synced(temporary / ARRAYS, packed)
         write_synced(temporary / STATE, text)
         sync_folder(temporary)
-        if path.exists():  # of the same progress: damaged, or left by an earlier session
+        if path.exists():  # of the same progress: damaged, or with another budget
             replaced = folder / f".{progress}.replaced"
             shutil.rmtree(replaced, ignore_errors=True)
             path.rename(replaced)
-            temporary.rename(path)
-            shutil.rmtree(replaced, ignore_errors=True)
-        else:
-            temporary.rename(path)
+        temporary.rename(path)
         sync_folder(folder)
-    except OSError as error:
+    except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
-        kept = names(folder)
-        raise WorkError(
-            f"checkpoint {progress} could not be written to {str(folder)!r}: {error.strerror or error}",
-            f"free some space and continue with `rl-core resume` from checkpoint {kept[-1]}" if kept else "free some space and start again",
-        ) from error
-    for old in names(folder)[:-keep]:
-        shutil.rmtree(folder / str(old), ignore_errors=True)
+        raise
+    _prune(folder, progress, keep)
     return path
 
 
@@ -92,10 +86,7 @@ def load(path: Path) -> dict[str, Any]:
         BadCheckpoint: if a file is missing, torn, altered, or not what this format allows.
     """
     document = _read_document(path)
-    try:
-        packed = (path / ARRAYS).read_bytes()
-    except OSError as error:
-        raise BadCheckpoint(f"{ARRAYS} cannot be read: {error.strerror or error}") from error
+    packed = _read(path, ARRAYS)
     stated = document["arrays"]
     if len(packed) != stated.get("bytes"):
         raise BadCheckpoint(f"{ARRAYS} has {len(packed)} bytes where {stated.get('bytes')} were written: it was cut or altered")
@@ -103,7 +94,7 @@ def load(path: Path) -> dict[str, Any]:
         raise BadCheckpoint(f"{ARRAYS} does not have the checksum it was written with: it was altered")
     try:
         arrays = safetensors.numpy.load(packed)
-    except (SafetensorError, ValueError, KeyError, TypeError, MemoryError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
         raise BadCheckpoint(f"{ARRAYS} is no safetensors file: {error}") from error
     try:
         return _join(document["state"], arrays)
@@ -133,6 +124,13 @@ def newest(folder: Path) -> tuple[int, dict[str, Any], list[str]]:
     raise BadCheckpoint("; ".join(refused) or "there is no checkpoint")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and its parents, so that it outlasts a power cut."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
+
+
 def write_synced(path: Path, data: bytes) -> None:
     """Write a file and wait until the disk has it."""
     with path.open("wb") as file:
@@ -160,18 +158,42 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _read_document(path: Path) -> dict[str, Any]:
+def _prune(folder: Path, progress: int, keep: int) -> None:
+    """Remove older checkpoints, those beyond `progress`, and what an interrupted save left."""
+    known = names(folder)
+    older = [name for name in known if name <= progress][:-keep]
+    beyond = [name for name in known if name > progress]
+    torn = [*folder.glob(".*.writing"), *folder.glob(".*.replaced")]
+    for path in [*(folder / str(name) for name in (*older, *beyond)), *torn]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _read(path: Path, name: str) -> bytes:
+    """The content of a file of the checkpoint; a link, a pipe or a device in its place is not opened."""
     try:
-        document = json.loads((path / STATE).read_bytes())
+        if not stat.S_ISREG((path / name).lstat().st_mode):
+            raise BadCheckpoint(f"{name} is no ordinary file")
+        return (path / name).read_bytes()
     except OSError as error:
-        raise BadCheckpoint(f"{STATE} cannot be read: {error.strerror or error}") from error
+        raise BadCheckpoint(f"{name} cannot be read: {error.strerror or error}") from error
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    text = _read(path, STATE)
+    try:
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadCheckpoint(f"{STATE} is no JSON: it was cut, or altered, or is another kind of file") from error
     if not isinstance(document, dict) or not isinstance(document.get("arrays"), dict) or "state" not in document:
         raise BadCheckpoint(f"{STATE} is not a checkpoint's")
     if document.get("format") != FORMAT:
         raise BadCheckpoint(f"{STATE} has format {document.get('format')!r}; this version reads {FORMAT}")
-    if document.pop("sha256", None) != _digest(document):
+    stated = document.pop("sha256", None)
+    try:
+        found = _digest(document)
+    except RecursionError as error:
+        raise BadCheckpoint(f"{STATE} is nested too deeply") from error
+    if stated != found:
         raise BadCheckpoint(f"{STATE} does not have the checksum it was written with: it was altered")
     if str(document.get("progress")) != path.name:
         raise BadCheckpoint(f"{STATE} is of progress {document.get('progress')!r}, but its folder is called {path.name!r}")
@@ -197,8 +219,10 @@ def _split(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "biuf":
-            raise TypeError(f"the array at {path!r} has dtype {value.dtype}; a state's arrays are of booleans, integers or floats")
+        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8 or not value.dtype.isnative:
+            raise TypeError(
+                f"the array at {path!r} has dtype {value.dtype}; a state's arrays are of booleans, integers or floats to 64 bits"
+            )
         if path in arrays:
             raise TypeError(f"two arrays of the state have the path {path!r}")
         arrays[path] = value if value.flags.c_contiguous else value.copy(order="C")
@@ -211,7 +235,7 @@ def _split(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
 def _join(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if isinstance(value, dict):
         if set(value) == {_REFERENCE}:
-            if value[_REFERENCE] not in arrays:
+            if not isinstance(value[_REFERENCE], str) or value[_REFERENCE] not in arrays:
                 raise BadCheckpoint(f"{STATE} refers to an array {value[_REFERENCE]!r} that {ARRAYS} does not have")
             return arrays[value[_REFERENCE]].copy()  # writable, and aligned as any new array
         return {key: _join(item, arrays) for key, item in value.items()}

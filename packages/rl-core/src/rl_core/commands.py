@@ -16,6 +16,7 @@ import click
 
 from rl_core.completion import component_names
 from rl_core.errors import RequestError, WorkError
+from rl_core.plugins import stdout_to_stderr
 
 if TYPE_CHECKING:
     from rl_core.catalogue import Catalogue
@@ -57,23 +58,18 @@ def run(
     **options: Any,
 ) -> None:
     """Learn a task: NAME is an agent, a network or a task, and the rest takes its defaults."""
-    from rl_core import config
-
-    values: Mapping[str, Any] = {}
-    if file is not None:
-        raw = config.read_file(file)
-        limit_threads(options["threads"] or raw.get("threads"))
-        from rl_core import recipe
-
-        values = recipe.read(file)
-    limit_threads(options["threads"])
     from rl_core import recipe
+
+    values = recipe.RecipeFile() if file is None else recipe.read(file)
+    limit_threads(options["threads"] or values.values.get("threads") or recipe.Recipe.threads)
     from rl_core.run import Run
 
     catalogue = _catalogue(obj)
-    resolved = recipe.resolve(catalogue, name, file=values, overrides=overrides, **options)
-    _add_loggers(catalogue, loggers)
-    with Run.create(resolved, catalogue, out) as made:
+    with stdout_to_stderr():
+        resolved = recipe.resolve(catalogue, name, file=values, overrides=overrides, **options)
+        _add_loggers(catalogue, loggers)
+        made = Run.create(resolved, catalogue, out)
+    with made:
         _learn(made, as_json)
 
 
@@ -88,7 +84,7 @@ def resume(obj: Any, folder: Path, budget: int | None, loggers: tuple[str, ...],
     catalogue = _catalogue(obj)
     with _open(folder, catalogue, budget=budget, lock=True) as opened:
         _add_loggers(catalogue, loggers)
-        _tell(f"continuing {folder} at {opened.agent.progress:,} of {opened.budget:,} {opened.spec.unit}", as_json)
+        click.echo(f"continuing {folder} at {opened.agent.progress:,} of {opened.budget:,} {opened.spec.unit}", err=True)
         _learn(opened, as_json)
 
 
@@ -101,18 +97,13 @@ def resume(obj: Any, folder: Path, budget: int | None, loggers: tuple[str, ...],
 @click.pass_obj
 def evaluate(obj: Any, folder: Path, task: str | None, episodes: int, seed: int | None, as_json: bool) -> None:
     """Judge what a run has learned, at its newest checkpoint."""
-    from rl_core.seeds import Seeds
-
     with _open(folder, _catalogue(obj)) as opened:
         _warn(opened)
-        if task is None:
-            metrics = opened.evaluate(episodes=episodes, seed=seed)
-        else:
-            opened.change_task(task)
-            metrics = opened.task.evaluate(
-                opened.agent.predict, episodes=episodes, seeds=Seeds(opened.recipe.seed if seed is None else seed, ("evaluation",))
-            )
-        _report(opened.summary(metrics, opened.recorded_seconds()), as_json)
+        with stdout_to_stderr():
+            if task is not None:
+                opened.change_task(task)
+            result = opened.summary(opened.evaluate(episodes=episodes, seed=seed))
+        _report(result, as_json)
 
 
 @click.command()
@@ -123,10 +114,10 @@ def evaluate(obj: Any, folder: Path, task: str | None, episodes: int, seed: int 
 def predict(obj: Any, folder: Path, text: str, as_json: bool) -> None:
     """Answer an input with what a run has learned. INPUT is text or JSON, as the task reads it; `-` reads standard input."""
     with _open(folder, _catalogue(obj)) as opened:
-        if not as_json:
-            _warn(opened)
+        _warn(opened)
         try:
-            answer = opened.agent.answer(sys.stdin.read() if text == "-" else text)
+            with stdout_to_stderr():
+                answer = opened.agent.answer(sys.stdin.read() if text == "-" else text)
         except ValueError as error:
             raise RequestError(f"{text[:60]!r} cannot be answered: {error}", f"see: rl-core show {opened.recipe.task}") from error
         if as_json or not isinstance(answer, str):
@@ -184,17 +175,17 @@ def export(obj: Any, folder: Path, form: str, out: Path, as_json: bool) -> None:
             )
             raise RequestError(f"agent {opened.recipe.agent} cannot export the format {form!r}", hint)
         try:
-            opened.agent.export(form, out)
+            with stdout_to_stderr():
+                opened.agent.export(form, out)
         except OSError as error:
             raise WorkError(f"{str(out)!r} cannot be written: {error.strerror or error}", "give another --out") from error
         click.echo(json.dumps({"run": str(folder), "format": form, "file": str(out)}) if as_json else f"wrote {out}")
 
 
-def limit_threads(threads: Any) -> None:
+def limit_threads(threads: int) -> None:
     """Give linear algebra and compiled loops so many threads; of use only before they are imported."""
-    if isinstance(threads, int) and threads >= 1:
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-            os.environ[name] = str(threads)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = str(max(1, threads))
 
 
 def _catalogue(obj: Any) -> Catalogue:
@@ -203,14 +194,13 @@ def _catalogue(obj: Any) -> Catalogue:
 
 
 def _open(folder: Path, catalogue: Catalogue, **options: Any) -> Run:
-    path = folder / "recipe.yaml"
-    if path.is_file():
-        from rl_core import config
+    from rl_core import recipe
 
-        limit_threads(config.read_file(path).get("threads", 1))
+    limit_threads(recipe.read(recipe.path_in(folder)).values.get("threads") or recipe.Recipe.threads)
     from rl_core.run import Run
 
-    return Run.open(folder, catalogue, **options)
+    with stdout_to_stderr():
+        return Run.open(folder, catalogue, **options)
 
 
 def _learn(made: Run, as_json: bool) -> None:
@@ -218,12 +208,13 @@ def _learn(made: Run, as_json: bool) -> None:
 
     _warn(made)
     try:
-        result = made.learn()
+        with stdout_to_stderr():
+            result = made.learn()
     except Stopped as stopped:
         click.echo(str(stopped), err=True)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        click.echo(f"stopped at once; continue from the last checkpoint with: rl-core resume {made.folder}", err=True)
+        click.echo(f"stopped at once; continue from the last checkpoint with: {made.command('resume')}", err=True)
         raise SystemExit(1) from None
     _warn(made)
     _report(result, as_json)
@@ -241,12 +232,16 @@ def _report(result: Mapping[str, Any], as_json: bool) -> None:
     verdict = "" if result["target"] is None else f" (target {result['target']:g}: {'reached' if result['reached'] else 'not reached'})"
     network = f", network {result['network']}" if result["network"] else ""
     click.echo(f"{result['agent']} on {result['task']}{network}, seed {result['seed']}")
-    click.echo(f"  {result['metric']}  {result['score']:.4g}{verdict}")
+    click.echo(f"  {result['metric']}  {_number(result['score'])}{verdict}")
     for name, value in result["metrics"].items():
         if name != result["metric"]:
-            click.echo(f"  {name}  {value:.4g}")
+            click.echo(f"  {name}  {_number(value)}")
     click.echo(f"  {result['progress']:,} {result['unit']} in {result['seconds']:.1f} s")
     click.echo(f"  {result['run']}")
+
+
+def _number(value: float | None) -> str:
+    return "not a finite number" if value is None else f"{value:.4g}"
 
 
 def _warn(opened: Run) -> None:
@@ -254,8 +249,3 @@ def _warn(opened: Run) -> None:
     for text in [*opened.warnings, *([caveat] if caveat else [])]:
         click.echo(f"warning: {text}", err=True)
     opened.warnings.clear()
-
-
-def _tell(text: str, as_json: bool) -> None:
-    if not as_json:
-        click.echo(text, err=True)

@@ -133,9 +133,10 @@ class GymEnvs(Envs):
         terminated = np.zeros(self.num_envs, dtype=bool)
         truncated = np.zeros(self.num_envs, dtype=bool)
         final_obs = obs
+        actions = np.asarray(actions, dtype=self.output_space.dtype)  # what is replayed is what was taken, to the last bit
         for index, env in enumerate(self._envs):
             action = actions[index]
-            self._actions[index].append(np.array(action))
+            self._actions[index].append(action.copy())
             obs[index], reward[index], terminated[index], truncated[index], _ = env.step(int(action) if self._discrete else action)
             if terminated[index] or truncated[index]:
                 if final_obs is obs:

@@ -11,8 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from rl_core import checkpoint
-from rl_core.errors import RequestError
+from rl_core.errors import RequestError, WorkError
 
 if TYPE_CHECKING:
     from rl_core.recipe import Resolved
@@ -20,23 +22,29 @@ if TYPE_CHECKING:
 
 def write(folder: Path, resolved: Resolved, *, progress: int) -> None:
     """Write `manifest.json`, or add this session to the one that is there."""
-    import msgspec
-
     packages = sorted({"rl-core", *(entry.package for entry in resolved.entries())})
-    sessions = (_read(folder) or {}).get("sessions", [])
+    before = _read(folder)
     document = {
         "recipe": msgspec.to_builtins(resolved.recipe),
         "seed": resolved.recipe.seed,
-        "versions": versions(packages),
-        "machine": {
-            "system": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
-        "sessions": [*sessions, {"started": datetime.now(UTC).isoformat(timespec="seconds"), "progress": progress}],
+        "versions": before.get("versions") or versions(packages),
+        "machine": before.get("machine") or machine(),
+        "sessions": [
+            *before.get("sessions", []),
+            {"started": datetime.now(UTC).isoformat(timespec="seconds"), "progress": progress, "differences": differences(folder)},
+        ],
     }
     checkpoint.replace(folder / "manifest.json", (json.dumps(document, indent=1) + "\n").encode())
+
+
+def machine() -> dict[str, Any]:
+    """This machine in words."""
+    return {
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
 
 
 def versions(packages: list[str]) -> dict[str, str]:
@@ -46,28 +54,16 @@ def versions(packages: list[str]) -> dict[str, str]:
         for requirement in _requires(package):
             if "extra ==" not in requirement:
                 names.add(re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0])
-    found = {}
-    for name in sorted(names, key=str.lower):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: _version(name) for name in sorted(names, key=str.lower)}
+    return {name: version for name, version in found.items() if version}
 
 
 def differences(folder: Path) -> list[str]:
-    """A sentence if the run was made with other versions than those installed: exactness is then not promised."""
+    """What is installed in another version than the run was made with: exactness is then not promised."""
     document = _read(folder)
-    if not document:
-        return []
-    then = document.get("versions", {})
-    now = versions([name for name in then if _requires(name)])
-    changed = [f"{name} {version} (now {now[name]})" for name, version in then.items() if name in now and now[name] != version]
-    if document.get("machine", {}).get("python") not in (None, platform.python_version()):
-        changed.append(f"Python {document['machine']['python']} (now {platform.python_version()})")
-    if not changed:
-        return []
-    return [f"the run was made with {', '.join(changed)}: it continues, but no longer to the last bit"]
+    then = {**document.get("versions", {}), "Python": document.get("machine", {}).get("python", platform.python_version())}
+    now = {name: _version(name) for name in then} | {"Python": platform.python_version()}
+    return [f"{name} {version} (now {now[name] or 'not installed'})" for name, version in then.items() if now[name] != version]
 
 
 class Lock:
@@ -75,21 +71,29 @@ class Lock:
 
     Raises:
         RequestError: if another process holds it.
+        WorkError: if the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = (folder / ".lock").open("a")
+        try:
+            self._file = (folder / ".lock").open("a")
+        except OSError as error:
+            raise WorkError(
+                f"{str(folder)!r} cannot be written: {error.strerror or error}", "make the folder writable, or copy it"
+            ) from error
         try:
             import fcntl
         except ImportError:  # a system without advisory locks: nothing to hold
             return
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             self._file.close()
             raise RequestError(
                 f"{str(folder)!r} is being worked on by another process", "wait for it, or stop it, or start another run"
             ) from error
+        except OSError:  # a file system without locks
+            return
 
     def release(self) -> None:
         """Give the folder back."""
@@ -103,9 +107,19 @@ def _requires(package: str) -> list[str]:
         return []
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except (metadata.PackageNotFoundError, ValueError):
+        return None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """The manifest that is there; empty where there is none, or another program wrote it."""
     try:
         document = json.loads((folder / "manifest.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    kinds = {"versions": dict, "machine": dict, "sessions": list}
+    whole = isinstance(document, dict) and all(isinstance(document.get(key), kind) for key, kind in kinds.items())
+    return document if whole else {}

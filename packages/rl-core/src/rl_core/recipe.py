@@ -7,17 +7,16 @@ agent's preset for the task, the recipe file, the command line.
 from __future__ import annotations
 
 import importlib.resources
+import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
-import yaml
-
-from rl_core import config
-from rl_core.api import AgentSpec, TaskSpec
+from rl_core import config, documents
+from rl_core.api import AgentSpec
 from rl_core.catalogue import Catalogue, Entry, fits
-from rl_core.errors import RequestError, RlError, nearest
+from rl_core.errors import RequestError, RlError
 
 if TYPE_CHECKING:
     from rl_core.network import Network
@@ -42,12 +41,23 @@ class Recipe:
 
     def to_yaml(self) -> str:
         """The text of `recipe.yaml`."""
-        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False, allow_unicode=True, width=120)
+        return documents.dump_yaml(_plain(asdict(self)))
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A recipe with the components that it names: the task is built, the agent is ready to be."""
+    """A recipe with the components that it names: the task is built, the agent is ready to be.
+
+    Attributes:
+        recipe: All that the run depends on.
+        agent: The agent's entry.
+        task: The task's entry.
+        network: The network's entry; `None` for an agent that takes none.
+        built_task: The task.
+        built_network: The network, which builds modules for the agent.
+        agent_class: The agent's class.
+        agent_config: An instance of its `Config`.
+    """
 
     recipe: Recipe
     agent: Entry
@@ -63,98 +73,130 @@ class Resolved:
         return [entry for entry in (self.agent, self.task, self.network) if entry is not None]
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The fields that a recipe file gives, each of its right type.
+@dataclass(frozen=True)
+class Settings:
+    """Values of one config, and where each came from: of several sources the last one wins."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def given(self, values: Mapping[str, Any], source: str) -> Settings:
+        """These settings with those of a further source on top."""
+        return Settings({**self.values, **values}, {**self.sources, **dict.fromkeys(values, source)})
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """What a recipe file gives.
+
+    Attributes:
+        name: What an error calls it: "recipe file 'ppo.yaml'".
+        values: Fields of `Recipe`, each of its right type.
+    """
+
+    name: str = "no recipe file"
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(path: Path) -> RecipeFile:
+    """The fields that a recipe file gives.
 
     Raises:
         RequestError: naming the file, the key, what was expected, and the nearest key.
     """
-    data = config.read_file(path)
     hints = get_type_hints(Recipe)
-    known = [entry.name for entry in fields(Recipe)]
     where = f"recipe file {path.name!r}"
     values = {}
-    for key, value in data.items():
-        if key not in known:
-            close = nearest(key, known, 1)
-            raise RequestError(
-                f"unknown key {key!r} in {where}", f"did you mean {close[0]!r}?" if close else f"its keys are: {', '.join(known)}"
-            )
+    for key, value in documents.read(path).items():
+        if key not in hints:
+            raise RequestError(f"unknown key {key!r} in {where}", config.did_you_mean(key, hints, "its keys are"))
         values[key] = config.convert(value, hints[key], key, where)
         if key.endswith("config") and not all(isinstance(name, str) for name in values[key]):
             raise RequestError(f"{key!r} of {where} has a key that is no text", "config fields are names: values")
-    return values
+    _check_ranges(values, where)
+    return RecipeFile(where, values)
+
+
+def path_in(folder: Path) -> Path:
+    """Where a run's recipe is.
+
+    Raises:
+        RequestError: if the folder is no run's.
+    """
+    path = folder / "recipe.yaml"
+    if not path.is_file():
+        raise RequestError(f"{str(folder)!r} is no run: it has no recipe.yaml", "give a run's folder, such as runs/ppo-CartPole-v1-seed0")
+    return path
 
 
 def resolve(
     catalogue: Catalogue,
     name: str | None = None,
     *,
-    file: Mapping[str, Any] | None = None,
+    file: RecipeFile | None = None,
     overrides: Sequence[str] = (),
     **options: Any,
 ) -> Resolved:
     """Everything filled in, checked, and the task built.
 
+    What a task offers is known from its spec, so that a pair that cannot work together is refused before anything is
+    built. Only a task of a scheme, or one whose own config was changed, shows what it offers when it is built.
+
     Args:
         catalogue: What is installed.
         name: An agent, a network or a task: the rest takes its defaults.
-        file: Fields from `read`.
+        file: What `read` returned.
         overrides: Texts of `--set`.
         options: Fields of `Recipe` from the command line; `None` means not given.
 
     Raises:
         RequestError: for names that are unknown or do not fit together, and for configs that are wrong.
     """
-    file = dict(file or {})
-    given = {**file, **{key: value for key, value in options.items() if value is not None}}
+    file = file or RecipeFile()
+    options = _checked({key: value for key, value in options.items() if value is not None})
+    given = {**file.values, **options}
     sets = config.parse_overrides(overrides)
+
+    def settings(scope: str, entry: Entry, tuned: Mapping[str, Any]) -> Settings:
+        key = "config" if scope == "agent" else f"{scope}_config"
+        layers = Settings().given(entry.spec.config, f"the spec of {entry.name}").given(tuned, "the preset of the task")
+        return layers.given(file.values.get(key, {}), file.name).given(options.get(key, {}), "the call").given(sets[scope], "--set")
+
     agent, task, network = _choose(catalogue, name, given)
-    task_config = {**task.spec.config, **file.get("task_config", {}), **sets["task"]}
-    built_task = _build_task(task, task_config)
-    if agent is None:
-        agent = _default_agent(catalogue, task, built_task.traits())
-    traits = built_task.traits()
+    task_config = _config(task.load(), settings("task", task, {}), task)
+    shown_by_spec = task.scheme is None and task_config == _config(task.load(), Settings(task.spec.config), task)
+    built_task = None if shown_by_spec else _build_task(task, task_config)
+    traits = frozenset(task.spec.traits) if built_task is None else built_task.traits()
+    agent = agent or _default_agent(catalogue, task, traits)
     _require_fit(catalogue, agent, task, traits)
-    preset = _preset(agent, task, network)
-    agent_spec = _agent_spec(agent)
-    if network is None and agent_spec.network is not None:
-        network = catalogue.find(preset.get("network") or agent_spec.network, "network")
-    if network is not None and agent_spec.network is None:
-        raise RequestError(f"agent {agent.spec.name} takes no network, but {network.spec.name!r} was given", "leave the network out")
+    network = _network(catalogue, agent, task, network)
     if network is not None:
         _require_fit(catalogue, network, task, traits)
-    if sets["network"] and network is None:
-        raise RequestError(f"agent {agent.spec.name} takes no network, but a field of one was set", "leave out --set network.…")
+    elif sets["network"] or file.values.get("network_config"):
+        raise RequestError(
+            f"agent {agent.name} takes no network, but a field of one was set", "leave out --set network.… and network_config"
+        )
+
     preset = _preset(agent, task, network)
     agent_class = agent.load()
-    agent_config = config.build(
-        agent_class.Config,
-        {**agent.spec.config, **preset.get("config", {}), **file.get("config", {}), **sets["agent"]},
-        where=f"agent {agent.spec.name}",
-    )
+    agent_config = _config(agent_class, settings("agent", agent, preset.get("config", {})), agent)
     network_config: dict[str, Any] = {}
     built_network = None
     if network is not None:
-        tuned = preset.get("network_config", {}) if preset.get("network", agent_spec.network) == network.spec.name else {}
-        network_class = network.load()
-        built = config.build(
-            network_class.Config,
-            {**network.spec.config, **tuned, **file.get("network_config", {}), **sets["network"]},
-            where=f"network {network.spec.name}",
-        )
-        network_config, built_network = config.to_plain(built), network_class(built)
+        tuned = preset.get("network_config", {}) if preset.get("network", agent.spec.network) == network.name else {}
+        built_config = _config(network.load(), settings("network", network, tuned), network)
+        network_config, built_network = config.to_plain(built_config), network.load()(built_config)
     recipe = Recipe(
         agent=_short(catalogue, agent),
         task=_short(catalogue, task),
         network=_short(catalogue, network) if network else None,
-        budget=given.get("budget") or preset.get("budget") or agent_spec.budget,
+        budget=next(budget for budget in (given.get("budget"), preset.get("budget"), agent.spec.budget) if budget is not None),
         config=config.to_plain(agent_config),
         network_config=network_config,
-        task_config=config.to_plain(built_task.config),
+        task_config=config.to_plain(task_config),
         **{key: given[key] for key in ("seed", "device", "threads", "checkpoint_every") if key in given},
     )
-    _check_ranges(recipe)
+    built_task = built_task or _build_task(task, task_config)
     return Resolved(recipe, agent, task, network, built_task, built_network, agent_class, agent_config)
 
 
@@ -189,38 +231,48 @@ def _choose(catalogue: Catalogue, name: str | None, given: Mapping[str, Any]) ->
 def build_task(catalogue: Catalogue, name: str) -> Task:
     """The task of that name with its default config."""
     task = catalogue.find(name, "task")
-    return _build_task(task, task.spec.config)
+    return _build_task(task, _config(task.load(), Settings(task.spec.config), task))
 
 
-def _build_task(task: Entry, values: Mapping[str, Any]) -> Task:
-    task_class = task.load()
-    built = config.build(task_class.Config, values, where=f"task {task.spec.name}")
+def _build_task(task: Entry, task_config: Any) -> Task:
     try:
-        return task_class(built)
+        return task.load()(task_config)
     except RlError:
         raise
     except (ValueError, OSError) as error:
-        raise RequestError(
-            f"task {task.spec.name} cannot be built: {error}", "mend what it names, or see: rl-core list --kind task"
-        ) from error
+        raise RequestError(f"task {task.name} cannot be built: {error}", "mend what it names, or see: rl-core list --kind task") from error
+
+
+def _config(component: type, settings: Settings, entry: Entry) -> Any:
+    return config.build(component.Config, settings.values, where=f"{entry.kind} {entry.name}", sources=settings.sources)
+
+
+def _network(catalogue: Catalogue, agent: Entry, task: Entry, named: Entry | None) -> Entry | None:
+    """The network that was named, or the preset's, or the agent's default."""
+    if agent.spec.network is None:
+        if named is not None:
+            raise RequestError(f"agent {agent.name} takes no network, but {named.name!r} was given", "leave the network out")
+        return None
+    return named or catalogue.find(_preset(agent, task, None).get("network") or agent.spec.network, "network")
 
 
 def _default_agent(catalogue: Catalogue, task: Entry, traits: frozenset[str]) -> Entry:
-    candidates = [task.spec.agent] if isinstance(task.spec, TaskSpec) and task.spec.agent else list(getattr(task.spec, "agents", ()))
+    """The first of the task's default agents that is installed and fits."""
+    candidates = task.scheme.agents if task.scheme is not None else (task.spec.agent,)
     problem: RlError | None = None
-    for name in candidates:
+    for name in filter(None, candidates):
         try:
             entry = catalogue.find(name, "agent")
         except RequestError as error:
             problem = error
             continue
-        if fits(traits, _agent_spec(entry).fits):
+        if fits(traits, entry.spec.fits):
             return entry
     if problem is not None and len(candidates) == 1:
         raise problem
     names = _fitting(catalogue, "agent", traits)
     raise RequestError(
-        f"task {task.spec.name} has no default agent that fits it and is installed",
+        f"task {task.name} has no default agent that fits it and is installed",
         f"name one: {', '.join(names[:8])}" if names else "install a package that brings one, such as rl-algos or dl-nets",
     )
 
@@ -229,50 +281,53 @@ def _require_fit(catalogue: Catalogue, entry: Entry, task: Entry, traits: frozen
     if fits(traits, entry.spec.fits):
         return
     others = _fitting(catalogue, entry.kind, traits)
-    tasks = [other.spec.name for other in catalogue.entries("task") if fits(other.spec.traits, entry.spec.fits)]
-    hint = f"{entry.kind}s that fit {task.spec.name}: {', '.join(others[:8]) or 'none is installed'}"
-    hint += f"; tasks that fit {entry.spec.name}: {', '.join(tasks[:8]) or 'none is installed'}"
+    tasks = [other.name for other in catalogue.entries("task") if fits(other.spec.traits, entry.spec.fits)]
+    hint = f"{entry.kind}s that fit {task.name}: {', '.join(others[:8]) or 'none is installed'}"
+    hint += f"; tasks that fit {entry.name}: {', '.join(tasks[:8]) or 'none is installed'}"
     needs = " or ".join(f"({alternative})" for alternative in entry.spec.fits)
     offers = ", ".join(sorted(traits))
-    raise RequestError(
-        f"{entry.kind} {entry.spec.name} cannot work on task {task.spec.name}: it needs {needs}; the task offers {offers}", hint
-    )
+    raise RequestError(f"{entry.kind} {entry.name} cannot work on task {task.name}: it needs {needs}; the task offers {offers}", hint)
 
 
 def _fitting(catalogue: Catalogue, kind: str, traits: frozenset[str]) -> list[str]:
-    return [entry.spec.name for entry in catalogue.entries(kind) if fits(traits, entry.spec.fits)]
+    return [entry.name for entry in catalogue.entries(kind) if fits(traits, entry.spec.fits)]
 
 
 def _preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
     """The agent's tuned settings for the task: those for `task+network` before those for `task` alone."""
-    package, _, resource = _agent_spec(agent).presets.partition(":")
+    spec: AgentSpec = agent.spec
+    package, _, resource = spec.presets.partition(":")
     if not resource:
         return {}
-    name = task.spec.name.removeprefix("gym:")
-    presets = yaml.safe_load(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
-    if network is not None and f"{name}+{network.spec.name}" in presets:
-        return presets[f"{name}+{network.spec.name}"]
+    name = task.name.removeprefix("gym:")
+    presets = documents.parse_yaml(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
+    if network is not None and f"{name}+{network.name}" in presets:
+        return presets[f"{name}+{network.name}"]
     return presets.get(name, {})
-
-
-def _agent_spec(entry: Entry) -> AgentSpec:
-    assert isinstance(entry.spec, AgentSpec)
-    return entry.spec
 
 
 def _short(catalogue: Catalogue, entry: Entry) -> str:
     """The bare name, or `package/name` where the bare one is ambiguous."""
-    same = [other for other in catalogue.entries(entry.kind) if other.spec.name == entry.spec.name]
-    return entry.qualified if len(same) > 1 else entry.spec.name
+    same = [other for other in catalogue.entries(entry.kind) if other.name == entry.name]
+    return entry.qualified if len(same) > 1 else entry.name
 
 
-def _check_ranges(recipe: Recipe) -> None:
+def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options from the command line or from Python, each of its right type and in its range."""
+    hints = get_type_hints(Recipe)
+    for key in options:
+        if key not in hints:
+            raise RequestError(f"unknown option {key!r} of a run", config.did_you_mean(key, hints, "its options are"))
+    values = {key: config.convert(value, hints[key], key, "the run's options") for key, value in options.items()}
+    _check_ranges(values, "the run's options")
+    return values
+
+
+def _check_ranges(values: Mapping[str, Any], where: str) -> None:
     for name, least in (("seed", 0), ("budget", 1), ("threads", 1), ("checkpoint_every", 1)):
-        value = getattr(recipe, name)
+        value = values.get(name)
         if value is not None and value < least:
-            raise RequestError(f"{name} is {value}", f"{name} must be at least {least}")
-    if recipe.seed >= 2**63:
-        raise RequestError(f"seed is {recipe.seed}", "seed must be less than 2**63")
+            raise RequestError(f"{name!r} of {where} is {reprlib.repr(value)}", f"it must be a whole number of at least {least}")
 
 
 def _plain(value: Any) -> Any:

@@ -1,29 +1,29 @@
 """The run: one agent learning one task in one folder. The loop here is the only training loop there is.
 
-runs/<name>/
-recipe.yaml      reproduces the run
-manifest.json    versions, the machine, when it was worked on
-metrics.jsonl    one line a step
-checkpoints/     see `rl_core.checkpoint`
-result.json      what came out
-figures/         pictures
+Of a run's folder `recipe.yaml` reproduces the run, `manifest.json` says with what and when it was made, `metrics.jsonl` has
+one line a step, `checkpoints/` is kept by `rl_core.checkpoint`, `result.json` says what came out, `figures/` shows it.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
+import shlex
+import shutil
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rl_core import checkpoint, manifest, recipe
+from rl_core import checkpoint, manifest, metrics_log, recipe
 from rl_core.agent import Agent
 from rl_core.api import AgentSpec
 from rl_core.catalogue import Catalogue
 from rl_core.errors import RequestError, RlError, WorkError
+from rl_core.metrics_log import MetricsLog
 from rl_core.progress import Progress
 from rl_core.seeds import Seeds
 from rl_core.signals import StopRequest
@@ -44,8 +44,14 @@ class Run:
     Attributes:
         folder: Where its files are.
         recipe: All that it depends on.
-        agent: The live agent.
+        resolved: The components that the recipe names.
+        catalogue: Where they came from; it also knows the loggers.
+        task: What the agent is judged on.
+        task_name: Its name.
         spec: The agent's spec.
+        seeds: The random streams.
+        agent: The live agent.
+        warnings: Sentences that the user should read.
     """
 
     def __init__(self, folder: Path, resolved: recipe.Resolved, catalogue: Catalogue) -> None:
@@ -54,15 +60,17 @@ class Run:
         self.resolved = resolved
         self.catalogue = catalogue
         self.task = resolved.built_task
-        assert isinstance(resolved.agent.spec, AgentSpec)
-        self.spec = resolved.agent.spec
+        self.task_name = resolved.recipe.task
+        self.spec: AgentSpec = resolved.agent.spec
         self.seeds = Seeds(self.recipe.seed)
         self.agent = _build_agent(resolved, self.seeds)
         self.warnings: list[str] = []
-        self._metrics_seconds = 0.0  # of earlier sessions
-        self._started = time.monotonic()
-        self._last_checkpoint = time.monotonic()
-        self._saved: int | None = None
+        self._seconds_before = 0.0  # spent learning before the clock was started
+        self._clock: float | None = None  # when it was started; it runs while the agent learns
+        self._checkpoint_clock = 0.0
+        self._checkpointed = 0  # progress at the newest checkpoint
+        self._unsaved = True  # whether there is something that it lacks
+        self._log: MetricsLog | None = None
         self._lock: manifest.Lock | None = None
 
     @classmethod
@@ -71,21 +79,24 @@ class Run:
 
         Raises:
             RequestError: if `out` exists and is not empty, or the agent refuses the task; nothing is then written.
+            WorkError: if the disk is full; nothing then stays.
         """
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise RequestError(f"{str(out)!r} exists and is not empty", f"continue it with `rl-core resume {out}`, or give another --out")
+            raise RequestError(
+                f"{str(out)!r} exists and is not empty", f"continue it with `rl-core resume {shlex.quote(str(out))}`, or give another --out"
+            )
         run = cls(out or Path(), resolved, catalogue)
-        run.folder = out or _free_folder(Path("runs"), run.recipe)
         try:
-            run.folder.mkdir(parents=True, exist_ok=True)
-            run._lock = manifest.Lock(run.folder)
-            checkpoint.replace(run.folder / "recipe.yaml", run.recipe.to_yaml().encode())
-            manifest.write(run.folder, resolved, progress=0)
-        except OSError as error:
-            raise WorkError(
-                f"the run's folder {str(run.folder)!r} cannot be written: {error.strerror or error}",
-                "free some space, or give another --out",
-            ) from error
+            run.folder = _make_folder(out, run.recipe)
+        except (OSError, ValueError) as error:
+            raise RequestError(f"the run's folder cannot be made: {error}", "give another --out, a folder that can be written") from error
+        run._lock = manifest.Lock(run.folder)
+        try:
+            run._write_papers()
+        except BaseException:
+            run._lock.release()
+            shutil.rmtree(run.folder, ignore_errors=True)
+            raise
         return run
 
     @classmethod
@@ -102,25 +113,21 @@ class Run:
             RequestError: if the folder is no run's, or what it needs is not installed.
             WorkError: if checkpoints are there and none is whole.
         """
-        path = folder / "recipe.yaml"
-        if not path.is_file():
-            raise RequestError(
-                f"{str(folder)!r} is no run: it has no recipe.yaml", "give a run's folder, such as runs/ppo-CartPole-v1-seed0"
-            )
+        path = recipe.path_in(folder)
         held = manifest.Lock(folder) if lock else None
-        run = cls(folder, recipe.resolve(catalogue, file=recipe.read(path), budget=budget), catalogue)
-        run._lock = held
-        run.warnings += manifest.differences(folder)
-        checkpoints = folder / "checkpoints"
-        if checkpoint.names(checkpoints):
-            try:
-                progress, state, refused = checkpoint.newest(checkpoints)
-            except checkpoint.BadCheckpoint as error:
-                raise WorkError(
-                    f"no checkpoint of {str(folder)!r} can be used: {error}", f"start again with: rl-core run --recipe {path}"
-                ) from error
-            run.warnings += refused
-            run._restore(progress, state)
+        try:
+            run = cls(folder, recipe.resolve(catalogue, file=recipe.read(path), budget=budget), catalogue)
+            run._lock = held
+            differences = manifest.differences(folder)
+            if differences:
+                run.warnings.append(f"made with {', '.join(differences)}: the run continues, but no longer to the last bit")
+            run._restore_newest()
+            if lock:
+                run._write_papers()
+        except BaseException:
+            if held is not None:
+                held.release()
+            raise
         return run
 
     def __enter__(self) -> Run:
@@ -137,34 +144,12 @@ class Run:
 
         Raises:
             Stopped: after an interrupt, with everything saved.
-            WorkError: if a metric is not finite, or a checkpoint cannot be written.
+            WorkError: if a metric is not finite, or the disk is full.
         """
-        agent, budget = self.agent, self.budget
-        self._trim_metrics()
-        if self.recipe.budget != budget or agent.progress:
-            checkpoint.replace(self.folder / "recipe.yaml", self.recipe.to_yaml().encode())
-            manifest.write(self.folder, self.resolved, progress=agent.progress)
         self.catalogue.call_run_hook("rl_run_started", run=self)
         result, problem = None, None
         try:
-            with (
-                StopRequest() as stop,
-                Progress(self, quiet=quiet) as progress,
-                (self.folder / "metrics.jsonl").open("a", buffering=1) as log,
-            ):
-                while agent.progress < budget and not agent.finished:
-                    metrics = agent.step()
-                    self._require_finite(metrics)
-                    self.record(metrics, log)
-                    progress.show(metrics)
-                    if stop.requested:
-                        self.checkpoint()
-                        raise Stopped(
-                            f"stopped at {agent.progress:,} {self.spec.unit} and saved; continue with: rl-core resume {self.folder}"
-                        )
-                    if self.due():
-                        self.checkpoint()
-            self.checkpoint()
+            self._loop(quiet=quiet)
             result = self.conclude()
             return result
         except BaseException as error:
@@ -172,6 +157,25 @@ class Run:
             raise
         finally:
             self.catalogue.call_run_hook("rl_run_finished", run=self, result=result, error=problem)
+
+    def _loop(self, *, quiet: bool) -> None:
+        agent, budget = self.agent, self.budget
+        with StopRequest() as stop, self._open_log(), Progress(self, quiet=quiet) as progress:
+            self._clock = self._checkpoint_clock = time.monotonic()
+            while agent.progress < budget and not agent.finished:
+                before = agent.progress
+                metrics = agent.step()
+                self._unsaved = True
+                self._require_sound(metrics, before)
+                self.record(metrics)
+                progress.show(metrics)
+                if stop.requested:
+                    self.checkpoint()
+                    raise Stopped(f"stopped at {agent.progress:,} {self.spec.unit} and saved; continue with: {self.command('resume')}")
+                if self.due():
+                    self.checkpoint()
+            self._seconds_before, self._clock = self.seconds, None
+            self.checkpoint()
 
     @property
     def budget(self) -> int:
@@ -182,80 +186,83 @@ class Run:
     @property
     def seconds(self) -> float:
         """Time spent learning, in all sessions."""
-        return self._metrics_seconds + time.monotonic() - self._started
+        return self._seconds_before + (0.0 if self._clock is None else time.monotonic() - self._clock)
 
-    def record(self, metrics: Mapping[str, float], log: Any) -> None:
+    def record(self, metrics: Mapping[str, float]) -> None:
         """Write a line of metrics and tell the loggers. A step without metrics leaves no line."""
         if not metrics:
             return
-        line = {
-            "progress": self.agent.progress,
-            "seconds": round(self.seconds, 3),
-            **{name: float(value) for name, value in metrics.items()},
-        }
+        assert self._log is not None
+        line = {"progress": self.agent.progress, "seconds": round(self.seconds, 3)}
+        line.update((name, float(value)) for name, value in metrics.items())
         try:
-            log.write(json.dumps(line) + "\n")
+            self._log.write(line)
         except OSError as error:
-            kept = checkpoint.names(self.folder / "checkpoints")
-            raise WorkError(
-                f"metrics.jsonl of {str(self.folder)!r} cannot be written: {error.strerror or error}",
-                f"free some space and continue with `rl-core resume {self.folder}`" + (f" from checkpoint {kept[-1]}" if kept else ""),
-            ) from error
+            raise self._disk_error(metrics_log.NAME, error) from error
         self.catalogue.call_run_hook("rl_metrics", run=self, progress=self.agent.progress, metrics=metrics)
 
     def due(self) -> bool:
         """Whether it is time for a checkpoint: by distance if the recipe says so, else by the clock."""
         every = self.recipe.checkpoint_every
         if every is not None:
-            return self.agent.progress // every > (self._saved or 0) // every
-        return time.monotonic() - self._last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS
+            return self.agent.progress // every > self._checkpointed // every
+        return time.monotonic() - self._checkpoint_clock >= SECONDS_BETWEEN_CHECKPOINTS
 
     def checkpoint(self) -> Path:
-        """Save everything; the path of the checkpoint."""
-        path = self.folder / "checkpoints" / str(self.agent.progress)
-        if self._saved != self.agent.progress:
+        """Save everything that the newest checkpoint lacks; the path of the checkpoint."""
+        progress = self.agent.progress
+        path = self.folder / "checkpoints" / str(progress)
+        if self._unsaved:
             state = {
                 "agent": self.agent.state_dict(),
                 "seeds": self.seeds.state_dict(),
                 "finished": self.agent.finished,
                 "budget": self.budget,
             }
-            checkpoint.save(self.folder / "checkpoints", self.agent.progress, state)
-            self._saved = self.agent.progress
+            try:
+                if self._log is not None:
+                    self._log.sync()  # the metrics up to a checkpoint are never younger than it
+                checkpoint.save(self.folder / "checkpoints", progress, state)
+            except OSError as error:
+                raise self._disk_error(f"checkpoint {progress}", error) from error
+            self._checkpointed, self._unsaved = progress, False
             self.catalogue.call_run_hook("rl_checkpoint_saved", run=self, path=path)
-        self._last_checkpoint = time.monotonic()
+        self._checkpoint_clock = time.monotonic()
         return path
 
     def evaluate(self, *, episodes: int = EVALUATION_EPISODES, seed: int | None = None) -> dict[str, float]:
         """What the task judges the agent by, as it is now."""
-        return self.agent.evaluate(episodes=episodes, seeds=Seeds(self.recipe.seed if seed is None else seed, ("evaluation",)))
+        seeds = Seeds(self.recipe.seed if seed is None else seed, ("evaluation",))
+        if self.task is self.agent.task:
+            return self.agent.evaluate(episodes=episodes, seeds=seeds)
+        return self.task.evaluate(self.agent.predict, episodes=episodes, seeds=seeds)
 
     def conclude(self) -> dict[str, Any]:
         """Evaluate, write `result.json` and the figures."""
-        seconds = self.seconds
-        result = self.summary(self.evaluate(), seconds)
-        checkpoint.replace(self.folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
+        result = self.summary(self.evaluate())
+        self._write("result.json", json.dumps(result, indent=1) + "\n")
         self._draw()
         return result
 
-    def summary(self, metrics: Mapping[str, float], seconds: float) -> dict[str, Any]:
-        """The JSON of a run, as every command prints it."""
-        score = metrics[self.task.metric]
+    def summary(self, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """The JSON of a run, as every command prints it; a number that is not finite is null, as JSON has none."""
+        finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        score = finite[self.task.metric]
         return {
             "run": str(self.folder),
             "agent": self.recipe.agent,
-            "task": self.recipe.task,
+            "task": self.task_name,
             "network": self.recipe.network,
             "seed": self.recipe.seed,
             "progress": self.agent.progress,
             "unit": self.spec.unit,
-            "seconds": round(seconds, 3),
+            "seconds": round(self.seconds, 3),
             "score": score,
             "metric": self.task.metric,
-            "metrics": dict(metrics),
-            "target": self.task.target,
-            "reached": self.task.reached(score),
             "headline": self.agent.headline,
+            "metrics": finite,
+            "target": self.task.target,
+            "reached": None if score is None else self.task.reached(score),
         }
 
     def change_task(self, name: str) -> None:
@@ -272,48 +279,79 @@ class Run:
                     f"task {name} has the {role.replace('_', ' ')} {new}; the agent was trained for {trained}",
                     "name a task with the same spaces",
                 )
-        self.task = other
+        self.task, self.task_name = other, name
 
-    def recorded_seconds(self) -> float:
-        """Time spent learning up to the newest checkpoint, from the metrics."""
-        lines = [line for line in self.metrics() if line["progress"] <= self.agent.progress]
-        return lines[-1]["seconds"] if lines else 0.0
-
-    def metrics(self) -> list[dict[str, float]]:
-        """The lines of `metrics.jsonl` that are whole."""
-        return read_metrics(self.folder)
-
-    def _restore(self, progress: int, state: Mapping[str, Any]) -> None:
+    def _restore_newest(self) -> None:
+        """Go to the newest whole checkpoint; stay at the beginning when there is none at all."""
+        checkpoints = self.folder / "checkpoints"
+        if not checkpoint.names(checkpoints):
+            self.warnings.append("there is no checkpoint: the agent is at its beginning")
+            return
+        again = f"rl-core run --recipe {shlex.quote(str(recipe.path_in(self.folder)))}"
+        try:
+            progress, state, refused = checkpoint.newest(checkpoints)
+        except checkpoint.BadCheckpoint as error:
+            raise WorkError(f"no checkpoint of {str(self.folder)!r} can be used: {error}", f"start again with: {again}") from error
+        self.warnings += refused
         try:
             self.agent.load_state_dict(state["agent"])
             self.seeds.load_state_dict(state["seeds"])
             self.agent.progress = progress
             self.agent.finished = bool(state["finished"]) and state["budget"] >= self.budget
-        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+            self._checkpointed, self._unsaved = progress, state["budget"] != self.budget
+        except Exception as error:
             raise WorkError(
                 f"checkpoint {progress} of {str(self.folder)!r} does not fit agent {self.spec.name}: {type(error).__name__}: {error}",
-                "the plugin may have changed since: install the versions in manifest.json, or start again from recipe.yaml",
+                f"install the versions in its manifest.json if a plugin has changed since, or start again with: {again}",
             ) from error
-        self._saved = progress if state["budget"] == self.budget else None
+        self._seconds_before = metrics_log.seconds(self.folder, progress)
 
-    def _trim_metrics(self) -> None:
-        """Drop the lines of steps that will be taken again."""
-        path = self.folder / "metrics.jsonl"
-        if path.exists():
-            lines = [line for line in self.metrics() if line["progress"] <= self.agent.progress] if self.agent.progress else []
-            checkpoint.replace(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
-            self._metrics_seconds = lines[-1]["seconds"] if lines else 0.0
-        self._started = self._last_checkpoint = time.monotonic()
+    def _open_log(self) -> MetricsLog:
+        try:
+            self._log = MetricsLog(self.folder, self.agent.progress)
+        except OSError as error:
+            raise self._disk_error(metrics_log.NAME, error) from error
+        return self._log
 
-    def _require_finite(self, metrics: Mapping[str, float]) -> None:
+    def _require_sound(self, metrics: Mapping[str, float], before: int) -> None:
+        if self.agent.progress <= before:
+            raise WorkError(
+                f"agent {self.spec.name} took a step at {before:,} {self.spec.unit} and made no progress: the run would never end",
+                f"this is a fault of {self.resolved.agent.package}: its step() must raise progress",
+            )
         for name, value in metrics.items():
             if not math.isfinite(value):
                 kept = checkpoint.names(self.folder / "checkpoints")
                 last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint before it"
                 raise WorkError(
                     f"{name} became {value} at {self.agent.progress:,} {self.spec.unit}; {last}",
-                    "a smaller learning_rate is the usual remedy; the metrics up to here are in " + str(self.folder / "metrics.jsonl"),
+                    f"a smaller learning_rate is the usual remedy; the metrics up to here are in {self.folder / metrics_log.NAME}",
                 )
+
+    def _write_papers(self) -> None:
+        """The recipe and the manifest, which has one more session."""
+        self._write("recipe.yaml", self.recipe.to_yaml())
+        try:
+            manifest.write(self.folder, self.resolved, progress=self.agent.progress)
+        except OSError as error:
+            raise self._disk_error("manifest.json", error) from error
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            checkpoint.replace(self.folder / name, text.encode())
+        except OSError as error:
+            raise self._disk_error(name, error) from error
+
+    def _disk_error(self, name: str, error: OSError) -> WorkError:
+        kept = checkpoint.names(self.folder / "checkpoints")
+        return WorkError(
+            f"{name} of {str(self.folder)!r} could not be written: {error.strerror or error}",
+            f"free some space, then: {self.command('resume')}" + (f" (it goes on from checkpoint {kept[-1]})" if kept else ""),
+        )
+
+    def command(self, name: str) -> str:
+        """A command on this run, as a user types it."""
+        return f"rl-core {name} {shlex.quote(str(self.folder))}"
 
     def _draw(self) -> None:
         """Pictures; a picture that cannot be drawn is a warning, since the run itself is whole."""
@@ -323,7 +361,7 @@ class Run:
             from rl_core import figure
 
             figure.learning_curve(
-                self.metrics(),
+                metrics_log.read(self.folder),
                 figures / "learning-curve.png",
                 title=f"{self.recipe.agent} on {self.recipe.task}",
                 unit=self.spec.unit,
@@ -332,18 +370,6 @@ class Run:
             self.agent.draw(figures)
         except (OSError, ImportError, ValueError) as error:
             self.warnings.append(f"figures could not be drawn: {error}")
-
-
-def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """The whole lines of a run's `metrics.jsonl`; a last line cut by a kill is passed over."""
-    path = folder / "metrics.jsonl"
-    lines = []
-    for text in path.read_text().splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
 
 
 def learn(
@@ -363,11 +389,12 @@ def learn(
         out: The run's folder; by default a new one below `runs/`.
         catalogue: What is installed; discovered when not given.
         quiet: Whether to leave out the progress bar.
-        options: Fields of `rl_core.recipe.Recipe`: task, network, seed, budget, device, ...
+        options: Fields of `rl_core.recipe.Recipe`: task, network, seed, budget, device, config, ...
 
     Raises:
         RequestError: if the request is wrong.
         WorkError: if learning fails.
+        Stopped: if it was interrupted.
     """
     catalogue = catalogue or Catalogue.discover()
     resolved = recipe.resolve(catalogue, name, overrides=tuple(overrides), **options)
@@ -394,12 +421,17 @@ def _build_agent(resolved: recipe.Resolved, seeds: Seeds) -> Agent:
         ) from error
 
 
-def _free_folder(parent: Path, settings: recipe.Recipe) -> Path:
-    """`runs/ppo-CartPole-v1-seed0`, or with -2, -3, ... behind it."""
+def _make_folder(out: Path | None, settings: recipe.Recipe) -> Path:
+    """The folder asked for, or `runs/ppo-CartPole-v1-seed0`, with -2, -3, ... behind it when it is taken."""
+    if out is not None:
+        checkpoint.make_folder(out)
+        return out
     names = [settings.agent, settings.task] + ([settings.network] if settings.network not in (None, "mlp") else [])
-    base = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", name or "").strip("-.") for name in names) + f"-seed{settings.seed}"
-    folder, count = parent / base, 1
-    while folder.exists():
-        count += 1
-        folder = parent / f"{base}-{count}"
-    return folder
+    base = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", name or "").strip("-.") for name in names)[:150] + f"-seed{settings.seed}"
+    Path("runs").mkdir(exist_ok=True)
+    for count in itertools.count(1):
+        folder = Path("runs") / (base if count == 1 else f"{base}-{count}")
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError("numbers do not end")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -35,4 +36,5 @@ class StopRequest:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("\nfinishing the step, then saving; once more to stop at once", file=sys.stderr, flush=True)
+        with suppress(OSError):  # not print: the signal may have come while the same buffer was being written
+            os.write(2, b"\nfinishing the step, then saving; once more to stop at once\n")

@@ -62,16 +62,23 @@ class Task(ABC):
         """A batch of one input [1, ...] from what a user typed: JSON in the shape of the input space.
 
         Raises:
-            ValueError: if the text is not JSON, or does not have the shape of the input space.
+            ValueError: if the text is not JSON, or does not have the shape and the kind of numbers of the input space.
         """
+        space, shape = self.input_space, self.input_space.shape or ()
         try:
-            value = np.asarray(json.loads(text), dtype=self.input_space.dtype)
-        except ValueError as error:
-            raise ValueError(f"the input {text[:60]!r} is no JSON array of numbers; this task takes {self.input_space}") from error
-        shape = self.input_space.shape or ()
+            value = np.asarray(json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"the input {text[:60]!r} is no JSON array of numbers; this task takes {space}") from error
+        kinds = "biuf" if np.dtype(space.dtype).kind == "f" else "biu"
+        if value.dtype.kind not in kinds:
+            raise ValueError(f"the input {text[:60]!r} is not made of {space.dtype} numbers; this task takes {space}")
         if value.shape != shape:
-            raise ValueError(f"the input has shape {list(value.shape)}; this task takes {list(shape)} ({self.input_space})")
-        return value[None]
+            raise ValueError(f"the input has shape {list(value.shape)}; this task takes {list(shape)} ({space})")
+        typed = value.astype(space.dtype)
+        known = np.isfinite(typed).all() if typed.dtype.kind == "f" else (typed == value).all()
+        if not known or not (isinstance(space, spaces.Box) or space.contains(typed)):
+            raise ValueError(f"the input {text[:60]!r} is outside of what this task takes: {space}")
+        return typed[None]
 
     def caveat(self) -> str:
         """A sentence that the run says at its start: a promise this task cannot keep (an environment that cannot be replayed)."""

@@ -1,0 +1,133 @@
+"""Plain data from YAML, TOML and JSON, read strictly: nothing is executed, no key is given twice, nothing grows while it is read.
+
+YAML is read by the rules of its version 1.2 and not those of 1.1, which PyYAML has: `1e-3` is a number, `no` and `off`
+are texts, `010` is ten.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rl_core.errors import RequestError
+
+LARGEST_FILE = 4_000_000  # bytes; a recipe has a few thousand
+_TAGS = {
+    "bool": (re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"),
+    "int": (re.compile(r"[-+]?[0-9]+(?:_[0-9]+)*$"), "-+0123456789"),
+    "float": (re.compile(r"[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))$"), "-+.0123456789"),
+    "null": (re.compile(r"(?:~|null|Null|NULL|)$"), ["", "~", "n", "N"]),
+}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML, TOML or JSON file, by its ending.
+
+    Raises:
+        RequestError: if the file is missing, of another kind, malformed, or no mapping with text keys.
+    """
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise RequestError(f"there is no recipe file {str(path)!r}", "give the path of a .yaml, .toml or .json file")
+    if suffix not in (".yaml", ".yml", ".toml", ".json"):
+        raise RequestError(f"recipe file {path.name!r} ends in {suffix or 'nothing'}", "recipes are .yaml, .yml, .toml or .json")
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"it is larger than {LARGEST_FILE:,} bytes")
+        text = path.read_text(encoding="utf-8")
+        if suffix == ".toml":
+            data: Any = tomllib.loads(text, parse_float=_number)
+        elif suffix == ".json":
+            data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        else:
+            data = parse_yaml(text)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise RequestError(f"recipe file {path.name!r} cannot be read: {reason}", f"mend the {suffix[1:].upper()} in it") from error
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise RequestError(f"recipe file {path.name!r} holds no mapping of names to values", "begin with a line such as: agent: ppo")
+    return data
+
+
+def parse_yaml(text: str) -> Any:
+    """The value that `text` holds.
+
+    >>> parse_yaml("{learning_rate: 1e-3, mode: off}")
+    {'learning_rate': 0.001, 'mode': 'off'}
+
+    Raises:
+        ValueError: if it is no YAML, or has a tag, an alias or a key given twice.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def dump_yaml(value: Any) -> str:
+    """YAML that this module and every other reader understand alike: what either would take for a number is quoted."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's way to say it
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A node; tags are refused, and aliases too: a few lines of them unfold to gigabytes."""
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"aliases (*{event.anchor}) are not taken")
+        if event.tag is not None:
+            raise ValueError(f"tags ({event.tag}) are not taken")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping; a key given twice is refused."""
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise ValueError("a key is not a text")
+            if key in seen:
+                raise ValueError(f"the key {key!r} is given twice")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+for _name, (_pattern, _first) in _TAGS.items():
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, list(_first))
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(loader.construct_scalar(node).lower().replace(".inf", "inf")))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is given twice")
+    return data
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if math.isnan(number):
+        raise ValueError("nan is no setting")
+    return number

@@ -1,0 +1,109 @@
+"""Stochastic gradient descent on squares, with faults on request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rl_core.agent import Agent
+from rl_core.network import Network
+
+
+@dataclass(frozen=True)
+class LinearMapConfig:
+    """How the matrix begins."""
+
+    scale: float = 1.0  # standard deviation of the first weights, >= 0
+
+
+class LinearMap(Network):
+    """A matrix [D, K]."""
+
+    Config = LinearMapConfig
+
+    def build(self, input_space: Any, output_space: Any, rng: np.random.Generator) -> np.ndarray:
+        return rng.normal(0.0, self.config.scale, (input_space.shape[0], output_space.shape[0]))
+
+
+@dataclass(frozen=True)
+class SlopeConfig:
+    """Settings, and the faults that a test asks for."""
+
+    learning_rate: float = 0.05  # alpha, > 0
+    batch_size: int = 4  # B, >= 1
+    sizes: tuple[float, ...] = (1.0,)  # for tests of types
+    kind: Literal["plain", "off"] = "plain"  # for tests of types
+    options: Mapping[str, Any] | None = None  # for tests of types
+    fault: Literal["", "nan", "inf", "stuck", "print", "raise", "text", "nan score"] = ""  # what goes wrong
+    fault_at: int = 20  # at which batch
+    milliseconds: float = 0.0  # how long a step takes at least
+    ballast: int = 0  # floats that are saved without need, so that a checkpoint takes its time
+    silent: bool = False  # whether a step has no metrics
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; it must be > 0")
+
+
+class Slope(Agent):
+    """Minibatches are drawn at random, with momentum and noise, so that every part of the state matters."""
+
+    Config = SlopeConfig
+    headline = "loss"
+
+    def __init__(self, config: SlopeConfig, task: Any, network: Any, **rest: Any) -> None:
+        super().__init__(config, task, network, **rest)
+        self.weights = network.build(task.input_space, task.output_space, self.seeds.numpy("init"))
+        self.momentum = np.zeros_like(self.weights)
+        self.ballast = np.zeros(config.ballast)
+
+    def step(self) -> dict[str, float]:
+        config = self.config
+        time.sleep(config.milliseconds / 1e3)
+        indices = self.seeds.numpy("batches").integers(self.task.num_examples("train"), size=config.batch_size)
+        inputs, targets = self.task.read("train", indices)
+        error = inputs @ self.weights - targets
+        self.momentum = 0.9 * self.momentum + inputs.T @ error / len(inputs)
+        self.weights = self.weights - config.learning_rate * (1 - self.progress / self.budget) * self.momentum
+        self.weights += 1e-3 * self.seeds.child("noise").numpy("weights").normal(size=self.weights.shape)
+        self.progress += 1
+        metrics = {} if config.silent else {"loss": float(np.mean(error**2)), "norm": float(np.linalg.norm(self.weights))}
+        if self.progress == config.fault_at:
+            return self._go_wrong(metrics)
+        return metrics
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        return inputs @ self.weights
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self.weights, "momentum": [self.momentum], "ballast": self.ballast, "note": "é\ud800"}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.weights, self.momentum, self.ballast = state["weights"], state["momentum"][0], state["ballast"]
+
+    def evaluate(self, **options: Any) -> dict[str, float]:
+        if self.config.fault == "nan score":
+            return {"squared error": float("nan")}
+        return super().evaluate(**options)
+
+    def draw(self, folder: Path) -> None:
+        (folder / "weights.txt").write_text(str(self.weights.tolist()))
+
+    def _go_wrong(self, metrics: dict[str, float]) -> dict[str, Any]:
+        match self.config.fault:
+            case "nan" | "inf":
+                return {**metrics, "loss": float(self.config.fault)}
+            case "text":
+                return {**metrics, "loss": "low"}
+            case "stuck":
+                self.progress -= 1
+            case "print":
+                print("an agent that prints")
+            case "raise":
+                raise RuntimeError("the agent broke down")
+        return metrics
