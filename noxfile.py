@@ -6,6 +6,7 @@ Wheels are built for the packages that a session needs and passed by path, so th
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -26,6 +27,8 @@ PACKAGES = [Path(member).name for member in PROJECT["tool"]["uv"]["workspace"]["
 LOCK = "constraints/lock.txt"
 OLDEST = "3.11"
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
+for folder in Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.13.*/bin"):
+    os.environ["PATH"] += f"{os.pathsep}{folder}"  # pyenv keeps its interpreters off the path
 PYTHONS = list(dict.fromkeys((RUNNING, OLDEST, "3.13")))  # the one that runs nox is always there, so `tests` never skips everything
 TORCHLESS = ("rl-core", "nlp-embeddings")
 WITHOUT_TORCH = "import importlib.util, sys; sys.exit('torch can be imported here' if importlib.util.find_spec('torch') else 0)"
