@@ -1,8 +1,9 @@
 """Every program and every `rl-core` command shown on a page runs, and gives what the page says.
 
-A fenced block `python` is run as a file. A fenced block `console` is a transcript: lines that start with `$ rl-core` are run, one after
-the other in one empty folder; other commands (of git, pip, nox) are for the reader. What a page shows as output, in the transcript or in
-a block `text` right after a program, may leave out by `...` what differs from machine to machine, such as seconds.
+A fenced block `python` is run as a file. A fenced block `console` is a transcript: of each line that starts with `$`, a command of
+rl-core (the last one, where `&&` joins several) is run, one after the other in one empty folder; other commands (of git, pip, nox) are
+for the reader. What a page shows as output, in the transcript or in a block `text` right after a program, may leave out by `...` what
+differs from machine to machine, such as seconds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.learning
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for pattern in ("*.md", "packages/*/*.md", "examples/*/*.md", "benchmarks/*.md") for path in ROOT.glob(pattern))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n?^```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^\$ (?:.*&& )?(?:\.venv/bin/)?rl-core (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 CHECKER, FLAGS = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -31,7 +34,7 @@ def blocks(kind: str) -> list[Any]:
     for page in PAGES:
         text = page.read_text()
         for match in BLOCK.finditer(text):
-            if match[1] == kind and (kind == "python" or re.search(r"^\$ rl-core ", match[2], re.MULTILINE)):
+            if match[1] == kind and (kind == "python" or COMMAND.search(match[2])):
                 line = text.count("\n", 0, match.start()) + 1
                 found.append(pytest.param(match[2], match[3], id=f"{page.relative_to(ROOT)}:{line}"))
     return found
@@ -55,7 +58,5 @@ def test_a_program_on_a_page_says_what_the_page_says(program: str, shown: str | 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("transcript", "_"), blocks("console"))
 def test_a_command_on_a_page_says_what_the_page_says(transcript: str, _: str | None, tmp_path: Path) -> None:
-    for step in re.split(r"^\$ ", transcript, flags=re.MULTILINE)[1:]:
-        command, _, shown = step.partition("\n")
-        if command.startswith("rl-core "):
-            expect([sys.executable, "-m", "rl_core", *command.split("  #")[0].split()[1:]], shown or None, tmp_path)
+    for arguments, shown in COMMAND.findall(transcript):
+        expect([sys.executable, "-m", "rl_core", *shlex.split(arguments)], shown or None, tmp_path)
