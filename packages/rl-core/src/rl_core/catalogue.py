@@ -100,7 +100,9 @@ class Entry:
                 )
             found = getattr(found, part)
         if not isinstance(found, type):
-            raise RequestError(f"{place}: {self.spec.target} is a {type(found).__name__}; it must be a class", author_remedy(self.package))
+            raise RequestError(
+                f"{place}: {self.spec.target} is of type {type(found).__name__}; it must be a class", author_remedy(self.package)
+            )
         return found
 
 
@@ -120,7 +122,7 @@ class Catalogue:
         for kind in KINDS:
             self._entries += self._collect(kind)
         for row in plugins.rows:
-            if row.status in ("ready", "ready, with problems") and not row.hooks:
+            if row.status == "ready" and not row.hooks:
                 plugins.report(row, f"{row.module} implements no hook, so it brings nothing", "its author marks hooks with @hookimpl")
 
     @classmethod

@@ -144,6 +144,8 @@ def _usage_in_words(error: click.UsageError) -> tuple[str, str]:
     message = error.format_message()
     if isinstance(error, click.NoSuchOption):
         message = f"no option is named {error.option_name!r}"
+        if error.ctx and error.ctx.parent and any(error.option_name in parameter.opts for parameter in error.ctx.parent.command.params):
+            return f"{message} after the command", f"write it before: rl-core {error.option_name} ... {error.ctx.info_name}"
         known = [opt for parameter in error.ctx.command.get_params(error.ctx) for opt in parameter.opts] if error.ctx else []
         return message, _or_see(nearest(error.option_name, known), see)
     if isinstance(error, click.BadParameter) and error.param is not None and isinstance(error.param.type, click.Choice):

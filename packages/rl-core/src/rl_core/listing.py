@@ -72,6 +72,7 @@ def show(call: Call, name: str, kind: str | None, as_json: bool) -> None:
         "target": entry.spec.target,
         "run": _run_line(entry),
         "problem": problem,
+        "also": [other.kind for other in catalogue.entries() if other.name == entry.name and other.kind != entry.kind],
     }
     if as_json:
         _print_json(document)
@@ -254,6 +255,7 @@ def _print_component(entry: Entry, document: dict[str, Any]) -> None:
         ("traits", ", ".join(document["traits"])),
         ("defaults", defaults + (f" {document['unit']}" if document["unit"] else "")),
         ("presets", ", ".join(document["presets"])),
+        ("also", ", ".join(f"a {kind} of that name: rl-core show {entry.name} --kind {kind}" for kind in document["also"])),
     ]
     _table([row for row in rows if row[1]])
     if document["config"]:
