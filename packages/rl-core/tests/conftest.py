@@ -92,7 +92,7 @@ class Site:
         module = name.replace("-", "_")
         package = self.folder / module
         package.mkdir(exist_ok=True)
-        package.joinpath("__init__.py").touch()
+        package.joinpath("__init__.py").write_text("class Empty:\n    pass\n")
         if plugin is not None:
             package.joinpath("_plugin.py").write_text(plugin)
         for path, text in (files or {}).items():

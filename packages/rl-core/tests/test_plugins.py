@@ -94,7 +94,7 @@ def test_a_bad_plugin_costs_only_itself_and_is_shown_with_reason_and_remedy(site
 
 def test_a_plugin_that_prints_leaves_standard_output_to_the_result(site: Any) -> None:
     chatty = "import os\nprint('hello')\nos.write(1, b'raw')\nos.system('echo child')\n"
-    site.add("chatty", chatty + hook(f"print('hook'); yield {agent(target='chatty:__name__')}"))
+    site.add("chatty", chatty + hook(f"print('hook'); yield {agent(target='chatty:Empty')}"))
     listed = site.run("list", "--json")
     assert [component["name"] for component in listed.json["components"] if component["package"] == "chatty"] == ["one"]
     assert not listed.json["broken"]
@@ -112,14 +112,14 @@ def test_a_component_that_prints_when_imported_leaves_standard_output_to_the_res
 
 
 def test_a_hook_that_raises_midway_keeps_what_it_gave_before(site: Any) -> None:
-    site.add("bad", hook(f"yield {agent(target='bad:__name__')}\n    raise ValueError('midway')"))
+    site.add("bad", hook(f"yield {agent(target='bad:Empty')}\n    raise ValueError('midway')"))
     listed = site.run("list", "--json").json
     assert "one" in {component["name"] for component in listed["components"]}
     assert [broken["error"] for broken in listed["broken"]] == ["its hook rl_agents failed: ValueError: midway"]
 
 
 def test_one_bad_spec_costs_only_itself(site: Any) -> None:
-    good, bad = agent(target="bad:__name__"), agent(name="Bad Name")
+    good, bad = agent(target="bad:Empty"), agent(name="Bad Name")
     site.add("bad", hook(f"yield {good}\n    yield {bad}\n    yield {good.replace('one', 'two')}\n    yield {good}"))
     listed = site.run("list", "--json").json
     assert {component["name"] for component in listed["components"] if component["package"] == "bad"} == {"one", "two"}
@@ -131,7 +131,7 @@ def test_one_bad_spec_costs_only_itself(site: Any) -> None:
 def test_one_name_from_two_plugins_is_ambiguous_and_answered_with_its_package(site: Any) -> None:
     site.add_good()
     for name in ("other", "third"):
-        site.add(name, hook(f"yield {agent(name='guess' if name == 'other' else 'own', target=f'{name}:__name__')}"))
+        site.add(name, hook(f"yield {agent(name='guess' if name == 'other' else 'own', target=f'{name}:Empty')}"))
     listed = site.run("list", "--json").json
     status = {(component["package"], component["name"]): component["status"] for component in listed["components"]}
     assert status["good", "guess"] == status["other", "guess"] == "ambiguous"
@@ -150,7 +150,7 @@ def test_one_name_from_two_plugins_is_ambiguous_and_answered_with_its_package(si
 
 def test_two_distributions_may_name_their_entry_points_alike(site: Any) -> None:
     for name in ("first", "second"):
-        plugin = hook(f"yield {agent(name=name, target=f'{name}:__name__')}")
+        plugin = hook(f"yield {agent(name=name, target=f'{name}:Empty')}")
         site.add(name, plugin, entry_points=f"[rl_core.plugins]\nsame = {name}._plugin\n")
     listed = site.run("list", "--json").json
     assert {"first", "second"} <= {component["name"] for component in listed["components"]}
@@ -299,6 +299,6 @@ def test_a_logger_takes_part_only_once_and_only_if_it_fits() -> None:
     plugins.register(Faulty(None), "board")
     with pytest.raises(RequestError, match="board is asked for twice"):
         plugins.register(Faulty(None), "board")
-    with pytest.raises(RequestError, match="wrong does not fit the hooks of this host.*colour"):
+    with pytest.raises(RequestError, match=r"wrong does not fit the hooks of this host.*colour"):
         plugins.register(Wrong(), "wrong")
     plugins.notify("rl_metrics", run=None, progress=0, metrics={})
