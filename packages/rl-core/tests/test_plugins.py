@@ -70,23 +70,16 @@ BAD = {
 def test_a_bad_plugin_costs_only_itself_and_is_shown_with_reason_and_remedy(site: Any, plugin: str | None, error: str, remedy: str) -> None:
     site.add_good()
     site.add("bad", plugin)
-    listed = site.run("list", "--json")
-    assert listed.status == 0
-    assert "Traceback" not in listed.err
+    listed, doctor, human_list, human_doctor = site.run_each("list --json", "doctor --json", "list", "doctor")
+    assert (listed.status, doctor.status, human_list.status, human_doctor.status) == (0, 1, 0, 1)
     assert {"guess", "wire", "coin"} <= {component["name"] for component in listed.json["components"] if component["status"] == "ready"}
     (broken,) = listed.json["broken"]
     assert (broken["package"], broken["version"], broken["entry_point"]) == ("bad", "1.0", "bad")
     assert re.search(error, broken["error"])
     assert remedy in broken["remedy"]
-
-    doctor = site.run("doctor", "--json")
-    assert doctor.status == 1
     assert doctor.json["broken"] == [broken]
     assert not doctor.json["healthy"]
-
-    for command, status in (("list", 0), ("doctor", 1)):
-        human = site.run(command)
-        assert human.status == status
+    for human in (human_list, human_doctor):
         assert broken["error"] in human.out
         assert f"remedy: {broken['remedy']}" in human.out
         assert "Traceback" not in human.out + human.err
