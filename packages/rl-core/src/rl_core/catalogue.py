@@ -26,7 +26,7 @@ _HOOKS: dict[Kind, tuple[str, type[Spec]]] = {
     "scheme": ("rl_task_schemes", TaskSchemeSpec),
     "logger": ("rl_loggers", LoggerSpec),
 }
-_GYMNASIUM_ID = re.compile(r"([\w-]+/)?[\w.-]+")
+_GYMNASIUM_ID = re.compile(r"([\w-]+/)?[\w.-]+-v\d+")  # with its version, as all of Gymnasium's own have it
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class Entry:
                 )
             found = getattr(found, part)
         if not isinstance(found, type):
-            raise RequestError(f"{place}: {self.spec.target} is a {type(found).__name__}; it must be a class", author_remedy(self.package))
+            raise RequestError(
+                f"{place}: {self.spec.target} is of type {type(found).__name__}; it must be a class", author_remedy(self.package)
+            )
         return found
 
 
@@ -120,7 +122,7 @@ class Catalogue:
         for kind in KINDS:
             self._entries += self._collect(kind)
         for row in plugins.rows:
-            if row.status in ("ready", "ready, with problems") and not row.hooks:
+            if row.status == "ready" and not row.hooks:
                 plugins.report(row, f"{row.module} implements no hook, so it brings nothing", "its author marks hooks with @hookimpl")
 
     @classmethod
@@ -278,7 +280,7 @@ class Catalogue:
         known = [entry.name for entry in self._entries if kind in (None, entry.kind) and (kind or entry.kind in RUNNABLE)]
         if kind in (None, "task"):
             known += [f"{entry.name}:" for entry in self.entries("scheme")]
-            if re.search(r"-v\d+$", plain):
+            if _GYMNASIUM_ID.fullmatch(plain):
                 known += _gymnasium_ids()
         close = nearest(plain.partition(":")[0] + ":" if ":" in plain else plain, known)
         hint = f"did you mean {', '.join(close)}? " if close else ""

@@ -90,8 +90,8 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click's; `--traceback` belongs to the group and is taken wherever it stands."""
-        end = args.index("--") if "--" in args else len(args)
-        if TRACEBACK in args[:end]:
+        if _wants_traceback(args):
+            end = args.index("--") if "--" in args else len(args)
             args = [TRACEBACK, *(arg for arg in args[:end] if arg != TRACEBACK), *args[end:]]
         return super().parse_args(ctx, args)
 
@@ -112,7 +112,7 @@ class LazyGroup(click.Group):
             _silence_stdout()
         except (Exception, KeyboardInterrupt) as error:
             message, hint, status = in_words(error)
-            if TRACEBACK in arguments:
+            if _wants_traceback(arguments):
                 import traceback
 
                 traceback.print_exception(error)
@@ -144,6 +144,8 @@ def _usage_in_words(error: click.UsageError) -> tuple[str, str]:
     message = error.format_message()
     if isinstance(error, click.NoSuchOption):
         message = f"no option is named {error.option_name!r}"
+        if error.ctx and error.ctx.parent and any(error.option_name in parameter.opts for parameter in error.ctx.parent.command.params):
+            return f"{message} after the command", f"write it before: rl-core {error.option_name} ... {error.ctx.info_name}"
         known = [opt for parameter in error.ctx.command.get_params(error.ctx) for opt in parameter.opts] if error.ctx else []
         return message, _or_see(nearest(error.option_name, known), see)
     if isinstance(error, click.BadParameter) and error.param is not None and isinstance(error.param.type, click.Choice):
@@ -169,6 +171,10 @@ def _no_command(name: str, call: Call) -> RequestError:
 
 def _or_see(close: list[str], see: str) -> str:
     return f"did you mean {', '.join(close)}? {see}" if close else see
+
+
+def _wants_traceback(arguments: list[str]) -> bool:
+    return TRACEBACK in arguments[: arguments.index("--") if "--" in arguments else None]
 
 
 def _say(label: str, text: str, colour: str) -> None:

@@ -46,9 +46,9 @@ def list_components(call: Call, kind: str | None, partner: str | None, as_json: 
             _heading(_TITLES[each])
             _table(rows, cut=2)
     _print_broken(catalogue)
-    packages = len({entry.package for entry in entries})
-    problems = f"; {len(catalogue.broken)} problem(s), see: rl-core doctor" if catalogue.broken else ""
-    click.echo(f"{len(entries)} components from {packages} packages{problems}", err=True)
+    problems = f"; {_counted(len(catalogue.broken), 'problem')}, see: rl-core doctor" if catalogue.broken else ""
+    packages = _counted(len({entry.package for entry in entries}), "package")
+    click.echo(f"{_counted(len(entries), 'component')} from {packages}{problems}", err=True)
 
 
 @click.command("show")
@@ -72,6 +72,7 @@ def show(call: Call, name: str, kind: str | None, as_json: bool) -> None:
         "target": entry.spec.target,
         "run": _run_line(entry),
         "problem": problem,
+        "also": [other.kind for other in catalogue.entries() if other.name == entry.name and other.kind != entry.kind],
     }
     if as_json:
         _print_json(document)
@@ -254,6 +255,7 @@ def _print_component(entry: Entry, document: dict[str, Any]) -> None:
         ("traits", ", ".join(document["traits"])),
         ("defaults", defaults + (f" {document['unit']}" if document["unit"] else "")),
         ("presets", ", ".join(document["presets"])),
+        ("also", ", ".join(f"a {kind} of that name: rl-core show {entry.name} --kind {kind}" for kind in document["also"])),
     ]
     _table([row for row in rows if row[1]])
     if document["config"]:
@@ -309,6 +311,10 @@ def _print_broken(catalogue: Catalogue) -> None:
     for broken in catalogue.broken:
         _line(f"{broken.package} {broken.version}: {broken.error}")
         _line(f"remedy: {broken.remedy}", indent="    ")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def _heading(text: str) -> None:

@@ -101,7 +101,7 @@ class Plugins:
         for package, version, name, value, error in declarations(GROUP):
             if error:
                 problem = f"its entry_points.txt cannot be read: {error}"
-                plugins.broken.append(Broken(package, version, "", problem, _reinstall(package)))
+                plugins.broken.append(Broken(package or "?", version, "?", problem, _reinstall(package or "it")))
             else:
                 plugins.rows.append(Plugin(package, version, name, value))
         known = {name for plugin in plugins.rows for name in (plugin.package, plugin.entry_point)}
@@ -134,7 +134,7 @@ class Plugins:
             try:
                 with stdout_to_stderr():
                     given = impl.function()
-                    if given is not None and not hasattr(given, "__iter__"):
+                    if given is not None and (isinstance(given, str) or not hasattr(given, "__iter__")):
                         raise TypeError(f"it returned {type(given).__name__}; it must yield specs")
                     for item in given or ():
                         items.append(item)  # one by one: `extend` would lose what came before an exception
@@ -173,7 +173,7 @@ class Plugins:
         except ValueError as error:
             raise RequestError(f"{name} is asked for twice", "name each logger once") from error
         except pluggy.PluginValidationError as error:
-            self._manager.unregister(instance)
+            self._forget(instance)
             raise RequestError(
                 f"{name} does not fit the hooks of this host: {said(error)}", "see the hooks: the README of rl-core"
             ) from error
@@ -195,24 +195,34 @@ class Plugins:
         finally:
             plugin.milliseconds = (perf_counter() - started) * 1e3
         plugin.api = getattr(module, "RL_API", None)
-        problem = _api_problem(plugin)
-        if problem:
+        unserved = _api_problem(plugin)
+        if unserved:
             plugin.status = "incompatible"
-            self.report(plugin, *problem)
+            self.report(plugin, *unserved)
+            return
+        other = self._manager.get_name(module)
+        if other is not None:
+            plugin.status = "failed"
+            problem = f"{plugin.module} is already the plugin of {self._by_id[other].package}, so it is not loaded a second time"
+            self.report(plugin, problem, f"uninstall one of {self._by_id[other].package} and {plugin.package}")
             return
         plugin_id = f"{plugin.package}:{plugin.entry_point}"
         try:
             self._manager.register(module, name=plugin_id)
         except _CAUGHT as error:
             plugin.status = "failed"
-            with suppress(Exception):
-                self._manager.unregister(module)
+            self._forget(module)
             self.report(plugin, f"{plugin.module} does not fit the hooks of this host: {said(error)}", author_remedy(plugin.package), error)
             return
         self._by_id[plugin_id] = plugin
         callers = self._manager.get_hookcallers(module) or []
         plugin.hooks = tuple(sorted(caller.name for caller in callers if caller.has_spec()))
         self._check_hook_names(plugin, module, [caller.name for caller in callers if not caller.has_spec()])
+
+    def _forget(self, plugin: object) -> None:
+        """Undo a registration that failed; older versions of pluggy leave a part of it."""
+        with suppress(AssertionError):  # nothing was left
+            self._manager.unregister(plugin)
 
     def _check_hook_names(self, plugin: Plugin, module: object, unknown: list[str]) -> None:
         known = [name for name in vars(hookspecs) if name.startswith("rl_")]

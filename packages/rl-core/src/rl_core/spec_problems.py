@@ -66,7 +66,7 @@ def unresolved(target: str) -> str:
         return found
     source = _source_of(module)
     first = attribute.partition(".")[0]
-    if source and not re.search(rb"\b%b\b|\b__getattr__\b|import \*" % first.encode(), source):
+    if source is not None and not re.search(rb"\b%b\b|\b__getattr__\b|import \*" % first.encode(), source):
         return f"{module} defines no {first}"
     return ""
 
@@ -98,15 +98,15 @@ def _locate(module: str) -> ModuleSpec | str:
 
 
 @cache
-def _source_of(module: str) -> bytes:
-    """The source of a module, as it is in its file; nothing where there is no such file."""
+def _source_of(module: str) -> bytes | None:
+    """The source of a module, as it is in its file; `None` where there is no such file."""
     found = _locate(module)
     if isinstance(found, str) or not found.origin or not found.origin.endswith(".py"):
-        return b""
+        return None
     try:
         return found.loader.get_data(found.origin)  # type: ignore[union-attr]
     except (OSError, AttributeError):
-        return b""
+        return None
 
 
 def _is_strings(value: object) -> bool:

@@ -1,0 +1,134 @@
+"""Names to specs, with the real plugin `good` in the path of this process."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rl_core.catalogue import Catalogue, fits, may_fit
+from rl_core.errors import RequestError
+
+
+@pytest.fixture
+def catalogue(site: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalogue]:
+    site.add_good()
+    monkeypatch.setenv("RL_CORE_DISABLE", site.environment["RL_CORE_DISABLE"])
+    monkeypatch.syspath_prepend(str(site.folder))
+    importlib.invalidate_caches()
+    yield Catalogue.discover()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "good"]:
+        del sys.modules[name]
+
+
+def test_a_component_is_found_by_its_name_and_by_package_and_name(catalogue: Catalogue) -> None:
+    for name in ("guess", "good/guess", "GOOD/guess"):
+        entry = catalogue.find(name)
+        assert (entry.kind, entry.name, entry.package, entry.version, entry.status) == ("agent", "guess", "good", "1.0", "ready")
+    assert catalogue.find("wire").kind == "network"
+    assert catalogue.find("coin", "task").qualified == "good/coin"
+
+
+def test_entries_are_sorted_by_kind_and_name(catalogue: Catalogue) -> None:
+    assert [(entry.kind, entry.name) for entry in catalogue.entries()] == [
+        ("agent", "guess"),
+        ("network", "wire"),
+        ("task", "coin"),
+        ("task", "map"),
+        ("scheme", "gym"),
+        ("logger", "tensorboard"),
+    ]
+    assert [entry.name for entry in catalogue.entries("task")] == ["coin", "map"]
+
+
+def test_a_name_with_a_scheme_is_a_task_of_the_family(catalogue: Catalogue) -> None:
+    for name in ("gym:CartPole-v1", "rl-core/gym:CartPole-v1"):
+        entry = catalogue.find(name)
+        assert (entry.kind, entry.name, entry.package) == ("task", "gym:CartPole-v1", "rl-core")
+        assert entry.spec.config == {"id": "CartPole-v1"}
+        assert entry.spec.traits == ("control",)
+        assert entry.scheme is not None
+        assert entry.scheme.agents == ("ppo", "dqn", "q-learning")
+    assert catalogue.find("gym:ALE/Pong-v5", "task").spec.config == {"id": "ALE/Pong-v5"}
+
+
+def test_a_bare_gymnasium_id_is_tried_last(catalogue: Catalogue) -> None:
+    assert catalogue.find("Acrobot-v1").name == "gym:Acrobot-v1"
+    assert catalogue.find("Acrobot-v1", "task").spec.config == {"id": "Acrobot-v1"}
+    with pytest.raises(RequestError, match="no agent is named 'Acrobot-v1'"):
+        catalogue.find("Acrobot-v1", "agent")
+
+
+def test_gymnasium_is_imported_only_for_a_name_that_nothing_else_explains(site: Any) -> None:
+    site.add_good()
+    look_up = (
+        "from rl_core.catalogue import Catalogue; import sys; Catalogue.discover().find(sys.argv[1]); print('gymnasium' in sys.modules)"
+    )
+    assert site.python("-c", look_up, "gym:CartPole-v1").out == "False\n"
+    assert site.python("-c", look_up, "guess").out == "False\n"
+    assert site.python("-c", look_up, "CartPole-v1").out == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message", "hint"),
+    [
+        ("gues", None, "nothing is named 'gues'", "did you mean guess?"),
+        ("Wyre", "network", "no network is named 'Wyre'", "did you mean wire? see all: rl-core list --kind network"),
+        ("CartPole-v9", None, "nothing is named 'CartPole-v9'", "CartPole-v1"),
+        ("gim:CartPole-v1", None, "nothing is named 'gim:CartPole-v1'", "did you mean gym:?"),
+        ("good/nothing", None, "nothing is named 'good/nothing'", "rl-core list"),
+        ("gym:", None, "'gym:' names no task", "for example gym:CartPole-v1"),
+        ("gym", None, "nothing is named 'gym'; gym is a family of tasks", "name one of the family: gym:CartPole-v1"),
+        ("tensorboard", None, "tensorboard is a logger", "--logger tensorboard"),
+        ("wire", "agent", "no agent is named 'wire'; wire is a network", "--network wire"),
+        ("guess", "task", "no task is named 'guess'; guess is an agent", "rl-core run guess"),
+        ("", None, "nothing is named ''", "rl-core list"),
+        ("unet", None, "'unet' here; it is provided by cv-models, which is not installed", "pip install cv-models"),
+    ],
+)
+def test_a_name_that_is_not_there_is_an_error_with_what_to_do(
+    catalogue: Catalogue, name: str, kind: str | None, message: str, hint: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        catalogue.find(name, kind)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_component_loads_as_the_class_that_its_target_names(catalogue: Catalogue) -> None:
+    loaded = catalogue.find("guess").load()
+    assert (loaded.__module__, loaded.__qualname__) == ("good.guess", "Guess")
+
+
+def test_run_hooks_reach_plugins_and_registered_loggers(catalogue: Catalogue) -> None:
+    from rl_core.api import hookimpl
+
+    class Logger:
+        seen: list[int] = []  # noqa: RUF012 - one instance
+
+        @hookimpl
+        def rl_metrics(self, progress: int) -> None:
+            """Note the progress."""
+            self.seen.append(progress)
+
+    logger = Logger()
+    catalogue.register(logger, "noting")
+    catalogue.call_run_hook("rl_metrics", run=None, progress=7, metrics={})
+    assert logger.seen == [7]
+
+
+def test_a_task_fits_when_it_offers_all_traits_of_one_alternative() -> None:
+    assert fits({"control", "a"}, ("data", "control"))
+    assert not fits({"control"}, ("control a",))
+    assert not fits({"control"}, ())
+    assert fits(set(), ("",))
+
+
+def test_a_task_of_which_little_is_known_may_fit_unless_it_contradicts() -> None:
+    assert may_fit({"control"}, ("control vector-input discrete-output",))
+    assert not may_fit({"control", "image-input"}, ("control vector-input",))
+    assert not may_fit({"control"}, ("data",))
+    assert may_fit((), ("data",))
