@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from dl_nets.mlp import MLP, MLPConfig
 from gymnasium import spaces
+
+from dl_nets.mlp import MLP, MLPConfig
 from rl_algos.acrobot import Acrobot
 from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.cartpole import CartPole
 from rl_algos.pendulum import Pendulum
-from rl_algos.ppo import LOSSES, PPO, ActorCritic, Batch, PPOConfig, policy_loss
+from rl_algos.ppo import LOSSES, PPO, Batch, PPOConfig, policy_loss
 from rl_core.envs import Envs, Transition
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds

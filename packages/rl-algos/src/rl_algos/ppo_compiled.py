@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
-from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters
 from torch import nn
 
+from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters
 from rl_algos.distributions import HALF_LOG_TWO_PI, Categorical, Gaussian
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ class CompiledActorCritic:
         if self._categorical:
             categorical_error(head, action, log_prob_error, config.entropy_weight, head_error, losses)
         else:
-            gaussian_error(
-                head, self.log_std, action, log_prob_error, config.entropy_weight, head_error, self._log_std_gradient, losses
-            )
+            gaussian_error(head, self.log_std, action, log_prob_error, config.entropy_weight, head_error, self._log_std_gradient, losses)
         held = np.inf if config.value_clip_range is None else config.value_clip_range
         self._actor.backward(head_error)
         self._critic.backward(value_error(value, return_, old_value, held, config.value_weight, losses))
@@ -76,11 +74,11 @@ class CompiledActorCritic:
         return self._critic.forward(inputs)[:, 0].copy()
 
     def log_prob(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, I]."""
+        """Ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, I]."""
         return self.log_prob_of(self._actor.forward(inputs), action)
 
     def log_prob_of(self, head: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """ln pi(a|s) [B] of actions [B] or [B, D] where the actor gave `head`."""
+        """Ln pi(a|s) [B] of actions [B] or [B, D] where the actor gave `head`."""
         return categorical_log_prob(head, action) if self._categorical else gaussian_log_prob(head, self.log_std, action)
 
     def parameters(self) -> dict[str, np.ndarray]:
@@ -118,7 +116,7 @@ def standardise(values: np.ndarray) -> np.ndarray:
 def surrogate_error(
     log_prob: np.ndarray, old_log_prob: np.ndarray, advantage: np.ndarray, clip_range: float, losses: np.ndarray
 ) -> np.ndarray:
-    """d L^CLIP / d ln pi(a|s) [B]: -ratio * advantage / B, and 0 where the clipped ratio gives less.
+    """D L^CLIP / d ln pi(a|s) [B]: -ratio * advantage / B, and 0 where the clipped ratio gives less.
 
     Writes the policy's loss, the KL divergence and the clipped fraction into `losses` [5].
 
@@ -133,9 +131,13 @@ def surrogate_error(
         log_ratio = log_prob[b] - old_log_prob[b]
         ratio = np.exp(log_ratio)
         gain = ratio * advantage[b]
-        clipped_gain = min(max(ratio, 1 - clip_range), 1 + clip_range) * advantage[b]
-        error[b] = -gain / size if gain <= clipped_gain else 0.0
-        loss -= min(gain, clipped_gain)
+        # Decided by the ratio, not by comparing two gains: inside the range they are equal but for their rounding.
+        if (advantage[b] > 0 and ratio > 1 + clip_range) or (advantage[b] < 0 and ratio < 1 - clip_range):
+            error[b] = 0.0
+            loss -= min(max(ratio, 1 - clip_range), 1 + clip_range) * advantage[b]
+        else:
+            error[b] = -gain / size
+            loss -= gain
         divergence += ratio - 1 - log_ratio
         num_clipped += abs(ratio - 1) > clip_range
     losses[0], losses[3], losses[4] = loss / size, divergence / size, num_clipped / size
@@ -144,7 +146,7 @@ def surrogate_error(
 
 @numba.njit(cache=True)
 def categorical_log_prob(logits: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """ln pi(a|s) [B] of actions [B] under logits [B, A].
+    """Ln pi(a|s) [B] of actions [B] under logits [B, A].
 
     >>> print(np.exp(categorical_log_prob(np.log(np.array([[1, 3]], dtype=np.float32)), np.array([1]))))
     [0.75]
@@ -185,7 +187,7 @@ def categorical_error(
 
 @numba.njit(cache=True)
 def gaussian_log_prob(mean: np.ndarray, log_std: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """ln pi(a|s) [B] of actions [B, D] under means [B, D] and deviations exp(log_std) [D].
+    """Ln pi(a|s) [B] of actions [B, D] under means [B, D] and deviations exp(log_std) [D].
 
     >>> zeros = np.zeros((1, 1), dtype=np.float32)
     >>> print(gaussian_log_prob(zeros, zeros[0], zeros + 1).round(4))
@@ -234,7 +236,7 @@ def gaussian_error(
 def value_error(
     value: np.ndarray, return_: np.ndarray, old_value: np.ndarray, held: float, weight: float, losses: np.ndarray
 ) -> np.ndarray:
-    """d (weight * L^VF) / d V(s) [B, 1]; writes L^VF into `losses` [5].
+    """D (weight * L^VF) / d V(s) [B, 1]; writes L^VF into `losses` [5].
 
     Args:
         value: V(s) [B].
