@@ -309,7 +309,9 @@ class PPO(Agent):
         size = self.config.rollout_steps * self.config.num_envs
         num_batches = max(1, size // self.config.batch_size)
         for _ in range(self.config.num_epochs):
-            yield from np.array_split(self.shuffle.permutation(size), num_batches)
+            order = self.shuffle.permutation(size)
+            for i in range(num_batches):
+                yield order[size * i // num_batches : size * (i + 1) // num_batches]
 
     def inputs(self, obs: np.ndarray) -> np.ndarray:
         """Observations [B, ...] as the networks see them."""
