@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
+
 from rl_algos.acrobot import Acrobot
 from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.cartpole import CartPole

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from dl_nets.mlp import MLP, MLPConfig
 from rl_algos.acrobot import Acrobot
 from rl_algos.array_envs import ArrayTaskConfig
@@ -40,10 +41,8 @@ def make_twins(task, config, activation="tanh"):
 
 def random_batch(task, twin, rng, size=64):
     inputs = rng.standard_normal((size, *task.input_space.shape), dtype=np.float32)
-    if task.output_space.shape:
-        action = rng.standard_normal((size, 1), dtype=np.float32)
-    else:
-        action = rng.integers(0, task.output_space.n, size)
+    is_continuous = bool(task.output_space.shape)
+    action = rng.standard_normal((size, 1), dtype=np.float32) if is_continuous else rng.integers(0, task.output_space.n, size)
     # Old probabilities a little off, so that some ratios are clipped on either side.
     log_prob = twin.log_prob(inputs, action) + rng.normal(0, 0.3, size).astype(np.float32)
     numbers = (rng.standard_normal(size, dtype=np.float32) for _ in range(3))
@@ -77,7 +76,7 @@ def test_an_update_is_its_twin_s(task_class, setting, activation):
 @pytest.mark.parametrize("task_class", [CartPole, Pendulum])
 def test_a_gradient_is_its_twin_s(task_class, setting):
     task, rng = task_class(ArrayTaskConfig()), np.random.default_rng(1)
-    compiled, plain = make_twins(task, replace(PPOConfig(policy_gain=1.0), **SETTINGS[setting], max_grad_norm=1e9))
+    compiled, plain = make_twins(task, replace(PPOConfig(policy_gain=1.0), **(SETTINGS[setting] | {"max_grad_norm": 1e9})))
     batch = random_batch(task, plain, rng)
     compiled.update(batch, 1e-3, 0.2), plain.update(batch, 1e-3, 0.2)
     modules = plain._module
@@ -119,9 +118,9 @@ def test_other_networks_and_inputs_take_the_plain_path(network):
 
 
 def test_neither_path_moves_torch_s_or_numpy_s_own_generators():
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
     for compiled in (True, False):
         config = PPOConfig(num_envs=2, rollout_steps=8, num_epochs=1, batch_size=8, compiled=compiled)
         PPO(config, CartPole(ArrayTaskConfig()), MLP(MLPConfig()), seeds=Seeds(0), budget=100, device="cpu").step()
     assert torch.equal(torch_state, torch.get_rng_state())
-    np.testing.assert_array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
+    np.testing.assert_array_equal(numpy_state, np.random.get_state()[1])

@@ -27,6 +27,9 @@ from dl_nets.mlp import Perceptron
 
 SLOW = 2.0  # seconds of compiling after which a word is due
 
+# Dividing by zero gives infinity as in NumPy: Python's exception would keep the loops from being vectorised.
+compiled = numba.njit(cache=True, fastmath=True, error_model="numpy")
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -121,7 +124,7 @@ class FastMLP:
         for weight, bias, buffer in zip(self._weights, self._biases, self._outputs, strict=True):
             hidden = buffer[:size]
             np.matmul(self._seen[-1], weight.T, out=hidden)
-            np.add(hidden, bias, out=hidden)
+            _add_bias(hidden, bias)
             if buffer is not self._outputs[-1]:
                 self._activate(hidden, out=hidden)
             self._seen.append(hidden)
@@ -216,7 +219,7 @@ class FlatAdam:
         self._num_steps = int(state["num_steps"])
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled
 def adam_step(
     parameters: np.ndarray,
     gradient: np.ndarray,
@@ -259,7 +262,15 @@ def adam_step(
     return norm
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled
+def _add_bias(values: np.ndarray, bias: np.ndarray) -> None:
+    """Add a bias [O] to each row of values [B, O]."""
+    for b in range(values.shape[0]):
+        for o in range(values.shape[1]):
+            values[b, o] += bias[o]
+
+
+@compiled
 def _times_tanh_slope(error: np.ndarray, output: np.ndarray) -> None:
     """Multiply errors [B, O] by 1 - tanh^2, which the outputs [B, O] of tanh give."""
     for b in range(error.shape[0]):
@@ -267,7 +278,7 @@ def _times_tanh_slope(error: np.ndarray, output: np.ndarray) -> None:
             error[b, o] *= np.float32(1.0) - output[b, o] * output[b, o]
 
 
-@numba.njit(cache=True)
+@compiled
 def _times_relu_slope(error: np.ndarray, output: np.ndarray) -> None:
     """Set errors [B, O] to 0 where the outputs [B, O] of the ReLU are."""
     for b in range(error.shape[0]):

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
+
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask

@@ -49,7 +49,7 @@ class Categorical:
         return action + self._start if self._start else action
 
     def log_prob(self, head: torch.Tensor, log_std: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """ln pi(a|s) [B] of actions [B].
+        """Ln pi(a|s) [B] of actions [B].
 
         >>> Categorical(spaces.Discrete(2)).log_prob(torch.tensor([[0.0, math.log(3)]]), torch.zeros(0), torch.tensor([1])).exp()
         tensor([0.7500])
@@ -105,7 +105,7 @@ class Gaussian:
         return np.minimum(np.maximum(action, self._low), self._high)
 
     def log_prob(self, head: torch.Tensor, log_std: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """ln pi(a|s) [B] of actions [B, D].
+        """Ln pi(a|s) [B] of actions [B, D].
 
         >>> Gaussian(spaces.Box(-1, 1, (1,))).log_prob(torch.zeros(1, 1), torch.zeros(1), torch.ones(1, 1))
         tensor([-1.4189])

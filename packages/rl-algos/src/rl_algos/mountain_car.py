@@ -1,5 +1,6 @@
-"""Mountain car: climb out of a valley with an engine too weak to do it directly. Step for step Gymnasium's `MountainCar-v0`
-and `MountainCarContinuous-v0`.
+"""Mountain car: climb out of a valley with an engine too weak to do it directly.
+
+Step for step Gymnasium's `MountainCar-v0` and `MountainCarContinuous-v0`.
 
 Source: A. W. Moore. "Efficient memory-based learning for robot control", 1990, chapter 4, with the constants of Gymnasium 1.x.
 Departures: none. Letters: N environments.

@@ -19,21 +19,21 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
+from gymnasium import spaces
+from torch import nn
+
 from dl_nets.devices import resolve_device
 from dl_nets.fast_mlp import Layout
 from dl_nets.schedules import schedule
 from dl_nets.streams import load_module_state, load_optimizer_state, module_state, optimizer_state
-from gymnasium import spaces
-from rl_core.agent import Agent
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
-from torch import nn
-
 from rl_algos.distributions import Categorical, Gaussian, distribution
 from rl_algos.gae import advantages
 from rl_algos.normalisation import RewardScale, RunningMoments
 from rl_algos.ppo_compiled import CompiledActorCritic
+from rl_core.agent import Agent
+from rl_core.network import Network
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ LOSSES = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
 
 
 def policy_loss(ratio: torch.Tensor, advantage: torch.Tensor, clip_range: float) -> torch.Tensor:
-    """-L^CLIP, a scalar: the smaller of two gains, so that moving the ratio out of [1 - eps, 1 + eps] never pays. (7)
+    """-L^CLIP (7), a scalar: the smaller of two gains, so that moving the ratio out of [1 - eps, 1 + eps] never pays.
 
     Args:
         ratio: pi(a|s) / pi_old(a|s) [B]. (6)
@@ -125,7 +125,7 @@ def policy_loss(ratio: torch.Tensor, advantage: torch.Tensor, clip_range: float)
 
 
 def value_loss(value: torch.Tensor, return_: torch.Tensor, old_value: torch.Tensor, clip_range: float | None) -> torch.Tensor:
-    """L^VF, a scalar: the mean squared error of values [B], or of values held near the old ones where that is worse. (9)
+    """L^VF of (9), a scalar: the mean squared error of values [B], or of values held near the old ones where that is worse.
 
     >>> value, target, old = torch.tensor([2.0]), torch.tensor([3.0]), torch.tensor([0.0])
     >>> value_loss(value, target, old, None), value_loss(value, target, old, 0.5)  # (2 - 3)^2, (0.5 - 3)^2
@@ -206,13 +206,13 @@ class ActorCritic:
 
     @torch.no_grad()
     def log_prob(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, ...]."""
+        """Ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, ...]."""
         head = self._module["actor"](torch.from_numpy(inputs).to(self._device))
         return self._actions.log_prob(head, self._module.log_std, torch.from_numpy(action).to(self._device)).cpu().numpy()
 
     @property
     def log_std(self) -> np.ndarray:
-        """ln sigma [D] of a Gaussian, [0] of a categorical."""
+        """Ln sigma [D] of a Gaussian, [0] of a categorical."""
         return self._module.log_std.detach().cpu().numpy()
 
     def parameters(self) -> dict[str, np.ndarray]:
@@ -236,9 +236,7 @@ class PPO(Agent):
     headline = "episode_return"
     config: PPOConfig
 
-    def __init__(
-        self, config: PPOConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto"
-    ) -> None:
+    def __init__(self, config: PPOConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
         self.actions = distribution(task.output_space)
         self.actor_critic = build_actor_critic(config, task, network, self.actions, seeds.numpy("initialisation"), device)
@@ -311,7 +309,9 @@ class PPO(Agent):
         size = self.config.rollout_steps * self.config.num_envs
         num_batches = max(1, size // self.config.batch_size)
         for _ in range(self.config.num_epochs):
-            yield from np.array_split(self.shuffle.permutation(size), num_batches)
+            order = self.shuffle.permutation(size)
+            for i in range(num_batches):
+                yield order[size * i // num_batches : size * (i + 1) // num_batches]
 
     def inputs(self, obs: np.ndarray) -> np.ndarray:
         """Observations [B, ...] as the networks see them."""

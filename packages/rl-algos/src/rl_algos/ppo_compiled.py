@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
-from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters
 from torch import nn
 
+from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters
 from rl_algos.distributions import HALF_LOG_TWO_PI, Categorical, Gaussian
 
 if TYPE_CHECKING:
     from rl_algos.ppo import Batch, PPOConfig
+
+
+# Dividing by zero gives infinity as in NumPy: Python's exception would keep the loops from being vectorised.
+compiled = numba.njit(cache=True, fastmath=True, error_model="numpy")
 
 
 class CompiledActorCritic:
@@ -53,16 +57,16 @@ class CompiledActorCritic:
             advantage = standardise(advantage)
         head, value = self._actor.forward(inputs), self._critic.forward(inputs)[:, 0]
         losses = np.empty(5, dtype=np.float32)
-        log_prob, head_error = self.log_prob_of(head, action), np.empty_like(head)
-        log_prob_error = surrogate_error(log_prob, old_log_prob, advantage, clip_range, losses)
         if self._categorical:
-            categorical_error(head, action, log_prob_error, config.entropy_weight, head_error, losses)
+            log_probs = log_softmax(head)
+            log_prob_error = surrogate_error(chosen(log_probs, action), old_log_prob, advantage, clip_range, losses)
+            error = categorical_error(log_probs, action, log_prob_error, config.entropy_weight, losses)
         else:
-            gaussian_error(
-                head, self.log_std, action, log_prob_error, config.entropy_weight, head_error, self._log_std_gradient, losses
-            )
+            log_prob = gaussian_log_prob(head, self.log_std, action)
+            log_prob_error = surrogate_error(log_prob, old_log_prob, advantage, clip_range, losses)
+            error = gaussian_error(head, self.log_std, action, log_prob_error, config.entropy_weight, self._log_std_gradient, losses)
         held = np.inf if config.value_clip_range is None else config.value_clip_range
-        self._actor.backward(head_error)
+        self._actor.backward(error)
         self._critic.backward(value_error(value, return_, old_value, held, config.value_weight, losses))
         self._adam.step(learning_rate, config.max_grad_norm)
         return losses
@@ -77,11 +81,8 @@ class CompiledActorCritic:
 
     def log_prob(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
         """ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, I]."""
-        return self.log_prob_of(self._actor.forward(inputs), action)
-
-    def log_prob_of(self, head: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """ln pi(a|s) [B] of actions [B] or [B, D] where the actor gave `head`."""
-        return categorical_log_prob(head, action) if self._categorical else gaussian_log_prob(head, self.log_std, action)
+        head = self._actor.forward(inputs)
+        return chosen(log_softmax(head), action) if self._categorical else gaussian_log_prob(head, self.log_std, action)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Every trainable number, by name."""
@@ -98,7 +99,7 @@ class CompiledActorCritic:
         self._adam.load_state_dict(state["adam"])
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled
 def standardise(values: np.ndarray) -> np.ndarray:
     """Values [B] less their mean, by their deviation (with B - 1, as torch has it).
 
@@ -114,11 +115,11 @@ def standardise(values: np.ndarray) -> np.ndarray:
     return (values - mean) / np.float32(np.sqrt(square / np.float32(len(values) - 1)) + np.float32(1e-8))
 
 
-@numba.njit(cache=True)
+@compiled
 def surrogate_error(
     log_prob: np.ndarray, old_log_prob: np.ndarray, advantage: np.ndarray, clip_range: float, losses: np.ndarray
 ) -> np.ndarray:
-    """d L^CLIP / d ln pi(a|s) [B]: -ratio * advantage / B, and 0 where the clipped ratio gives less.
+    """D L^CLIP / d ln pi(a|s) [B]: -ratio * advantage / B, and 0 where the clipped ratio gives less.
 
     Writes the policy's loss, the KL divergence and the clipped fraction into `losses` [5].
 
@@ -133,59 +134,90 @@ def surrogate_error(
         log_ratio = log_prob[b] - old_log_prob[b]
         ratio = np.exp(log_ratio)
         gain = ratio * advantage[b]
-        clipped_gain = min(max(ratio, 1 - clip_range), 1 + clip_range) * advantage[b]
-        error[b] = -gain / size if gain <= clipped_gain else 0.0
-        loss -= min(gain, clipped_gain)
+        # Decided by the ratio, not by comparing two gains: inside the range they are equal but for their rounding.
+        if (advantage[b] > 0 and ratio > 1 + clip_range) or (advantage[b] < 0 and ratio < 1 - clip_range):
+            error[b] = 0.0
+            loss -= min(max(ratio, 1 - clip_range), 1 + clip_range) * advantage[b]
+        else:
+            error[b] = -gain / size
+            loss -= gain
         divergence += ratio - 1 - log_ratio
         num_clipped += abs(ratio - 1) > clip_range
     losses[0], losses[3], losses[4] = loss / size, divergence / size, num_clipped / size
     return error
 
 
-@numba.njit(cache=True)
-def categorical_log_prob(logits: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """ln pi(a|s) [B] of actions [B] under logits [B, A].
+@compiled
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """ln pi [B, A] of logits [B, A].
 
-    >>> print(np.exp(categorical_log_prob(np.log(np.array([[1, 3]], dtype=np.float32)), np.array([1]))))
-    [0.75]
+    >>> print(np.exp(log_softmax(np.log(np.array([[1, 3]], dtype=np.float32)))))
+    [[0.25 0.75]]
     """
-    log_prob = np.empty(len(logits), dtype=np.float32)
-    for b in range(len(logits)):
-        log_prob[b] = logits[b, action[b]] - _log_sum_exp(logits[b])
+    size, num_actions = logits.shape
+    log_probs = np.empty_like(logits)
+    for b in range(size):
+        highest, total = logits[b, 0], np.float32(0.0)
+        for j in range(1, num_actions):
+            highest = max(highest, logits[b, j])
+        for j in range(num_actions):
+            total += np.exp(logits[b, j] - highest)
+        log_total = highest + np.log(total)
+        for j in range(num_actions):
+            log_probs[b, j] = logits[b, j] - log_total
+    return log_probs
+
+
+@compiled
+def chosen(log_probs: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """The entries [B] of a table [B, A] at actions [B].
+
+    >>> chosen(np.array([[1.0, 2.0], [3.0, 4.0]], dtype=np.float32), np.array([1, 0])).tolist()
+    [2.0, 3.0]
+    """
+    log_prob = np.empty(len(log_probs), dtype=np.float32)
+    for b in range(len(log_probs)):
+        log_prob[b] = log_probs[b, action[b]]
     return log_prob
 
 
-@numba.njit(cache=True)
+@compiled
 def categorical_error(
-    logits: np.ndarray, action: np.ndarray, log_prob_error: np.ndarray, entropy_weight: float, error: np.ndarray, losses: np.ndarray
-) -> None:
-    """Write d loss / d logits into `error` [B, A], and the mean entropy into `losses` [5].
+    log_probs: np.ndarray, action: np.ndarray, log_prob_error: np.ndarray, entropy_weight: float, losses: np.ndarray
+) -> np.ndarray:
+    """d loss / d logits [B, A]; writes the mean entropy into `losses` [5].
 
     d ln pi(a) / d logit_j = 1[j = a] - pi_j, and d entropy / d logit_j = -pi_j (ln pi_j + entropy).
 
-    >>> error, losses = np.zeros((1, 2), dtype=np.float32), np.zeros(5, dtype=np.float32)
-    >>> categorical_error(np.zeros((1, 2), dtype=np.float32), np.array([0]), np.array([-1.0]), 0.0, error, losses)
-    >>> print(error, losses[2].round(4))
+    Args:
+        log_probs: ln pi [B, A].
+        action: [B].
+        log_prob_error: d loss / d ln pi(a|s), without the bonus [B].
+        entropy_weight: c2.
+        losses: [5].
+
+    >>> log_probs, losses = np.log(np.full((1, 2), 0.5, dtype=np.float32)), np.zeros(5, dtype=np.float32)
+    >>> print(categorical_error(log_probs, np.array([0]), np.array([-1], dtype=np.float32), 0.0, losses), losses[2].round(4))
     [[-0.5  0.5]] 0.6931
     """
-    size, num_actions = logits.shape
-    total = 0.0
+    size, num_actions = log_probs.shape
+    error, total = np.empty_like(log_probs), 0.0
     for b in range(size):
-        log_sum = _log_sum_exp(logits[b])
-        entropy = 0.0
+        entropy = np.float32(0.0)
         for j in range(num_actions):
-            entropy -= np.exp(logits[b, j] - log_sum) * (logits[b, j] - log_sum)
+            error[b, j] = np.exp(log_probs[b, j])
+            entropy -= error[b, j] * log_probs[b, j]
         for j in range(num_actions):
-            log_prob = logits[b, j] - log_sum
-            prob = np.exp(log_prob)
-            error[b, j] = log_prob_error[b] * ((j == action[b]) - prob) + entropy_weight / size * prob * (log_prob + entropy)
+            bonus = entropy_weight / size * error[b, j] * (log_probs[b, j] + entropy)
+            error[b, j] = log_prob_error[b] * ((j == action[b]) - error[b, j]) + bonus
         total += entropy
     losses[2] = total / size
+    return error
 
 
-@numba.njit(cache=True)
+@compiled
 def gaussian_log_prob(mean: np.ndarray, log_std: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """ln pi(a|s) [B] of actions [B, D] under means [B, D] and deviations exp(log_std) [D].
+    """Ln pi(a|s) [B] of actions [B, D] under means [B, D] and deviations exp(log_std) [D].
 
     >>> zeros = np.zeros((1, 1), dtype=np.float32)
     >>> print(gaussian_log_prob(zeros, zeros[0], zeros + 1).round(4))
@@ -199,27 +231,25 @@ def gaussian_log_prob(mean: np.ndarray, log_std: np.ndarray, action: np.ndarray)
     return log_prob
 
 
-@numba.njit(cache=True)
+@compiled
 def gaussian_error(
     mean: np.ndarray,
     log_std: np.ndarray,
     action: np.ndarray,
     log_prob_error: np.ndarray,
     entropy_weight: float,
-    error: np.ndarray,
     log_std_error: np.ndarray,
     losses: np.ndarray,
-) -> None:
-    """Write d loss / d mean into `error` [B, D], d loss / d log_std into `log_std_error` [D], the entropy into `losses` [5].
+) -> np.ndarray:
+    """d loss / d mean [B, D]; writes d loss / d log_std into `log_std_error` [D], and the entropy into `losses` [5].
 
     With z = (a - mean) / sigma: d ln pi / d mean = z / sigma, d ln pi / d ln sigma = z^2 - 1, d entropy / d ln sigma = 1.
 
-    >>> zeros, error, std_error, losses = (np.zeros(shape, dtype=np.float32) for shape in ((1, 1), (1, 1), 1, 5))
-    >>> gaussian_error(zeros, zeros[0], zeros + 2, np.array([-1.0]), 0.5, error, std_error, losses)
-    >>> error.tolist(), std_error.tolist()  # -2, and -(2^2 - 1) - 0.5
-    ([[-2.0]], [-3.5])
+    >>> zeros, std_error, losses = (np.zeros(shape, dtype=np.float32) for shape in ((1, 1), 1, 5))
+    >>> print(gaussian_error(zeros, zeros[0], zeros + 2, zeros[0] - 1, 0.5, std_error, losses), std_error)  # -(2^2 - 1) - 0.5
+    [[-2.]] [-3.5]
     """
-    losses[2] = 0.0
+    error, losses[2] = np.empty_like(mean), 0.0
     for d in range(len(log_std)):
         std_inverse, total = np.exp(-log_std[d]), 0.0
         for b in range(len(mean)):
@@ -228,13 +258,14 @@ def gaussian_error(
             total += log_prob_error[b] * (standard * standard - 1)
         log_std_error[d] = total - entropy_weight
         losses[2] += log_std[d] + HALF_LOG_TWO_PI + 0.5
+    return error
 
 
-@numba.njit(cache=True)
+@compiled
 def value_error(
     value: np.ndarray, return_: np.ndarray, old_value: np.ndarray, held: float, weight: float, losses: np.ndarray
 ) -> np.ndarray:
-    """d (weight * L^VF) / d V(s) [B, 1]; writes L^VF into `losses` [5].
+    """D (weight * L^VF) / d V(s) [B, 1]; writes L^VF into `losses` [5].
 
     Args:
         value: V(s) [B].
@@ -263,11 +294,3 @@ def value_error(
             error[b, 0] = 2 * weight * miss / size
     losses[1] = total / size
     return error
-
-
-@numba.njit(cache=True)
-def _log_sum_exp(logits: np.ndarray) -> float:
-    highest, total = logits.max(), 0.0
-    for logit in logits:
-        total += np.exp(logit - highest)
-    return highest + np.log(total)
