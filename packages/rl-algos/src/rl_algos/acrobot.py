@@ -29,9 +29,7 @@ def start(uniform: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def derivative(
-    theta_1: float, theta_2: float, velocity_1: float, velocity_2: float, torque: float
-) -> tuple[float, float, float, float]:
+def derivative(theta_1: float, theta_2: float, velocity_1: float, velocity_2: float, torque: float) -> tuple[float, float, float, float]:
     """Time derivatives of angles and velocities; `theta_1` is 0 when the first link hangs down."""
     cos_2, sin_2 = math.cos(theta_2), math.sin(theta_2)
     d_1 = 0.25 + (1.0 + 0.25 + cos_2) + 2.0

@@ -234,9 +234,7 @@ class PPO(Agent):
     headline = "episode_return"
     config: PPOConfig
 
-    def __init__(
-        self, config: PPOConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto"
-    ) -> None:
+    def __init__(self, config: PPOConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
         self.actions = distribution(task.output_space)
         self.actor_critic = build_actor_critic(config, task, network, self.actions, seeds.numpy("initialisation"), device)
