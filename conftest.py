@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -48,6 +49,21 @@ class Program:
         """Let the program see the distributions in the folder `path`."""
         self.environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(path), self.environment.get("PYTHONPATH", "")]))
 
+    def call(self, *arguments: object) -> Ended:
+        """As `run`, within this process: for what needs no kill, no signal and no terminal."""
+        from click.testing import CliRunner
+
+        from rl_core.cli import cli
+
+        before = dict(os.environ)
+        try:
+            with contextlib.chdir(self.folder):
+                result = CliRunner().invoke(cli, list(map(str, arguments)), prog_name="rl-core")
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        return Ended(result.exit_code, result.stdout, result.stderr)
+
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
         """`rl-core` with these arguments, running."""
         command = [sys.executable, "-m", "rl_core", *map(str, arguments)]
@@ -60,37 +76,46 @@ class Program:
         out, err = process.communicate(timeout=240)
         return Ended(process.returncode, out or "", err or "")
 
-    def succeed(self, *arguments: object, **options: Any) -> Ended:
-        """As `run`, and it must succeed."""
-        ended = self.run(*arguments, **options)
+    def succeed(self, *arguments: object) -> Ended:
+        """As `call`, and it must succeed."""
+        ended = self.call(*arguments)
         assert ended.status == 0, ended.err
         return ended
 
-    def disturbed(self, run: str, arguments: Sequence[object], *, kills: int, chance: random.Random) -> list[int]:
-        """Begin the run in the folder `run` with `arguments`, and kill it `kills` times while it learns; resume it after each but the last.
-
-        A process is killed by SIGKILL after a random part of a second from when it has begun to write metrics or a checkpoint.
+    def kill(self, arguments: Sequence[object], run: str, size: int, delay: float) -> int:
+        """Start `rl-core`, and kill it `delay` seconds after the metrics of a run have grown to `size` bytes.
 
         Returns:
-            Bytes of metrics at each kill.
+            The size of the metrics then.
         """
         log = self.folder / run / "metrics.jsonl"
-        sizes = []
-        for attempt in range(kills):
-            before = self._traces(run)
-            process = self.start(*(arguments if attempt == 0 else ["resume"]), *(["--out", run] if attempt == 0 else [run]))
-            wait_for(lambda before=before, process=process: self._traces(run) != before or process.poll() is not None)
-            time.sleep(chance.uniform(0.0, 0.25))
-            assert process.poll() is None, f"the run ended before it was killed: {process.communicate()[1]}"
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            sizes.append(log.stat().st_size if log.exists() else 0)
-        return sizes
+        began = log.stat().st_mtime_ns if log.exists() else 0
+        process = self.start(*arguments)
+        wait_for(lambda: process.poll() is not None or (log.exists() and log.stat().st_mtime_ns > began and log.stat().st_size >= size))
+        time.sleep(delay)
+        process.kill()
+        _, err = process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"the run ended before it was killed: {err}"
+        return log.stat().st_size
 
-    def _traces(self, run: str) -> Any:
-        """What changes when the run in that folder takes steps."""
-        log = self.folder / run / "metrics.jsonl"
-        return log.stat().st_size if log.exists() else -1
+    def disturbed(self, run: str, arguments: Sequence[object], *, whole: str, kills: int, seed: int) -> list[int]:
+        """Begin a run with `arguments` and kill it, at moments strewn over the whole of it; resume it after each kill but the last.
+
+        Args:
+            run: Folder of the run.
+            arguments: Of `rl-core`, without `--out`.
+            whole: Folder of the same run, undisturbed: how long its metrics are tells when it is to be killed.
+            kills: How many times.
+            seed: Of the moments.
+
+        Returns:
+            Sizes of the metrics at each kill.
+        """
+        chance = random.Random(seed)
+        length = (self.folder / whole / "metrics.jsonl").stat().st_size
+        moments = sorted(chance.randrange(length * 9 // 10) for _ in range(kills))
+        commands = [[*arguments, "--out", run]] + [["resume", run]] * (kills - 1)
+        return [self.kill(command, run, size, chance.uniform(0, 0.01)) for command, size in zip(commands, moments, strict=True)]
 
     def final(self, run: str) -> dict[str, bytes]:
         """The files of the newest checkpoint of a run, by name, with the checkpoint's own."""
