@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from rl_core import checkpoint
 from rl_core.agent import Agent
 from rl_core.api import Spec
 from rl_core.catalogue import fits
@@ -112,7 +111,7 @@ def refuses_wrong_tasks(subject: AgentSubject) -> None:
         except Exception as error:
             raise Fault(
                 f"its fits says that it takes a task with {', '.join(sorted(task.traits()))}, and it meets one (inputs {task.input_space}, "
-                f"outputs {task.output_space}) with {type(error).__name__}: {error}; narrow fits, or raise a ValueError that says what is needed"
+                f"outputs {task.output_space}) with {type(error).__name__}: {error}; narrow fits, or raise a ValueError in words"
             ) from error
 
 
@@ -153,9 +152,7 @@ def exports_what_it_lists(subject: AgentSubject) -> None:
 
 def _state(subject: AgentSubject, run: Run) -> steps.Step:
     """The state as it is now, as if a step had left it."""
-    state = {"agent": run.agent.state_dict(), "seeds": run.seeds.state_dict()}
-    path = checkpoint.save(subject.folder(), run.agent.progress, state)
-    return steps.Step(run.agent.progress, {}, {file.name: file.read_bytes() for file in sorted(path.iterdir())})
+    return steps.Step(run.agent.progress, {}, steps.read(steps.save(run, subject.folder())))
 
 
 def _probes(subject: AgentSubject) -> list[Task]:

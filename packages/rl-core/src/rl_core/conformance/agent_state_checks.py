@@ -133,7 +133,7 @@ def _hold_elsewhere(folder: Path, count: int, wanted: steps.Step, what: str, dis
     elsewhere.advance(folder, count, disabled)
     found = checkpoint.names(folder / "checkpoints")
     path = folder / "checkpoints" / str(found[-1] if found else 0)
-    files = {file.name: file.read_bytes() for file in sorted(path.iterdir())} if found else {}
+    files = steps.read(path) if found else {}
     steps.require_equal(steps.Step(found[-1] if found else 0, wanted.metrics, files), wanted, f"{what}, the run differs", _DRAW)
 
 

@@ -79,7 +79,7 @@ def scores_right_answers_best(subject: TaskSubject) -> None:
     better = right >= wrong if task.higher_is_better else right <= wrong
     if not better:
         raise Fault(
-            f"right answers score {right:g} and random ones {wrong:g}, while higher_is_better is {task.higher_is_better}; mend the one or the other"
+            f"right answers score {right:g} and random ones {wrong:g}, while higher_is_better is {task.higher_is_better}; mend one of them"
         )
     if task.reached(right) is False:
         raise Fault(f"right answers score {right:g}, which does not reach the target {task.target:g}; the target cannot be met")

@@ -41,7 +41,8 @@ class Elsewhere:
         Raises:
             Fault: if it fails there; the text is the other process's.
         """
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps({"folder": str(folder), "steps": steps}) + "\n")
             self._process.stdin.flush()

@@ -44,8 +44,8 @@ def refuses_wrong_spaces(subject: NetworkSubject) -> None:
                 raise Fault(f"inputs {given} with outputs {wanted} are refused without a word; say what is needed") from error
             except Exception as error:
                 raise Fault(
-                    f"inputs {given} with outputs {wanted} are met with {type(error).__name__}: {error}; raise a ValueError that says which "
-                    "spaces it takes"
+                    f"inputs {given} with outputs {wanted} are met with {type(error).__name__}: {error}; raise a ValueError that says "
+                    "which spaces it takes"
                 ) from error
 
 

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rl_core import config
+from rl_core import config, documents
 from rl_core.agent import Agent
 from rl_core.catalogue import fits
 from rl_core.conformance import ranges
@@ -81,8 +81,6 @@ def names_what_exists_and_fits(subject: Subject) -> None:
                 f"{kind} {other.name} does not fit task {name}: it needs {' or '.join(other.fits)}; the task offers "
                 f"{', '.join(sorted(traits))}; name another default, or mend the traits"
             )
-    for name in getattr(spec, "agents", ()):
-        _find(subject, name, "agent")
 
 
 def requires_what_it_imports(subject: Subject) -> None:
@@ -190,15 +188,13 @@ def _may_fit(subject: Subject, traits: frozenset[str], alternatives: tuple[str, 
 
 def _presets(subject: Subject) -> dict[str, dict[str, Any]]:
     """The tuned settings by task; their form is checked."""
-    import yaml
-
     text = getattr(subject.entry.spec, "presets", "")
     if not text:
         return {}
     package, _, resource = text.partition(":")
     try:
-        presets = yaml.safe_load(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
-    except (OSError, ModuleNotFoundError, yaml.YAMLError) as error:
+        presets = documents.parse_yaml(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
+    except (OSError, ModuleNotFoundError, ValueError) as error:
         raise Fault(
             f"presets={text!r} cannot be read: {error}; it names a YAML file inside the package, and the wheel must hold it"
         ) from error

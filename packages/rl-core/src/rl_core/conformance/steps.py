@@ -76,8 +76,19 @@ def take(run: Run, count: int) -> Iterator[Step]:
         metrics = agent.step()
         if not agent.progress > before:
             raise Fault(f"a step left progress at {agent.progress}; every step must raise it, or the run never ends: add to self.progress")
-        path = run.checkpoint()
-        yield Step(agent.progress, metrics, {file.name: file.read_bytes() for file in sorted(path.iterdir())})
+        yield Step(agent.progress, metrics, read(save(run, run.folder / "checkpoints")))
+
+
+def save(run: Run, folder: Path) -> Path:
+    """A checkpoint of a run as it is now in `folder`, with all that the run's own checkpoints hold."""
+    agent = run.agent
+    state = {"agent": agent.state_dict(), "seeds": run.seeds.state_dict(), "finished": agent.finished, "budget": run.budget}
+    return checkpoint.save(folder, agent.progress, state)
+
+
+def read(path: Path) -> dict[str, bytes]:
+    """Bytes of a checkpoint's files by name."""
+    return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
 
 
 def record(subject: AgentSubject) -> Reference:

@@ -96,14 +96,14 @@ class AgentSubject(Subject):
         tiny = {"config": dict(self.entry.spec.tiny)}
         if self.entry.spec.network is None:
             return tiny
-        network = recipe.resolve(self.catalogue, agent=self.entry.qualified, file=tiny).network
+        network = recipe.resolve(self.catalogue, agent=self.entry.qualified, **tiny).network
         return {**tiny, "network_config": dict(network.spec.tiny) if network else {}}
 
     def resolve(self, *, seed: int = 0, task: str | None = None) -> Resolved:
         """The agent, tiny and on the CPU, with its default network and freshly built task."""
         from rl_core import recipe
 
-        return recipe.resolve(self.catalogue, agent=self.entry.qualified, task=task, seed=seed, device="cpu", file=self.settings)
+        return recipe.resolve(self.catalogue, agent=self.entry.qualified, task=task, seed=seed, device="cpu", **self.settings)
 
     @contextmanager
     def run(self, *, seed: int = 0, task: str | None = None) -> Iterator[Run]:
