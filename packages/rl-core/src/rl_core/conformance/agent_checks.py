@@ -1,0 +1,222 @@
+"""Checks of what an agent does: it learns, it answers, and it works with every task that it says it fits."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+
+from rl_core.agent import Agent
+from rl_core.api import Spec
+from rl_core.catalogue import fits
+from rl_core.conformance import inputs, probes, steps
+from rl_core.conformance.subjects import AgentSubject
+from rl_core.conformance.verdict import Fault, Skipped
+from rl_core.errors import RequestError, RlError
+from rl_core.run import Run
+from rl_core.seeds import Seeds
+from rl_core.task import Task
+
+OTHER_TASKS = 3  # how many other tasks an agent must learn on
+STEPS_TO_MOVE = 5  # within so many steps, every parameter moves
+
+
+def reports_finite_metrics(subject: AgentSubject) -> None:
+    """Each step reports finite numbers under names that are texts; what is not known yet is left out."""
+    for number, step in enumerate(subject.reference.steps, start=1):
+        for name, value in step.metrics.items():
+            if not isinstance(name, str):
+                raise Fault(f"step {number} reports under the name {name!r}; the names of metrics are texts")
+            if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
+                raise Fault(f"step {number} reports {name!r} as a {type(value).__name__}; a metric is a number: float(value)")
+            if not math.isfinite(value):
+                raise Fault(f"step {number} reports {name!r} = {value}; leave out what is not known, and mend what diverges")
+
+
+def moves_every_parameter(subject: AgentSubject) -> None:
+    """Within five steps every trainable parameter that `parameters()` names has changed."""
+    with subject.run() as run:
+        before = {name: np.array(value) for name, value in run.agent.parameters().items()}
+        if not before:
+            raise Skipped("parameters() names none")
+        still = set(before)
+        for _ in steps.take(run, STEPS_TO_MOVE):
+            after = run.agent.parameters()
+            if set(after) != set(before):
+                odd = sorted(set(after) ^ set(before))
+                raise Fault(f"parameters() names {odd[0]!r} only before or only after a step; the names must stay")
+            still = {name for name in still if np.array_equal(before[name], after[name], equal_nan=True)}
+            if not still:
+                return
+    raise Fault(
+        f"{len(still)} of {len(before)} parameters never moved, {sorted(still)[0]!r} among them; give them to the optimiser, use them in "
+        "the loss, or leave what is not trained out of parameters()"
+    )
+
+
+def predicts_without_traces(subject: AgentSubject) -> None:
+    """Predicting and evaluating leave the agent's state and their inputs as they were, and the same inputs get the same answers."""
+    with subject.run() as run:
+        for _ in steps.take(run, 2):
+            pass
+        given = inputs.batch(run.task, 5)
+        kept = given.copy()
+        before = _state(subject, run)
+        first = np.asarray(run.agent.predict(given)).copy()
+        if not np.array_equal(given, kept):
+            raise Fault("predict writes into its inputs; work on a copy")
+        if not np.array_equal(first, run.agent.predict(given)):
+            raise Fault("predict answers the same inputs differently the second time; it is greedy, and draws nothing")
+        run.evaluate(episodes=1)
+        steps.require_equal(_state(subject, run), before, "predicting and evaluating moved the state", "compute answers from copies")
+
+
+def answers_in_the_output_space(subject: AgentSubject) -> None:
+    """Answers to B inputs are B members of the task's output space, and `answer` gives what JSON can hold."""
+    with subject.run() as run:
+        for _ in steps.take(run, 1):
+            pass
+        given = inputs.batch(run.task, 5)
+        answers = run.agent.predict(given)
+        if len(answers) != len(given):
+            raise Fault(f"predict gives {len(answers)} answers to {len(given)} inputs")
+        problem = inputs.members(run.task.output_space, answers)
+        if problem:
+            raise Fault(f"predict answers outside the output space: {problem}")
+        text = given[0] if given.dtype.kind in "UO" else json.dumps(np.asarray(given[0]).tolist())
+        try:
+            json.dumps(run.agent.answer(str(text)))
+        except TypeError as error:
+            raise Fault(f"answer gives what JSON cannot hold: {error}; turn arrays into lists") from error
+
+
+def refuses_wrong_tasks(subject: AgentSubject) -> None:
+    """A task that does not fit is refused in words before anything is built; one that seems to fit is taken, or refused in words."""
+    spec = subject.entry.spec
+    for traits, name in _one_task_per_traits(subject, fitting=False).items():
+        try:
+            subject.resolve(task=name)
+        except RequestError:
+            continue
+        raise Fault(f"task {name} ({', '.join(sorted(traits))}) does not fit {spec.name}, and it was not refused")
+    for task in _probes(subject):
+        try:
+            _built(subject, task)
+        except (ValueError, RlError) as error:
+            if not str(error).strip():
+                raise Fault(f"a task with {', '.join(sorted(task.traits()))} is refused without a word") from error
+        except Exception as error:
+            raise Fault(
+                f"its fits says that it takes a task with {', '.join(sorted(task.traits()))}, and it meets one (inputs {task.input_space}, "
+                f"outputs {task.output_space}) with {type(error).__name__}: {error}; narrow fits, or raise a ValueError in words"
+            ) from error
+
+
+def learns_on_other_tasks(subject: AgentSubject) -> None:
+    """It takes a finite step on up to three other tasks that it fits, each as unlike the others as the catalogue has them."""
+    tried = 0
+    for name in _others(subject):
+        with subject.run(task=name) as run:
+            _hold_step(run.agent, f"task {name}")
+        tried += 1
+    for task in _probes(subject):
+        if tried >= OTHER_TASKS:
+            break
+        try:
+            agent = _built(subject, task)
+        except (ValueError, RlError):
+            continue
+        _hold_step(agent, f"a task with {', '.join(sorted(task.traits()))}")
+        tried += 1
+    if not tried:
+        raise Skipped("no other task that is installed fits it")
+
+
+def exports_what_it_lists(subject: AgentSubject) -> None:
+    """Each of its `export_formats` can be written, and leaves a file."""
+    formats = subject.loaded.export_formats
+    if not formats:
+        raise Skipped("it lists no export formats")
+    with subject.run() as run:
+        for _ in steps.take(run, 1):
+            pass
+        for form in formats:
+            out = subject.folder() / "exported"
+            run.agent.export(form, out)
+            if not out.exists():
+                raise Fault(f"export({form!r}) leaves nothing at the path that it was given")
+
+
+def _state(subject: AgentSubject, run: Run) -> steps.Step:
+    """The state as it is now, as if a step had left it."""
+    return steps.Step(run.agent.progress, {}, steps.read(steps.save(run, subject.folder())))
+
+
+def _probes(subject: AgentSubject) -> list[Task]:
+    """The kit's own tasks that the agent and its default network say they fit."""
+    return [task for task in probes.tasks() if fits(task.traits(), subject.entry.spec.fits) and _network_fits(subject, task.traits())]
+
+
+def _built(subject: AgentSubject, task: Task) -> Agent:
+    """The tiny agent on one of the kit's own tasks."""
+    resolved = subject.resolve()
+    return resolved.agent_class(
+        resolved.agent_config, task, resolved.built_network, seeds=Seeds(0), budget=resolved.recipe.budget, device="cpu"
+    )
+
+
+def _hold_step(agent: Agent, where: str) -> None:
+    for name, value in agent.step().items():
+        if not math.isfinite(value):
+            raise Fault(f"on {where} it reports {name!r} = {value}")
+    problem = inputs.members(agent.task.output_space, agent.predict(inputs.batch(agent.task, 3)))
+    if problem:
+        raise Fault(f"on {where} predict answers outside the output space: {problem}")
+
+
+def _one_task_per_traits(subject: AgentSubject, *, fitting: bool) -> dict[frozenset[str], str]:
+    """Qualified names of usable tasks, the first of each set of traits, that fit the agent and its network, or not the agent."""
+    spec: Spec = subject.entry.spec
+    found: dict[frozenset[str], str] = {}
+    for entry in subject.catalogue.entries("task"):
+        if entry.missing or entry.problem:
+            continue
+        if fits(entry.spec.traits, spec.fits) == fitting and (not fitting or _network_fits(subject, entry.spec.traits)):  # type: ignore[attr-defined]
+            found.setdefault(frozenset(entry.spec.traits), entry.qualified)
+    return found
+
+
+def _network_fits(subject: AgentSubject, traits: Collection[str]) -> bool:
+    name = subject.entry.spec.network
+    return name is None or fits(traits, subject.catalogue.find(name, "network").spec.fits)
+
+
+def _others(subject: AgentSubject) -> list[str]:
+    """Up to three tasks besides the default one: one of each further set of traits, then by name."""
+    spec = subject.entry.spec
+    default = subject.catalogue.find(spec.task, "task")
+    first = [name for traits, name in _one_task_per_traits(subject, fitting=True).items() if traits != frozenset(default.spec.traits)]
+    rest = [
+        entry.qualified
+        for entry in subject.catalogue.entries("task")
+        if entry.qualified not in (*first, default.qualified)
+        and not entry.missing
+        and not entry.problem
+        and fits(entry.spec.traits, spec.fits)
+        and _network_fits(subject, entry.spec.traits)
+    ]
+    return [*first, *rest][:OTHER_TASKS]
+
+
+AGENT: tuple[Callable[[Any], None], ...] = (
+    reports_finite_metrics,
+    moves_every_parameter,
+    predicts_without_traces,
+    answers_in_the_output_space,
+    refuses_wrong_tasks,
+    learns_on_other_tasks,
+    exports_what_it_lists,
+)

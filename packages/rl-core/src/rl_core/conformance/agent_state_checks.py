@@ -1,0 +1,190 @@
+"""Checks of an agent's state: that it is reproduced, saved and continued to the last bit, and that nothing else is touched."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_core import checkpoint
+from rl_core.conformance import elsewhere, steps
+from rl_core.conformance.subjects import AgentSubject
+from rl_core.conformance.verdict import Fault, Skipped
+
+_DRAW = "draw every random number from self.seeds, and keep nothing in globals, class attributes or sets"
+_SAVE = "put everything that changes while learning into state_dict, and take all of it back in load_state_dict"
+_DETERMINISTIC = "deterministic"
+
+
+def reproduces_from_its_seed(subject: AgentSubject) -> None:
+    """Two agents of one seed, stepped in turns with one of another seed, give the same metrics and the same state to the last bit."""
+    with subject.run() as again, subject.run(seed=1) as other:
+        taken = zip_longest(steps.take(again, steps.CUT), steps.take(other, steps.CUT))
+        for number, (step, _) in enumerate(taken):
+            if step is not None:
+                wanted = subject.reference.steps[number]
+                steps.require_equal(step, wanted, f"two agents of seed 0 part in step {number + 1}", _DRAW)
+
+
+def depends_on_its_seed(subject: AgentSubject) -> None:
+    """Another seed gives another state, unless the spec's tags or the agent's docstrings say that it is deterministic."""
+    with subject.run(seed=1) as run:
+        other = list(steps.take(run, steps.CUT))
+    reference = subject.reference.steps
+    told = _DETERMINISTIC in " ".join(
+        (*subject.entry.spec.tags, subject.loaded.__doc__ or "", sys.modules[subject.loaded.__module__].__doc__ or "")
+    )
+    for step, wanted in zip(other, reference, strict=False):
+        if steps.first_difference(step, wanted, "agent") or step.metrics != wanted.metrics or step.progress != wanted.progress:
+            return
+    if told:
+        raise Skipped("it says that it is deterministic")
+    raise Fault(
+        f"seeds 0 and 1 gave the same state after {len(other)} steps; draw random numbers from self.seeds, or say in the spec that there "
+        f'are none: tags=("{_DETERMINISTIC}",)'
+    )
+
+
+def resumes_to_the_last_bit(subject: AgentSubject) -> None:
+    """A run cut after any of its first steps and opened anew ends with the same bytes as one that was never disturbed."""
+    reference = subject.reference
+    if not reference.cut_at:
+        raise Skipped("it learns all in one step, so there is nothing to continue")
+    run = subject.open(_copy(subject, reference.cut))
+    number = reference.cut_at
+    for step in steps.take(run, len(reference.steps) - reference.cut_at):
+        steps.require_equal(step, reference.steps[number], f"continued after step {reference.cut_at}, step {number + 1} differs", _SAVE)
+        number += 1
+    if number < len(reference.steps):
+        raise Fault(f"continued after step {reference.cut_at}, it stopped after step {number} of {len(reference.steps)}; {_SAVE}")
+
+
+def repeats_in_another_process(subject: AgentSubject) -> None:
+    """Another Python process, whose hash seed differs, repeats a run from its seed and continues one from its checkpoint, bit for bit."""
+    reference = subject.reference
+    disabled = tuple(row.package for row in subject.catalogue.plugins if row.status == "disabled")
+    with subject.run() as run:
+        anew = run.folder
+    _hold_elsewhere(anew, 1, reference.steps[0], "begun in another process", disabled)
+    if reference.cut_at:
+        folder = _copy(subject, reference.cut)
+        rest = len(reference.steps) - reference.cut_at
+        _hold_elsewhere(folder, rest, reference.steps[-1], f"continued after step {reference.cut_at} in another process", disabled)
+
+
+def evaluates_alike_when_loaded(subject: AgentSubject) -> None:
+    """An agent that was loaded from its checkpoint is judged exactly as the live one, with finite numbers and the task's metric."""
+    with subject.run() as run:
+        for _ in steps.take(run, 2):
+            pass
+        live = run.evaluate(episodes=2)
+        loaded = subject.open(run.folder).evaluate(episodes=2)
+        metric = run.task.metric
+    if metric not in live:
+        raise Fault(f"evaluate gives {sorted(live)}, without the task's metric {metric!r}")
+    for name, value in live.items():
+        if not np.isfinite(value):
+            raise Fault(f"evaluate gives {name!r} = {value}; the numbers that judge an agent are finite")
+    if live != loaded:
+        name = next(name for name in live if live[name] != loaded.get(name))
+        raise Fault(f"evaluate gives {name!r} = {live[name]!r}, and after loading the checkpoint {loaded.get(name)!r}; {_SAVE}")
+
+
+def saves_without_pickle(subject: AgentSubject) -> None:
+    """Neither saving nor loading calls pickle or the like, no array holds a pickle, and a checkpoint is its two plain files."""
+    with subject.run() as run:
+        for step in steps.take(run, 1):
+            odd = sorted(set(step.files) - {checkpoint.STATE, checkpoint.ARRAYS})
+            if odd:
+                raise Fault(f"the checkpoint holds {', '.join(odd)} besides {checkpoint.STATE} and {checkpoint.ARRAYS}")
+            for path, array in step.arrays().items():
+                if _is_pickle(array):
+                    raise Fault(f"the array {path!r} of the state is a pickle; save its parts as plain arrays and numbers")
+        with _pickle_refused():
+            path = run.folder / "checkpoints" / str(run.agent.progress)
+            run.agent.state_dict()
+            run.agent.load_state_dict(checkpoint.load(path)["agent"])
+
+
+def leaves_the_process_alone(subject: Any) -> None:
+    """Being built, learning, answering and being saved changes no setting of the process, its libraries or its working directory."""
+    if subject.remains["settings"]:
+        raise Fault(f"it changed {'; '.join(subject.remains['settings'])}; change it only within a `with` block, or leave it to the user")
+
+
+def leaves_the_generators_alone(subject: Any) -> None:
+    """The process's own generators (random, NumPy, torch, CUDA) stand afterwards where they stood before."""
+    if subject.remains["generators"]:
+        raise Fault(f"it moved {', '.join(subject.remains['generators'])}; draw from the generators that it is given (seeds, rng)")
+
+
+def _copy(subject: AgentSubject, folder: Path) -> Path:
+    return Path(shutil.copytree(folder, subject.folder() / "run"))
+
+
+def _hold_elsewhere(folder: Path, count: int, wanted: steps.Step, what: str, disabled: tuple[str, ...]) -> None:
+    elsewhere.advance(folder, count, disabled)
+    found = checkpoint.names(folder / "checkpoints")
+    path = folder / "checkpoints" / str(found[-1] if found else 0)
+    files = steps.read(path) if found else {}
+    steps.require_equal(steps.Step(found[-1] if found else 0, wanted.metrics, files), wanted, f"{what}, the run differs", _DRAW)
+
+
+def _is_pickle(array: np.ndarray) -> bool:
+    """Bytes that begin and end as every pickle since protocol 2 does."""
+    if array.dtype.kind not in "ui" or array.dtype.itemsize != 1 or array.size < 4:
+        return False
+    data = array.tobytes()
+    return data[0] == 0x80 and 2 <= data[1] <= pickle.HIGHEST_PROTOCOL and data[-1:] == pickle.STOP
+
+
+@contextmanager
+def _pickle_refused() -> Iterator[None]:
+    """Inside, whoever pickles meets a fault; numba may, to keep what it compiled."""
+    patched: list[tuple[Any, str, Any]] = []
+
+    def refuse(module: Any, name: str) -> None:
+        original = getattr(module, name, None)
+        if original is None:
+            return
+
+        def refused(*args: Any, **kwargs: Any) -> Any:
+            caller = sys._getframe(1).f_globals.get("__name__", "")
+            if caller.startswith("numba."):
+                return original(*args, **kwargs)
+            raise Fault(
+                f"{caller} calls {module.__name__}.{name} to save or load; a state is nested dicts and lists of arrays and plain values"
+            )
+
+        patched.append((module, name, original))
+        setattr(module, name, refused)
+
+    try:
+        for module_name in ("pickle", "marshal", "torch", "joblib", "dill", "cloudpickle"):
+            module = sys.modules.get(module_name)
+            for name in ("dump", "dumps", "load", "loads") if module_name != "torch" else ("save", "load"):
+                if module is not None:
+                    refuse(module, name)
+        yield
+    finally:
+        for module, name, original in patched:
+            setattr(module, name, original)
+
+
+AGENT: tuple[Callable[[Any], None], ...] = (
+    reproduces_from_its_seed,
+    depends_on_its_seed,
+    resumes_to_the_last_bit,
+    repeats_in_another_process,
+    evaluates_alike_when_loaded,
+    saves_without_pickle,
+    leaves_the_process_alone,
+    leaves_the_generators_alone,
+)

@@ -1,0 +1,116 @@
+"""The checks as data, and how one is made."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from time import perf_counter
+from typing import Any
+
+from rl_core.conformance.subjects import Subject
+from rl_core.conformance.verdict import Fault, Result, Skipped
+from rl_core.errors import RequestError, RlError, nearest
+from rl_core.plugins import stdout_to_stderr
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that components are held to.
+
+    Attributes:
+        kind: The kind of component that is held to it.
+        traits: A task is held to it if it has one of these traits; empty: each is.
+        function: Makes it: raises `Fault` or `Skipped`, or returns.
+    """
+
+    kind: str
+    function: Callable[[Any], None]
+    traits: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """What `--check` takes."""
+        return self.function.__name__.replace("_", "-")
+
+    @property
+    def text(self) -> str:
+        """What it holds a component to: the first line of the function's docstring."""
+        return (self.function.__doc__ or "").strip().partition("\n")[0]
+
+    def applies(self, subject: Subject) -> bool:
+        """Whether a component is held to it."""
+        return self.kind == subject.kind and (not self.traits or bool(self.traits & subject.traits))
+
+
+@cache
+def all_checks() -> tuple[Check, ...]:
+    """Every check, by kind, in the order in which they are made."""
+    from rl_core.conformance import (
+        agent_checks,
+        agent_state_checks,
+        control_checks,
+        data_checks,
+        network_checks,
+        plugin_checks,
+        spec_checks,
+        task_checks,
+    )
+
+    tables: list[tuple[str, tuple[Any, ...], frozenset[str]]] = [
+        ("plugin", plugin_checks.PLUGIN, frozenset()),
+        ("agent", (*spec_checks.COMPONENT, *spec_checks.SOURCED, *agent_state_checks.AGENT, *agent_checks.AGENT), frozenset()),
+        ("network", (*spec_checks.COMPONENT, *spec_checks.SOURCED, *network_checks.NETWORK), frozenset()),
+        ("task", (*spec_checks.COMPONENT, *task_checks.TASK), frozenset()),
+        ("task", control_checks.CONTROL, frozenset({"control", "mdp"})),
+        ("task", data_checks.DATA, frozenset({"data"})),
+        ("scheme", (*spec_checks.COMPONENT, *plugin_checks.SCHEME), frozenset()),
+        ("logger", plugin_checks.LOGGER, frozenset()),
+    ]
+    return tuple(Check(kind, function, traits) for kind, functions, traits in tables for function in functions)
+
+
+def chosen(names: tuple[str, ...] = ()) -> tuple[Check, ...]:
+    """The checks of these names, or all.
+
+    Raises:
+        RequestError: for a name that no check has.
+    """
+    known = {check.name for check in all_checks()}
+    for name in names:
+        if name not in known:
+            close = nearest(name, known)
+            hint = f"did you mean {', '.join(close)}? " if close else ""
+            raise RequestError(f"no check is named {name!r}", f"{hint}see all: rl-core check --list")
+    return tuple(check for check in all_checks() if not names or check.name in names)
+
+
+def perform(check: Check, subject: Subject) -> Result:
+    """Make one check of one component; whatever the component does, a result comes out."""
+    started = perf_counter()
+
+    def result(status: Any, message: str = "", error: BaseException | None = None) -> Result:
+        return Result(subject.name, check.name, status, round(perf_counter() - started, 3), message, error)
+
+    if subject.missing:
+        return result("skipped", subject.missing)
+    try:
+        with stdout_to_stderr():
+            check.function(subject)
+    except Skipped as reason:
+        return result("skipped", str(reason))
+    except (Exception, SystemExit) as error:
+        return result("failed", in_words(error), error)
+    return result("passed")
+
+
+def in_words(error: BaseException) -> str:
+    """A fault as it is; any other exception with its type and where it was raised."""
+    if isinstance(error, Fault):
+        return str(error)
+    if isinstance(error, RlError):
+        return f"{error.message}; {error.hint}"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename.replace(chr(92), '/').rpartition('/')[2]}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

@@ -1,0 +1,239 @@
+"""What belongs to the whole process, and so to the user's program: a component uses none of it up and changes none of it.
+
+Libraries are looked at only when something else has imported them.
+"""
+
+from __future__ import annotations
+
+import locale
+import logging
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Something global.
+
+    Attributes:
+        name: What a user calls it.
+        read: Its value.
+        write: Puts a value back; `None` where that cannot be done.
+        module: The module that must be loaded for it to exist.
+    """
+
+    name: str
+    read: Callable[[], Any]
+    write: Callable[[Any], None] | None = None
+    module: str = ""
+
+
+def remains(life: Callable[[], None]) -> dict[str, list[str]]:
+    """What a component's life leaves changed: sentences under "settings" and "generators".
+
+    Two lives: what the first changes may be a library waking up; then everything is put back, and the second one counts.
+    """
+    with _in_empty_folder() as folder:
+        before = _read_all()
+        life()
+        _put_back(before)
+        before = _read_all()
+        try:
+            life()
+            after = _read_all()
+        finally:
+            _put_back(before)
+        written = sorted(entry.name for entry in folder.iterdir())
+    found = {table: [_said(name, value, after[name]) for name, value in before.items() if name in names] for table, names in _NAMES.items()}
+    sentences = {table: [text for text in texts if text] for table, texts in found.items()}
+    if written:
+        sentences["settings"].append(f"files in the working directory: {', '.join(written[:3])}")
+    return sentences
+
+
+def _said(name: str, before: Any, after: Any) -> str:
+    """What changed, in words; "" when nothing did."""
+    if name in _GENERATORS_BY_NAME:
+        return "" if _equal(before, after) else name
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        changed = [key for key in {**before, **after} if key not in before or key not in after or not _equal(before[key], after[key])]
+        return f"{name}: {', '.join(sorted(map(str, changed))[:5])}" if changed else ""
+    if _equal(before, after):
+        return ""
+    return f"{name}: {_short(before)} became {_short(after)}"
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, bytes | str | int | float | tuple | list | type(None)):
+        return type(one) is type(other) and one == other
+    return one is other or bool(one == other)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _read_all() -> dict[str, Any]:
+    return {watched.name: watched.read() for watched in (*SETTINGS, *GENERATORS) if not watched.module or watched.module in sys.modules}
+
+
+def _put_back(values: Mapping[str, Any]) -> None:
+    for watched in (*SETTINGS, *GENERATORS):
+        if watched.name in values and watched.write is not None:
+            watched.write(values[watched.name])
+
+
+@contextmanager
+def _in_empty_folder() -> Iterator[Path]:
+    """A new working directory, so that what is written into it is seen; the old one afterwards."""
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="rl-core-check-") as folder:
+        os.chdir(folder)
+        try:
+            yield Path(folder)
+        finally:
+            os.chdir(here)
+
+
+def _write_environ(values: Mapping[str, str]) -> None:
+    for name in set(os.environ) - set(values):
+        del os.environ[name]
+    os.environ.update(values)
+
+
+def _read_signals() -> dict[str, Any]:
+    return {number.name: signal.getsignal(number) for number in signal.valid_signals() if isinstance(number, signal.Signals)}
+
+
+def _write_signals(handlers: Mapping[str, Any]) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name, handler in handlers.items():
+        if handler is not None and signal.getsignal(signal.Signals[name]) != handler:
+            signal.signal(signal.Signals[name], handler)
+
+
+def _write_warning_filters(filters: list[Any]) -> None:
+    with suppress(AttributeError):
+        warnings._filters_mutated()  # type: ignore[attr-defined]
+    warnings.filters[:] = filters  # type: ignore[index]
+
+
+def _read_logging() -> dict[str, Any]:
+    root = logging.getLogger()
+    return {"level": root.level, "handlers": [id(handler) for handler in root.handlers], "disabled": root.manager.disable}
+
+
+def _write_standard_streams(streams: Mapping[str, Any]) -> None:
+    for name, stream in streams.items():
+        setattr(sys, name, stream)
+
+
+def _torch() -> Any:
+    return sys.modules["torch"]
+
+
+def _read_torch_flags() -> dict[str, Any]:
+    torch = _torch()
+    return {
+        "default dtype": torch.get_default_dtype(),
+        "number of threads": torch.get_num_threads(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "gradients enabled": torch.is_grad_enabled(),
+        "matmul precision": torch.get_float32_matmul_precision(),
+        "anomaly detection": torch.is_anomaly_enabled(),
+        "cuDNN benchmark": torch.backends.cudnn.benchmark,
+        "cuDNN deterministic": torch.backends.cudnn.deterministic,
+    }
+
+
+def _write_torch_flags(flags: Mapping[str, Any]) -> None:
+    torch = _torch()
+    torch.set_default_dtype(flags["default dtype"])
+    torch.set_num_threads(flags["number of threads"])
+    torch.use_deterministic_algorithms(flags["deterministic algorithms"])
+    torch.set_grad_enabled(flags["gradients enabled"])
+    torch.set_float32_matmul_precision(flags["matmul precision"])
+    torch.autograd.set_detect_anomaly(flags["anomaly detection"])
+    torch.backends.cudnn.benchmark = flags["cuDNN benchmark"]
+    torch.backends.cudnn.deterministic = flags["cuDNN deterministic"]
+
+
+def _read_matplotlib() -> dict[str, Any]:
+    parameters = {
+        name: value for name, value in dict.items(sys.modules["matplotlib"].rcParams) if name not in ("backend", "backend_fallback")
+    }
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return {**parameters, "open figures": pyplot.get_fignums() if pyplot else []}
+
+
+def _write_matplotlib(values: Mapping[str, Any]) -> None:
+    parameters = sys.modules["matplotlib"].rcParams
+    for name, value in values.items():
+        if name != "open figures" and dict.get(parameters, name) != value:
+            dict.__setitem__(parameters, name, value)
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    for number in set(pyplot.get_fignums() if pyplot else []) - set(values["open figures"]):
+        pyplot.close(number)
+
+
+def _read_cuda() -> list[bytes]:
+    torch = _torch()
+    if not torch.cuda.is_initialized():
+        return []
+    return [state.numpy().tobytes() for state in torch.cuda.get_rng_state_all()]
+
+
+def _read_numpy_generator() -> tuple[Any, ...]:
+    name, key, *rest = np.random.get_state(legacy=True)
+    return name, key.tobytes(), *rest
+
+
+def _write_numpy_generator(state: tuple[Any, ...]) -> None:
+    name, key, *rest = state
+    np.random.set_state((name, np.frombuffer(key, dtype=np.uint32), *rest))
+
+
+def _write_torch_generator(state: bytes) -> None:
+    torch = _torch()
+    torch.set_rng_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
+
+
+SETTINGS = (
+    Watched("the working directory", os.getcwd, os.chdir),
+    Watched("environment variables", lambda: dict(os.environ), _write_environ),
+    Watched("the import path", lambda: list(sys.path), lambda paths: sys.path.__setitem__(slice(None), paths)),
+    Watched("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    Watched("standard streams", lambda: {name: getattr(sys, name) for name in ("stdin", "stdout", "stderr")}, _write_standard_streams),
+    Watched("signal handlers", _read_signals, _write_signals),
+    Watched("warning filters", lambda: list(warnings.filters), _write_warning_filters),
+    Watched("the root logger", _read_logging),
+    Watched("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda text: locale.setlocale(locale.LC_ALL, text) and None),
+    Watched("NumPy's print options", np.get_printoptions, lambda options: np.set_printoptions(**options)),
+    Watched("NumPy's error handling", np.geterr, lambda options: np.seterr(**options) and None),
+    Watched("torch's settings", _read_torch_flags, _write_torch_flags, "torch"),
+    Watched("matplotlib's settings", _read_matplotlib, _write_matplotlib, "matplotlib"),
+)
+
+GENERATORS = (
+    Watched("random's generator", random.getstate, random.setstate),
+    Watched("NumPy's global generator", _read_numpy_generator, _write_numpy_generator),
+    Watched("torch's global generator", lambda: _torch().get_rng_state().numpy().tobytes(), _write_torch_generator, "torch"),
+    Watched("CUDA's generators", _read_cuda, None, "torch"),
+)
+
+_GENERATORS_BY_NAME = {watched.name for watched in GENERATORS}
+_NAMES = {"settings": {watched.name for watched in SETTINGS}, "generators": _GENERATORS_BY_NAME}

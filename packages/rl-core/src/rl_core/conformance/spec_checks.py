@@ -1,0 +1,296 @@
+"""Checks of what a plugin says of a component: the spec, the config, and the words in which both are explained."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import importlib.resources
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rl_core import config, documents
+from rl_core.agent import Agent
+from rl_core.catalogue import fits
+from rl_core.conformance import ranges
+from rl_core.conformance.subjects import Subject
+from rl_core.conformance.verdict import Fault, Skipped
+from rl_core.describe import describe
+from rl_core.errors import RequestError, RlError
+from rl_core.network import Network
+from rl_core.plugins import normalised
+from rl_core.task import Task
+
+_BASES: dict[str, type] = {"agent": Agent, "network": Network, "task": Task, "scheme": Task}
+_PRESET_KEYS = {"budget", "config", "network", "network_config"}
+
+
+def names_a_class(subject: Subject) -> None:
+    """The target is a class of the right kind, nothing in it is left abstract, and its Config is a frozen dataclass of defaults."""
+    target, base = subject.entry.spec.target, _BASES[subject.kind]
+    found = subject.loaded
+    if not issubclass(found, base):
+        raise Fault(f"{target} is no {base.__name__}; a component's class derives from {base.__module__}.{base.__name__}")
+    abstract = sorted(getattr(found, "__abstractmethods__", ()))
+    if abstract:
+        raise Fault(f"{target} leaves {', '.join(abstract)} abstract; it must define each method that the base class asks for")
+    made_of = getattr(found, "Config", None)
+    if not (isinstance(made_of, type) and dataclasses.is_dataclass(made_of)):
+        raise Fault(f"{target} has no Config; it must be a frozen dataclass, given as a class attribute")
+    if not made_of.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise Fault(f"{made_of.__name__} can be changed after it was made; write @dataclass(frozen=True)")
+    required = [row.name for row in describe(made_of) if row.required]
+    if required:
+        raise Fault(f"{made_of.__name__} has no default for {', '.join(required)}; every field needs one, so that a bare name can be run")
+
+
+def gives_settings_that_build(subject: Subject) -> None:
+    """The defaults, what the spec changes of them, its tiny size and every preset make a config; presets name what exists."""
+    spec, made_of = subject.entry.spec, subject.loaded.Config
+    tried: list[tuple[str, Mapping[str, Any]]] = [("the defaults", {})]
+    if subject.kind != "scheme":
+        tried += [("config of the spec", spec.config), ("tiny of the spec", {**spec.config, **getattr(spec, "tiny", {})})]
+    for task, preset in _presets(subject).items():
+        tried.append((f"the preset for {task}", {**spec.config, **preset.get("config", {})}))
+    for what, values in tried:
+        try:
+            config.build(made_of, values, where=f"{subject.kind} {spec.name}")
+        except RequestError as error:
+            if not values and subject.kind in ("scheme", "task"):
+                continue  # a task may have to be told what it is of: csv:<file>
+            raise Fault(f"{what} cannot be built: {error.message}; mend the value in the spec, the preset, or the class") from error
+
+
+def names_what_exists_and_fits(subject: Subject) -> None:
+    """The default task, network and agent exist, and fit one another."""
+    spec = subject.entry.spec
+    agent = spec if subject.kind == "agent" else _find(subject, getattr(spec, "agent", ""), "agent")
+    network = spec if subject.kind == "network" else _find(subject, getattr(spec, "network", None), "network")
+    task = _find(subject, getattr(spec, "task", ""), "task")
+    traits = subject.traits if task is None else frozenset(task.traits)
+    for other, kind in ((agent, "agent"), (network, "network")):
+        if other is not None and traits and not _may_fit(subject, traits, other.fits):
+            name = spec.name if task is None else task.name
+            raise Fault(
+                f"{kind} {other.name} does not fit task {name}: it needs {' or '.join(other.fits)}; the task offers "
+                f"{', '.join(sorted(traits))}; name another default, or mend the traits"
+            )
+
+
+def requires_what_it_imports(subject: Subject) -> None:
+    """What its module imports comes with its distribution, or stands in the spec's `requires`, so that a lack is said beforehand."""
+    module = subject.entry.spec.target.partition(":")[0]
+    try:
+        certain = _distributions(subject.package)
+    except metadata.PackageNotFoundError as error:
+        raise Skipped(f"the metadata of {subject.package} cannot be found") from error
+    for name, where in _imports(module).items():
+        providers = {normalised(provider) for provider in _providers().get(name, ())}
+        if providers and not providers & certain and name not in subject.entry.spec.requires:
+            raise Fault(
+                f"{where} imports {name}, which {subject.package} does not declare; add it to the distribution's dependencies, "
+                f"or to the spec: requires=({name!r},), extra=..."
+            )
+
+
+def refuses_wrong_settings(subject: Subject) -> None:
+    """A config refuses unknown fields, values of a wrong type and senseless numbers, each in words and never with another exception."""
+    where = f"{subject.kind} {subject.entry.spec.name}"
+    made_of = subject.loaded.Config
+    base = dict(subject.entry.spec.config) if subject.kind != "scheme" else {}
+    _build(made_of, {**base, "no_such_field": 1}, where, refused="an unknown field")
+    for row in describe(made_of):
+        accepted = [value for value in ranges.WRONG if _build(made_of, {**base, row.name: value}, where)]
+        if len(accepted) == len(ranges.WRONG):
+            raise Fault(
+                f"{row.name} takes {accepted[0]!r}, {accepted[1]!r} and everything else; annotate it with its type, not with {row.type}"
+            )
+        for value in ranges.ODD:
+            _build(made_of, {**base, row.name: value}, where)
+
+
+def holds_the_ranges_it_states(subject: Subject) -> None:
+    """A range that the comment of a field states (`> 0`, `in [0, 1]`) is held: what lies outside is refused."""
+    where = f"{subject.kind} {subject.entry.spec.name}"
+    made_of = subject.loaded.Config
+    base = dict(subject.entry.spec.config) if subject.kind != "scheme" else {}
+    for row in describe(made_of):
+        stated = ranges.stated(row.help)
+        for value in stated.outside(row.type) if stated else ():
+            if _build(made_of, {**base, row.name: value}, where):
+                raise Fault(f"{row.name} is said to be {stated}, and takes {value!r}; refuse it in __post_init__ with a ValueError")
+
+
+def explains_its_fields(subject: Subject) -> None:
+    """Every config field has a comment on its own line that says what it is, and for a number its range and unit."""
+    made_of = subject.loaded.Config
+    for row in describe(made_of):
+        if not row.help:
+            raise Fault(f"{made_of.__name__}.{row.name} is not explained; write behind it: # symbol, meaning, unit, range")
+        if re.match(r"(int|float)\b", row.type) and not ranges.mentioned(row.help):
+            raise Fault(
+                f"{made_of.__name__}.{row.name} is a number, and {row.help!r} does not say which ones are allowed; "
+                "add a range such as > 0, >= 1, in [0, 1], or `any number`"
+            )
+    if not (made_of.__doc__ or "").strip() or (made_of.__doc__ or "").startswith(f"{made_of.__name__}("):
+        raise Fault(f"{made_of.__name__} has no docstring; say in a line what is set there")
+
+
+def names_its_source(subject: Subject) -> None:
+    """It says where it comes from: the spec's `reference`, or a line `Source: ...` on top of its module."""
+    text = sys.modules[subject.loaded.__module__].__doc__ or ""
+    if not subject.entry.spec.reference and not re.search(r"\bSources?\b", text):
+        raise Fault(
+            f"neither the spec nor {subject.loaded.__module__} names a source; give reference='authors, title, year' (or say there "
+            "that it is your own)"
+        )
+
+
+def _build(made_of: type, values: Mapping[str, Any], where: str, refused: str = "") -> bool:
+    """Whether a config takes values; any exception but the refusal in words is a fault."""
+    try:
+        config.build(made_of, values, where=where)
+    except RequestError as error:
+        if not error.message.strip():
+            raise Fault(f"the config refuses {values!r} without a word; say what came and what is needed") from error
+        return False
+    except Exception as error:
+        raise Fault(
+            f"the config meets {values!r} with {type(error).__name__}: {error}; it must raise a ValueError that says what is needed"
+        ) from error
+    if refused:
+        raise Fault(f"the config takes {refused}: {values!r}")
+    return True
+
+
+def _find(subject: Subject, name: str | None, kind: str) -> Any:
+    """The spec of a default; `None` where none is named or its package is not installed."""
+    if not name:
+        return None
+    try:
+        return subject.catalogue.find(name, kind).spec
+    except RlError as error:
+        raise Fault(f"the default {kind} {name!r} is not there: {error.message}; {error.hint}") from error
+
+
+def _may_fit(subject: Subject, traits: frozenset[str], alternatives: tuple[str, ...]) -> bool:
+    from rl_core.catalogue import may_fit
+
+    schemes = [entry.spec.traits for entry in subject.catalogue.entries("scheme")]
+    return fits(traits, alternatives) or (traits in map(frozenset, schemes) and may_fit(traits, alternatives))
+
+
+def _presets(subject: Subject) -> dict[str, dict[str, Any]]:
+    """The tuned settings by task; their form is checked."""
+    text = getattr(subject.entry.spec, "presets", "")
+    if not text:
+        return {}
+    package, _, resource = text.partition(":")
+    try:
+        presets = documents.parse_yaml(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
+    except (OSError, ModuleNotFoundError, ValueError) as error:
+        raise Fault(
+            f"presets={text!r} cannot be read: {error}; it names a YAML file inside the package, and the wheel must hold it"
+        ) from error
+    if not isinstance(presets, dict):
+        raise Fault(f"{text} holds no mapping of task names to settings")
+    for task, preset in presets.items():
+        odd = sorted(set(preset) - _PRESET_KEYS) if isinstance(preset, dict) else ["no mapping"]
+        if odd:
+            raise Fault(f"{text} has {odd[0]!r} under {task!r}; a preset has the keys {', '.join(sorted(_PRESET_KEYS))}")
+        _find(subject, preset.get("network"), "network")
+    return presets
+
+
+@cache
+def _providers() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+@cache
+def _distributions(package: str) -> frozenset[str]:
+    """The distribution and everything that is installed with it: its requirements and theirs, without extras."""
+    found: set[str] = set()
+    open_ = [package]
+    metadata.version(package)
+    while open_:
+        name = normalised(open_.pop())
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            requirements = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        open_ += [re.split(r"[^A-Za-z0-9_.-]", text, maxsplit=1)[0] for text in requirements if not re.search(r"\bextra\b", text)]
+    return frozenset(found)
+
+
+def _imports(module: str) -> dict[str, str]:
+    """Top-level modules that importing a module imports, and the file and line that do; followed within its own package."""
+    package, found, seen = module.partition(".")[0], {}, set()
+    open_ = [module]
+    while open_:
+        name = open_.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        spec = importlib.util.find_spec(name)
+        if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+            continue
+        path = Path(spec.origin)
+        for node in _at_import(ast.parse(path.read_text(encoding="utf-8")).body):
+            for imported in _imported(node, name):
+                top = imported.partition(".")[0]
+                if top == package:
+                    open_ += [imported] if _exists(imported) else []
+                elif top not in sys.stdlib_module_names:
+                    found.setdefault(top, f"{path.name}:{node.lineno}")
+    return found
+
+
+def _at_import(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Import statements that run when the module is imported; not those that expect to fail, nor those for type checkers."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            yield from _at_import([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try) and not any("Error" in ast.unparse(handler.type or ast.Name("Error")) for handler in node.handlers):
+            yield from _at_import([*node.body, *node.finalbody])
+        elif isinstance(node, ast.ClassDef | ast.With):
+            yield from _at_import(node.body)
+
+
+def _imported(node: ast.Import | ast.ImportFrom, inside: str) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    base = node.module or ""
+    if node.level:
+        base = ".".join([*inside.split(".")[: -node.level], *([base] if base else [])])
+    return [base, *(f"{base}.{alias.name}" for alias in node.names)] if base else []
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # an attribute of a module, not a module
+        return False
+
+
+COMPONENT: tuple[Callable[[Any], None], ...] = (
+    names_a_class,
+    gives_settings_that_build,
+    names_what_exists_and_fits,
+    requires_what_it_imports,
+    refuses_wrong_settings,
+    holds_the_ranges_it_states,
+    explains_its_fields,
+)
+SOURCED: tuple[Callable[[Any], None], ...] = (names_its_source,)

@@ -1,0 +1,269 @@
+"""What is checked: the components that a name stands for, each with the means to build it small and in a place of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rl_core.errors import RequestError, nearest
+from rl_core.plugins import Plugin, normalised
+
+if TYPE_CHECKING:
+    import gymnasium
+    import numpy as np
+
+    from rl_core.catalogue import Catalogue, Entry
+    from rl_core.network import Network
+    from rl_core.recipe import Resolved
+    from rl_core.run import Run
+    from rl_core.task import Task
+
+
+class Subject:
+    """One component, or one plugin as a whole.
+
+    Args:
+        catalogue: What is installed.
+        kind: "agent", "network", "task", "scheme", "logger" or "plugin".
+        name: What results call it.
+        package: The distribution that brings it.
+        entry: The component; `None` for a plugin.
+    """
+
+    def __init__(self, catalogue: Catalogue, kind: str, name: str, package: str, entry: Entry | None = None) -> None:
+        self.catalogue = catalogue
+        self.kind = kind
+        self.name = name
+        self.package = package
+        self._entry = entry
+
+    @property
+    def entry(self) -> Entry:
+        """The component's entry in the catalogue."""
+        assert self._entry is not None
+        return self._entry
+
+    @property
+    def missing(self) -> str:
+        """Why nothing of it can be checked here; "" when it can."""
+        entry = self._entry
+        return f"it needs {', '.join(entry.missing)}, which is not installed; {entry.remedy}" if entry and entry.missing else ""
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """What a task says that it offers; empty for everything else."""
+        return frozenset(getattr(self.entry.spec, "traits", ())) if self._entry else frozenset()
+
+    @cached_property
+    def loaded(self) -> Any:
+        """The class that the spec names."""
+        return self.entry.load()
+
+    @property
+    def plugin(self) -> Plugin:
+        """The plugin's row in the catalogue."""
+        return next(row for row in self.catalogue.plugins if row.package == self.package)
+
+    def folder(self) -> Path:
+        """A new empty folder, gone with this subject."""
+        return Path(tempfile.mkdtemp(dir=self._temporary.name))
+
+    @cached_property
+    def _temporary(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix="rl-core-check-", ignore_cleanup_errors=True)
+
+    def close(self) -> None:
+        """Remove the folders."""
+        self._temporary.cleanup()
+
+    def live(self) -> None:
+        """One short life of the component, for the checks of what it leaves behind."""
+        raise NotImplementedError
+
+
+class AgentSubject(Subject):
+    """An agent at its tiny size, on its default task."""
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Fields of a recipe that make the agent and its network tiny."""
+        from rl_core import recipe
+
+        tiny = {"config": dict(self.entry.spec.tiny)}
+        if self.entry.spec.network is None:
+            return tiny
+        network = recipe.resolve(self.catalogue, agent=self.entry.qualified, **tiny).network
+        return {**tiny, "network_config": dict(network.spec.tiny) if network else {}}
+
+    def resolve(self, *, seed: int = 0, task: str | None = None) -> Resolved:
+        """The agent, tiny and on the CPU, with its default network and freshly built task."""
+        from rl_core import recipe
+
+        return recipe.resolve(self.catalogue, agent=self.entry.qualified, task=task, seed=seed, device="cpu", **self.settings)
+
+    @contextmanager
+    def run(self, *, seed: int = 0, task: str | None = None) -> Iterator[Run]:
+        """A new run of the tiny agent in a new folder."""
+        from rl_core.run import Run
+
+        with Run.create(self.resolve(seed=seed, task=task), self.catalogue, self.folder()) as run:
+            yield run
+
+    def open(self, folder: Path) -> Run:
+        """The run in `folder` at its newest checkpoint, all of it built anew."""
+        from rl_core.run import Run
+
+        return Run.open(folder, self.catalogue)
+
+    @cached_property
+    def reference(self) -> Any:
+        """The run that others are compared with: see `rl_core.conformance.steps.record`."""
+        from rl_core.conformance import steps
+
+        return steps.record(self)
+
+    @cached_property
+    def remains(self) -> dict[str, list[str]]:
+        """What two short lives leave changed in the process: see `rl_core.conformance.process.remains`."""
+        from rl_core.conformance import process
+
+        self.resolve()
+        return process.remains(self.live)
+
+    def live(self) -> None:
+        """Build, learn, save, answer, be judged, draw, and come back from the checkpoint."""
+        from rl_core.conformance import inputs, steps
+
+        with self.run() as run:
+            for _ in steps.take(run, 2):
+                pass
+            run.agent.predict(inputs.batch(run.task, 3))
+            run.evaluate(episodes=1)
+            run.agent.draw(self.folder())
+            for _ in steps.take(self.open(run.folder), 1):
+                pass
+
+
+class NetworkSubject(Subject):
+    """A network at its tiny size, with the spaces that it should take."""
+
+    @cached_property
+    def task(self) -> Task:
+        """Its default task."""
+        from rl_core import recipe
+
+        return recipe.build_task(self.catalogue, self.entry.spec.task)
+
+    def network(self) -> Network:
+        """The network, tiny."""
+        from rl_core import config
+
+        spec = self.entry.spec
+        return self.loaded(config.build(self.loaded.Config, {**spec.config, **spec.tiny}, where=f"network {spec.name}"))
+
+    def module(self, spaces: tuple[gymnasium.Space, gymnasium.Space] | None = None, seed: int = 0) -> Any:
+        """A module for these spaces (for those of the default task when not given) from a generator of that seed."""
+        import numpy as np
+
+        pair = spaces or (self.task.input_space, self.task.output_space)
+        return self.network().build(*pair, np.random.default_rng(seed))
+
+    @cached_property
+    def batch(self) -> np.ndarray:
+        """A few inputs of its default task [B, ...]."""
+        from rl_core.conformance import inputs
+
+        return inputs.batch(self.task, 6)
+
+    @cached_property
+    def remains(self) -> dict[str, list[str]]:
+        """What two short lives leave changed in the process."""
+        from rl_core.conformance import process
+
+        self.module()
+        return process.remains(self.live)
+
+    def live(self) -> None:
+        """Build a module and ask it, as it comes (a module that learns) and as it answers (one that does not)."""
+        from rl_core.conformance import modules
+
+        module = self.module()
+        modules.outputs(module, self.batch, learning=True)
+        modules.outputs(module, self.batch)
+
+
+class TaskSubject(Subject):
+    """A task."""
+
+    def fresh(self) -> Task:
+        """The task, built anew."""
+        from rl_core import recipe
+
+        return recipe.build_task(self.catalogue, self.entry.qualified)
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, built once for the checks that only look."""
+        return self.fresh()
+
+    @cached_property
+    def remains(self) -> dict[str, list[str]]:
+        """What two short lives leave changed in the process."""
+        from rl_core.conformance import process
+
+        self.fresh()
+        return process.remains(self.live)
+
+    def live(self) -> None:
+        """Build the task and judge random answers."""
+        from rl_core.conformance import inputs
+        from rl_core.seeds import Seeds
+
+        task = self.fresh()
+        task.evaluate(inputs.RandomAnswers(task.output_space), episodes=1, seeds=Seeds(0))
+
+
+_SUBJECTS: dict[str, type[Subject]] = {"agent": AgentSubject, "network": NetworkSubject, "task": TaskSubject}
+
+
+def everything(catalogue: Catalogue) -> list[Subject]:
+    """Every plugin that was not disabled, and every component."""
+    subjects = []
+    for row in catalogue.plugins:
+        if row.status != "disabled":
+            subjects += _of_package(catalogue, row.package)
+    return subjects
+
+
+def named(catalogue: Catalogue, name: str) -> list[Subject]:
+    """What a name stands for: components of any kind, or a package with all that it brings.
+
+    Raises:
+        RequestError: if nothing is named so.
+    """
+    entries = [entry for entry in catalogue.entries() if name in (entry.name, entry.qualified)]
+    if entries:
+        return [_subject(catalogue, entry) for entry in entries]
+    packages = [row.package for row in catalogue.plugins]
+    for package in packages:
+        if normalised(package) == normalised(name):
+            return _of_package(catalogue, package)
+    try:
+        return [_subject(catalogue, catalogue.find(name))]
+    except RequestError as error:
+        close = nearest(name, packages)
+        raise RequestError(error.message, f"did you mean the package {close[0]}?" if close else error.hint) from error
+
+
+def _of_package(catalogue: Catalogue, package: str) -> list[Subject]:
+    entries: Sequence[Entry] = [entry for entry in catalogue.entries() if entry.package == package]
+    return [Subject(catalogue, "plugin", package, package), *(_subject(catalogue, entry) for entry in entries)]
+
+
+def _subject(catalogue: Catalogue, entry: Entry) -> Subject:
+    name = entry.qualified if entry.status == "ambiguous" else entry.name
+    return _SUBJECTS.get(entry.kind, Subject)(catalogue, entry.kind, name, entry.package, entry)

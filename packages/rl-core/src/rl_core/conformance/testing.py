@@ -1,0 +1,64 @@
+"""The kit as tests of pytest, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from rl_core.errors import nearest
+
+if TYPE_CHECKING:
+    from rl_core.conformance.checks import Check
+    from rl_core.conformance.subjects import Subject
+
+
+def conformance_tests(*names: str, expected_failures: Mapping[str, str] | None = None) -> Callable[..., None]:
+    """A test for each check of each component named; `-k` selects by component and check.
+
+        test_conformance = conformance_tests("my-package")
+
+    Args:
+        names: Packages, or components.
+        expected_failures: Why a check is known to fail, by its name, or by `component:check` where only one component fails it. Such a
+            test is reported as an expected failure, and fails as soon as the check passes.
+
+    Raises:
+        ValueError: if an expected failure names no test.
+        RequestError: if a name is that of no package and no component.
+    """
+    import pytest
+
+    from rl_core.catalogue import Catalogue
+    from rl_core.conformance import checks, subjects
+
+    catalogue = Catalogue.discover()
+    found = [subject for name in names for subject in subjects.named(catalogue, name)]
+    pairs = [(subject, check) for subject in found for check in checks.all_checks() if check.applies(subject)]
+    expected = dict(expected_failures or {})
+    known = {key for subject, check in pairs for key in _keys(subject, check)}
+    for key in expected:
+        if key not in known:
+            close = nearest(key, known, 1)
+            raise ValueError(
+                f"expected_failures names {key!r}, which is no check of {', '.join(names)}"
+                + (f"; did you mean {close[0]!r}?" if close else "")
+            )
+    parameters = []
+    for subject, check in pairs:
+        reasons = [expected[key] for key in _keys(subject, check) if key in expected]
+        marks = [pytest.mark.xfail(reason=reasons[0], strict=True)] if reasons else []
+        parameters.append(pytest.param(subject, check, id=f"{subject.kind}-{subject.name}-{check.name}", marks=marks))
+
+    @pytest.mark.parametrize(("component", "check"), parameters)
+    def test_conformance(component: Subject, check: Check) -> None:
+        result = checks.perform(check, component)
+        if result.status == "skipped":
+            pytest.skip(result.message)
+        if result.status == "failed":
+            pytest.fail(f"{component.kind} {component.name}: {result.message}\nIt is held to: {check.text}", pytrace=False)
+
+    return test_conformance
+
+
+def _keys(subject: Subject, check: Check) -> tuple[str, str]:
+    return f"{subject.name}:{check.name}", check.name
