@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -22,20 +22,6 @@ if TYPE_CHECKING:
 
 
 @inlined
-def borrowed_table(table: Table) -> Table:
-    """The same table without reference counts, inside a kernel."""
-    return Table(
-        borrowed(table.offset),
-        borrowed(table.cumulative),
-        borrowed(table.next_state),
-        borrowed(table.reward),
-        borrowed(table.terminated),
-        borrowed(table.start),
-        table.num_actions,
-    )
-
-
-@inlined
 def draw_outcome(table: Table, state: int, action: int, uniform: float) -> int:
     """Index of the outcome of a state and an action that a uniform number in [0, 1) picks."""
     outcome = table.offset[state * table.num_actions + action]
@@ -48,6 +34,80 @@ def draw_outcome(table: Table, state: int, action: int, uniform: float) -> int:
 def draw_start(table: Table, uniform: float) -> int:
     """The first state of an episode that a uniform number in [0, 1) picks."""
     return int(np.searchsorted(table.start, uniform, side="right"))
+
+
+class Playing(NamedTuple):
+    """One environment inside a compiled loop; arrays of one entry are moved in place.
+
+    Attributes:
+        table: The outcomes.
+        max_steps: Steps after which an episode is cut; 0 for no limit.
+        state: [1].
+        elapsed: Steps of the episode, for the time limit [1].
+        running_return: Rewards of the episode so far [1].
+        running_length: Steps of the episode so far [1].
+        finished: How many episodes ended during the loop [1].
+        returns: Their returns [E].
+        lengths: Their lengths [E].
+    """
+
+    table: Table
+    max_steps: int
+    state: np.ndarray
+    elapsed: np.ndarray
+    running_return: np.ndarray
+    running_length: np.ndarray
+    finished: np.ndarray
+    returns: np.ndarray
+    lengths: np.ndarray
+
+
+@inlined
+def borrow_playing(playing: Playing) -> Playing:
+    """The same without reference counts, inside a kernel."""
+    table = playing.table
+    return Playing(
+        Table(
+            borrowed(table.offset),
+            borrowed(table.cumulative),
+            borrowed(table.next_state),
+            borrowed(table.reward),
+            borrowed(table.terminated),
+            borrowed(table.start),
+            table.num_actions,
+        ),
+        playing.max_steps,
+        borrowed(playing.state),
+        borrowed(playing.elapsed),
+        borrowed(playing.running_return),
+        borrowed(playing.running_length),
+        borrowed(playing.finished),
+        borrowed(playing.returns),
+        borrowed(playing.lengths),
+    )
+
+
+@inlined
+def play(playing: Playing, action: int, outcomes: np.random.Generator) -> tuple[float, int, bool, bool]:
+    """Take an action: its reward, the state it led to, whether the episode ended, and whether a new one has begun.
+
+    `playing.state` is then where to act next: the first state of the next episode where one is over.
+    """
+    table = playing.table
+    outcome = draw_outcome(table, playing.state[0], action, outcomes.random())
+    reward, next_state, terminated = table.reward[outcome], table.next_state[outcome], table.terminated[outcome]
+    playing.elapsed[0] += 1
+    playing.running_return[0] += reward
+    playing.running_length[0] += 1
+    over = terminated or (playing.max_steps > 0 and playing.elapsed[0] >= playing.max_steps)
+    playing.state[0] = next_state
+    if over:
+        playing.state[0] = draw_start(table, outcomes.random())
+        episode = playing.finished[0]
+        playing.returns[episode], playing.lengths[episode] = playing.running_return[0], playing.running_length[0]
+        playing.finished[0] = episode + 1
+        playing.elapsed[0], playing.running_return[0], playing.running_length[0] = 0, 0.0, 0
+    return reward, next_state, terminated, over
 
 
 @kernel
@@ -125,19 +185,17 @@ class MDPEnvs(Envs):
         self._count(reward, terminated | truncated)
         return Transition(self.state.copy(), reward.astype(np.float32), terminated, truncated, final_state)
 
-    def record(self, returns: np.ndarray, lengths: np.ndarray) -> None:
-        """Note episodes of environment 0 that a compiled loop finished: returns [E] and lengths [E]."""
-        self._finished.extend((0, float(return_), int(length)) for return_, length in zip(returns, lengths, strict=True))
+    def playing(self, num_steps: int) -> Playing:
+        """Environment 0 for a compiled loop of at most `num_steps` steps; `record` it afterwards."""
+        return Playing(
+            self.mdp.table, self.max_steps, self.state, self.elapsed, self._return, self._length, np.zeros(1, dtype=np.int64),
+            np.empty(num_steps), np.empty(num_steps, dtype=np.int64),
+        )  # fmt: skip
 
-    @property
-    def running_return(self) -> np.ndarray:
-        """Rewards so far of the current episodes [N]; compiled loops add to it in place."""
-        return self._return
-
-    @property
-    def running_length(self) -> np.ndarray:
-        """Steps so far of the current episodes [N]; compiled loops add to it in place."""
-        return self._length
+    def record(self, playing: Playing) -> None:
+        """Note the episodes that a compiled loop finished."""
+        for episode in range(int(playing.finished[0])):
+            self._finished.append((0, float(playing.returns[episode]), int(playing.lengths[episode])))
 
     def state_dict(self) -> dict[str, Any]:
         """States, steps and the random stream."""

@@ -71,27 +71,29 @@ def task_discount(task: Task, discount: float | None) -> float:
 
 
 class TabularLearner(Agent):
-    """An agent that learns action values q(s, a) by playing one environment.
+    """An agent that learns a table by playing one environment.
 
     Attributes:
-        q: Action values [K, S, A]; K is 2 for double learning, else 1.
+        q: Action values [K, S, A]; K is 2 for double learning, else 1. A predictor has `values` [S] in its place.
         visits: How often each pair was updated [S, A].
         envs: The one environment.
         rng: The stream that explores.
     """
-
-    num_tables = 1
 
     def __init__(self, config: Any, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
         require_tables(task, type(self).__name__)
         self.num_states, self.num_actions = int(task.input_space.n), int(task.output_space.n)
         self.discount = task_discount(task, config.discount)
-        self.q = np.full((self.num_tables, self.num_states, self.num_actions), float(getattr(config, "initial_value", 0.0)))
-        self.visits = np.zeros((self.num_states, self.num_actions), dtype=np.int64)
+        self._tables: dict[str, np.ndarray] = {}
         self.rng = seeds.numpy("exploration")
         self.envs = task.envs(1, seeds)
         self.obs = self.envs.reset()
+
+    def table(self, name: str, shape: tuple[int, ...], fill: float = 0.0, dtype: Any = np.float64) -> np.ndarray:
+        """A new array that is saved and restored with the agent, in place."""
+        self._tables[name] = np.full(shape, fill, dtype=dtype)
+        return self._tables[name]
 
     @property
     def on_table(self) -> bool:
@@ -118,7 +120,7 @@ class TabularLearner(Agent):
 
     def action_values(self) -> np.ndarray:
         """The estimate of q(s, a) [S, A]; the mean of the tables of double learning."""
-        return self.q.mean(axis=0)
+        return self._tables["q"].mean(axis=0)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Greedy actions [B] in states [B]; the first of several equally good ones."""
@@ -126,17 +128,13 @@ class TabularLearner(Agent):
 
     def state_dict(self) -> dict[str, Any]:
         """Tables and the environment's position."""
-        return {"q": self.q, "visits": self.visits, "envs": self.envs.state_dict()}
+        return {"tables": dict(self._tables), "envs": self.envs.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back tables and position; in place, for compiled loops hold the arrays."""
-        self.q[:] = state["q"]
-        self.visits[:] = state["visits"]
+        """Take back tables and position."""
+        for name, array in self._tables.items():
+            array[...] = state["tables"][name]
         self.obs = self.envs.load_state_dict(state["envs"])
-
-    def parameters(self) -> Mapping[str, np.ndarray]:
-        """None: a step changes the visited entries alone, which is no fault."""
-        return {}
 
     def draw(self, folder: Path) -> None:
         """Values and greedy policy over the states, where the task says how they lie."""

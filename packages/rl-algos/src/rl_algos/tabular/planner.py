@@ -24,6 +24,9 @@ from rl_algos.mdp.model import MDP
 from rl_algos.tabular.learner import draw_values
 
 
+ROUNDING = 1e-11  # of the largest value: differences up to this are none
+
+
 class Model(NamedTuple):
     """What sweeps read: a process with the outcomes of a pair merged by successor.
 
@@ -135,16 +138,16 @@ def certificate(mdp: MDP, policy: np.ndarray) -> tuple[np.ndarray, float]:
     """Exact values [S] of a policy [S], and a proven bound on how much better any other policy can be.
 
     With a discount, v* - v_pi <= max(T v_pi - v_pi) / (1 - gamma). Without one, u = v_pi + epsilon N_pi, where N_pi is the number of steps
-    that the policy still takes: if T u <= u, no policy that comes to an end is worth more than u. The bound is infinite
-    where the policy may never end, or where T u <= u fails.
+    that the slowest of equally good policies still takes: if T u <= u, no policy that comes to an end is worth more than u. The bound is
+    infinite where an equally good policy may never end, or where T u <= u fails.
     """
     process = mdp.under(policy)
     values = process.values()
     gain = max(0.0, float((mdp.action_values(values).max(axis=1) - values).max()))
     if mdp.discount < 1.0:
         return values, gain / (1.0 - mdp.discount)
-    steps = process.expected_steps()
     live = ~mdp.is_terminal
+    steps = _longest(mdp, policy, mdp.action_values(values) >= values[:, None] - ROUNDING * max(1.0, float(np.abs(values).max())))
     if not np.isfinite(steps[live]).all():
         return values, np.inf
     steps = np.where(live, steps, 0.0)
@@ -153,6 +156,22 @@ def certificate(mdp: MDP, policy: np.ndarray) -> tuple[np.ndarray, float]:
     if (mdp.action_values(above).max(axis=1) > above)[live].any():
         return values, np.inf
     return values, epsilon * float(steps.max())
+
+
+def _longest(mdp: MDP, policy: np.ndarray, tied: np.ndarray) -> np.ndarray:
+    """The most steps [S] that an episode can take among actions that are equally good, `tied` [S, A]: policy iteration on length."""
+    while True:
+        steps = mdp.under(policy).expected_steps()
+        live = ~mdp.is_terminal
+        if not np.isfinite(steps[live]).all():
+            return steps
+        onwards = (mdp.continuation @ np.where(live, steps, 0.0)).reshape(tied.shape)
+        onwards[~tied] = -np.inf
+        kept = np.take_along_axis(onwards, policy[:, None], axis=1)[:, 0]
+        longer = live & (onwards.max(axis=1) > kept + 1e-9)
+        if not longer.any():
+            return steps
+        policy = np.where(longer, onwards.argmax(axis=1), policy)
 
 
 class Planner(Agent):

@@ -22,9 +22,7 @@ from rl_core.task import Task
 from rl_algos.compiled import announced
 from rl_algos.mdp.model import MDP
 from rl_algos.tabular.learner import require_range
-from rl_algos.tabular.planner import Planner, certificate, macqueen_bounds, sweep, sweep_policy
-
-ROUNDING = 1e-11  # of the largest value: differences up to this are no improvement
+from rl_algos.tabular.planner import ROUNDING, Planner, certificate, macqueen_bounds, sweep, sweep_policy
 
 
 @dataclass(frozen=True)

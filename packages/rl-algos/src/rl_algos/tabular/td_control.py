@@ -12,9 +12,8 @@ the proofs of convergence ask for when 1/2 < omega <= 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from rl_core.network import Network
@@ -23,8 +22,7 @@ from rl_core.task import Task
 
 from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.exploration import Exploration, Explorer, action_probabilities, count_bonus, explore, largest
-from rl_algos.mdp.model import Table
-from rl_algos.mdp.simulator import borrowed_table, draw_outcome, draw_start
+from rl_algos.mdp.simulator import Playing, borrow_playing, play
 from rl_algos.tabular.learner import StepSize, TabularLearner, require_range
 
 TARGETS = ("sarsa", "expected-sarsa", "q-learning", "double-q-learning")
@@ -163,8 +161,7 @@ def update(
 
 @kernel
 def learn_on_table(
-    table: Table,
-    max_steps: int,
+    playing: Playing,
     num_steps: int,
     first_step: int,
     target: int,
@@ -176,41 +173,25 @@ def learn_on_table(
     second: np.ndarray,
     visits: np.ndarray,
     pending: np.ndarray,
-    place: np.ndarray,
-    elapsed: np.ndarray,
-    running_return: np.ndarray,
-    running_length: np.ndarray,
     outcomes: np.random.Generator,
     rng: np.random.Generator,
-    returns: np.ndarray,
-    lengths: np.ndarray,
-) -> int:
-    """`TDControl._learn_from_envs` on a table of outcomes; the number of episodes that ended, whose returns and lengths are written."""
+) -> None:
+    """`TDControl._learn_from_envs` on a table of outcomes."""
     memory = np.empty((2, q.shape[1]))
-    scratch, q, second, visits, table = borrowed(memory), borrowed(q), borrowed(second), borrowed(visits), borrowed_table(table)
-    state, action, finished = place[0], pending[0], 0
+    scratch, q, second, visits, playing = borrowed(memory), borrowed(q), borrowed(second), borrowed(visits), borrow_playing(playing)
+    action = pending[0]
     for step in range(first_step, first_step + num_steps):
+        state = playing.state[0]
         if action < 0:
             action = choose(target, explorer, q, second, visits, state, step, rng.random(), scratch)
-        outcome = draw_outcome(table, state, action, outcomes.random())
-        reward, next_state, terminated = table.reward[outcome], table.next_state[outcome], table.terminated[outcome]
-        elapsed[0] += 1
-        running_return[0] += reward
-        running_length[0] += 1
-        over = terminated or (max_steps > 0 and elapsed[0] >= max_steps)
-        first_state = draw_start(table, outcomes.random()) if over else next_state
+        reward, next_state, terminated, over = play(playing, action, outcomes)
         action = update(
             target, explorer, step_size, discount, bonus, q, second, visits, state, action, reward, terminated, next_state, step, rng,
             scratch,
         )  # fmt: skip
-        state = first_state
         if over:
             action = -1
-            returns[finished], lengths[finished] = running_return[0], running_length[0]
-            finished += 1
-            running_return[0], running_length[0], elapsed[0] = 0.0, 0, 0
-    place[0], pending[0] = state, action
-    return finished
+    pending[0] = action
 
 
 class TDControl(TabularLearner):
@@ -221,11 +202,13 @@ class TDControl(TabularLearner):
     def __init__(
         self, config: TDControlConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto"
     ) -> None:
-        self.target = TARGETS.index(config.target)
-        self.num_tables = 2 if self.target == DOUBLE_Q_LEARNING else 1
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+        self.target = TARGETS.index(config.target)
         self.step_size = StepSize(config.learning_rate, config.learning_rate_power)
-        self.pending = np.array([-1])  # the action that Sarsa has already drawn, -1 for none
+        num_tables = 2 if self.target == DOUBLE_Q_LEARNING else 1
+        self.q = self.table("q", (num_tables, self.num_states, self.num_actions), config.initial_value)
+        self.visits = self.table("visits", (self.num_states, self.num_actions), 0, np.int64)
+        self.pending = self.table("pending", (1,), -1, np.int64)  # the action that Sarsa has already drawn, -1 for none
 
     def learn(self, num_steps: int) -> int:
         """Take `num_steps` environment steps, an update after each."""
@@ -239,36 +222,25 @@ class TDControl(TabularLearner):
         """The algorithm as the book writes it, on anything that can be played."""
         target, explorer, q, second, visits = self.target, self.config.explorer(), self.q[0], self.q[-1], self.visits
         scratch = np.empty((2, self.num_actions))
-        state, action = int(self.obs[0]), int(self.pending[0])
+        action = int(self.pending[0])
         for step in range(self.progress, self.progress + num_steps):
+            state = int(self.obs[0])
             if action < 0:
                 action = choose(target, explorer, q, second, visits, state, step, self.rng.random(), scratch)
             taken = self.envs.step(np.array([action]))
+            self.obs = taken.obs
             action = update(
                 target, explorer, self.step_size, self.discount, self.config.count_bonus, q, second, visits, state, action,
                 float(taken.reward[0]), bool(taken.terminated[0]), int(taken.final_obs[0]), step, self.rng, scratch,
             )  # fmt: skip
-            state = int(taken.obs[0])
             if taken.terminated[0] or taken.truncated[0]:
                 action = -1
-        self.obs, self.pending[0] = np.array([state]), action
+        self.pending[0] = action
 
     def _learn_on_table(self, num_steps: int) -> None:
-        envs = self.envs
-        returns, lengths = np.empty(num_steps), np.empty(num_steps, dtype=np.int64)
-        finished = learn_on_table(
-            envs.mdp.table, envs.max_steps, num_steps, self.progress, self.target, self.config.explorer(), self.step_size, self.discount,
-            self.config.count_bonus, self.q[0], self.q[-1], self.visits, self.pending, envs.state, envs.elapsed, envs.running_return,
-            envs.running_length, envs.rng, self.rng, returns, lengths,
+        playing = self.envs.playing(num_steps)
+        learn_on_table(
+            playing, num_steps, self.progress, self.target, self.config.explorer(), self.step_size, self.discount,
+            self.config.count_bonus, self.q[0], self.q[-1], self.visits, self.pending, self.envs.rng, self.rng,
         )  # fmt: skip
-        envs.record(returns[:finished], lengths[:finished])
-        self.obs = envs.state.copy()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tables, position, and the action that Sarsa has already drawn."""
-        return {**super().state_dict(), "pending": self.pending}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        super().load_state_dict(state)
-        self.pending[:] = state["pending"]
+        self.envs.record(playing)
