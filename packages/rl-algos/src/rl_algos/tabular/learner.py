@@ -89,6 +89,11 @@ class TabularLearner(Agent):
         self.rng = seeds.numpy("exploration")
         self.envs = task.envs(1, seeds)
         self.obs = self.envs.reset()
+        self.allocate()
+
+    @abstractmethod
+    def allocate(self) -> None:
+        """Make the tables, with `table`; called once, at the end of `__init__`."""
 
     def table(self, name: str, shape: tuple[int, ...], fill: float = 0.0, dtype: Any = np.float64) -> np.ndarray:
         """A new array that is saved and restored with the agent, in place."""

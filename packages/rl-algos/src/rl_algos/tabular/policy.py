@@ -45,6 +45,24 @@ def optimal_policy(mdp: MDP) -> np.ndarray:
         policy = improved
 
 
+def true_values(task: Task, policy: np.ndarray, discount: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """What a policy [S, A] is worth [S], and the states [K] that it can come to and decide in; None without a finite answer or a model."""
+    mdp = getattr(task, "mdp", None)
+    if not isinstance(mdp, MDP):
+        return None
+    process = mdp.with_discount(discount).under(policy)
+    try:
+        values = process.values()
+    except ValueError:  # an undiscounted value that is not finite
+        return None
+    reached = mdp.start > 0.0
+    while True:
+        grown = reached | (reached.astype(np.float64) @ process.transition > 0.0)
+        if (grown == reached).all():
+            return values, np.flatnonzero(reached & ~mdp.is_terminal)
+        reached = grown
+
+
 def policy_score(task: Task, probabilities: np.ndarray, *, episodes: int, seeds: Seeds) -> dict[str, float]:
     """The task's score of a policy [S, A] whose actions are drawn at random."""
     rng = seeds.child("policy").numpy("actions")

@@ -16,9 +16,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import Task
 
 from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.exploration import Exploration, Explorer, action_probabilities, count_bonus, explore, largest
@@ -199,10 +196,9 @@ class TDControl(TabularLearner):
 
     Config = TDControlConfig
 
-    def __init__(
-        self, config: TDControlConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto"
-    ) -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+    def allocate(self) -> None:
+        """Make the tables."""
+        config = self.config
         self.target = TARGETS.index(config.target)
         self.step_size = StepSize(config.learning_rate, config.learning_rate_power)
         num_tables = 2 if self.target == DOUBLE_Q_LEARNING else 1
