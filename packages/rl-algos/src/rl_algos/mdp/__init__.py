@@ -1,0 +1,1 @@
+"""Markov decision processes: the model, its simulator, and tasks made of it."""
