@@ -10,8 +10,8 @@ import os
 import re
 import shutil
 import sys
-import tomllib
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -21,7 +21,6 @@ nox.options.download_python = "never"  # an interpreter that is not here is skip
 nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["lint", "tests", "plugin"]
 
-ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
 PACKAGES = [Path(member).name for member in PROJECT["tool"]["uv"]["workspace"]["members"]]
 LOCK = "constraints/lock.txt"
@@ -40,10 +39,20 @@ def group(name: str) -> list[str]:
     return nox.project.dependency_groups(PROJECT, name)
 
 
+def project(package: str) -> dict[str, Any]:
+    """What the package's pyproject.toml says."""
+    return nox.project.load_toml(f"packages/{package}/pyproject.toml")
+
+
+def testing(package: str) -> list[str]:
+    """What the package's tests need: pytest and its like, and what the package asks for in a group `test` of its own."""
+    own = project(package)
+    return group("test") + (nox.project.dependency_groups(own, "test") if "test" in own.get("dependency-groups", {}) else [])
+
+
 def closure(package: str) -> list[str]:
     """The package and every first-party package that it needs, itself last."""
-    with (ROOT / "packages" / package / "pyproject.toml").open("rb") as file:
-        sources = tomllib.load(file).get("tool", {}).get("uv", {}).get("sources", {})
+    sources = project(package)["tool"].get("uv", {}).get("sources", {})
     return list(dict.fromkeys([*(name for source in sources for name in closure(source)), package]))
 
 
@@ -76,12 +85,12 @@ def run_pytest(session: nox.Session, *arguments: str, may_be_empty: bool = False
 def tests(session: nox.Session, package: str) -> None:
     """The fast tests of a package, in an environment that holds only it and what it declares."""
     arguments = narrow(session, package)
-    session.install("-c", LOCK, *wheels(session, package), *group("test"))
+    session.install("-c", LOCK, *wheels(session, package), *testing(package))
     if package in TORCHLESS:
         session.run("python", "-c", WITHOUT_TORCH)
     run_pytest(session, f"packages/{package}/tests", "-m", "not learning", *arguments, may_be_empty=bool(arguments))
     session.install("-c", LOCK, *group("declared"))  # after the tests, so that they cannot lean on what deptry brings
-    session.run("deptry", f"packages/{package}/src", "--config", f"packages/{package}/pyproject.toml")
+    session.run("deptry", f"packages/{package}/src", "--config", f"packages/{package}/pyproject.toml", "--ignore", "DEP002")
 
 
 @nox.session(python=RUNNING)
@@ -89,7 +98,7 @@ def tests(session: nox.Session, package: str) -> None:
 def learning(session: nox.Session, package: str) -> None:
     """The tests that train for more than a few seconds."""
     arguments = narrow(session, package)
-    session.install("-c", LOCK, *wheels(session, package), *group("test"))
+    session.install("-c", LOCK, *wheels(session, package), *testing(package))
     run_pytest(session, f"packages/{package}/tests", "-m", "learning", "--timeout", "1800", *arguments, may_be_empty=True)
 
 
@@ -98,7 +107,7 @@ def learning(session: nox.Session, package: str) -> None:
 def minimums(session: nox.Session, package: str) -> None:
     """The fast tests of a package with the lowest versions that it allows."""
     arguments = narrow(session, package)
-    session.install("--resolution", "lowest-direct", *wheels(session, package), *group("test"))
+    session.install("--resolution", "lowest-direct", *wheels(session, package), *testing(package))
     run_pytest(session, f"packages/{package}/tests", "-m", "not learning", *arguments, may_be_empty=bool(arguments))
 
 
