@@ -73,7 +73,7 @@ class Entry:
             return author_remedy(self.package)
         return f"write {self.qualified}" if self.status == "ambiguous" else ""
 
-    def load(self) -> type:
+    def load(self) -> type[Any]:
         """The class that the spec's `target` names, imported now.
 
         Raises:

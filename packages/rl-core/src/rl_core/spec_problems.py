@@ -34,7 +34,7 @@ def problem_of(spec: object, expected: type[Spec]) -> str:
     return _wrong_value(spec)
 
 
-def _wrong_value(spec: Spec) -> str:
+def _wrong_value(spec: Any) -> str:
     if not _IMPORT_STRING.fullmatch(spec.target):
         return f"{spec.name}: target is {spec.target!r}; it must be an import string, 'package.module:Class'"
     if not spec.summary.strip() or not spec.summary.isprintable() or len(spec.summary) > SUMMARY_LENGTH:
