@@ -71,6 +71,7 @@ def test_listing_imports_nothing_slow(site: Any) -> None:
         ("rl-core list --fits w", ["wire"], "guess"),
         ("rl-core --disable good run ", ["gym:"], "guess"),
         ("rl-core --disable nothing run ", [], "guess"),
+        ("rl-core --disable g", ["good"], "guess"),
     ],
 )
 def test_the_shell_completes_names_and_imports_nothing_heavy(site: Any, words: str, expected: list[str], not_expected: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rl_core.completion import plugin_names
 from rl_core.errors import RequestError, RlError, WorkError, nearest
 
 if TYPE_CHECKING:
@@ -218,7 +219,9 @@ def _stdout_has_a_reader() -> bool:
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--disable", multiple=True, metavar="PLUGIN", help="Leave a plugin out; also RL_CORE_DISABLE=a,b.")
+@click.option(
+    "--disable", multiple=True, metavar="PLUGIN", shell_complete=plugin_names, help="Leave a plugin out; also RL_CORE_DISABLE=a,b."
+)
 @click.option(TRACEBACK, is_flag=True, help="Show where an error came from.")
 @click.version_option(package_name="rl-core", prog_name="rl-core")
 @click.pass_context

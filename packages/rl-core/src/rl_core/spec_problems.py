@@ -71,6 +71,12 @@ def unresolved(target: str) -> str:
     return ""
 
 
+def forget_what_was_seen() -> None:
+    """Look anew: what is installed may have changed since the last catalogue was made in this process."""
+    _locate.cache_clear()
+    _source_of.cache_clear()
+
+
 def is_installed(module: str) -> bool:
     """Whether a top-level module can be imported; it is only looked for."""
     return not isinstance(_locate(module), str)
