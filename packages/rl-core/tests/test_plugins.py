@@ -27,6 +27,13 @@ BAD = {
     "import raises": ("raise RuntimeError('no luck')", r"importing bad\._plugin failed: RuntimeError: no luck", "--disable bad"),
     "import has a syntax error": ("def f(:", r"importing bad\._plugin failed: SyntaxError", "--disable bad"),
     "import exits": ("import sys; sys.exit(3)", r"tried to end the program \(SystemExit: 3\)", "--disable bad"),
+    "import panics": ("class Panic(BaseException): pass\nraise Panic('in Rust')", "failed: Panic: in Rust", "--disable bad"),
+    "an entry point to an odd object": (
+        "class Odd:\n    @property\n    def RL_API(self): raise ValueError('odd')\nodd = Odd()",
+        r"bad\._plugin:odd cannot be used: ValueError: odd",
+        "--disable bad",
+    ),
+    "an entry point to nothing": ("", r"importing bad\._plugin:odd failed: AttributeError", "--disable bad"),
     "a dependency is missing": ("import not_there", "needs not_there, which is not installed", "install not_there"),
     "no module": (None, r"names bad\._plugin, and there is no module bad\._plugin", "pip install --force-reinstall bad"),
     "no API version": (hook("return ()").replace("RL_API = 1", ""), "does not say which plugin API", "adds RL_API = 1"),
@@ -69,7 +76,7 @@ BAD = {
 @pytest.mark.parametrize(("plugin", "error", "remedy"), BAD.values(), ids=BAD.keys())
 def test_a_bad_plugin_costs_only_itself_and_is_shown_with_reason_and_remedy(site: Any, plugin: str | None, error: str, remedy: str) -> None:
     site.add_good()
-    site.add("bad", plugin)
+    site.add("bad", plugin, entry_points="[rl_core.plugins]\nbad = bad._plugin:odd\n" if "odd" in error else None)
     listed, doctor, human_list, human_doctor = site.run_each("list --json", "doctor --json", "list", "doctor")
     assert (listed.status, doctor.status, human_list.status, human_doctor.status) == (0, 1, 0, 1)
     assert {"guess", "wire", "coin"} <= {component["name"] for component in listed.json["components"] if component["status"] == "ready"}
@@ -168,7 +175,7 @@ def test_a_component_whose_module_is_missing_says_what_to_install(site: Any) -> 
     assert re.search(r"one +needs not_there", site.run("list").out)
     doctor = site.run("doctor", "--json")
     assert doctor.status == 0
-    assert [missing["remedy"] for missing in doctor.json["missing"]] == ['pip install "needy[there]"']
+    assert {missing["name"]: missing["remedy"] for missing in doctor.json["missing"]}["one"] == 'pip install "needy[there]"'
     assert 'pip install "needy[there]"' in site.run("doctor").out
     assert "pip install" in site.run("show", "one", "--json").json["problem"]
     shown = site.run("show", "one")

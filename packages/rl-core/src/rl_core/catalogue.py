@@ -12,9 +12,9 @@ from typing import Any, Literal
 from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, Spec, TaskSchemeSpec, TaskSpec
 from rl_core.distributions import normalised
 from rl_core.errors import RequestError, nearest
-from rl_core.plugins import DISABLE_VARIABLE, Broken, Plugin, Plugins, author_remedy, said, stdout_to_stderr
+from rl_core.plugins import DISABLE_VARIABLE, Broken, Plugin, Plugins, author_remedy, contained, stdout_to_stderr
 from rl_core.siblings import SIBLINGS
-from rl_core.spec_problems import is_installed, problem_of, unresolved
+from rl_core.spec_problems import forget_what_was_seen, is_installed, problem_of, unresolved
 
 Kind = Literal["agent", "network", "task", "scheme", "logger"]
 KINDS: tuple[Kind, ...] = ("agent", "network", "task", "scheme", "logger")
@@ -73,7 +73,7 @@ class Entry:
             return author_remedy(self.package)
         return f"write {self.qualified}" if self.status == "ambiguous" else ""
 
-    def load(self) -> type:
+    def load(self) -> type[Any]:
         """The class that the spec's `target` names, imported now.
 
         Raises:
@@ -88,9 +88,9 @@ class Entry:
                 from importlib import import_module
 
                 found: Any = import_module(module_name)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             hint = f"see where with --traceback; then {author_remedy(self.package)}"
-            raise RequestError(f"{place} cannot be imported: {self.spec.target}: {said(error)}", hint) from error
+            raise RequestError(f"{place} cannot be imported: {self.spec.target}: {contained(error)}", hint) from error
         for part in attribute.split("."):
             if not hasattr(found, part):
                 close = nearest(part, [name for name in dir(found) if not name.startswith("_")])
@@ -117,6 +117,7 @@ class Catalogue:
     """
 
     def __init__(self, plugins: Plugins) -> None:
+        forget_what_was_seen()
         self._plugins = plugins
         self._entries: list[Entry] = []
         for kind in KINDS:
@@ -194,8 +195,8 @@ class Catalogue:
         for plugin, spec in self._plugins.collect(hook):
             try:
                 problem = problem_of(spec, expected)
-            except Exception as error:  # a spec whose attributes raise
-                problem = f"a spec cannot be read: {said(error)}"
+            except BaseException as error:  # a spec whose attributes raise
+                problem = f"a spec cannot be read: {contained(error)}"
             if not problem and (spec.name, plugin.package) in entries:
                 problem = f"{spec.name} is given twice"
             if problem:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rl_core.errors import RequestError, RlError, nearest
+from rl_core.completion import plugin_names
+from rl_core.errors import RequestError, RlError, WorkError, nearest
 
 if TYPE_CHECKING:
     from rl_core.catalogue import Catalogue
@@ -97,19 +99,29 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> None:
         """As click's; what a command returns is not an exit status."""
-        super().invoke(ctx)
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            if _stdout_has_a_reader():  # else it is `rl-core list | head`, and click ends quietly
+                raise WorkError(f"a process that this one was talking to has ended ({error})", f"see where with {TRACEBACK}") from error
+            raise
 
-    def main(self, args: Any = None, prog_name: str | None = None, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """As click's, with every exception said in words and turned into the exit status."""
         if not standalone_mode:
-            return super().main(args, prog_name, standalone_mode=False, **extra)
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         arguments = list(sys.argv[1:] if args is None else args)
         try:
-            status = super().main(arguments, prog_name, standalone_mode=False, **extra) or 0
-            sys.stdout.flush()  # here, where a full disk or a closed pipe can still be said in words
-        except BrokenPipeError:
-            status = 1
-            _silence_stdout()
+            status = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra) or 0
+            sys.stdout.flush()  # here, where a full disk can still be said in words
         except (Exception, KeyboardInterrupt) as error:
             message, hint, status = in_words(error)
             if _wants_traceback(arguments):
@@ -118,8 +130,7 @@ class LazyGroup(click.Group):
                 traceback.print_exception(error)
             _say("error", message, "red")
             _say("hint", hint, "cyan")
-            if isinstance(error, OSError):
-                _silence_stdout()
+            _flush_or_forget()
         sys.exit(status)
 
 
@@ -187,14 +198,30 @@ def wants_colour() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
-def _silence_stdout() -> None:
-    """Point standard output at nothing, or the interpreter would complain at its end about what it cannot write."""
-    with suppress(OSError, ValueError, AttributeError):  # not a real file, or closed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _flush_or_forget() -> None:
+    """Write what is left, or else the interpreter would complain at its end about what it cannot write."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # a full disk, a closed file
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _stdout_has_a_reader() -> bool:
+    import select
+
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return not poll.poll(0)
+    except (AttributeError, OSError, ValueError):  # a system without poll, or no real file
+        return True
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--disable", multiple=True, metavar="PLUGIN", help="Leave a plugin out; also RL_CORE_DISABLE=a,b.")
+@click.option(
+    "--disable", multiple=True, metavar="PLUGIN", shell_complete=plugin_names, help="Leave a plugin out; also RL_CORE_DISABLE=a,b."
+)
 @click.option(TRACEBACK, is_flag=True, help="Show where an error came from.")
 @click.version_option(package_name="rl-core", prog_name="rl-core")
 @click.pass_context

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
 Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 
 
+def plugin_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """A `shell_complete` for the name of a plugin; none is imported."""
+    from click.shell_completion import CompletionItem
+
+    from rl_core.api import GROUP
+    from rl_core.distributions import declarations
+
+    return [
+        CompletionItem(package) for package in sorted({found.package for found in declarations(GROUP)}) if package.startswith(incomplete)
+    ]
+
+
 def component_names(*kinds: str) -> Completer:
     """A `shell_complete` for an option or argument that takes a component of one of these kinds; of any without one."""
 

@@ -158,7 +158,7 @@ def _config_of(entry: Entry) -> tuple[list[ConfigField], str]:
     from rl_core.describe import describe
 
     try:
-        return describe(entry.load().Config, entry.spec.config), ""  # type: ignore[attr-defined]
+        return describe(entry.load().Config, entry.spec.config), ""
     except RlError as error:
         return [], f"{error.message}; {error.hint}"
     except (AttributeError, TypeError) as error:
@@ -327,16 +327,16 @@ def _line(text: str, indent: str = "  ") -> None:
 
 def _table(rows: Iterable[Sequence[str]], cut: int | None = None) -> None:
     """Padded columns. On a terminal that is too narrow, column `cut` is shortened; nothing ever is in a pipe or a file."""
-    rows = [list(row) for row in rows]
-    if not rows:
+    cells = [list(row) for row in rows]
+    if not cells:
         return
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     if cut is not None and sys.stdout.isatty():
         import shutil
 
         room = shutil.get_terminal_size().columns - 2 - sum(widths) - 2 * (len(widths) - 1) + widths[cut]
         widths[cut] = min(widths[cut], max(room, 16))
-    for row in rows:
+    for row in cells:
         if cut is not None and len(row[cut]) > widths[cut]:
             row[cut] = row[cut][: widths[cut] - 1] + "…"
         _line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

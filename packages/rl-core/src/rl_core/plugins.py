@@ -25,7 +25,6 @@ from rl_core.errors import RequestError, nearest
 
 DISABLE_VARIABLE = "RL_CORE_DISABLE"
 FAILURES_ALLOWED = 3
-_CAUGHT = (Exception, SystemExit)  # a plugin that calls sys.exit must not end the host; Ctrl-C must
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,12 @@ class Plugins:
             for plugin in plugins.rows:
                 if {normalised(plugin.package), normalised(plugin.entry_point)} & skip:
                     plugin.status = "disabled"
-                else:
+                    continue
+                try:
                     plugins._load(plugin)
+                except BaseException as error:  # an object whose attributes raise
+                    plugin.status = "failed"
+                    plugins.report(plugin, f"{plugin.module} cannot be used: {contained(error)}", author_remedy(plugin.package), error)
         return plugins
 
     def collect(self, hook: str) -> Iterator[tuple[Plugin, Any]]:
@@ -138,8 +141,8 @@ class Plugins:
                         raise TypeError(f"it returned {type(given).__name__}; it must yield specs")
                     for item in given or ():
                         items.append(item)  # one by one: `extend` would lose what came before an exception
-            except _CAUGHT as error:
-                self.report(plugin, f"its hook {hook} failed: {said(error)}", author_remedy(plugin.package), error)
+            except BaseException as error:
+                self.report(plugin, f"its hook {hook} failed: {contained(error)}", author_remedy(plugin.package), error)
             for item in items:
                 yield plugin, item
 
@@ -155,10 +158,11 @@ class Plugins:
             try:
                 with redirect_stdout(sys.stderr):
                     impl.function(*(arguments[name] for name in impl.argnames))
-            except _CAUGHT as error:
+            except BaseException as error:
+                text = contained(error)
                 count = self._failures[key] = self._failures.get(key, 0) + 1
                 if count == 1:
-                    _warn(f"{impl.plugin_name}: {hook} failed ({said(error)}); the run goes on")
+                    _warn(f"{impl.plugin_name}: {hook} failed ({text}); the run goes on")
                 if count == FAILURES_ALLOWED:
                     _warn(f"{impl.plugin_name}: {hook} failed {count} times and is called no more in this run")
 
@@ -188,7 +192,7 @@ class Plugins:
         started = perf_counter()
         try:
             module = _imported(plugin.module)
-        except _CAUGHT as error:
+        except BaseException as error:
             plugin.status = "failed"
             self.report(plugin, *_import_problem(plugin, error), error)
             return
@@ -209,7 +213,7 @@ class Plugins:
         plugin_id = f"{plugin.package}:{plugin.entry_point}"
         try:
             self._manager.register(module, name=plugin_id)
-        except _CAUGHT as error:
+        except pluggy.PluginValidationError as error:
             plugin.status = "failed"
             self._forget(module)
             self.report(plugin, f"{plugin.module} does not fit the hooks of this host: {said(error)}", author_remedy(plugin.package), error)
@@ -259,6 +263,13 @@ def said(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def contained(error: BaseException) -> str:
+    """What a plugin raised, in one line. It may not end the host, be it `sys.exit` or the panic of an extension in Rust; Ctrl-C may."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    return said(error)
+
+
 def author_remedy(package: str) -> str:
     """What a user can do about a fault that is in the plugin."""
     return f"update it (pip install --upgrade {package}), tell its authors, or switch it off (--disable {package})"
@@ -284,7 +295,7 @@ def _import_problem(plugin: Plugin, error: BaseException) -> tuple[str, str]:
         )
     if isinstance(error, SystemExit):
         return f"importing {plugin.module} tried to end the program (SystemExit: {error.code})", author_remedy(plugin.package)
-    return f"importing {plugin.module} failed: {said(error)}", author_remedy(plugin.package)
+    return f"importing {plugin.module} failed: {contained(error)}", author_remedy(plugin.package)
 
 
 def _reinstall(package: str) -> str:

@@ -34,7 +34,7 @@ def problem_of(spec: object, expected: type[Spec]) -> str:
     return _wrong_value(spec)
 
 
-def _wrong_value(spec: Spec) -> str:
+def _wrong_value(spec: Any) -> str:
     if not _IMPORT_STRING.fullmatch(spec.target):
         return f"{spec.name}: target is {spec.target!r}; it must be an import string, 'package.module:Class'"
     if not spec.summary.strip() or not spec.summary.isprintable() or len(spec.summary) > SUMMARY_LENGTH:
@@ -69,6 +69,12 @@ def unresolved(target: str) -> str:
     if source is not None and not re.search(rb"\b%b\b|\b__getattr__\b|import \*" % first.encode(), source):
         return f"{module} defines no {first}"
     return ""
+
+
+def forget_what_was_seen() -> None:
+    """Look anew: what is installed may have changed since the last catalogue was made in this process."""
+    _locate.cache_clear()
+    _source_of.cache_clear()
 
 
 def is_installed(module: str) -> bool:

@@ -24,7 +24,7 @@ class TensorBoardLogger:
     @hookimpl
     def rl_run_started(self, run: Run) -> None:
         """Open the event file."""
-        from tensorboardX import SummaryWriter
+        from tensorboardX import SummaryWriter  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
         self._writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=run.agent.progress or None)
 
