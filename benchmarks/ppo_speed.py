@@ -23,13 +23,14 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np
 import stable_baselines3
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+
 from dl_nets.mlp import MLP, MLPConfig
 from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.cartpole import CartPole
 from rl_algos.ppo import PPO, PPOConfig
 from rl_core.seeds import Seeds
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.env_util import make_vec_env
 
 BUDGET, EVERY, SOLVED = 100_000, 10_000, 475.0
 SETTINGS = PPOConfig(

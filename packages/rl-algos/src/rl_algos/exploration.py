@@ -211,9 +211,7 @@ def draw_action(probabilities: np.ndarray, uniform: float) -> int:
 
 
 @inlined
-def explore(
-    explorer: Explorer, values: np.ndarray, visits: np.ndarray, row: int, step: int, uniform: float, scratch: np.ndarray
-) -> int:
+def explore(explorer: Explorer, values: np.ndarray, visits: np.ndarray, row: int, step: int, uniform: float, scratch: np.ndarray) -> int:
     """An action drawn from `action_probabilities` with one uniform number in [0, 1).
 
     Epsilon-greedy, by far the most used, takes a shorter way to the same distribution: the numbers below epsilon stand for

@@ -59,7 +59,7 @@ class PPOConfig:
     normalise_obs: bool = False  # observations to mean 0 and deviation 1, with running statistics
     normalise_reward: bool = False  # rewards by the running deviation of the discounted return
     policy_gain: float = 0.01  # factor on the first weights of the policy's last layer, >= 0; small is near uniform
-    log_std: float = 0.0  # first ln sigma of continuous actions, where the Box's half width is 1
+    log_std: float = 0.0  # first ln sigma of continuous actions, in units of the Box's half width, any number
     compiled: bool = True  # whether a plain perceptron on the CPU takes the compiled path; the results differ by rounding
 
     def __post_init__(self) -> None:

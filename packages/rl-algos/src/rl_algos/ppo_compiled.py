@@ -80,7 +80,7 @@ class CompiledActorCritic:
         return self._critic.forward(inputs)[:, 0].copy()
 
     def log_prob(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, I]."""
+        """Log-probabilities ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, I]."""
         head = self._actor.forward(inputs)
         return chosen(log_softmax(head), action) if self._categorical else gaussian_log_prob(head, self.log_std, action)
 
@@ -149,7 +149,7 @@ def surrogate_error(
 
 @compiled
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """ln pi [B, A] of logits [B, A].
+    """Log-probabilities ln pi [B, A] of logits [B, A].
 
     >>> print(np.exp(log_softmax(np.log(np.array([[1, 3]], dtype=np.float32)))))
     [[0.25 0.75]]
@@ -185,7 +185,7 @@ def chosen(log_probs: np.ndarray, action: np.ndarray) -> np.ndarray:
 def categorical_error(
     log_probs: np.ndarray, action: np.ndarray, log_prob_error: np.ndarray, entropy_weight: float, losses: np.ndarray
 ) -> np.ndarray:
-    """d loss / d logits [B, A]; writes the mean entropy into `losses` [5].
+    """Derivative d loss / d logits [B, A]; writes the mean entropy into `losses` [5].
 
     d ln pi(a) / d logit_j = 1[j = a] - pi_j, and d entropy / d logit_j = -pi_j (ln pi_j + entropy).
 
@@ -241,7 +241,7 @@ def gaussian_error(
     log_std_error: np.ndarray,
     losses: np.ndarray,
 ) -> np.ndarray:
-    """d loss / d mean [B, D]; writes d loss / d log_std into `log_std_error` [D], and the entropy into `losses` [5].
+    """Derivative d loss / d mean [B, D]; writes d loss / d log_std into `log_std_error` [D], and the entropy into `losses` [5].
 
     With z = (a - mean) / sigma: d ln pi / d mean = z / sigma, d ln pi / d ln sigma = z^2 - 1, d entropy / d ln sigma = 1.
 

@@ -260,7 +260,9 @@ class MDP:
             )
         wrong = np.flatnonzero((np.abs(policy.sum(1) - 1.0) > TOLERANCE) | (policy < 0.0).any(1))
         if len(wrong):
-            raise ValueError(f"state {wrong[0]}: the policy's probabilities are {policy[wrong[0]].tolist()}; they must sum to 1, none below 0")
+            raise ValueError(
+                f"state {wrong[0]}: the policy's probabilities are {policy[wrong[0]].tolist()}; they must sum to 1, none below 0"
+            )
         return policy.astype(np.float64)
 
     def _pair(self, outcome: int) -> str:
@@ -274,14 +276,18 @@ class MDP:
         if self.num_states < 1 or self.num_actions < 1:
             raise ValueError(f"there are {self.num_states} states and {self.num_actions} actions; at least one of each is needed")
         if self.offset.shape != (num_pairs + 1,) or self.offset[0] != 0 or self.offset[-1] != count:
-            raise ValueError(f"offset must run from 0 to the {count} outcomes in {num_pairs + 1} entries; it has shape {list(self.offset.shape)}")
+            raise ValueError(
+                f"offset must run from 0 to the {count} outcomes in {num_pairs + 1} entries; it has shape {list(self.offset.shape)}"
+            )
         for name in ("next_state", "reward", "terminated"):
             if getattr(self, name).shape != (count,):
                 raise ValueError(f"{name} has shape {list(getattr(self, name).shape)}; it must be [{count}], one entry for each outcome")
         empty = np.flatnonzero(np.diff(self.offset) <= 0)
         if len(empty):
             pair = int(empty[0])
-            raise ValueError(f"state {pair // self.num_actions}, action {pair % self.num_actions}: there is no outcome; at least one is needed")
+            raise ValueError(
+                f"state {pair // self.num_actions}, action {pair % self.num_actions}: there is no outcome; at least one is needed"
+            )
         for name, wrong, needed in (
             ("probability", ~((self.probability >= 0.0) & (self.probability <= 1.0 + TOLERANCE)), "in [0, 1]"),
             ("reward", ~np.isfinite(self.reward), "finite"),

@@ -179,9 +179,7 @@ class MDPEnvs(Envs):
             raise ValueError(f"actions are {actions.tolist()[:8]}; each must be in [0, {self.mdp.num_actions})")
         reward, final_state = np.empty(self.num_envs), np.empty(self.num_envs, dtype=np.int64)
         terminated, truncated = np.empty(self.num_envs, dtype=bool), np.empty(self.num_envs, dtype=bool)
-        step_all(
-            self.mdp.table, self.max_steps, actions, self.state, self.elapsed, self.rng, reward, terminated, truncated, final_state
-        )
+        step_all(self.mdp.table, self.max_steps, actions, self.state, self.elapsed, self.rng, reward, terminated, truncated, final_state)
         self._count(reward, terminated | truncated)
         return Transition(self.state.copy(), reward.astype(np.float32), terminated, truncated, final_state)
 
