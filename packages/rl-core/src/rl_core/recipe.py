@@ -221,7 +221,7 @@ def _choose(catalogue: Catalogue, name: str | None, given: Mapping[str, Any]) ->
         leader = network if agent is None else agent
         assert leader is not None
         task = catalogue.find(leader.spec.task, "task")
-        if agent is not None and network is not None and not fits(task.spec.traits, network.spec.fits):
+        if agent is not None and agent.spec.network and network is not None and not fits(task.spec.traits, network.spec.fits):
             task = catalogue.find(network.spec.task, "task")
     if agent is None and network is not None and network.spec.agent:
         agent = catalogue.find(network.spec.agent, "agent")
