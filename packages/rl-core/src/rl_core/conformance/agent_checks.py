@@ -36,6 +36,13 @@ def reports_finite_metrics(subject: AgentSubject) -> None:
                 raise Fault(f"step {number} reports {name!r} = {value}; leave out what is not known, and mend what diverges")
 
 
+def raises_its_progress(subject: AgentSubject) -> None:
+    """Each step raises `progress`, a whole number that counts in the unit of the spec."""
+    for number, step in enumerate(subject.reference.steps, start=1):
+        if isinstance(step.progress, bool) or not isinstance(step.progress, int):
+            raise Fault(f"after step {number} progress is {step.progress!r}, a {type(step.progress).__name__}; it must be an int")
+
+
 def moves_every_parameter(subject: AgentSubject) -> None:
     """Within five steps every trainable parameter that `parameters()` names has changed."""
     with subject.run() as run:
@@ -212,6 +219,7 @@ def _others(subject: AgentSubject) -> list[str]:
 
 
 AGENT: tuple[Callable[[Any], None], ...] = (
+    raises_its_progress,
     reports_finite_metrics,
     moves_every_parameter,
     predicts_without_traces,
