@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from gymnasium import spaces
@@ -25,7 +26,7 @@ class Stripes(DataTask):
     target = 0.9
     input_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
     output_space = spaces.Discrete(2)
-    splits = SPLITS
+    splits: ClassVar[dict[str, np.ndarray]] = SPLITS
 
     def __init__(self, config: StripesConfig) -> None:
         super().__init__(config)
@@ -44,7 +45,7 @@ class Stripes(DataTask):
 
 
 class TestsWhatItTaught(Stripes):
-    splits = {**SPLITS, "test": SPLITS["train"][:20]}
+    splits: ClassVar[dict[str, np.ndarray]] = {**SPLITS, "test": SPLITS["train"][:20]}
 
 
 class SortsItsIndices(Stripes):
