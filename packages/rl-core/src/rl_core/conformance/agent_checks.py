@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -20,7 +21,8 @@ from rl_core.run import Run
 from rl_core.seeds import Seeds
 from rl_core.task import Task
 
-OTHER_TASKS = 3  # how many other tasks an agent must learn on
+OTHER_TASKS = 3  # of the catalogue that an agent must learn on, or must refuse
+PROBES = 2  # of the kit's own tasks that it must learn on
 STEPS_TO_MOVE = 5  # within so many steps, every parameter moves
 
 
@@ -34,6 +36,13 @@ def reports_finite_metrics(subject: AgentSubject) -> None:
                 raise Fault(f"step {number} reports {name!r} as a {type(value).__name__}; a metric is a number: float(value)")
             if not math.isfinite(value):
                 raise Fault(f"step {number} reports {name!r} = {value}; leave out what is not known, and mend what diverges")
+
+
+def raises_its_progress(subject: AgentSubject) -> None:
+    """Each step raises `progress`, a whole number that counts in the unit of the spec."""
+    for number, step in enumerate(subject.reference.steps, start=1):
+        if isinstance(step.progress, bool) or not isinstance(step.progress, int):
+            raise Fault(f"after step {number} progress is {step.progress!r}, a {type(step.progress).__name__}; it must be an int")
 
 
 def moves_every_parameter(subject: AgentSubject) -> None:
@@ -96,7 +105,8 @@ def answers_in_the_output_space(subject: AgentSubject) -> None:
 def refuses_wrong_tasks(subject: AgentSubject) -> None:
     """A task that does not fit is refused in words before anything is built; one that seems to fit is taken, or refused in words."""
     spec = subject.entry.spec
-    for traits, name in _one_task_per_traits(subject, fitting=False).items():
+    unfit = list(_one_task_per_traits(subject, fitting=False).items())
+    for traits, name in unfit[:OTHER_TASKS]:
         try:
             subject.resolve(task=name)
         except RequestError:
@@ -116,14 +126,14 @@ def refuses_wrong_tasks(subject: AgentSubject) -> None:
 
 
 def learns_on_other_tasks(subject: AgentSubject) -> None:
-    """It takes a finite step on up to three other tasks that it fits, each as unlike the others as the catalogue has them."""
-    tried = 0
-    for name in _others(subject):
+    """It takes a finite step on other tasks that fit it: up to three of the catalogue, as unlike as there are, and two of the kit's own."""
+    others = _others(subject)
+    for name in others:
         with subject.run(task=name) as run:
             _hold_step(run.agent, f"task {name}")
-        tried += 1
+    tried = 0
     for task in _probes(subject):
-        if tried >= OTHER_TASKS:
+        if tried == PROBES:
             break
         try:
             agent = _built(subject, task)
@@ -131,7 +141,7 @@ def learns_on_other_tasks(subject: AgentSubject) -> None:
             continue
         _hold_step(agent, f"a task with {', '.join(sorted(task.traits()))}")
         tried += 1
-    if not tried:
+    if not others and not tried:
         raise Skipped("no other task that is installed fits it")
 
 
@@ -181,7 +191,8 @@ def _one_task_per_traits(subject: AgentSubject, *, fitting: bool) -> dict[frozen
     """Qualified names of usable tasks, the first of each set of traits, that fit the agent and its network, or not the agent."""
     spec: Spec = subject.entry.spec
     found: dict[frozenset[str], str] = {}
-    for entry in subject.catalogue.entries("task"):
+    entries = subject.catalogue.entries("task")
+    for entry in sorted(entries, key=lambda entry: entry.spec.target.partition(".")[0] not in sys.modules):  # what is imported first
         if entry.missing or entry.problem:
             continue
         if fits(entry.spec.traits, spec.fits) == fitting and (not fitting or _network_fits(subject, entry.spec.traits)):  # type: ignore[attr-defined]
@@ -212,6 +223,7 @@ def _others(subject: AgentSubject) -> list[str]:
 
 
 AGENT: tuple[Callable[[Any], None], ...] = (
+    raises_its_progress,
     reports_finite_metrics,
     moves_every_parameter,
     predicts_without_traces,

@@ -92,7 +92,7 @@ def _read_all() -> dict[str, Any]:
 
 def _put_back(values: Mapping[str, Any]) -> None:
     for watched in (*SETTINGS, *GENERATORS):
-        if watched.name in values and watched.write is not None:
+        if watched.name in values and watched.write is not None and not _equal(watched.read(), values[watched.name]):
             watched.write(values[watched.name])
 
 
@@ -162,14 +162,20 @@ def _read_torch_flags() -> dict[str, Any]:
 
 def _write_torch_flags(flags: Mapping[str, Any]) -> None:
     torch = _torch()
-    torch.set_default_dtype(flags["default dtype"])
-    torch.set_num_threads(flags["number of threads"])
-    torch.use_deterministic_algorithms(flags["deterministic algorithms"])
-    torch.set_grad_enabled(flags["gradients enabled"])
-    torch.set_float32_matmul_precision(flags["matmul precision"])
-    torch.autograd.set_detect_anomaly(flags["anomaly detection"])
-    torch.backends.cudnn.benchmark = flags["cuDNN benchmark"]
-    torch.backends.cudnn.deterministic = flags["cuDNN deterministic"]
+    setters = {
+        "default dtype": torch.set_default_dtype,
+        "number of threads": torch.set_num_threads,
+        "deterministic algorithms": torch.use_deterministic_algorithms,
+        "gradients enabled": torch.set_grad_enabled,
+        "matmul precision": torch.set_float32_matmul_precision,
+        "anomaly detection": torch.autograd.set_detect_anomaly,
+        "cuDNN benchmark": lambda value: setattr(torch.backends.cudnn, "benchmark", value),
+        "cuDNN deterministic": lambda value: setattr(torch.backends.cudnn, "deterministic", value),
+    }
+    now = _read_torch_flags()
+    for name, value in flags.items():
+        if now[name] != value:  # some of these setters import much of torch
+            setters[name](value)
 
 
 def _read_matplotlib() -> dict[str, Any]:

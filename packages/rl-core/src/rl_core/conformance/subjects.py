@@ -184,7 +184,7 @@ class NetworkSubject(Subject):
         """What two short lives leave changed in the process."""
         from rl_core.conformance import process
 
-        self.module()
+        assert self.loaded, self.batch.size
         return process.remains(self.live)
 
     def live(self) -> None:
@@ -215,7 +215,7 @@ class TaskSubject(Subject):
         """What two short lives leave changed in the process."""
         from rl_core.conformance import process
 
-        self.fresh()
+        assert self.loaded
         return process.remains(self.live)
 
     def live(self) -> None:

@@ -1,0 +1,131 @@
+"""What the faulty plugin brings: sound components, and beside them one for each fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
+
+RL_API = 1
+CONTROL = ("control", "vector-input", "discrete-output")
+DATA = ("data", "vector-input", "discrete-output")
+
+
+def agent(name: str, target: str, **other: Any) -> AgentSpec:
+    settings: dict[str, Any] = {
+        "fits": (" ".join(CONTROL),),
+        "unit": "environment steps",
+        "budget": 1000,
+        "task": "drift",
+        "network": "matrix",
+        "tiny": {"num_steps": 4},
+    }
+    return AgentSpec(name=name, target=f"faulty.{target}", summary="Climbs", **{**settings, **other})
+
+
+@hookimpl
+def rl_agents() -> Iterator[AgentSpec]:
+    yield agent("climber", "climber:Climber")
+    yield agent("no-agent", "drift:Drift")
+    yield agent("changeable", "climber:Changeable")
+    yield agent("wrong-tiny", "climber:Climber", tiny={"num_stepps": 1})
+    yield agent("wrong-preset", "climber:Climber", presets="faulty:presets.yaml")
+    yield agent("lost-preset", "climber:Climber", presets="faulty:nowhere.yaml")
+    yield agent("no-such-network", "climber:Climber", network="no-such-network")
+    yield agent("unfit-network", "climber:Climber", network="for-images")
+    yield agent("needs-pytest", "sourceless:Sourceless")
+    yield agent("crashes-on-settings", "climber:CrashesOnSettings")
+    yield agent("takes-any-setting", "climber:TakesAnySetting")
+    yield agent("lets-ranges-slip", "climber:LetsRangesSlip")
+    yield agent("unexplained", "climber:Unexplained")
+    yield agent("rangeless", "climber:Rangeless")
+    yield agent("sourceless", "sourceless:Sourceless", requires=("pytest",))
+    yield agent("unseeded", "climber:Unseeded")
+    yield agent("shares-its-count", "climber:SharesItsCount")
+    yield agent("deaf-to-seeds", "climber:DeafToSeeds")
+    yield agent("forgets-its-best", "climber:ForgetsItsBest")
+    yield agent("needs-the-hash", "climber:NeedsTheHash")
+    yield agent("answers-from-a-copy", "climber:AnswersFromACopy")
+    yield agent("pickles", "climber:Pickles")
+    yield agent("pickles-hidden", "climber:PicklesHidden")
+    yield agent("takes-the-signals", "climber:TakesTheSignals")
+    yield agent("leaves-a-file", "climber:LeavesAFile")
+    yield agent("draws-from-numpy", "climber:DrawsFromNumPy")
+    yield agent("reports-nan", "climber:ReportsNaN")
+    yield agent("never-moves-one", "climber:NeverMovesOne")
+    yield agent("stands-still", "climber:StandsStill")
+    yield agent("explores-when-asked", "climber:ExploresWhenAsked")
+    yield agent("answers-scores", "climber:AnswersScores")
+    yield agent("takes-too-much", "climber:TakesTooMuch", fits=("control vector-input",))
+    yield agent("knows-one-task", "climber:KnowsOneTask")
+    yield agent("exports-nothing", "climber:ExportsNothing")
+
+
+@hookimpl
+def rl_networks() -> Iterator[NetworkSpec]:
+    for name, class_name in (
+        ("matrix", "OneMatrix"),
+        ("one-too-many", "OneTooMany"),
+        ("takes-anything", "TakesAnything"),
+        ("always-the-same", "AlwaysTheSame"),
+        ("never-the-same", "NeverTheSame"),
+        ("centres-the-batch", "CentresTheBatch"),
+        ("sets-a-variable", "SetsAVariable"),
+        ("network-draws-from-numpy", "DrawsFromNumPy"),
+    ):
+        yield NetworkSpec(
+            name=name, target=f"faulty.matrix:{class_name}", summary="A matrix", fits=("vector-input",), task="drift", agent="climber"
+        )
+    yield NetworkSpec(name="for-images", target="faulty.matrix:OneMatrix", summary="A matrix", fits=("image-input",), task="drift")
+
+
+@hookimpl
+def rl_tasks() -> Iterator[TaskSpec]:
+    for name, class_name in (
+        ("drift", "Drift"),
+        ("wide-drift", "WideDrift"),
+        ("unnamed", "Unnamed"),
+        ("noisy-score", "NoisyScore"),
+        ("crashing-parse", "CrashingParse"),
+        ("changes-environment", "ChangesEnvironment"),
+        ("task-draws-from-numpy", "DrawsFromNumPy"),
+        ("wide-rewards", "WideRewards"),
+        ("unseeded-envs", "Unseeded"),
+        ("forgets-its-stream", "ForgetsItsStream"),
+        ("never-begins-anew", "NeverBeginsAnew"),
+        ("mixes-up-final-obs", "MixesUpFinalObs"),
+        ("does-not-count", "DoesNotCount"),
+        ("writes-again", "WritesAgain"),
+    ):
+        yield TaskSpec(name=name, target=f"faulty.drift:{class_name}", summary="A drifting point", traits=CONTROL, agent="climber")
+    lies = ("control", "vector-input", "continuous-output")
+    yield TaskSpec(name="lies", target="faulty.drift:Drift", summary="A drifting point", traits=lies, agent="climber")
+    for name, class_name in (
+        ("stripes", "Stripes"),
+        ("tests-what-it-taught", "TestsWhatItTaught"),
+        ("sorts-its-indices", "SortsItsIndices"),
+        ("counts-from-one", "CountsFromOne"),
+        ("scores-errors", "ScoresErrors"),
+    ):
+        yield TaskSpec(name=name, target=f"faulty.stripes:{class_name}", summary="Two sides of a line", traits=DATA, agent="")
+
+
+@hookimpl
+def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
+    for name, traits in (("pushed", CONTROL), ("misread", DATA)):
+        yield TaskSchemeSpec(
+            name=name,
+            target="faulty.drift:Drift",
+            summary="A point that is pushed so far",
+            argument="push",
+            example=f"{name}:0.5",
+            traits=traits,
+            agents=("climber",),
+        )
+
+
+@hookimpl
+def rl_loggers() -> Iterator[LoggerSpec]:
+    yield LoggerSpec(name="listens", target="faulty.loggers:Listens", summary="Listens")
+    yield LoggerSpec(name="deaf", target="faulty.loggers:Deaf", summary="Does not listen")

@@ -1,0 +1,261 @@
+"""A sound agent: a matrix is pushed about, and pushes that paid are kept. Its variants have one fault each. Source: none is needed."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import spaces
+
+from rl_core.agent import Agent
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask
+
+
+@dataclass(frozen=True)
+class ClimberConfig:
+    """Settings of the climber."""
+
+    spread: float = 0.1  # sigma, deviation of a push, > 0
+    num_steps: int = 4  # T, steps of each environment between two pushes, >= 1
+
+    def __post_init__(self) -> None:
+        if not self.spread > 0 or self.num_steps < 1:
+            raise ValueError(f"spread is {self.spread} and num_steps {self.num_steps}; they must be > 0 and >= 1")
+
+
+class Climber(Agent):
+    """Learns on control tasks with vectors and choices."""
+
+    Config: ClassVar[type] = ClimberConfig
+    task: ControlTask
+    export_formats = ("text",)
+
+    def __init__(self, config: ClimberConfig, task: ControlTask, network: Any, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
+        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+        if not isinstance(task.output_space, spaces.Discrete):
+            raise ValueError(f"the output space is {task.output_space}; a climber chooses among actions")
+        self.envs = task.envs(3, self.seeds.child("envs"))
+        self.obs = self.envs.reset()
+        self.weights = network.build(task.input_space, task.output_space, self.seeds.numpy("init")).weights
+        self.best = -np.inf
+
+    def step(self) -> dict[str, float]:
+        kept = self.weights
+        self.weights = kept + self.push()
+        total = 0.0
+        for _ in range(self.config.num_steps):
+            transition = self.envs.step(self.predict(self.obs))
+            self.obs = transition.obs
+            total += float(transition.reward.sum())
+        self.envs.pop_episodes()
+        if total >= self.best:
+            self.best = total
+        else:
+            self.weights = kept + 0.1 * (self.weights - kept)
+        self.progress += self.config.num_steps * self.envs.num_envs
+        return {"reward": total}
+
+    def push(self) -> np.ndarray:
+        return self.seeds.numpy("push").normal(0.0, self.config.spread, self.weights.shape)
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        return (inputs @ self.weights).argmax(axis=1)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return {"weights": self.weights}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self.weights, "best": self.best if np.isfinite(self.best) else None, "envs": self.envs.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.weights = np.array(state["weights"])
+        self.best = -np.inf if state["best"] is None else state["best"]
+        self.obs = self.envs.load_state_dict(state["envs"])
+
+    def export(self, form: str, out: Path) -> None:
+        out.write_text(str(self.weights.tolist()))
+
+
+class Changeable(Climber):
+    @dataclass
+    class Config:
+        """Not frozen."""
+
+        spread: float = 0.1  # sigma, > 0
+        num_steps: int = 4  # T, >= 1
+
+
+class CrashesOnSettings(Climber):
+    @dataclass(frozen=True)
+    class Config:
+        """Looks a value up."""
+
+        spread: float = 0.1  # sigma, any number
+        num_steps: int = 4  # T, one of 4 and 8, >= 1
+
+        def __post_init__(self) -> None:
+            {4: "short", 8: "long"}[self.num_steps]
+
+
+class TakesAnySetting(Climber):
+    @dataclass(frozen=True)
+    class Config:
+        """A field without a type."""
+
+        spread: Any = 0.1  # sigma, > 0
+        num_steps: int = 4  # T, any number
+
+
+class LetsRangesSlip(Climber):
+    @dataclass(frozen=True)
+    class Config:
+        """A range that nobody holds."""
+
+        spread: float = 0.1  # sigma, deviation of a push, in (0, 1]
+        num_steps: int = 4  # T, any number
+
+
+class Unexplained(Climber):
+    @dataclass(frozen=True)
+    class Config:
+        """A field without a word."""
+
+        spread: float = 0.1  # sigma, any number
+        num_steps: int = 4
+
+
+class Rangeless(Climber):
+    @dataclass(frozen=True)
+    class Config:
+        """A number without a range."""
+
+        spread: float = 0.1  # deviation of a push
+        num_steps: int = 4  # T, any number
+
+
+class Unseeded(Climber):
+    def push(self) -> np.ndarray:
+        return np.random.default_rng().normal(0.0, self.config.spread, self.weights.shape)
+
+
+class SharesItsCount(Climber):
+    pushes = 0
+
+    def push(self) -> np.ndarray:
+        SharesItsCount.pushes += 1
+        return super().push() / SharesItsCount.pushes
+
+
+class DeafToSeeds(Climber):
+    def __init__(self, config: Any, task: Any, network: Any, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
+        super().__init__(config, task, network, seeds=Seeds(0), budget=budget, device=device)
+
+
+class ForgetsItsBest(Climber):
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict({**state, "best": None})
+
+
+class NeedsTheHash(Climber):
+    def push(self) -> np.ndarray:
+        return super().push() * (1.0 + hash("a text") % 1000)
+
+
+class AnswersFromACopy(Climber):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.answering = np.array([[3.0, -3.0], [3.0, -3.0]])
+
+    def step(self) -> dict[str, float]:
+        metrics = super().step()
+        self.answering = -np.array([[3.0, -3.0], [3.0, -3.0]])
+        return metrics
+
+    def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        return self.task.evaluate(lambda inputs: (inputs @ self.answering).argmax(axis=1), episodes=episodes, seeds=seeds)
+
+
+class Pickles(Climber):
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "weights": np.frombuffer(pickle.dumps(self.weights.tolist()), dtype=np.uint8)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict({**state, "weights": pickle.loads(state["weights"].tobytes())})
+
+
+class PicklesHidden(Climber):
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "text": pickle.dumps(self.weights).hex()}
+
+
+class TakesTheSignals(Climber):
+    def step(self) -> dict[str, float]:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        return super().step()
+
+
+class LeavesAFile(Climber):
+    def step(self) -> dict[str, float]:
+        Path("climber.log").write_text("step")
+        return super().step()
+
+
+class DrawsFromNumPy(Climber):
+    def step(self) -> dict[str, float]:
+        np.random.normal()
+        return super().step()
+
+
+class ReportsNaN(Climber):
+    def step(self) -> dict[str, float]:
+        return {**super().step(), "loss": float("nan")}
+
+
+class NeverMovesOne(Climber):
+    def parameters(self) -> dict[str, np.ndarray]:
+        return {**super().parameters(), "bias": np.zeros(2)}
+
+
+class StandsStill(Climber):
+    def step(self) -> dict[str, float]:
+        progress = self.progress
+        metrics = super().step()
+        self.progress = progress
+        return metrics
+
+
+class ExploresWhenAsked(Climber):
+    def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        self.push()
+        return super().evaluate(episodes=episodes, seeds=seeds)
+
+
+class AnswersScores(Climber):
+    def step(self) -> dict[str, float]:
+        self.progress += 1
+        return {"reward": 0.0}
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        return inputs @ self.weights
+
+
+class TakesTooMuch(Climber):
+    def __init__(self, config: Any, task: Any, network: Any, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
+        int(task.output_space.n)
+        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+
+
+class KnowsOneTask(Climber):
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        return (inputs.reshape(-1, 2) @ self.weights).argmax(axis=1)
+
+
+class ExportsNothing(Climber):
+    def export(self, form: str, out: Path) -> None:
+        pass

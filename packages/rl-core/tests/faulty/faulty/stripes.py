@@ -1,0 +1,64 @@
+"""A sound data task: which side of a line? Its variants have one fault each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from gymnasium import spaces
+
+from rl_core.task import DataTask
+
+SPLITS = {"train": np.arange(0, 40), "validation": np.arange(40, 60), "test": np.arange(60, 80)}
+
+
+@dataclass(frozen=True)
+class StripesConfig:
+    """Nothing to set."""
+
+
+class Stripes(DataTask):
+    """Points in a plane, and the side of a line that they are on."""
+
+    Config = StripesConfig
+    metric = "accuracy"
+    target = 0.9
+    input_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    output_space = spaces.Discrete(2)
+    splits: ClassVar[dict[str, np.ndarray]] = SPLITS
+
+    def __init__(self, config: StripesConfig) -> None:
+        super().__init__(config)
+        self.points = np.random.default_rng(0).normal(size=(80, 2)).astype(np.float32)
+        self.sides = (self.points.sum(axis=1) > 0).astype(np.int64)
+
+    def num_examples(self, split: str) -> int:
+        return len(self.splits[split])
+
+    def read(self, split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        chosen = self.splits[split][indices]
+        return self.points[chosen], self.sides[chosen]
+
+    def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        return {"accuracy": float(np.mean(predictions == targets))}
+
+
+class TestsWhatItTaught(Stripes):
+    splits: ClassVar[dict[str, np.ndarray]] = {**SPLITS, "test": SPLITS["train"][:20]}
+
+
+class SortsItsIndices(Stripes):
+    def read(self, split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return super().read(split, np.sort(indices))
+
+
+class CountsFromOne(Stripes):
+    def read(self, split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        points, sides = super().read(split, indices)
+        return points, sides + 1
+
+
+class ScoresErrors(Stripes):
+    def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        return {"accuracy": float(np.mean(predictions != targets))}

@@ -1,0 +1,139 @@
+"""The kit is tested: sound components pass every check, and for each check there is a component with one fault that it catches."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rl_core.catalogue import Catalogue
+from rl_core.conformance.checks import Check, all_checks, perform
+from rl_core.conformance.subjects import Subject, named
+
+FAULTY = Path(__file__).parent / "faulty"
+
+FAULTS = [  # component, check, what the check says
+    ("no-agent", "names-a-class", "is no Agent"),
+    ("changeable", "names-a-class", "can be changed"),
+    ("wrong-tiny", "gives-settings-that-build", "tiny of the spec cannot be built: unknown config field 'num_stepps'"),
+    ("wrong-preset", "gives-settings-that-build", "the preset for drift cannot be built: unknown config field 'sprade'"),
+    ("lost-preset", "gives-settings-that-build", "cannot be read"),
+    ("no-such-network", "names-what-exists-and-fits", "the default network 'no-such-network' is not there"),
+    ("unfit-network", "names-what-exists-and-fits", "network for-images does not fit task drift"),
+    ("needs-pytest", "requires-what-it-imports", r"sourceless.py:\d+ imports pytest, which faulty does not declare"),
+    ("crashes-on-settings", "refuses-wrong-settings", "with KeyError"),
+    ("takes-any-setting", "refuses-wrong-settings", "spread takes .* and everything else"),
+    ("lets-ranges-slip", "holds-the-ranges-it-states", r"spread is said to be in \(0, 1\], and takes 0.0"),
+    ("unexplained", "explains-its-fields", "Config.num_steps is not explained"),
+    ("rangeless", "explains-its-fields", "Config.spread is a number"),
+    ("sourceless", "names-its-source", "names a source"),
+    ("unseeded", "reproduces-from-its-seed", "two agents of seed 0 part in step 1: they differ at agent/"),
+    ("shares-its-count", "reproduces-from-its-seed", "two agents of seed 0 part in step 1"),
+    ("deaf-to-seeds", "depends-on-its-seed", "seeds 0 and 1 gave the same state"),
+    ("forgets-its-best", "resumes-to-the-last-bit", "continued after step 3, step 4 differs: they differ at agent/best"),
+    ("needs-the-hash", "repeats-in-another-process", "begun in another process, the run differs: they differ at agent/"),
+    ("answers-from-a-copy", "evaluates-alike-when-loaded", "evaluate gives 'mean return' = .*, and after loading"),
+    ("pickles", "saves-without-pickle", "the array 'agent/weights' of the state is a pickle"),
+    ("pickles-hidden", "saves-without-pickle", "calls pickle.dumps"),
+    ("takes-the-signals", "leaves-the-process-alone", "signal handlers: SIGUSR1"),
+    ("leaves-a-file", "leaves-the-process-alone", "files in the working directory: climber.log"),
+    ("draws-from-numpy", "leaves-the-generators-alone", "it moved NumPy's global generator"),
+    ("reports-nan", "reports-finite-metrics", "'loss' = nan"),
+    ("never-moves-one", "moves-every-parameter", "1 of 2 parameters never moved, 'bias'"),
+    ("stands-still", "raises-its-progress", "a step left progress at 0"),
+    ("explores-when-asked", "predicts-without-traces", "moved the state: they differ at seeds/push"),
+    ("answers-scores", "answers-in-the-output-space", "outside the output space: row 0"),
+    ("takes-too-much", "refuses-wrong-tasks", "with AttributeError: .*narrow fits"),
+    ("knows-one-task", "learns-on-other-tasks", "ValueError"),
+    ("exports-nothing", "exports-what-it-lists", r"export\('text'\) leaves nothing"),
+    ("one-too-many", "builds-the-right-shape", r"outputs of shape \[6, 3\]; .* it must be \[6, 2\]"),
+    ("takes-anything", "refuses-wrong-spaces", "are met with"),
+    ("never-the-same", "repeats-from-its-generator", "in the same state differ in 'outputs'"),
+    ("always-the-same", "repeats-from-its-generator", "in different states build the same numbers"),
+    ("centres-the-batch", "answers-each-input-for-itself", "a part of a batch gives other outputs"),
+    ("sets-a-variable", "leaves-the-process-alone", "environment variables: FAULTY_MATRIX"),
+    ("network-draws-from-numpy", "leaves-the-generators-alone", "it moved NumPy's global generator"),
+    ("unnamed", "says-how-it-is-judged", "metric is ''"),
+    ("lies", "has-the-traits-of-its-spec", "the spec says continuous-output, which the task does not offer"),
+    ("noisy-score", "scores-repeatably", "the same answers judged again get 'mean return'"),
+    ("crashing-parse", "reads-what-is-typed", "with KeyError"),
+    ("changes-environment", "leaves-the-process-alone", "NumPy's print options: precision"),
+    ("task-draws-from-numpy", "leaves-the-generators-alone", "it moved NumPy's global generator"),
+    ("wide-rewards", "keeps-to-its-spaces", r"reward is float64 \[3\]; it must be float32"),
+    ("unseeded-envs", "repeats-from-its-seeds", "the first observations differs"),
+    ("forgets-its-stream", "continues-from-its-state", "after load_state_dict, obs of step 1 differs"),
+    ("never-begins-anew", "hands-over-at-an-end", "obs is the last observation of the old one"),
+    ("mixes-up-final-obs", "hands-over-at-an-end", "final_obs where the episode goes on differs"),
+    ("does-not-count", "counts-its-episodes", "the same episodes twice"),
+    ("writes-again", "keeps-what-it-gave", "was written to by a later step"),
+    ("tests-what-it-taught", "has-splits-apart", "20 examples of the test split also stand in train"),
+    ("sorts-its-indices", "reads-by-index", "of train is another one when read alone"),
+    ("counts-from-one", "keeps-its-examples-to-its-spaces", "the targets of train are outside the output space"),
+    ("scores-errors", "scores-right-answers-best", "right answers score 0 and random ones"),
+    ("misread", "builds-its-example", "misread:0.5 does not offer data"),
+    ("deaf", "takes-part-in-runs", "has none of the run hooks"),
+]
+PROVEN_ELSEWHERE = {
+    "loads-without-problems": "test_conformance_plugins.py",
+    "imports-lightly": "test_conformance_plugins.py",
+    "repeats-its-hooks": "test_conformance_plugins.py",
+    "passes-gradients-to-every-parameter": "packages/dl-nets/tests/test_conformance.py, where torch is",
+}
+SOUND = ["climber", "matrix", "drift", "wide-drift", "stripes", "pushed", "listens"]
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Iterator[Catalogue]:
+    """The faulty plugin and the host's own; what else is installed here has no part in these tests."""
+    paths = list(sys.path)
+    sys.path.insert(0, str(FAULTY))
+    others = [row.package for row in Catalogue.discover().plugins if row.package not in ("faulty", "rl-core")]
+    yield Catalogue.discover(others)
+    sys.path[:] = paths
+
+
+@pytest.fixture(scope="module")
+def subjects(catalogue: Catalogue) -> Iterator[dict[str, Subject]]:
+    """The plugin's components by name, each made once, as a session of checks does."""
+    found = {subject.name: subject for subject in named(catalogue, "faulty") if subject.kind != "plugin"}
+    yield found
+    for subject in found.values():
+        subject.close()
+
+
+def _check(name: str, subject: Subject) -> Check:
+    return next(check for check in all_checks() if check.name == name and check.applies(subject))
+
+
+@pytest.mark.parametrize(("component", "check", "said"), FAULTS, ids=[f"{component}-{check}" for component, check, _ in FAULTS])
+def test_the_check_catches_the_fault_and_says_what_it_is(subjects: dict[str, Subject], component: str, check: str, said: str) -> None:
+    result = perform(_check(check, subjects[component]), subjects[component])
+    assert result.status == "failed"
+    assert re.search(said, result.message), result.message
+
+
+@pytest.mark.parametrize("component", SOUND)
+def test_a_sound_component_passes_every_check(subjects: dict[str, Subject], component: str) -> None:
+    subject = subjects[component]
+    checks = [check for check in all_checks() if check.applies(subject)]
+    assert checks
+    results = [perform(check, subject) for check in checks]
+    assert [f"{result.check}: {result.message}" for result in results if result.status == "failed"] == []
+    skipped = {result.check for result in results if result.status == "skipped"}
+    assert skipped <= {"passes-gradients-to-every-parameter"}, skipped  # the matrix is NumPy's
+
+
+def test_every_check_has_a_fault_that_proves_it() -> None:
+    proven = {check for _, check, _ in FAULTS} | set(PROVEN_ELSEWHERE)
+    assert {check.name for check in all_checks()} == proven
+
+
+def test_a_check_leaves_nothing_behind(subjects: dict[str, Subject], catalogue: Catalogue) -> None:
+    [subject] = named(catalogue, "faulty/climber")
+    folder = subject.folder()
+    assert perform(_check("leaves-the-process-alone", subject), subject).status == "passed"
+    subject.close()
+    assert not folder.parent.exists()

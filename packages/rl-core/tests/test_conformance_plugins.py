@@ -1,0 +1,199 @@
+"""The checks of whole plugins, the command `rl-core check`, and the one line for pytest: each with plugins made for the purpose."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rl_core.catalogue import Catalogue
+from rl_core.cli import cli
+from rl_core.conformance import conformance_tests
+from rl_core.conformance.checks import all_checks, perform
+from rl_core.conformance.subjects import named
+from rl_core.errors import RequestError
+
+FAULTY = Path(__file__).parent / "faulty"
+pytest_plugins = ["pytester"]
+HEAD = "from rl_core.api import AgentSpec, hookimpl\nRL_API = {api}\n"
+AGENT = 'AgentSpec(name="a", target="{module}:A", summary="{summary}", fits=("control",), unit="steps", task="b", budget=1)'
+
+Install = Callable[..., Catalogue]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Put a distribution with this `_plugin.py` on the path; the catalogue that then is."""
+
+    def make(name: str, text: str, init: str = "") -> Catalogue:
+        module = name.replace("-", "_")
+        (tmp_path / module).mkdir()
+        (tmp_path / module / "__init__.py").write_text(init)
+        (tmp_path / module / "_plugin.py").write_text(text)
+        information = tmp_path / f"{module}-1.0.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (information / "entry_points.txt").write_text(f"[rl_core.plugins]\n{name} = {module}._plugin\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        return Catalogue.discover()
+
+    return make
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The faulty plugin on the path."""
+    monkeypatch.syspath_prepend(FAULTY)
+
+
+def _said(catalogue: Catalogue, package: str, name: str) -> str:
+    """The message of a check of a plugin; "" when it passed."""
+    subject = named(catalogue, package)[0]
+    result = perform(next(check for check in all_checks() if check.name == name), subject)
+    assert result.status != "skipped"
+    return result.message
+
+
+def test_a_sound_plugin_passes_the_checks_of_plugins(install: Install) -> None:
+    agent = AGENT.format(module="sound._plugin", summary="A")
+    catalogue = install("sound", HEAD.format(api=1) + f"class A: pass\n@hookimpl\ndef rl_agents():\n    yield {agent}\n")
+    for name in ("loads-without-problems", "imports-lightly", "repeats-its-hooks"):
+        assert _said(catalogue, "sound", name) == ""
+
+
+def test_a_plugin_for_another_api_does_not_load_without_problems(install: Install) -> None:
+    catalogue = install("of-tomorrow", HEAD.format(api=99))
+    assert "99" in _said(catalogue, "of-tomorrow", "loads-without-problems")
+
+
+def test_a_bad_spec_is_a_problem_of_its_plugin(install: Install) -> None:
+    agent = AGENT.format(module="nowhere", summary="A")
+    catalogue = install("leads-nowhere", HEAD.format(api=1) + f"@hookimpl\ndef rl_agents():\n    yield {agent}\n")
+    assert "leads nowhere" in _said(catalogue, "leads-nowhere", "loads-without-problems")
+
+
+def test_a_plugin_that_imports_numpy_does_not_import_lightly(install: Install) -> None:
+    agent = AGENT.format(module="heavy._plugin", summary="A")
+    text = HEAD.format(api=1) + f"class A: pass\n@hookimpl\ndef rl_agents():\n    yield {agent}\n"
+    catalogue = install("heavy", text, init="import numpy\n")
+    assert "importing heavy._plugin imports numpy" in _said(catalogue, "heavy", "imports-lightly")
+
+
+def test_a_hook_that_gives_other_specs_the_second_time_is_caught(install: Install) -> None:
+    agent = AGENT.format(module="fickle._plugin", summary="Call {calls}").replace("summary=", "summary=f")
+    text = f"class A: pass\ncalls = 0\n@hookimpl\ndef rl_agents():\n    global calls\n    calls += 1\n    yield {agent}\n"
+    catalogue = install("fickle", HEAD.format(api=1) + text)
+    assert "and others the second time" in _said(catalogue, "fickle", "repeats-its-hooks")
+
+
+def _check(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["check", *arguments])
+
+
+def test_the_command_prints_json_and_ends_with_1_where_a_check_fails(faulty: None) -> None:
+    done = _check("faulty/rangeless", "--check", "explains-its-fields", "--check", "names-a-class", "--json")
+    assert done.exit_code == 1
+    rows = json.loads(done.stdout)["checks"]
+    assert [sorted(row) for row in rows] == [["check", "component", "message", "seconds", "status"]] * 2
+    assert [(row["component"], row["check"], row["status"]) for row in rows] == [
+        ("rangeless", "names-a-class", "passed"),
+        ("rangeless", "explains-its-fields", "failed"),
+    ]
+    assert "add a range" in rows[1]["message"]
+
+
+def test_the_command_ends_with_0_where_all_is_well_and_says_how_much_was_checked(faulty: None) -> None:
+    done = _check("faulty/stripes")
+    assert done.exit_code == 0
+    assert "task stripes (faulty)" in done.stdout
+    assert "reads-by-index" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(f"{done.stdout.count('passed') - 1} passed, 0 failed, 0 skipped")
+
+
+def test_a_package_stands_for_its_plugin_and_all_that_it_brings(faulty: None) -> None:
+    found = named(Catalogue.discover(), "faulty")
+    assert found[0].kind == "plugin"
+    assert {subject.kind for subject in found} == {"plugin", "agent", "network", "task", "scheme", "logger"}
+
+
+def test_a_component_that_lacks_a_module_is_skipped_with_the_remedy(install: Install) -> None:
+    agent = AGENT.format(module="lacking._plugin", summary="A")[:-1] + ', requires=("no_such_module",), extra="lacking[more]")'
+    catalogue = install("lacking", HEAD.format(api=1) + f"class A: pass\n@hookimpl\ndef rl_agents():\n    yield {agent}\n")
+    [subject] = named(catalogue, "lacking/a")
+    result = perform(next(check for check in all_checks() if check.applies(subject)), subject)
+    assert result.status == "skipped"
+    assert result.message == 'it needs no_such_module, which is not installed; pip install "lacking[more]"'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["no-such-component"], "no-such-component"),
+        (["faulty", "--check", "names-a-clas"], "no check is named 'names-a-clas'"),
+        ([], "a check needs one NAME, or --all"),
+        (["faulty", "--all"], "a check needs one NAME, or --all"),
+        (["faulty/drift", "--check", "moves-every-parameter"], "no check of these applies to faulty/drift"),
+    ],
+)
+def test_a_wrong_request_is_said_in_words(faulty: None, arguments: list[str], error: str) -> None:
+    done = _check(*arguments)
+    assert done.exit_code == 2
+    assert error in done.stderr
+    assert "hint:" in done.stderr
+    assert done.stdout == ""
+
+
+def test_every_check_has_its_own_name_within_its_kind_and_a_sentence_that_is_listed() -> None:
+    done = _check("--list", "--json")
+    rows = json.loads(done.stdout)["checks"]
+    assert len({(row["kind"], row["check"]) for row in rows}) == len(rows) == len(all_checks())
+    assert all(row["text"].endswith(".") and 30 <= len(row["text"]) <= 150 for row in rows)
+    listed = _check("--list").stdout
+    assert all(row["text"] in listed for row in rows)
+
+
+TEST_FILE = """
+from rl_core.conformance import conformance_tests
+
+test_conformance = conformance_tests("faulty/stripes", "faulty/rangeless"{more})
+"""
+
+
+def _pytest(pytester: pytest.Pytester, *arguments: str, more: str = "") -> pytest.RunResult:
+    pytester.makepyfile(TEST_FILE.format(more=more))
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-rA", *arguments)
+
+
+def test_one_line_makes_a_test_of_each_check_that_k_selects(faulty: None, pytester: pytest.Pytester) -> None:
+    done = _pytest(pytester, "-k", "stripes and index or rangeless and explains")
+    done.assert_outcomes(passed=1, failed=1, deselected=None)
+    done.stdout.fnmatch_lines(["PASSED *[[]task-stripes-reads-by-index]", "FAILED *[[]agent-rangeless-explains-its-fields]*"])
+    done.stdout.fnmatch_lines(["*agent rangeless: Config.spread is a number*"])
+
+
+def test_an_expected_failure_is_reported_as_such_and_a_pass_in_its_place_fails(faulty: None, pytester: pytest.Pytester) -> None:
+    more = ', expected_failures={"rangeless:explains-its-fields": "known", "stripes:reads-by-index": "not true"}'
+    done = _pytest(pytester, "-k", "stripes and index or rangeless and explains", more=more)
+    done.assert_outcomes(xfailed=1, failed=1)
+    done.stdout.fnmatch_lines(["*XPASS(strict)*not true*"])
+
+
+def test_an_expected_failure_that_names_no_check_is_refused(faulty: None) -> None:
+    with pytest.raises(ValueError, match="names 'reads-by-indx', which is no check of faulty/stripes; did you mean 'reads-by-index'"):
+        conformance_tests("faulty/stripes", expected_failures={"reads-by-indx": "a reason"})
+
+
+def test_a_test_file_for_a_package_that_is_not_there_says_so() -> None:
+    with pytest.raises(RequestError, match="no-such-package"):
+        conformance_tests("no-such-package")
+
+
+def test_the_kit_imports_no_torch() -> None:
+    import subprocess
+
+    code = "import sys; import rl_core.conformance.checks as c; c.all_checks(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
