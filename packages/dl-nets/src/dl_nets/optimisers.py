@@ -1,35 +1,91 @@
-"""Gradient methods by name, all of them torch's, with weight decay on matrices alone."""
+"""Gradient methods by name, on all parameters of a network as one vector.
+
+They are torch's own methods to the last digits (a test says so). Written again because making torch's first optimiser
+imports its compiler, which takes longer than importing torch itself, and because on one vector a step is a handful of
+operations however many layers there are.
+
+Letters: P parameters in all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 OptimiserName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"]
 
+_NUM_MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2, "adamw": 2, "rmsprop": 1}
+BETA_1, BETA_2 = 0.9, 0.999  # of Adam: how much of the first and second moment stays
+BETA_RMS = 0.99  # of RMSprop
 
-def build_optimiser(
-    name: OptimiserName,
-    parameters: Iterable[nn.Parameter],
-    *,
-    learning_rate: float,
-    weight_decay: float = 0.0,
-    momentum: float = 0.9,
-    epsilon: float = 1e-8,
-) -> torch.optim.Optimizer:
-    """The optimiser of that name over `parameters`.
 
-    Biases, gains of normalisations and other vectors are not decayed: pulling them to 0 only shifts what they are there for.
+def momentum_step(gradient: Tensor, velocity: Tensor, momentum: float, nesterov: bool = False) -> Tensor:
+    """The direction [P] to go against: v <- mu v + g, then v, or g + mu v with Nesterov's look ahead. Changes `velocity`.
+
+    Sources: Polyak, *Some methods of speeding up the convergence of iteration methods*, 1964; Nesterov 1983, in the form of
+    Sutskever et al., *On the importance of initialization and momentum in deep learning*, 2013.
+
+    >>> import torch
+    >>> momentum_step(torch.tensor([1.0]), torch.tensor([2.0]), momentum=0.5, nesterov=True)  # v = 2, then 1 + 0.5 * 2
+    tensor([2.])
+    """
+    velocity.mul_(momentum).add_(gradient)
+    return gradient.add(velocity, alpha=momentum) if nesterov else velocity
+
+
+def adam_step(gradient: Tensor, first: Tensor, second: Tensor, num_steps: int, epsilon: float) -> Tensor:
+    """The direction [P]: m / (sqrt(v) + epsilon), with the moments m and v freed of their start at 0. Changes both moments.
+
+    m <- beta_1 m + (1 - beta_1) g and v <- beta_2 v + (1 - beta_2) g^2; then m / (1 - beta_1^t) and v / (1 - beta_2^t).
 
     Args:
-        name: `sgd` plain, `momentum` (Polyak 1964), `nesterov` (1983, in Sutskever et al. 2013's form), `adam` (Kingma and Ba 2015),
-            `adamw` (Loshchilov and Hutter 2019: decay apart from the gradient), `rmsprop` (Tieleman and Hinton 2012).
-        parameters: What is learned.
-        learning_rate: alpha, > 0.
-        weight_decay: lambda, >= 0; all but `adamw` add lambda w to the gradient.
+        gradient: g [P].
+        first: m [P].
+        second: v [P].
+        num_steps: t, this step included.
+        epsilon: > 0.
+
+    Source: Kingma and Ba, *Adam: a method for stochastic optimization*, 2015, algorithm 1.
+
+    The first direction is the gradient's sign, whatever its size:
+
+    >>> import torch
+    >>> adam_step(torch.tensor([3.0, -0.5]), torch.zeros(2), torch.zeros(2), num_steps=1, epsilon=1e-8)
+    tensor([ 1.0000, -1.0000])
+    """
+    first.lerp_(gradient, 1.0 - BETA_1)
+    second.mul_(BETA_2).addcmul_(gradient, gradient, value=1.0 - BETA_2)
+    root = (second / (1.0 - BETA_2**num_steps)).sqrt_().add_(epsilon)
+    return (first / (1.0 - BETA_1**num_steps)).div_(root)
+
+
+def rmsprop_step(gradient: Tensor, second: Tensor, epsilon: float) -> Tensor:
+    """The direction [P]: g / (sqrt(v) + epsilon), v <- beta v + (1 - beta) g^2. Changes `second`.
+
+    Source: Tieleman and Hinton, *Lecture 6.5 - RMSprop*, 2012.
+
+    >>> import torch
+    >>> rmsprop_step(torch.tensor([3.0]), torch.zeros(1), epsilon=1e-8)  # 1 / sqrt(1 - beta)
+    tensor([10.])
+    """
+    second.mul_(BETA_RMS).addcmul_(gradient, gradient, value=1.0 - BETA_RMS)
+    return gradient / second.sqrt().add_(epsilon)
+
+
+class Optimiser:
+    """Moves the parameters of a network, which become views of one vector: have the network on its device before.
+
+    Matrices are decayed; biases, gains of normalisations and other vectors are not: pulling them to 0 only shifts what they are there for.
+
+    Args:
+        name: The method.
+        parameters: What is learned; those that need no gradient are left out.
+        learning_rate: alpha, > 0; may be set anew before any step.
+        weight_decay: lambda, >= 0; `adamw` shrinks by alpha lambda (Loshchilov and Hutter 2019), the others add lambda w to the gradient.
         momentum: mu, in [0, 1), of `momentum` and `nesterov`.
         epsilon: What `adam`, `adamw` and `rmsprop` add to the root of the second moment, > 0.
 
@@ -37,32 +93,116 @@ def build_optimiser(
         ValueError: for an unknown name.
 
     >>> weight = nn.Parameter(torch.tensor([[1.0]]))
-    >>> optimiser = build_optimiser("sgd", [weight], learning_rate=0.5, weight_decay=0.2)
+    >>> optimiser = Optimiser("sgd", [weight], learning_rate=0.5, weight_decay=0.2)
     >>> weight.grad = torch.tensor([[1.0]])
     >>> optimiser.step()
     >>> round(weight.item(), 4)  # 1 - 0.5 (1 + 0.2)
     0.4
     """
-    if name not in get_args(OptimiserName):
-        raise ValueError(f"optimiser is {name!r}; it must be one of {', '.join(get_args(OptimiserName))}")
-    parameters = list(parameters)
-    matrices, vectors = [p for p in parameters if p.ndim >= 2], [p for p in parameters if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    groups = [group for group in groups if group["params"]]
-    match name:
-        case "adam":
-            return torch.optim.Adam(groups, lr=learning_rate, eps=epsilon, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(groups, lr=learning_rate, eps=epsilon, fused=True)
-        case "rmsprop":
-            return torch.optim.RMSprop(groups, lr=learning_rate, eps=epsilon)
-        case "sgd":
-            return torch.optim.SGD(groups, lr=learning_rate)
-        case _:
-            return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, nesterov=name == "nesterov")
+
+    def __init__(
+        self,
+        name: OptimiserName,
+        parameters: Iterable[nn.Parameter],
+        *,
+        learning_rate: float,
+        weight_decay: float = 0.0,
+        momentum: float = 0.9,
+        epsilon: float = 1e-8,
+    ) -> None:
+        if name not in get_args(OptimiserName):
+            raise ValueError(f"optimiser is {name!r}; it must be one of {', '.join(get_args(OptimiserName))}")
+        self.name = name
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.num_steps = 0
+        learned = [parameter for parameter in parameters if parameter.requires_grad]
+        self._parameters = sorted(learned, key=lambda parameter: parameter.ndim < 2)  # matrices first, so that they are a slice
+        self._num_decayed = sum(parameter.numel() for parameter in self._parameters if parameter.ndim >= 2)
+        self._vector = torch.cat([parameter.detach().flatten() for parameter in self._parameters])  # [P]
+        self._moments = [torch.zeros_like(self._vector) for _ in range(_NUM_MOMENTS[name])]
+        parts = torch.split(self._vector, [parameter.numel() for parameter in self._parameters])
+        for parameter, part in zip(self._parameters, parts, strict=True):
+            parameter.data = part.view_as(parameter)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every parameter against its gradient; one without a gradient counts as flat.
+
+        Raises:
+            RuntimeError: if the network was moved elsewhere since it was given.
+        """
+        first = self._parameters[0]
+        if first.data_ptr() != self._vector.data_ptr():
+            raise RuntimeError(
+                "the parameters have left the optimiser's vector: move the network to its device first, then make the optimiser"
+            )
+        gradient = torch.cat([_gradient(parameter) for parameter in self._parameters])
+        decayed = self._vector[: self._num_decayed]
+        if self.weight_decay and self.name == "adamw":
+            decayed.mul_(1.0 - self.learning_rate * self.weight_decay)
+        elif self.weight_decay:
+            gradient[: self._num_decayed].add_(decayed, alpha=self.weight_decay)
+        self.num_steps += 1
+        self._vector.sub_(self._direction(gradient), alpha=self.learning_rate)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Number of steps, learning rate and moments, as copies."""
+        return {
+            "num_steps": self.num_steps,
+            "learning_rate": self.learning_rate,
+            "moments": [moment.cpu().numpy().copy() for moment in self._moments],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` stands.
+
+        Raises:
+            ValueError: if it is the state of another method, or of a network of another size.
+        """
+        sizes, needed = [len(moment) for moment in state["moments"]], [len(moment) for moment in self._moments]
+        if sizes != needed:
+            raise ValueError(f"the saved optimiser has moments of the sizes {sizes}; {self.name} on this network has {needed}")
+        self.num_steps, self.learning_rate = state["num_steps"], state["learning_rate"]
+        for moment, saved in zip(self._moments, state["moments"], strict=True):
+            moment.copy_(torch.from_numpy(np.array(saved)))
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        match self.name:
+            case "sgd":
+                return gradient
+            case "momentum" | "nesterov":
+                return momentum_step(gradient, self._moments[0], self.momentum, nesterov=self.name == "nesterov")
+            case "rmsprop":
+                return rmsprop_step(gradient, self._moments[0], self.epsilon)
+            case _:
+                return adam_step(gradient, self._moments[0], self._moments[1], self.num_steps, self.epsilon)
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Let the next step of every group use that learning rate."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate
+def clip_gradient_norm(parameters: Iterable[nn.Parameter], bound: float) -> Tensor:
+    """The length [] of all gradients together; a longer one than `bound` is shortened to it, in place.
+
+    Source: Pascanu, Mikolov and Bengio, *On the difficulty of training recurrent neural networks*, 2013, algorithm 1.
+
+    >>> weight = nn.Parameter(torch.zeros(2))
+    >>> weight.grad = torch.tensor([3.0, 4.0])
+    >>> clip_gradient_norm([weight], bound=1.0), weight.grad
+    (tensor(5.), tensor([0.6000, 0.8000]))
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    length = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    factor = (bound / length).clamp(max=1.0)  # a tensor, so that a GPU need not be waited for
+    for gradient in gradients:
+        gradient.mul_(factor)
+    return length
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    return torch.zeros_like(parameter).flatten() if parameter.grad is None else parameter.grad.flatten()

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from dl_nets import losses
 from dl_nets.data import Examples
 from dl_nets.devices import resolve_device
-from dl_nets.optimisers import OptimiserName, build_optimiser, set_learning_rate
+from dl_nets.optimisers import Optimiser, OptimiserName, clip_gradient_norm
 from dl_nets.schedules import ScheduleName, schedule
-from dl_nets.streams import load_module_state, load_optimizer_state, module_state, optimizer_state
+from dl_nets.streams import load_module_state, module_state
 from rl_core.agent import Agent
 from rl_core.network import Network
 from rl_core.seeds import Seeds
@@ -69,7 +69,7 @@ class SupervisedConfig:
 
 def update(
     module: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Optimiser | torch.optim.Optimizer,
     inputs: Tensor,
     targets: Tensor,
     weights: Tensor | None = None,
@@ -96,7 +96,7 @@ def update(
     optimiser.zero_grad()
     torch.autograd.backward(mean_loss)
     if max_gradient_norm:
-        nn.utils.clip_grad_norm_(module.parameters(), max_gradient_norm)
+        clip_gradient_norm(module.parameters(), max_gradient_norm)
     optimiser.step()
     return mean_loss.detach()
 
@@ -123,7 +123,7 @@ class Supervised(Agent):
         self._mean, self._scale = self._target_statistics()
 
         self._module = network.build(task.input_space, task.output_space, seeds.numpy("network")).to(self._device)
-        self._optimiser = build_optimiser(
+        self._optimiser = Optimiser(
             config.optimiser,
             self._module.parameters(),
             learning_rate=config.learning_rate,
@@ -142,8 +142,7 @@ class Supervised(Agent):
         total = torch.zeros((), device=self._device)
         for number, batch in enumerate(batches):
             fraction_done = (self.progress + number / len(batches)) / self.budget
-            learning_rate = self.config.learning_rate * self._schedule(fraction_done)
-            set_learning_rate(self._optimiser, learning_rate)
+            self._optimiser.learning_rate = self.config.learning_rate * self._schedule(fraction_done)
             inputs, targets = self._train[batch]
             loss = update(
                 self._module,
@@ -156,7 +155,7 @@ class Supervised(Agent):
             )
             total += loss * len(batch)
         self.progress += 1
-        metrics = {"loss": total.item() / len(self._train), "learning rate": learning_rate}
+        metrics = {"loss": total.item() / len(self._train), "learning rate": self._optimiser.learning_rate}
         if len(self._validation):
             metrics |= self._validate()
         return metrics
@@ -178,7 +177,7 @@ class Supervised(Agent):
         """Parameters and buffers, the optimiser's moments, the best epoch so far, and the targets' statistics."""
         return {
             "module": module_state(self._module),
-            "optimiser": optimizer_state(self._optimiser),
+            "optimiser": self._optimiser.state_dict(),
             "best": module_state(self._best) if self.config.patience else {},
             "best_loss": self._best_loss,
             "epochs_since_best": self._epochs_since_best,
@@ -189,7 +188,7 @@ class Supervised(Agent):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` stands."""
         load_module_state(self._module, state["module"])
-        load_optimizer_state(self._optimiser, state["optimiser"])
+        self._optimiser.load_state_dict(state["optimiser"])
         if self.config.patience:
             load_module_state(self._best, state["best"])
         self._best_loss, self._epochs_since_best = state["best_loss"], state["epochs_since_best"]

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from torch import nn
+
+from cv_models.vit import Attention, VisionTransformer, ViT, ViTConfig, patches
+
+DIGIT = spaces.Box(0.0, 1.0, (8, 8, 1))
+
+
+def build(space: spaces.Box = DIGIT, classes: int = 10, seed: int = 0, **config: object) -> VisionTransformer:
+    settings = ViTConfig(**{"width": 16, "depth": 2, "num_heads": 4, **config})
+    return ViT(settings).build(space, spaces.Discrete(classes), np.random.default_rng(seed))
+
+
+def images(count: int = 4, shape: tuple[int, ...] = (8, 8, 1)) -> torch.Tensor:
+    return torch.tensor(np.random.default_rng(0).random((count, *shape)), dtype=torch.float32)
+
+
+def test_vit_b_16_has_the_published_number_of_parameters() -> None:
+    """86.6 M in table 1 of the paper; 86,567,656 with a head of 1,000 classes and images of 224 x 224."""
+    config = ViTConfig(patch_size=16, width=768, depth=12, num_heads=12)
+    module = ViT(config).build(spaces.Box(0, 1, (224, 224, 3)), spaces.Discrete(1000), _Zeros())
+    assert sum(parameter.numel() for parameter in module.parameters()) == 86_567_656
+
+
+class _Zeros:
+    """A generator that draws zeros: the count of parameters needs no random numbers, and these come at once."""
+
+    def uniform(self, low: float, high: float, size: tuple[int, ...]) -> np.ndarray:
+        return np.zeros(size, np.float32)
+
+    def normal(self, mean: float, deviation: float, size: tuple[int, ...]) -> np.ndarray:
+        return np.zeros(size, np.float32)
+
+    def integers(self, high: int) -> int:
+        return 0
+
+
+def test_it_computes_what_torchvisions_computes_with_the_same_weights() -> None:
+    from torchvision.models import VisionTransformer as Torchvisions
+
+    theirs = Torchvisions(image_size=32, patch_size=8, num_layers=3, num_heads=4, hidden_dim=32, mlp_dim=128, num_classes=7).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():  # their head starts at 0, which would hide everything
+        for parameter in theirs.parameters():
+            parameter.normal_(0.0, 0.2, generator=generator)
+    ours = build(spaces.Box(0, 1, (32, 32, 3)), 7, patch_size=8, width=32, depth=3).eval()
+    ours.load_state_dict(_from_torchvision(theirs.state_dict(), depth=3))
+    batch = images(5, (32, 32, 3))
+    torch.testing.assert_close(ours(batch), theirs(batch.permute(0, 3, 1, 2)), rtol=1e-4, atol=1e-4)
+
+
+def _from_torchvision(state: dict[str, torch.Tensor], depth: int) -> dict[str, torch.Tensor]:
+    kernel = state["conv_proj.weight"]  # [D, C, patch, patch]; ours reads a patch row by row, channels last
+    result = {
+        "positions": state["encoder.pos_embedding"],
+        "class_token": state["class_token"],
+        "embedding.weight": kernel.permute(0, 2, 3, 1).flatten(1),
+        "embedding.bias": state["conv_proj.bias"],
+    }
+    names = {"norm": "encoder.ln", "head": "heads.head"}
+    for number in range(depth):
+        theirs, ours = f"encoder.layers.encoder_layer_{number}", f"blocks.{number}"
+        names[f"{ours}.attention_norm"], names[f"{ours}.perceptron_norm"] = f"{theirs}.ln_1", f"{theirs}.ln_2"
+        names[f"{ours}.attention.output"] = f"{theirs}.self_attention.out_proj"
+        names[f"{ours}.perceptron.0"], names[f"{ours}.perceptron.2"] = f"{theirs}.mlp.0", f"{theirs}.mlp.3"
+        for part in ("weight", "bias"):
+            result[f"{ours}.attention.query_key_value.{part}"] = state[f"{theirs}.self_attention.in_proj_{part}"]
+    for ours, theirs in names.items():
+        result |= {f"{ours}.{part}": state[f"{theirs}.{part}"] for part in ("weight", "bias")}
+    result |= {f"blocks.{number}.dropout._extra_state": torch.tensor([0, 0]) for number in range(depth)}
+    return result
+
+
+def test_patches_are_cut_row_by_row_and_flattened_row_by_row_with_channels_last() -> None:
+    picture = torch.arange(2 * 4 * 6 * 3).reshape(2, 4, 6, 3)
+    cut = patches(picture, 2)
+    assert cut.shape == (2, 6, 12)
+    assert torch.equal(cut[1, 4], picture[1, 2:4, 2:4].flatten())
+
+
+def test_attention_over_one_token_is_its_value_and_even_keys_give_the_mean() -> None:
+    attention = Attention(8, 2, np.random.default_rng(0))
+    tokens = torch.tensor(np.random.default_rng(1).normal(size=(3, 5, 8)), dtype=torch.float32)
+    value = tokens @ attention.query_key_value.weight[16:].T
+    alone = attention.output(value[:, :1])
+    torch.testing.assert_close(attention(tokens[:, :1]), alone)
+    with torch.no_grad():
+        attention.query_key_value.weight[8:16] = 0.0
+    torch.testing.assert_close(attention(tokens), attention.output(value.mean(1, keepdim=True)).expand(3, 5, 8))
+
+
+def test_without_positions_the_order_of_patches_does_not_matter_and_with_them_it_does() -> None:
+    module = build(pooling="mean")
+    swapped = images()[:, [2, 3, 0, 1, 4, 5, 6, 7]]  # the first two rows of patches change places
+    assert not torch.allclose(module(images()), module(swapped), atol=1e-4)
+    with torch.no_grad():
+        module.positions.zero_()
+    torch.testing.assert_close(module(images()), module(swapped))
+
+
+@pytest.mark.parametrize("pooling", ["class-token", "mean"])
+def test_every_parameter_gets_a_gradient(pooling: str) -> None:
+    module: nn.Module = build(pooling=pooling, dropout=0.1)
+    module(images()).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in module.parameters())
+
+
+def test_a_seed_gives_the_same_bits_and_the_global_generator_stays() -> None:
+    before = torch.get_rng_state()
+    first, second, other = (build(seed=seed, dropout=0.1)(images()) for seed in (1, 1, 2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_permuted_batch_gives_a_permuted_result_and_a_batch_of_one_is_the_single_case() -> None:
+    module, order = build(), torch.tensor([3, 1, 0, 2])
+    torch.testing.assert_close(module(images())[order], module(images()[order]))
+    torch.testing.assert_close(module(images()[2:3])[0], module(images())[2])
+
+
+def test_bytes_are_read_as_numbers_from_zero_to_one() -> None:
+    pixels = (images() * 255).to(torch.uint8)
+    torch.testing.assert_close(build()(pixels), build()(pixels.float() / 255))
+
+
+def test_a_patch_size_that_does_not_divide_the_image_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ValueError, match=r"patch_size is 3, but the image is 8 x 12; it must be one of 1, 2, 4: set network.patch_size"):
+        build(spaces.Box(0, 1, (8, 12, 1)), patch_size=3)
+    with pytest.raises(ValueError, match=r"an image is a Box of shape \[height, width, channels\]"):
+        build(spaces.Box(0, 1, (64,)))
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"patch_size": 0}, "patch_size is 0; it must be >= 1"),
+        ({"depth": 0}, "depth is 0; it must be >= 1"),
+        ({"width": 65}, "width is 65 and num_heads is 4; width must be a multiple of num_heads"),
+        ({"dropout": 1.0}, r"dropout is 1\.0; it must be in \[0, 1\)"),
+    ],
+)
+def test_a_config_out_of_range_is_refused_in_words(config: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ViTConfig(**config)

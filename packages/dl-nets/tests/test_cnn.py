@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from torch import nn
+
+from dl_nets.cnn import CNN, CNNConfig
+
+
+def build(height: int = 8, width: int = 8, channels: int = 1, seed: int = 0, dtype: type = np.float32, **config: object) -> nn.Module:
+    space = spaces.Box(0, 255 if dtype is np.uint8 else 1, (height, width, channels), dtype)
+    return CNN(CNNConfig(**config)).build(space, spaces.Discrete(10), np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("size", [(8, 8, 1), (9, 13, 3), (84, 84, 4), (8, 60, 2)])
+def test_it_takes_images_of_any_size_from_eight_by_eight(size: tuple[int, int, int]) -> None:
+    assert build(*size)(torch.zeros(3, *size)).shape == (3, 10)
+
+
+def test_its_linear_layers_do_not_grow_with_the_image() -> None:
+    sizes = {sum(parameter.numel() for parameter in build(side, side).parameters()) for side in (8, 32, 128)}
+    assert len(sizes) == 1
+
+
+def test_its_parameters_are_as_many_as_paper_and_pencil_say() -> None:
+    parameters = sum(parameter.numel() for parameter in build(channels=3).parameters())
+    assert parameters == (3 * 9 * 32 + 32) + (32 * 9 * 64 + 64) + (64 * 16 * 128 + 128) + (128 * 10 + 10)
+
+
+def test_bytes_are_read_as_numbers_from_zero_to_one() -> None:
+    pixels = torch.tensor(np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)), dtype=torch.uint8)
+    torch.testing.assert_close(build(dtype=np.uint8)(pixels), build()(pixels.float() / 255))
+
+
+def test_a_shifted_blob_is_found_by_the_same_filters() -> None:
+    """Convolutions and pooling commute with shifts of the image by what pooling halves."""
+    module = build(32, 32, channels=1, hidden=()).convolutions[:-1]
+    image = torch.zeros(1, 1, 32, 32)
+    image[0, 0, 10:14, 10:14] = 1.0
+    torch.testing.assert_close(module(image.roll(4, dims=2)), module(image).roll(2, dims=2))
+
+
+@pytest.mark.usefixtures("global_generators_stay")
+def test_a_seed_gives_the_same_bits_and_the_global_generators_stay() -> None:
+    images = torch.linspace(0, 1, 128).reshape(2, 8, 8, 1)
+    assert torch.equal(build(seed=1)(images), build(seed=1)(images))
+    assert not torch.equal(build(seed=1)(images), build(seed=2)(images))
+
+
+@pytest.mark.parametrize("config", [{}, {"batch_norm": True, "dropout": 0.2}])
+def test_every_parameter_gets_a_gradient(config: dict[str, object]) -> None:
+    module = build(**config)
+    module(torch.tensor(np.random.default_rng(0).random((16, 8, 8, 1)), dtype=torch.float32)).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in module.parameters())
+
+
+def test_a_permuted_batch_gives_a_permuted_result() -> None:
+    module, images = build(), torch.tensor(np.random.default_rng(0).random((6, 8, 8, 1)), dtype=torch.float32)
+    order = torch.tensor([3, 1, 0, 5, 4, 2])
+    torch.testing.assert_close(module(images)[order], module(images[order]))
+
+
+def test_too_many_halvings_for_the_image_are_refused_with_the_number_that_it_allows() -> None:
+    with pytest.raises(ValueError, match=r"channels names 5 convolutions.*8 x 8 allows at most 4"):
+        CNN(CNNConfig(channels=(4, 4, 4, 4, 4))).build(spaces.Box(0, 1, (8, 8, 1)), spaces.Discrete(2), np.random.default_rng(0))
+    CNN(CNNConfig(channels=(4, 4, 4, 4))).build(spaces.Box(0, 1, (8, 8, 1)), spaces.Discrete(2), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"channels": ()}, r"channels is \[\]; it must name at least one convolution"),
+        ({"channels": (0,)}, r"channels is \[0\]; .*at least 1 filter"),
+        ({"hidden": (0,)}, r"hidden is \[0\]; every layer must have at least 1 unit"),
+        ({"hidden_gain": 0.0}, r"hidden_gain is 0\.0; it must be > 0"),
+        ({"dropout": -0.1}, r"dropout is -0\.1; it must be in \[0, 1\)"),
+    ],
+)
+def test_a_config_out_of_range_is_refused_in_words(config: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        CNNConfig(**config)
