@@ -160,7 +160,9 @@ def plugin(session: nox.Session) -> None:
         session.run("rl-core", "show", name)
         session.run("rl-core", "check", name)
     session.run("rl-core", "run", "random-search", "--out", str(folder / "runs" / "homing"))
-    session.run("rl-core", "run", "linear", "--task", "gym:CartPole-v1", "--budget", "30", "--out", str(folder / "runs" / "cartpole"))
+    session.run(
+        "rl-core", "run", "random-search", "--task", "gym:CartPole-v1", "--budget", "30", "--out", str(folder / "runs" / "cartpole")
+    )
     run_pytest(session, f"{TEMPLATE}/tests", *session.posargs)
     session.run("uv", "pip", "uninstall", "rl-core-example", external=True)
     if "random-search" in str(session.run("rl-core", "list", silent=True)):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rl_core.conformance import conformance_tests
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.run import learn
 from rl_core.seeds import Seeds
 from rl_core_example.homing import Homing, HomingConfig
 from rl_core_example.linear import Linear, LinearConfig, Matrix
 from rl_core_example.random_search import RandomSearch, RandomSearchConfig
+
+test_conformance = conformance_tests("rl-core-example")
 
 
 def go_home(obs: np.ndarray) -> np.ndarray:

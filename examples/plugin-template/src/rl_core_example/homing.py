@@ -1,4 +1,7 @@
-"""A task: a Gymnasium environment, and what the host needs to know of it."""
+"""A task: a Gymnasium environment, and what the host needs to know of it.
+
+Source: our own, for this example.
+"""
 
 from dataclasses import dataclass
 

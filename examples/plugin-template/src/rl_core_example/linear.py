@@ -1,4 +1,7 @@
-"""A network: one matrix, in NumPy."""
+"""A network: one matrix, in NumPy.
+
+Source: Mania, Guy, Recht, "Simple random search provides a competitive approach to reinforcement learning", 2018: the static policies.
+"""
 
 from dataclasses import dataclass
 
