@@ -14,6 +14,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.learning
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for pattern in ("*.md", "packages/*/*.md", "examples/*/*.md", "benchmarks/*.md") for path in ROOT.glob(pattern))
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n?^```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```\n(?:\n?^```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (?:.*&& )?(?:\.venv/bin/)?rl-core (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 CHECKER, FLAGS = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -51,7 +52,7 @@ def expect(command: list[str], shown: str | None, folder: Path) -> None:
 
 @pytest.mark.parametrize(("program", "shown"), blocks("python"))
 def test_a_program_on_a_page_says_what_the_page_says(program: str, shown: str | None, tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "program.py").write_text(textwrap.dedent(program))
     expect([sys.executable, "program.py"], shown, tmp_path)
 
 
