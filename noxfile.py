@@ -36,7 +36,7 @@ TEMPLATE = "examples/plugin-template"
 
 def group(name: str) -> list[str]:
     """Requirements of a dependency group of the root."""
-    return nox.project.dependency_groups(PROJECT, name)
+    return list(nox.project.dependency_groups(PROJECT, name))
 
 
 def project(package: str) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def project(package: str) -> dict[str, Any]:
 def testing(package: str) -> list[str]:
     """What the package's tests need: pytest and its like, and what the package asks for in a group `test` of its own."""
     own = project(package)
-    return group("test") + (nox.project.dependency_groups(own, "test") if "test" in own.get("dependency-groups", {}) else [])
+    return [*group("test"), *(nox.project.dependency_groups(own, "test") if "test" in own.get("dependency-groups", {}) else ())]
 
 
 def closure(package: str) -> list[str]:
