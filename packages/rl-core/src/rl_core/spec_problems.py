@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
+from rl_core import api
 from rl_core.api import Spec
 
 SUMMARY_LENGTH = 80
@@ -25,7 +26,7 @@ def problem_of(spec: object, expected: type[Spec]) -> str:
         return f"a {type(spec).__name__} was given where {_article(expected.__name__)} belongs"
     if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
         return f"the name {spec.name!r} is not allowed; a name is of letters, digits and ._- and starts with a letter or digit"
-    for name, matches, wanted in _fields(expected):
+    for name, matches, wanted in _fields(expected.__name__):
         value = getattr(spec, name)
         if not matches(value):
             return f"{spec.name}: {name} is {_short(value)}; it must be {wanted}"
@@ -33,8 +34,8 @@ def problem_of(spec: object, expected: type[Spec]) -> str:
 
 
 @cache
-def _fields(expected: type[Any]) -> list[tuple[str, Callable[[Any], bool], str]]:
-    return [(field.name, *_FIELD_TYPES[field.type]) for field in expected.__dataclass_fields__.values()]
+def _fields(kind: str) -> list[tuple[str, Callable[[Any], bool], str]]:
+    return [(field.name, *_FIELD_TYPES[field.type]) for field in getattr(api, kind).__dataclass_fields__.values()]
 
 
 def _wrong_value(spec: Any) -> str:
