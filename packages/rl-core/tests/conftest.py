@@ -89,7 +89,7 @@ class Site:
             "RL_CORE_DISABLE": ",".join(sorted(others)),
             "PYTHONPYCACHEPREFIX": str(bytecode),  # compiled once for all the processes of a session
         }
-        for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONDONTWRITEBYTECODE"):
+        for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
             self.environment.pop(name, None)
 
     def add(

@@ -32,11 +32,11 @@ def test_an_editable_install_beside_an_old_egg_info_is_one_distribution(site: An
 
 
 def test_they_come_sorted_whatever_the_order_of_the_path(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    folders = []
     for name in ("zebra", "Ant", "bee"):
         site.add(name, "")
-        folders.append(site.folder / f"{name}-1.0.dist-info")
-    monkeypatch.setattr(sys, "path", [str(site.folder)])
+    (site.folder / "first").mkdir()
+    (site.folder / "zebra-1.0.dist-info").rename(site.folder / "first" / "zebra-1.0.dist-info")
+    monkeypatch.setattr(sys, "path", [str(site.folder / "first"), str(site.folder)])
     assert [declaration.package for declaration in declarations("rl_core.plugins")] == ["Ant", "bee", "zebra"]
 
 

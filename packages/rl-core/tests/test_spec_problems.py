@@ -75,7 +75,16 @@ def test_a_scheme_says_its_argument_and_an_example() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["json:JSONDecoder", "json.decoder:JSONDecoder", "math:sqrt", "sys:path", "rl_core.plugins:Plugins.load"]
+    "target",
+    [
+        "json:JSONDecoder",
+        "json.decoder:JSONDecoder",
+        "email.mime.text:MIMEText",
+        "os.path:join",
+        "math:sqrt",
+        "sys:path",
+        "rl_core.plugins:Plugins.load",
+    ],
 )
 def test_import_strings_that_lead_somewhere(target: str) -> None:
     assert unresolved(target) == ""
@@ -88,6 +97,7 @@ def test_import_strings_that_lead_somewhere(target: str) -> None:
         ("json.not_there:A", "there is no module json.not_there"),
         ("json.decoder.deeper:A", "there is no module json.decoder.deeper"),
         ("json.decoder:JSONDecodr", "json.decoder defines no JSONDecodr"),
+        ("json.decoder:Decoder", "json.decoder defines no Decoder"),
     ],
 )
 def test_import_strings_that_lead_nowhere(target: str, reason: str) -> None:

@@ -222,9 +222,9 @@ class Catalogue:
         return Entry(kind, spec, plugin.package, plugin.version, status, missing, problem)
 
     def _split(self, name: str) -> tuple[str | None, str]:
-        """Package and plain name; a slash after a colon, or after what is no package here, belongs to the name."""
+        """Package and plain name; a slash after what is no package here belongs to the name, as in `ALE/Pong-v5`."""
         package, slash, rest = name.partition("/")
-        if slash and ":" not in package and any(normalised(package) == normalised(row.package) for row in self.plugins):
+        if slash and any(normalised(package) == normalised(row.package) for row in self.plugins):
             return normalised(package), rest
         return None, name
 

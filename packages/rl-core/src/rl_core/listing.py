@@ -336,10 +336,12 @@ def _table(rows: Iterable[Sequence[str]], cut: int | None = None) -> None:
 
         room = shutil.get_terminal_size().columns - 2 - sum(widths) - 2 * (len(widths) - 1) + widths[cut]
         widths[cut] = min(widths[cut], max(room, 16))
+    lines = []
     for row in cells:
         if cut is not None and len(row[cut]) > widths[cut]:
             row[cut] = row[cut][: widths[cut] - 1] + "…"
-        _line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo("\n".join(lines), color=wants_colour())
 
 
 def _print_json(document: dict[str, Any]) -> None:

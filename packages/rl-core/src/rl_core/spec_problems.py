@@ -6,9 +6,9 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.machinery import ModuleSpec
-from typing import Any
+from typing import Any, NamedTuple
 
+from rl_core import api
 from rl_core.api import Spec
 
 SUMMARY_LENGTH = 80
@@ -26,12 +26,16 @@ def problem_of(spec: object, expected: type[Spec]) -> str:
         return f"a {type(spec).__name__} was given where {_article(expected.__name__)} belongs"
     if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
         return f"the name {spec.name!r} is not allowed; a name is of letters, digits and ._- and starts with a letter or digit"
-    for field in expected.__dataclass_fields__.values():
-        value = getattr(spec, field.name)
-        matches, wanted = _FIELD_TYPES[field.type]
+    for name, matches, wanted in _fields(expected.__name__):
+        value = getattr(spec, name)
         if not matches(value):
-            return f"{spec.name}: {field.name} is {_short(value)}; it must be {wanted}"
+            return f"{spec.name}: {name} is {_short(value)}; it must be {wanted}"
     return _wrong_value(spec)
+
+
+@cache
+def _fields(kind: str) -> list[tuple[str, Callable[[Any], bool], str]]:
+    return [(field.name, *_FIELD_TYPES[field.type]) for field in getattr(api, kind).__dataclass_fields__.values()]
 
 
 def _wrong_value(spec: Any) -> str:
@@ -64,17 +68,10 @@ def unresolved(target: str) -> str:
     found = _locate(module)
     if isinstance(found, str):
         return found
-    source = _source_of(module)
     first = attribute.partition(".")[0]
-    if source is not None and not re.search(rb"\b%b\b|\b__getattr__\b|import \*" % first.encode(), source):
+    if found.source is not None and not _mentions(found.source, first.encode()):
         return f"{module} defines no {first}"
     return ""
-
-
-def forget_what_was_seen() -> None:
-    """Look anew: what is installed may have changed since the last catalogue was made in this process."""
-    _locate.cache_clear()
-    _source_of.cache_clear()
 
 
 def is_installed(module: str) -> bool:
@@ -82,37 +79,69 @@ def is_installed(module: str) -> bool:
     return not isinstance(_locate(module), str)
 
 
-@cache
-def _locate(module: str) -> ModuleSpec | str:
-    """The spec of a module, or why there is none. `importlib.util.find_spec` would import the parents of a dotted name."""
-    path, found = None, None
-    names = module.split(".")
-    for depth in range(1, len(names) + 1):
-        name = ".".join(names[:depth])
-        try:
-            found = next((spec for finder in sys.meta_path if (spec := finder.find_spec(name, path, None))), None)
-        except Exception as error:  # a finder of a third party
-            return f"looking for {name} raised {type(error).__name__}: {error}"
-        if found is None:
-            return f"there is no module {name}"
-        loaded = sys.modules.get(name)
-        path = getattr(loaded, "__path__", None) or found.submodule_search_locations
-        if path is None and depth < len(names):
-            return f"there is no module {'.'.join(names[: depth + 1])}"
-    assert found is not None
-    return found
+def forget_what_was_seen() -> None:
+    """Look anew: what is installed may have changed since the last catalogue was made in this process."""
+    _locate.cache_clear()
+
+
+class _Module(NamedTuple):
+    """A module that is there: the folders of its submodules, where it has any, and its source, where it has a file of it."""
+
+    folders: list[str] | None
+    source: bytes | None
 
 
 @cache
-def _source_of(module: str) -> bytes | None:
-    """The source of a module, as it is in its file; `None` where there is no such file."""
-    found = _locate(module)
-    if isinstance(found, str) or not found.origin or not found.origin.endswith(".py"):
-        return None
+def _locate(module: str) -> _Module | str:
+    """A module, or why there is none. `importlib.util.find_spec` would import the parents of a dotted name."""
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    parent, _, leaf = module.rpartition(".")
+    folders = None
+    if parent and spec is None:
+        found = _locate(parent)
+        if isinstance(found, str):
+            return found
+        if found.folders is None:
+            return f"there is no module {module}"
+        folders = found.folders
+        for folder in folders:  # nearly every module is one of these two; the finders would ask for much more
+            source = _read(f"{folder}/{leaf}/__init__.py")
+            if source is not None:
+                return _Module([f"{folder}/{leaf}"], source)
+            source = _read(f"{folder}/{leaf}.py")
+            if source is not None:
+                return _Module(None, source)
     try:
-        return found.loader.get_data(found.origin)  # type: ignore[union-attr]
-    except (OSError, AttributeError):
+        spec = spec or next((spec for finder in sys.meta_path if (spec := finder.find_spec(module, folders, None))), None)
+    except Exception as error:  # a finder of a third party
+        return f"looking for {module} raised {type(error).__name__}: {error}"
+    if spec is None:
+        return f"there is no module {module}"
+    source = _read(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    return _Module(None if spec.submodule_search_locations is None else list(spec.submodule_search_locations), source)
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib would be a tenth of what `rl-core list` takes
+            return file.read()
+    except OSError:
         return None
+
+
+def _mentions(source: bytes, name: bytes) -> bool:
+    """Whether the name occurs as a word, or names may come from elsewhere. To compile a pattern for each name would take longer."""
+    start = source.find(name)
+    while start >= 0:
+        end = start + len(name)
+        if not _of_word(source[start - 1 : start]) and not _of_word(source[end : end + 1]):
+            return True
+        start = source.find(name, end)
+    return b"__getattr__" in source or b"import *" in source
+
+
+def _of_word(letter: bytes) -> bool:
+    return letter.isalnum() or letter == b"_"
 
 
 def _is_strings(value: object) -> bool:

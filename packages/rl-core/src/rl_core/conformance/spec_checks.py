@@ -22,9 +22,9 @@ from rl_core.conformance import ranges
 from rl_core.conformance.subjects import Subject
 from rl_core.conformance.verdict import Fault, Skipped
 from rl_core.describe import describe
+from rl_core.distributions import normalised
 from rl_core.errors import RequestError, RlError
 from rl_core.network import Network
-from rl_core.plugins import normalised
 from rl_core.task import Task
 
 _BASES: dict[str, type] = {"agent": Agent, "network": Network, "task": Task, "scheme": Task}

@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rl_core.distributions import normalised
 from rl_core.errors import RequestError, nearest
-from rl_core.plugins import Plugin, normalised
+from rl_core.plugins import Plugin
 
 if TYPE_CHECKING:
     import gymnasium
