@@ -11,13 +11,7 @@ import pytest
 
 from rl_core.figure import student_t95
 
-PROBE = Path(__file__).parent / "probe"
-
-
-@pytest.fixture(autouse=True)
-def probe(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    program.see(PROBE)
-    monkeypatch.syspath_prepend(PROBE)
+pytestmark = pytest.mark.usefixtures("probe")
 
 
 @pytest.mark.parametrize(("degrees", "quantile"), [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (9, 2.262), (30, 2.042), (120, 1.980)])

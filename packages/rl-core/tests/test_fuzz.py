@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-PROBE = Path(__file__).parent / "probe"
+pytestmark = pytest.mark.usefixtures("probe")
 SEEN: Counter[str] = Counter()
 
 
@@ -21,12 +20,6 @@ def fuzzed(count: int) -> settings:
     return settings(
         derandomize=True, max_examples=count, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
-
-
-@pytest.fixture(autouse=True)
-def probe(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(PROBE)
-    monkeypatch.setenv("RL_CORE_DISABLE", "")
 
 
 def refused(program: Any, *arguments: str) -> None:

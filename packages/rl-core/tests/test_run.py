@@ -20,16 +20,10 @@ from rl_core.catalogue import Catalogue
 from rl_core.errors import RequestError
 from rl_core.run import Run, learn
 
-PROBE = Path(__file__).parent / "probe"
+pytestmark = pytest.mark.usefixtures("probe")
 RESULT = {
     "run", "agent", "task", "network", "seed", "progress", "unit", "seconds", "score", "metric", "headline", "metrics", "target", "reached",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def probe(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    program.see(PROBE)
-    monkeypatch.syspath_prepend(PROBE)
 
 
 def test_a_run_leaves_its_papers_and_says_what_came_out(program: Any) -> None:

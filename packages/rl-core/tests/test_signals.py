@@ -7,20 +7,13 @@ import signal
 import subprocess
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rl_core.signals import StopRequest
 
-PROBE = Path(__file__).parent / "probe"
-
-
-@pytest.fixture(autouse=True)
-def probe(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    program.see(PROBE)
-    monkeypatch.syspath_prepend(PROBE)
+pytestmark = pytest.mark.usefixtures("probe")
 
 
 def begun(program: Any, *arguments: object) -> subprocess.Popen[str]:
