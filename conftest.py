@@ -64,9 +64,9 @@ class Program:
             os.environ.update(before)
         return Ended(result.exit_code, result.stdout, result.stderr)
 
-    def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
-        """`rl-core` with these arguments, running."""
-        command = [sys.executable, "-m", "rl_core", *map(str, arguments)]
+    def start(self, *arguments: object, python: Sequence[str] = ("-m", "rl_core"), **options: Any) -> subprocess.Popen[str]:
+        """`rl-core` with these arguments, running; `python` is what Python itself is called with."""
+        command = [sys.executable, *python, *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, **{**pipes, **options})
 

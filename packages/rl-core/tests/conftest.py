@@ -145,6 +145,19 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("bytecode")
 
 
+PROBE = Path(__file__).parent / "probe"
+
+
+@pytest.fixture
+def probe(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `program` and this process see the distribution in `probe/` and rl-core, and no other plugin."""
+    monkeypatch.syspath_prepend(PROBE)
+    program.see(PROBE)
+    others = {row.package for row in Plugins.load().rows} - {"rl-core", "probe"}
+    monkeypatch.setenv("RL_CORE_DISABLE", ",".join(sorted(others)))
+    program.environment["RL_CORE_DISABLE"] = ",".join(sorted(others))
+
+
 @pytest.fixture
 def site(tmp_path: Path, bytecode: Path) -> Site:
     """A folder for distributions."""

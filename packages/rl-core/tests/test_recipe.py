@@ -13,12 +13,11 @@ from rl_core.catalogue import Catalogue
 from rl_core.errors import RequestError
 from rl_core.run import Run, learn
 
-PROBE = Path(__file__).parent / "probe"
+pytestmark = pytest.mark.usefixtures("probe")
 
 
 @pytest.fixture
-def catalogue(monkeypatch: pytest.MonkeyPatch) -> Catalogue:
-    monkeypatch.syspath_prepend(PROBE)
+def catalogue() -> Catalogue:
     return Catalogue.discover()
 
 

@@ -17,14 +17,9 @@ import pytest
 from rl_core.run import learn
 
 PROBE = Path(__file__).parent / "probe"
+pytestmark = pytest.mark.usefixtures("probe")
 SLOPE = ["run", "slope", "--budget", 80, "--seed", 3, "--set", "milliseconds=3"]
 HILL = ["run", "hill", "--task", "gym:CartPole-v1", "--budget", 6000, "--set", "num_steps=5"]
-
-
-@pytest.fixture(autouse=True)
-def probe(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    program.see(PROBE)
-    monkeypatch.syspath_prepend(PROBE)
 
 
 @pytest.mark.parametrize(

@@ -159,9 +159,7 @@ def softmax(preferences: np.ndarray, out: np.ndarray) -> None:
 
 
 @kernel
-def sampled_arm(
-    values: np.ndarray, visits: np.ndarray, bernoulli: bool, deviation: float, rng: np.random.Generator
-) -> int:
+def sampled_arm(values: np.ndarray, visits: np.ndarray, bernoulli: bool, deviation: float, rng: np.random.Generator) -> int:
     """Thompson sampling: draw a mean for every arm from what is believed of it, and take the largest.
 
     Bernoulli arms: Beta(1 + successes, 1 + failures). Gaussian arms of standard deviation 1: N(m, 1 / p), p = 1 / deviation^2 + N,

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from rl_core.completion import component_names
 from rl_core.errors import RequestError, WorkError
@@ -22,8 +24,30 @@ if TYPE_CHECKING:
     from rl_core.catalogue import Catalogue
     from rl_core.run import Run
 
+
+class UserPath(click.ParamType):
+    """A path, refused in words when the system could not even look for it: a NUL byte, a name too long, a loop of links."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        path = Path(value)
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:
+            self.fail(f"{reprlib.repr(str(path))} is no path here: {getattr(error, 'strerror', None) or error}", param, ctx)
+        return path
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Files and folders."""
+        return [CompletionItem(incomplete, type="file")]
+
+
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-FOLDER = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+FOLDER = click.argument("folder", metavar="RUN", type=UserPath())
 
 
 @click.command()
@@ -37,10 +61,10 @@ FOLDER = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path)
     metavar="KEY=VALUE",
     help="A config field: learning_rate=0.001, network.hidden=[64,64], task.size=8.",
 )
-@click.option("--recipe", "file", type=click.Path(path_type=Path), help="A recipe in YAML, TOML or JSON.")
+@click.option("--recipe", "file", type=UserPath(), help="A recipe in YAML, TOML or JSON.")
 @click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
 @click.option("--budget", type=int, help="How much to learn, in the agent's unit.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: a new one below runs/]")
+@click.option("--out", type=UserPath(), help="Folder of the run.  [default: a new one below runs/]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where tensors live.  [default: auto]")
 @click.option("--threads", type=int, help="Threads of the linear algebra.  [default: 1]")
 @click.option("--checkpoint-every", type=int, help="Distance of checkpoints, in the agent's unit.  [default: every 30 seconds]")
@@ -127,8 +151,8 @@ def predict(obj: Any, folder: Path, text: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Where the picture goes.  [default: compare.png beside the first run]")
+@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=UserPath())
+@click.option("--out", type=UserPath(), help="Where the picture goes.  [default: compare.png beside the first run]")
 @JSON
 def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Means over seeds with 95 % intervals, as a table and a picture."""
@@ -160,7 +184,7 @@ def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 @click.command()
 @FOLDER
 @click.option("--format", "form", required=True, help="One of the formats that the agent writes.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The file to write.")
+@click.option("--out", required=True, type=UserPath(), help="The file to write.")
 @JSON
 @click.pass_obj
 def export(obj: Any, folder: Path, form: str, out: Path, as_json: bool) -> None:

@@ -314,13 +314,21 @@ class Run:
         return self._log
 
     def _require_sound(self, metrics: Mapping[str, float], before: int) -> None:
+        fault = f"this is a fault of the package {self.resolved.agent.package}: tell its authors"
         if self.agent.progress <= before:
             raise WorkError(
                 f"agent {self.spec.name} took a step at {before:,} {self.spec.unit} and made no progress: the run would never end",
-                f"this is a fault of {self.resolved.agent.package}: its step() must raise progress",
+                fault,
             )
         for name, value in metrics.items():
-            if not math.isfinite(value):
+            if name in metrics_log.RESERVED:
+                raise WorkError(f"agent {self.spec.name} has a metric called {name!r}, which the run writes itself", fault)
+            try:
+                finite = math.isfinite(value)
+            except TypeError as error:
+                message = f"{name} became {value!r} at {self.agent.progress:,} {self.spec.unit}, which is no number"
+                raise WorkError(message, fault) from error
+            if not finite:
                 kept = checkpoint.names(self.folder / "checkpoints")
                 last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint before it"
                 raise WorkError(

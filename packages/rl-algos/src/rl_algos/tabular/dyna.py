@@ -130,7 +130,14 @@ def move(
 
 @inlined
 def plan(
-    memory: Memory, q: np.ndarray, num_updates: int, bonus: float, learning_rate: float, discount: float, step: int, rng: np.random.Generator
+    memory: Memory,
+    q: np.ndarray,
+    num_updates: int,
+    bonus: float,
+    learning_rate: float,
+    discount: float,
+    step: int,
+    rng: np.random.Generator,
 ) -> None:
     """Update pairs drawn from the model; two uniform numbers each, one where a pair has a single outcome."""
     for _ in range(num_updates):

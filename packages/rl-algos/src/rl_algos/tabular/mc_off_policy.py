@@ -35,7 +35,9 @@ class MCOffPolicyConfig(Exploration):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.exploration in ("greedy", "ucb"):
-            raise ValueError(f"exploration is {self.exploration!r}; the behaviour must try every action: epsilon-greedy, boltzmann or random")
+            raise ValueError(
+                f"exploration is {self.exploration!r}; the behaviour must try every action: epsilon-greedy, boltzmann or random"
+            )
         if self.discount is not None:
             require_range(self, "discount", 0.0, 1.0)
         require_range(self, "max_episode_steps", 1, float("inf"))

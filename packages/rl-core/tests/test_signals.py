@@ -1,0 +1,95 @@
+"""Interrupts: the first one finishes the step and saves, the second one stops at once, and neither leaves a trace in the result."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from rl_core.signals import StopRequest
+
+pytestmark = pytest.mark.usefixtures("probe")
+
+
+def begun(program: Any, *arguments: object) -> subprocess.Popen[str]:
+    """A run in the folder `run` that has taken a step."""
+    process = program.start(*arguments, "--out", "run")
+    log = program.folder / "run" / "metrics.jsonl"
+    end = time.monotonic() + 60
+    while not (log.exists() and log.stat().st_size):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_finishes_the_step_saves_and_says_how_to_continue(program: Any, number: signal.Signals) -> None:
+    arguments = ["run", "slope", "--budget", 60, "--set", "milliseconds=10", "--json"]
+    process = begun(program, *arguments)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert out == ""
+    (progress,) = (int(path.name) for path in (program.folder / "run" / "checkpoints").iterdir())
+    assert f"stopped at {progress} batches and saved; continue with: rl-core resume run\n" in err
+    assert "finishing the step, then saving; once more to stop at once\n" in err
+    assert "Traceback" not in err
+    assert program.progress("run") == list(range(1, progress + 1))
+    program.succeed("resume", "run")
+    program.succeed(*arguments, "--out", "whole")
+    assert program.final("run") == program.final("whole")
+    assert program.progress("run") == program.progress("whole")
+
+
+def test_a_second_signal_stops_at_once(program: Any) -> None:
+    arguments = ["run", "slope", "--budget", 5, "--set", "milliseconds=1500", "--checkpoint-every", 1]
+    process = begun(program, *arguments)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 1.3  # the step itself takes longer
+    assert process.returncode == 1
+    assert "stopped at once; continue from the last checkpoint with: rl-core resume run\n" in err
+    assert "Traceback" not in err
+    path = program.folder / "run" / "recipe.yaml"
+    path.write_text(path.read_text().replace("milliseconds: 1500.0", "milliseconds: 0.0"))
+    program.succeed("resume", "run")
+    program.succeed(*arguments, "--set", "milliseconds=0", "--out", "whole")
+    assert program.final("run") == program.final("whole")
+
+
+def test_signals_come_back_to_those_who_had_them() -> None:
+    def mine(number: int, frame: object) -> None:
+        raise AssertionError
+
+    before = signal.signal(signal.SIGINT, mine)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.requested
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is mine
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_run_in_a_thread_needs_no_signals() -> None:
+    seen: list[bool] = []
+
+    def work() -> None:
+        with StopRequest() as stop:
+            seen.append(stop.requested)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]
