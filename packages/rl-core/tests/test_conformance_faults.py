@@ -33,7 +33,7 @@ FAULTS = [  # component, check, what the check says
     ("unseeded", "reproduces-from-its-seed", "two agents of seed 0 part in step 1: they differ at agent/"),
     ("shares-its-count", "reproduces-from-its-seed", "two agents of seed 0 part in step 1"),
     ("deaf-to-seeds", "depends-on-its-seed", "seeds 0 and 1 gave the same state"),
-    ("forgets-its-best", "resumes-to-the-last-bit", "continued after step 3, step 4 differs: they differ at agent/best"),
+    ("forgets-its-best", "resumes-to-the-last-bit", "continued after step 1, step 2 differs: they differ at agent/best"),
     ("needs-the-hash", "repeats-in-another-process", "begun in another process, the run differs: they differ at agent/"),
     ("answers-from-a-copy", "evaluates-alike-when-loaded", "evaluate gives 'mean return' = .*, and after loading"),
     ("pickles", "saves-without-pickle", "the array 'agent/weights' of the state is a pickle"),

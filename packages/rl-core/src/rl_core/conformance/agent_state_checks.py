@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,17 +53,17 @@ def depends_on_its_seed(subject: AgentSubject) -> None:
 
 
 def resumes_to_the_last_bit(subject: AgentSubject) -> None:
-    """A run cut after any of its first steps and opened anew ends with the same bytes as one that was never disturbed."""
+    """A run that is cut after its first and after its third step and opened anew ends with the bytes of one never disturbed."""
     reference = subject.reference
-    if not reference.cut_at:
+    if not reference.cuts:
         raise Skipped("it learns all in one step, so there is nothing to continue")
-    run = subject.open(_copy(subject, reference.cut))
-    number = reference.cut_at
-    for step in steps.take(run, len(reference.steps) - reference.cut_at):
-        steps.require_equal(step, reference.steps[number], f"continued after step {reference.cut_at}, step {number + 1} differs", _SAVE)
-        number += 1
-    if number < len(reference.steps):
-        raise Fault(f"continued after step {reference.cut_at}, it stopped after step {number} of {len(reference.steps)}; {_SAVE}")
+    for cut, folder in reference.cuts.items():
+        run, number = subject.open(steps.copied(folder, subject)), cut
+        for step in steps.take(run, len(reference.steps) - cut):
+            steps.require_equal(step, reference.steps[number], f"continued after step {cut}, step {number + 1} differs", _SAVE)
+            number += 1
+        if number < len(reference.steps):
+            raise Fault(f"continued after step {cut}, it stopped after step {number} of {len(reference.steps)}; {_SAVE}")
 
 
 def repeats_in_another_process(subject: AgentSubject) -> None:
@@ -74,10 +73,10 @@ def repeats_in_another_process(subject: AgentSubject) -> None:
     with subject.run() as run:
         anew = run.folder
     _hold_elsewhere(anew, 1, reference.steps[0], "begun in another process", disabled)
-    if reference.cut_at:
-        folder = _copy(subject, reference.cut)
-        rest = len(reference.steps) - reference.cut_at
-        _hold_elsewhere(folder, rest, reference.steps[-1], f"continued after step {reference.cut_at} in another process", disabled)
+    if reference.cuts:
+        cut = max(reference.cuts)
+        folder, rest = steps.copied(reference.cuts[cut], subject), len(reference.steps) - cut
+        _hold_elsewhere(folder, rest, reference.steps[-1], f"continued after step {cut} in another process", disabled)
 
 
 def evaluates_alike_when_loaded(subject: AgentSubject) -> None:
@@ -124,10 +123,6 @@ def leaves_the_generators_alone(subject: Any) -> None:
     """The process's own generators (random, NumPy, torch, CUDA) stand afterwards where they stood before."""
     if subject.remains["generators"]:
         raise Fault(f"it moved {', '.join(subject.remains['generators'])}; draw from the generators that it is given (seeds, rng)")
-
-
-def _copy(subject: AgentSubject, folder: Path) -> Path:
-    return Path(shutil.copytree(folder, subject.folder() / "run"))
 
 
 def _hold_elsewhere(folder: Path, count: int, wanted: steps.Step, what: str, disabled: tuple[str, ...]) -> None:

@@ -128,7 +128,7 @@ def holds_the_ranges_it_states(subject: Subject) -> None:
 
 
 def explains_its_fields(subject: Subject) -> None:
-    """Every config field has a comment on its own line that says what it is, and for a number its range and unit."""
+    """Every config field has a comment on its own line that says what it is, and for a number which ones are allowed."""
     made_of = subject.loaded.Config
     for row in describe(made_of):
         if not row.help:
