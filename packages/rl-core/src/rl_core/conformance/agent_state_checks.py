@@ -108,9 +108,8 @@ def saves_without_pickle(subject: AgentSubject) -> None:
                 if _is_pickle(array):
                     raise Fault(f"the array {path!r} of the state is a pickle; save its parts as plain arrays and numbers")
         with _pickle_refused():
-            path = run.folder / "checkpoints" / str(run.agent.progress)
             run.agent.state_dict()
-            run.agent.load_state_dict(checkpoint.load(path)["agent"])
+            run.agent.load_state_dict(checkpoint.load(run.folder / "checkpoints" / str(run.agent.progress))["agent"])
 
 
 def leaves_the_process_alone(subject: Any) -> None:

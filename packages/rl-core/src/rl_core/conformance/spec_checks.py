@@ -22,9 +22,9 @@ from rl_core.conformance import ranges
 from rl_core.conformance.subjects import Subject
 from rl_core.conformance.verdict import Fault, Skipped
 from rl_core.describe import describe
+from rl_core.distributions import normalised
 from rl_core.errors import RequestError, RlError
 from rl_core.network import Network
-from rl_core.plugins import normalised
 from rl_core.task import Task
 
 _BASES: dict[str, type] = {"agent": Agent, "network": Network, "task": Task, "scheme": Task}
@@ -234,7 +234,9 @@ def _distributions(package: str) -> frozenset[str]:
 
 def _imports(module: str) -> dict[str, str]:
     """Top-level modules that importing a module imports, and the file and line that do; followed within its own package."""
-    package, found, seen = module.partition(".")[0], {}, set()
+    package = module.partition(".")[0]
+    found: dict[str, str] = {}
+    seen: set[str] = set()
     open_ = [module]
     while open_:
         name = open_.pop()
