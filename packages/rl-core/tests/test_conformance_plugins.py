@@ -197,3 +197,12 @@ def test_the_kit_imports_no_torch() -> None:
 
     code = "import sys; import rl_core.conformance.checks as c; c.all_checks(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_of_the_checks_lists_each_with_its_sentence() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "conformance.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(all_checks())
+    for row, check in zip(rows, all_checks(), strict=True):
+        assert row.startswith(f"| `{check.name}`")
+        assert row.endswith(f"| {check.text} |")

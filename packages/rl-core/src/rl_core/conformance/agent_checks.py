@@ -174,7 +174,7 @@ def _built(subject: AgentSubject, task: Task) -> Agent:
     """The tiny agent on one of the kit's own tasks."""
     resolved = subject.resolve()
     return resolved.agent_class(
-        resolved.agent_config, task, resolved.built_network, seeds=Seeds(0), budget=resolved.recipe.budget, device="cpu"
+        resolved.agent_config, task, subject.tiny_network(), seeds=Seeds(0), budget=resolved.recipe.budget, device="cpu"
     )
 
 

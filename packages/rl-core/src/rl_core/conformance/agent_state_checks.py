@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,10 +16,10 @@ from rl_core import checkpoint
 from rl_core.conformance import elsewhere, steps
 from rl_core.conformance.subjects import AgentSubject
 from rl_core.conformance.verdict import Fault, Skipped
+from rl_core.seeds import Seeds
 
 _DRAW = "draw every random number from self.seeds, and keep nothing in globals, class attributes or sets"
 _SAVE = "put everything that changes while learning into state_dict, and take all of it back in load_state_dict"
-_DETERMINISTIC = "deterministic"
 
 
 def reproduces_from_its_seed(subject: AgentSubject) -> None:
@@ -34,36 +33,37 @@ def reproduces_from_its_seed(subject: AgentSubject) -> None:
 
 
 def depends_on_its_seed(subject: AgentSubject) -> None:
-    """Another seed gives another state, unless the spec's tags or the agent's docstrings say that it is deterministic."""
-    with subject.run(seed=1) as run:
+    """Another seed gives another state, unless it draws no random numbers, or is called deterministic in its tags or docstring."""
+    with _generators_made() as made, subject.run(seed=1) as run:
         other = list(steps.take(run, steps.CUT))
-    reference = subject.reference.steps
-    told = _DETERMINISTIC in " ".join(
-        (*subject.entry.spec.tags, subject.loaded.__doc__ or "", sys.modules[subject.loaded.__module__].__doc__ or "")
-    )
-    for step, wanted in zip(other, reference, strict=False):
+        streams = run.seeds.state_dict()
+    for step, wanted in zip(other, subject.reference.steps, strict=False):
         if steps.first_difference(step, wanted, "agent") or step.metrics != wanted.metrics or step.progress != wanted.progress:
             return
-    if told:
+    unused = [path for path, state in streams.items() if _fresh(path, run.recipe.seed) == state]
+    if len(unused) == len(streams) == len(made):
+        raise Skipped("it draws no random numbers")
+    texts = (*subject.entry.spec.tags, subject.loaded.__doc__ or "", sys.modules[subject.loaded.__module__].__doc__ or "")
+    if "deterministic" in " ".join(texts).lower():
         raise Skipped("it says that it is deterministic")
     raise Fault(
-        f"seeds 0 and 1 gave the same state after {len(other)} steps; draw random numbers from self.seeds, or say in the spec that there "
-        f'are none: tags=("{_DETERMINISTIC}",)'
+        f"seeds 0 and 1 gave the same state after {len(other)} steps, although random numbers are drawn; draw them all from self.seeds, "
+        'or say in the spec that the result does not depend on them: tags=("deterministic",)'
     )
 
 
 def resumes_to_the_last_bit(subject: AgentSubject) -> None:
-    """A run cut after any of its first steps and opened anew ends with the same bytes as one that was never disturbed."""
+    """A run that is cut after its first and after its third step and opened anew ends with the bytes of one never disturbed."""
     reference = subject.reference
-    if not reference.cut_at:
+    if not reference.cuts:
         raise Skipped("it learns all in one step, so there is nothing to continue")
-    run = subject.open(_copy(subject, reference.cut))
-    number = reference.cut_at
-    for step in steps.take(run, len(reference.steps) - reference.cut_at):
-        steps.require_equal(step, reference.steps[number], f"continued after step {reference.cut_at}, step {number + 1} differs", _SAVE)
-        number += 1
-    if number < len(reference.steps):
-        raise Fault(f"continued after step {reference.cut_at}, it stopped after step {number} of {len(reference.steps)}; {_SAVE}")
+    for cut, folder in reference.cuts.items():
+        run, number = subject.open(steps.copied(folder, subject)), cut
+        for step in steps.take(run, len(reference.steps) - cut):
+            steps.require_equal(step, reference.steps[number], f"continued after step {cut}, step {number + 1} differs", _SAVE)
+            number += 1
+        if number < len(reference.steps):
+            raise Fault(f"continued after step {cut}, it stopped after step {number} of {len(reference.steps)}; {_SAVE}")
 
 
 def repeats_in_another_process(subject: AgentSubject) -> None:
@@ -73,10 +73,10 @@ def repeats_in_another_process(subject: AgentSubject) -> None:
     with subject.run() as run:
         anew = run.folder
     _hold_elsewhere(anew, 1, reference.steps[0], "begun in another process", disabled)
-    if reference.cut_at:
-        folder = _copy(subject, reference.cut)
-        rest = len(reference.steps) - reference.cut_at
-        _hold_elsewhere(folder, rest, reference.steps[-1], f"continued after step {reference.cut_at} in another process", disabled)
+    if reference.cuts:
+        cut = max(reference.cuts)
+        folder, rest = steps.copied(reference.cuts[cut], subject), len(reference.steps) - cut
+        _hold_elsewhere(folder, rest, reference.steps[-1], f"continued after step {cut} in another process", disabled)
 
 
 def evaluates_alike_when_loaded(subject: AgentSubject) -> None:
@@ -108,9 +108,8 @@ def saves_without_pickle(subject: AgentSubject) -> None:
                 if _is_pickle(array):
                     raise Fault(f"the array {path!r} of the state is a pickle; save its parts as plain arrays and numbers")
         with _pickle_refused():
-            path = run.folder / "checkpoints" / str(run.agent.progress)
             run.agent.state_dict()
-            run.agent.load_state_dict(checkpoint.load(path)["agent"])
+            run.agent.load_state_dict(checkpoint.load(run.folder / "checkpoints" / str(run.agent.progress))["agent"])
 
 
 def leaves_the_process_alone(subject: Any) -> None:
@@ -123,10 +122,6 @@ def leaves_the_generators_alone(subject: Any) -> None:
     """The process's own generators (random, NumPy, torch, CUDA) stand afterwards where they stood before."""
     if subject.remains["generators"]:
         raise Fault(f"it moved {', '.join(subject.remains['generators'])}; draw from the generators that it is given (seeds, rng)")
-
-
-def _copy(subject: AgentSubject, folder: Path) -> Path:
-    return Path(shutil.copytree(folder, subject.folder() / "run"))
 
 
 def _hold_elsewhere(folder: Path, count: int, wanted: steps.Step, what: str, disabled: tuple[str, ...]) -> None:
@@ -143,6 +138,36 @@ def _is_pickle(array: np.ndarray) -> bool:
         return False
     data = array.tobytes()
     return data[0] == 0x80 and 2 <= data[1] <= pickle.HIGHEST_PROTOCOL and data[-1:] == pickle.STOP
+
+
+def _fresh(path: str, seed: int) -> Any:
+    """The state of a stream from which nothing was drawn."""
+    *branch, name = path.split("/")
+    seeds = Seeds(seed, tuple(branch))
+    seeds.numpy(name)
+    return seeds.state_dict()[path]
+
+
+@contextmanager
+def _generators_made() -> Iterator[list[str]]:
+    """Inside, the making of NumPy generators is noted, also of those that an agent makes for itself."""
+    made: list[str] = []
+    originals = {name: getattr(np.random, name) for name in ("default_rng", "PCG64")}
+
+    def noted(name: str) -> Callable[..., Any]:
+        def make(*args: Any, **kwargs: Any) -> Any:
+            made.append(name)
+            return originals[name](*args, **kwargs)
+
+        return make
+
+    try:
+        for name in originals:
+            setattr(np.random, name, noted(name))
+        yield made
+    finally:
+        for name, original in originals.items():
+            setattr(np.random, name, original)
 
 
 @contextmanager

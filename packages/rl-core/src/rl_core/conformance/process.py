@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Watched:
 
     name: str
     read: Callable[[], Any]
-    write: Callable[[Any], None] | None = None
+    write: Callable[[Any], object] | None = None
     module: str = ""
 
 
@@ -192,8 +192,9 @@ def _write_matplotlib(values: Mapping[str, Any]) -> None:
         if name != "open figures" and dict.get(parameters, name) != value:
             dict.__setitem__(parameters, name, value)
     pyplot = sys.modules.get("matplotlib.pyplot")
-    for number in set(pyplot.get_fignums() if pyplot else []) - set(values["open figures"]):
-        pyplot.close(number)
+    if pyplot is not None:
+        for number in set(pyplot.get_fignums()) - set(values["open figures"]):
+            pyplot.close(number)
 
 
 def _read_cuda() -> list[bytes]:
@@ -204,7 +205,7 @@ def _read_cuda() -> list[bytes]:
 
 
 def _read_numpy_generator() -> tuple[Any, ...]:
-    name, key, *rest = np.random.get_state(legacy=True)
+    name, key, *rest = cast(tuple[Any, ...], np.random.get_state(legacy=True))
     return name, key.tobytes(), *rest
 
 
@@ -227,9 +228,9 @@ SETTINGS = (
     Watched("signal handlers", _read_signals, _write_signals),
     Watched("warning filters", lambda: list(warnings.filters), _write_warning_filters),
     Watched("the root logger", _read_logging),
-    Watched("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda text: locale.setlocale(locale.LC_ALL, text) and None),
+    Watched("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda text: locale.setlocale(locale.LC_ALL, text)),
     Watched("NumPy's print options", np.get_printoptions, lambda options: np.set_printoptions(**options)),
-    Watched("NumPy's error handling", np.geterr, lambda options: np.seterr(**options) and None),
+    Watched("NumPy's error handling", np.geterr, lambda options: np.seterr(**options)),
     Watched("torch's settings", _read_torch_flags, _write_torch_flags, "torch"),
     Watched("matplotlib's settings", _read_matplotlib, _write_matplotlib, "matplotlib"),
 )

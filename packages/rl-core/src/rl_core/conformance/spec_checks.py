@@ -128,7 +128,7 @@ def holds_the_ranges_it_states(subject: Subject) -> None:
 
 
 def explains_its_fields(subject: Subject) -> None:
-    """Every config field has a comment on its own line that says what it is, and for a number its range and unit."""
+    """Every config field has a comment on its own line that says what it is, and for a number which ones are allowed."""
     made_of = subject.loaded.Config
     for row in describe(made_of):
         if not row.help:
@@ -234,7 +234,9 @@ def _distributions(package: str) -> frozenset[str]:
 
 def _imports(module: str) -> dict[str, str]:
     """Top-level modules that importing a module imports, and the file and line that do; followed within its own package."""
-    package, found, seen = module.partition(".")[0], {}, set()
+    package = module.partition(".")[0]
+    found: dict[str, str] = {}
+    seen: set[str] = set()
     open_ = [module]
     while open_:
         name = open_.pop()

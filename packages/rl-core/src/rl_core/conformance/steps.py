@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rl_core.run import Run
 
 STEPS = 6  # of the run that others are compared with
-CUT = 3  # steps after which a run is cut, to be continued
+CUT = 3  # steps after which a run is cut, to be continued; it is also cut after the first
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,11 @@ class Reference:
 
     Attributes:
         steps: All of its steps.
-        cut: A copy of its folder after `CUT` steps, or after the last but one if it had fewer.
-        cut_at: How many steps that was; 0 if the run had but one.
+        cuts: Copies of its folder on the way, by the number of steps taken: after one and after `CUT`, each before the last.
     """
 
     steps: list[Step]
-    cut: Path
-    cut_at: int
+    cuts: dict[int, Path]
 
 
 def take(run: Run, count: int) -> Iterator[Step]:
@@ -92,19 +90,23 @@ def read(path: Path) -> dict[str, bytes]:
 
 
 def record(subject: AgentSubject) -> Reference:
-    """The reference run of an agent, seed 0, with a copy of its folder as it was on the way."""
+    """The reference run of an agent, seed 0, with copies of its folder as it was on the way."""
     taken: list[Step] = []
-    copies: list[Path] = []
+    cuts: dict[int, Path] = {}
     with subject.run() as run:
-        copies.append(_copy(run, subject))
         for step in take(run, STEPS):
             taken.append(step)
-            if len(taken) <= CUT:
-                copies.append(_copy(run, subject))
+            if len(taken) in (1, CUT):
+                cuts[len(taken)] = copied(run.folder, subject)
     if not taken:
         raise Fault("the agent was finished, or its budget used up, before its first step; it must take at least one")
-    cut_at = min(CUT, len(taken) - 1)
-    return Reference(taken, copies[cut_at], cut_at)
+    cuts.pop(len(taken), None)
+    return Reference(taken, cuts)
+
+
+def copied(folder: Path, subject: AgentSubject) -> Path:
+    """A copy of a run's folder."""
+    return Path(shutil.copytree(folder, subject.folder() / "run"))
 
 
 def require_equal(got: Step, wanted: Step, what: str, remedy: str) -> None:
@@ -160,7 +162,3 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
     return type(one) is type(other) and one == other
-
-
-def _copy(run: Run, subject: AgentSubject) -> Path:
-    return Path(shutil.copytree(run.folder, subject.folder() / "run"))

@@ -89,22 +89,27 @@ class Subject:
 class AgentSubject(Subject):
     """An agent at its tiny size, on its default task."""
 
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """Fields of a recipe that make the agent and its network tiny."""
-        from rl_core import recipe
-
-        tiny = {"config": dict(self.entry.spec.tiny)}
-        if self.entry.spec.network is None:
-            return tiny
-        network = recipe.resolve(self.catalogue, agent=self.entry.qualified, **tiny).network
-        return {**tiny, "network_config": dict(network.spec.tiny) if network else {}}
-
     def resolve(self, *, seed: int = 0, task: str | None = None) -> Resolved:
-        """The agent, tiny and on the CPU, with its default network and freshly built task."""
+        """The agent, tiny and on the CPU, with the network that it takes for the task, tiny too, and a freshly built task."""
         from rl_core import recipe
 
-        return recipe.resolve(self.catalogue, agent=self.entry.qualified, task=task, seed=seed, device="cpu", **self.settings)
+        options: dict[str, Any] = {"agent": self.entry.qualified, "task": task, "device": "cpu", "config": dict(self.entry.spec.tiny)}
+        if task not in self._network_tiny:
+            network = recipe.resolve(self.catalogue, **options).network
+            self._network_tiny[task] = dict(network.spec.tiny) if network else {}
+        return recipe.resolve(self.catalogue, **options, seed=seed, network_config=self._network_tiny[task])
+
+    @cached_property
+    def _network_tiny(self) -> dict[str | None, dict[str, Any]]:
+        return {}
+
+    def tiny_network(self) -> Network | None:
+        """The agent's default network, tiny."""
+        name = self.entry.spec.network
+        if name is None:
+            return None
+        entry = self.catalogue.find(name, "network")
+        return NetworkSubject(self.catalogue, "network", entry.name, entry.package, entry).network()
 
     @contextmanager
     def run(self, *, seed: int = 0, task: str | None = None) -> Iterator[Run]:

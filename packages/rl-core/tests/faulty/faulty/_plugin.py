@@ -27,6 +27,7 @@ def agent(name: str, target: str, **other: Any) -> AgentSpec:
 @hookimpl
 def rl_agents() -> Iterator[AgentSpec]:
     yield agent("climber", "climber:Climber")
+    yield agent("planner", "climber:Planner")
     yield agent("no-agent", "drift:Drift")
     yield agent("changeable", "climber:Changeable")
     yield agent("wrong-tiny", "climber:Climber", tiny={"num_stepps": 1})

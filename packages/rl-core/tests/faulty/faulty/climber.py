@@ -82,6 +82,29 @@ class Climber(Agent):
         out.write_text(str(self.weights.tolist()))
 
 
+class Planner(Climber):
+    """Sound, and draws nothing."""
+
+    export_formats = ()
+
+    def __init__(self, config: ClimberConfig, task: ControlTask, network: Any, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
+        Agent.__init__(self, config, task, network, seeds=seeds, budget=budget, device=device)
+        if not isinstance(task.output_space, spaces.Discrete):
+            raise ValueError(f"the output space is {task.output_space}; a planner chooses among actions")
+        self.weights = np.zeros((task.input_space.shape[0], int(task.output_space.n)))
+
+    def step(self) -> dict[str, float]:
+        self.weights = self.weights + 1.0
+        self.progress += 1
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self.weights}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.weights = np.array(state["weights"])
+
+
 class Changeable(Climber):
     @dataclass
     class Config:

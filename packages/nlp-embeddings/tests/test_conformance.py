@@ -1,0 +1,7 @@
+"""Every component of this package, held to the contract."""
+
+from __future__ import annotations
+
+from rl_core.conformance import conformance_tests
+
+test_conformance = conformance_tests("nlp-embeddings")
