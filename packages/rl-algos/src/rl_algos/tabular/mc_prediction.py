@@ -19,7 +19,7 @@ from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.exploration import draw_action
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
 from rl_algos.tabular.learner import require_range
-from rl_algos.tabular.policy import PolicyName, fixed_policy
+from rl_algos.tabular.policy import fixed_policy
 from rl_algos.tabular.td_prediction import Predictor
 
 WEIGHTINGS = ("none", "ordinary", "weighted")
@@ -30,7 +30,7 @@ NONE, ORDINARY, WEIGHTED = range(3)
 class MCPredictionConfig:
     """Settings of Monte Carlo prediction."""
 
-    policy: PolicyName = "task"  # pi: the one that the task is about, every action alike, or an optimal one
+    policy: Literal["task", "uniform", "optimal"] = "task"  # pi: the one that the task is about, every action alike, or an optimal one
     behaviour: Literal["policy", "uniform"] = "policy"  # b, what acts: the policy itself, or every action alike (off-policy)
     importance: Literal["ordinary", "weighted"] = "weighted"  # off-policy: divide the weighted returns by their number, or by their weight
     visit: Literal["first", "every"] = "first"  # which visits of a state in an episode count

@@ -21,7 +21,7 @@ from rl_algos.compiled import borrowed, kernel
 from rl_algos.exploration import draw_action
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
 from rl_algos.tabular.learner import StepSize, TabularLearner, draw_values, require_range
-from rl_algos.tabular.policy import PolicyName, fixed_policy, policy_score, true_values
+from rl_algos.tabular.policy import fixed_policy, policy_score, true_values
 from rl_algos.tabular.traces import mark, spread
 
 
@@ -29,7 +29,7 @@ from rl_algos.tabular.traces import mark, spread
 class TDPredictionConfig:
     """Settings of TD(0) and TD(lambda)."""
 
-    policy: PolicyName = "task"  # pi: the one that the task is about, every action alike, or an optimal one
+    policy: Literal["task", "uniform", "optimal"] = "task"  # pi: the one that the task is about, every action alike, or an optimal one
     trace_decay: float = 0.0  # lambda, in [0, 1]: 0 is TD(0), 1 is a Monte Carlo method
     trace: Literal["accumulating", "replacing"] = "accumulating"  # whether a state that comes again adds to its trace or renews it
     learning_rate: float = 0.1  # alpha, step size, in (0, 1]
