@@ -85,6 +85,7 @@ def _learners() -> Iterator[AgentSpec]:
         "mc_off_policy:MCOffPolicy",
         "Monte Carlo control of the greedy policy from the episodes of another",
         config={"exploration_rate": 0.3},
+        presets="rl_algos:presets/mc-off-policy.yaml",
         task="blackjack",
         budget=2_000_000,
         tiny=FEW_EPISODES,
@@ -139,7 +140,7 @@ def _learners() -> Iterator[AgentSpec]:
         tiny={"num_simulations": 10, "rollout_depth": 10},
         tags=("planning", "simulation"),
     )
-    yield _learner("n-step-sarsa", "n_step:NStepSarsa", "Sarsa that looks n rewards ahead", presets="rl_algos:presets/sarsa.yaml")
+    yield _learner("n-step-sarsa", "n_step:NStepSarsa", "Sarsa that looks n rewards ahead", presets="rl_algos:presets/n-step-sarsa.yaml")
     yield _learner(
         "q-learning",
         "td_control:TDControl",
@@ -160,7 +161,7 @@ def _learners() -> Iterator[AgentSpec]:
         "traces:SarsaLambda",
         "Sarsa with eligibility traces",
         "Singh, Sutton. Reinforcement learning with replacing eligibility traces, 1996",
-        presets="rl_algos:presets/sarsa.yaml",
+        presets="rl_algos:presets/n-step-sarsa.yaml",
     )
     yield _learner(
         "td-lambda",

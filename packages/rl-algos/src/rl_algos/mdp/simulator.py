@@ -192,8 +192,8 @@ class MDPEnvs(Envs):
 
     def record(self, playing: Playing) -> None:
         """Note the episodes that a compiled loop finished."""
-        for episode in range(int(playing.finished[0])):
-            self._finished.append((0, float(playing.returns[episode]), int(playing.lengths[episode])))
+        count = int(playing.finished[0])
+        self._finished.extend(zip([0] * count, playing.returns[:count].tolist(), playing.lengths[:count].tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """States, steps and the random stream."""
