@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
-
 from rl_algos.tabular_specs import tabular_agents, tabular_schemes, tabular_tasks
+from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 1
 

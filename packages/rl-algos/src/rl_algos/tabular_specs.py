@@ -336,7 +336,9 @@ def tabular_tasks() -> Iterator[TaskSpec]:
         tags=("grid",),
     )
     yield _model("maze", "grids:Maze", "Find the way out of a maze, and do not bump into walls", BOOK, agent="dyna-q", tags=("grid",))
-    yield _model("random-walk", "classic:RandomWalk", "A step to either side until an end is reached", BOOK, agent="td0", tags=("prediction",))
+    yield _model(
+        "random-walk", "classic:RandomWalk", "A step to either side until an end is reached", BOOK, agent="td0", tags=("prediction",)
+    )
     yield _model(
         "student-mrp",
         "classic:StudentProcess",

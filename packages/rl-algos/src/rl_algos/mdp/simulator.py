@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from rl_core.envs import Envs, Transition
-from rl_core.seeds import Seeds
 
 from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.mdp.model import MDP, Table
+from rl_core.envs import Envs, Transition
+from rl_core.seeds import Seeds
 
 if TYPE_CHECKING:
     from rl_algos.mdp.picture import Layout

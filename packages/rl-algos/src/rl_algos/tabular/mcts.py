@@ -22,16 +22,16 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
-from rl_core.agent import Agent
-from rl_core.envs import Envs, GymEnvs
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import ControlTask, Task
 
 from rl_algos.compiled import announced, kernel
 from rl_algos.mdp.model import Table
 from rl_algos.mdp.simulator import MDPEnvs, draw_outcome
 from rl_algos.tabular.learner import require_range, task_discount
+from rl_core.agent import Agent
+from rl_core.envs import Envs, GymEnvs
+from rl_core.network import Network
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask, Task
 
 
 @dataclass(frozen=True)
@@ -194,9 +194,7 @@ class MCTS(Agent):
 
     Config = MCTSConfig
 
-    def __init__(
-        self, config: MCTSConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto"
-    ) -> None:
+    def __init__(self, config: MCTSConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
         if not isinstance(task, ControlTask) or not isinstance(task.output_space, spaces.Discrete):
             raise ValueError(f"mcts tries actions one by one and needs discrete ones; the task's are {task.output_space}; take ppo")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-
-
 import numpy as np
-from rl_core.seeds import Seeds
-from rl_core.task import Task
 
 from rl_algos.mdp.model import MDP
+from rl_core.seeds import Seeds
+from rl_core.task import Task
 
 
 def fixed_policy(task: Task, name: str) -> np.ndarray:
