@@ -1,10 +1,11 @@
-"""What this distribution brings, as data: nothing is imported until it is used. Entries are sorted by name."""
+"""What this distribution brings, as data: nothing is imported until it is used. Entries are sorted by name; tables have their own list."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rl_core.api import AgentSpec, TaskSpec, hookimpl
+from rl_algos.tabular_specs import tabular_agents, tabular_schemes, tabular_tasks
+from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 1
 
@@ -33,6 +34,7 @@ def rl_agents() -> Iterator[AgentSpec]:
         tiny={"num_envs": 2, "rollout_steps": 8, "num_epochs": 1, "batch_size": 8},
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
+    yield from tabular_agents()
 
 
 @hookimpl
@@ -94,3 +96,10 @@ def rl_tasks() -> Iterator[TaskSpec]:
         agent="ppo",
         tags=("classic control",),
     )
+    yield from tabular_tasks()
+
+
+@hookimpl
+def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
+    """Open families of tasks, by name."""
+    yield from tabular_schemes()

@@ -17,15 +17,15 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from gymnasium import spaces
+
+from rl_algos.compiled import announced, kernel
+from rl_algos.exploration import Exploration, Explorer, draw_action, explore
+from rl_algos.tabular.learner import require_range
 from rl_core.agent import Agent
 from rl_core.envs import Envs, Transition
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Task
-
-from rl_algos.compiled import announced, kernel
-from rl_algos.exploration import Exploration, Explorer, draw_action, explore
-from rl_algos.tabular.learner import require_range
 
 METHODS = ("values", "gradient", "thompson")
 VALUES, GRADIENT, THOMPSON = range(3)
@@ -37,8 +37,8 @@ class BanditConfig:
 
     num_arms: int = 10  # A, >= 1
     rewards: Literal["gaussian", "bernoulli"] = "gaussian"  # with standard deviation 1 around the arm's mean, or 1 with that probability
-    means: tuple[float, ...] = ()  # mean reward of each arm; empty: drawn, from N(offset, 1) or uniformly from [0, 1]
-    offset: float = 0.0  # mean of the gaussian arms' means, unit of reward
+    means: tuple[float, ...] = ()  # mean reward of each arm, any number; empty: drawn, from N(offset, 1) or uniformly from [0, 1]
+    offset: float = 0.0  # mean of the gaussian arms' means, unit of reward, any number
     drift: float = 0.0  # standard deviation of what each mean moves by after every pull, unit of reward, >= 0
     problem: int = 0  # which drawn problem, >= 0
 
@@ -135,7 +135,7 @@ class BanditAgentConfig(Exploration):
 
     method: Literal["values", "gradient", "thompson"] = "values"  # estimate arms and explore; prefer arms; or believe and sample
     learning_rate: float = 0.0  # alpha, step size, in [0, 1]; 0 is the mean of all rewards (values alone)
-    initial_value: float = 0.0  # Q_0, unit of reward; optimistic when above what can be had
+    initial_value: float = 0.0  # Q_0, unit of reward, any number; optimistic when above what can be had
     baseline: bool = True  # gradient: compare a reward with the mean reward so far
     prior_deviation: float = 1.0  # thompson on gaussian arms: standard deviation of an arm's mean before it is tried, > 0
     pulls_per_iteration: int = 100  # pulls between two reports, >= 1

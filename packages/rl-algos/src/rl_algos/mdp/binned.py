@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+
 from rl_core.envs import Envs, GymEnvs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -26,10 +27,10 @@ class BinnedConfig:
 
     id: str = "CartPole-v1"  # id in Gymnasium's registry, of an environment with a vector of observations and discrete actions
     bins: tuple[int, ...] = ()  # bins of each number, >= 1 each; empty: 8 each
-    low: tuple[float, ...] = ()  # where the second bin of each number starts, unit of the observation; empty: see `high`
-    high: tuple[float, ...] = ()  # where the last bin of each number starts; empty: the range that acting at random covers
+    low: tuple[float, ...] = ()  # where the first bin of each number starts, unit of the observation, any number; empty: see `high`
+    high: tuple[float, ...] = ()  # where the last bin of each number ends, any number; empty: the range that acting at random covers
     discount: float = 0.99  # gamma, in [0, 1]
-    target: float | None = None  # mean return that counts as solved; null takes Gymnasium's threshold
+    target: float | None = None  # mean return that counts as solved, any number; null takes Gymnasium's threshold
     options: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments of gymnasium.make
 
     def __post_init__(self) -> None:

@@ -18,13 +18,13 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from rl_core.envs import Envs, GymEnvs
-from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
 
 from rl_algos.mdp.model import MDP
 from rl_algos.mdp.picture import Layout
 from rl_algos.mdp.task import MDPTask
+from rl_core.envs import Envs, GymEnvs
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask
 
 NUM_STATES = 32 * 11 * 2
 STICK, HIT = 0, 1

@@ -166,7 +166,7 @@ class MarkovRewardProcess:
     def expected_steps(self) -> np.ndarray:
         """How many steps an episode still takes from each state [S]; infinite where it may never end."""
         endless = self._endless()
-        reaches = np.asarray((self.transition @ endless.astype(np.float64))) > 0.0
+        reaches = np.asarray(self.transition @ endless.astype(np.float64)) > 0.0
         doomed = endless | reaches
         while True:  # whoever may come to an endless state may never end
             grown = doomed | (np.asarray(self.transition @ doomed.astype(np.float64)) > 0.0)

@@ -24,10 +24,10 @@ class RandomWalkConfig:
     """A walk to either side until an end is reached."""
 
     num_states: int = 5  # S, states between the two ends, >= 1
-    left_reward: float = 0.0  # reward of leaving on the left, unit of reward
-    right_reward: float = 1.0  # reward of leaving on the right, unit of reward
+    left_reward: float = 0.0  # reward of leaving on the left, unit of reward, any number
+    right_reward: float = 1.0  # reward of leaving on the right, unit of reward, any number
     discount: float = 1.0  # gamma, in [0, 1]
-    max_steps: int = 0  # steps after which an episode is cut; 0 for no limit
+    max_steps: int = 0  # steps after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
         if self.num_states < 1:
@@ -62,7 +62,7 @@ class GamblersProblemConfig:
     heads: float = 0.4  # p_h, probability to win a bet, in (0, 1)
     goal: int = 100  # capital at which the gambler has won, >= 2
     discount: float = 1.0  # gamma, in [0, 1]
-    max_steps: int = 0  # bets after which an episode is cut; 0 for no limit
+    max_steps: int = 0  # bets after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
         if not 0.0 < self.heads < 1.0:
@@ -101,7 +101,7 @@ class StudentConfig:
     """A student's day."""
 
     discount: float = 0.9  # gamma, in [0, 1]
-    max_steps: int = 0  # steps after which an episode is cut; 0 for no limit
+    max_steps: int = 0  # steps after which an episode is cut, >= 0; 0 for no limit
 
 
 STUDENT_STATES = ("class 1", "class 2", "class 3", "pass", "pub", "facebook", "sleep")
@@ -143,7 +143,7 @@ class GarnetConfig:
     discount: float = 0.95  # gamma, in [0, 1]
     ending: float = 0.0  # probability that a step ends the episode, in [0, 1)
     process_seed: int = 0  # which process, >= 0
-    max_steps: int = 100  # steps after which an episode is cut; 0 for no limit
+    max_steps: int = 100  # steps after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
         if self.num_states < 2 or self.num_actions < 1:

@@ -132,15 +132,15 @@ class GridRobotConfig:
 
     layout: str = ROBOT_WORLD  # rows of . S G # X; empty: generated from the fields below
     grip: float = 0.8  # p, probability that the robot moves as intended; else to either side alike; in [0, 1]
-    goal_reward: float = 10.0  # reward of reaching the goal, unit of reward
-    step_reward: float = -1.0  # reward of every step, unit of reward
-    obstacle_reward: float = -100.0  # reward of driving onto an obstacle, unit of reward
+    goal_reward: float = 10.0  # reward of reaching the goal, unit of reward, any number
+    step_reward: float = -1.0  # reward of every step, unit of reward, any number
+    obstacle_reward: float = -100.0  # reward of driving onto an obstacle, unit of reward, any number
     discount: float = 0.9  # gamma, in [0, 1]
     height: int = 20  # rows of a generated grid, >= 2
     width: int = 20  # columns of a generated grid, >= 2
     obstacles: float = 0.1  # share of a generated grid's cells that are obstacles, in [0, 0.5]
     layout_seed: int = 0  # which generated grid, >= 0
-    max_steps: int = 200  # steps after which an episode is cut; 0 for no limit
+    max_steps: int = 200  # steps after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.grip <= 1.0:
@@ -186,12 +186,12 @@ class MazeConfig:
     """A maze."""
 
     layout: str = DYNA_MAZE  # rows of . S G #; empty: generated from the fields below
-    goal_reward: float = 1.0  # reward of reaching the goal, unit of reward
-    wall_reward: float = -1.0  # reward of bumping into a wall or the border, unit of reward
+    goal_reward: float = 1.0  # reward of reaching the goal, unit of reward, any number
+    wall_reward: float = -1.0  # reward of bumping into a wall or the border, unit of reward, any number
     discount: float = 0.95  # gamma, in [0, 1]
     size: int = 15  # rows and columns of a generated maze, odd, >= 5
     layout_seed: int = 0  # which generated maze, >= 0
-    max_steps: int = 1_000  # steps after which an episode is cut; 0 for no limit
+    max_steps: int = 1_000  # steps after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
         if self.size < 5 or self.size % 2 == 0:
@@ -257,7 +257,7 @@ class WindyGridworldConfig:
     king_moves: bool = False  # also diagonal moves (exercise 6.9)
     gusty: bool = False  # where there is wind, it is one more, as said, or one less, each a third of the time (exercise 6.10)
     discount: float = 1.0  # gamma, in [0, 1]
-    max_steps: int = 1_000  # steps after which an episode is cut; 0 for no limit
+    max_steps: int = 1_000  # steps after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
         if self.height < 1 or len(self.wind) < 2 or min(self.wind) < 0:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from rl_core.envs import Envs, Transition
-from rl_core.seeds import Seeds
 
 from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.mdp.model import MDP, Table
+from rl_core.envs import Envs, Transition
+from rl_core.seeds import Seeds
 
 if TYPE_CHECKING:
     from rl_algos.mdp.picture import Layout
@@ -192,8 +192,8 @@ class MDPEnvs(Envs):
 
     def record(self, playing: Playing) -> None:
         """Note the episodes that a compiled loop finished."""
-        for episode in range(int(playing.finished[0])):
-            self._finished.append((0, float(playing.returns[episode]), int(playing.lengths[episode])))
+        count = int(playing.finished[0])
+        self._finished.extend(zip([0] * count, playing.returns[:count].tolist(), playing.lengths[:count].tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """States, steps and the random stream."""

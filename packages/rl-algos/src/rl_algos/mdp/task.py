@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
-from rl_core.envs import Envs
-from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
 
 from rl_algos.mdp.model import MDP
 from rl_algos.mdp.picture import Layout
 from rl_algos.mdp.simulator import MDPEnv, MDPEnvs
+from rl_core.envs import Envs
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask
 
 
 class MDPTask(ControlTask):

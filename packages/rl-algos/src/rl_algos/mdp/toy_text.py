@@ -29,8 +29,8 @@ class ToyTextConfig:
 
     id: str = "FrozenLake-v1"  # id in Gymnasium's registry, of an environment that has a table P
     discount: float = 0.99  # gamma, in [0, 1]
-    max_steps: int = -1  # steps after which an episode is cut; 0 for no limit, -1 for Gymnasium's own
-    target: float | None = None  # mean return that counts as solved
+    max_steps: int = -1  # steps after which an episode is cut, >= -1; 0 for no limit, -1 for Gymnasium's own
+    target: float | None = None  # mean return that counts as solved, any number
     options: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments of gymnasium.make, such as is_slippery
 
 

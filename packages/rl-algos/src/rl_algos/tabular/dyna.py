@@ -33,7 +33,7 @@ class DynaConfig(Exploration):
     outcomes: int = 8  # K, outcomes of a pair that the model tells apart, >= 1; 1 keeps the last one alone
     learning_rate: float = 0.1  # alpha, step size, in (0, 1]
     discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # Q_0, unit of return; optimistic when above what can be had
+    initial_value: float = 0.0  # Q_0, unit of return, any number; optimistic when above what can be had
     steps_per_iteration: int = 1_000  # environment steps between two reports, >= 1
     compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same
 

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
+
+from rl_algos.compiled import announced
+from rl_algos.mdp.simulator import MDPEnvs
 from rl_core.agent import Agent
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import Task
-
-from rl_algos.compiled import announced
-from rl_algos.mdp.simulator import MDPEnvs
 
 
 class StepSize(NamedTuple):

@@ -19,7 +19,7 @@ from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.exploration import draw_action
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
 from rl_algos.tabular.learner import require_range
-from rl_algos.tabular.policy import PolicyName, fixed_policy
+from rl_algos.tabular.policy import fixed_policy
 from rl_algos.tabular.td_prediction import Predictor
 
 WEIGHTINGS = ("none", "ordinary", "weighted")
@@ -30,13 +30,13 @@ NONE, ORDINARY, WEIGHTED = range(3)
 class MCPredictionConfig:
     """Settings of Monte Carlo prediction."""
 
-    policy: PolicyName = "task"  # pi: the one that the task is about, every action alike, or an optimal one
+    policy: Literal["task", "uniform", "optimal"] = "task"  # pi: the one that the task is about, every action alike, or an optimal one
     behaviour: Literal["policy", "uniform"] = "policy"  # b, what acts: the policy itself, or every action alike (off-policy)
     importance: Literal["ordinary", "weighted"] = "weighted"  # off-policy: divide the weighted returns by their number, or by their weight
     visit: Literal["first", "every"] = "first"  # which visits of a state in an episode count
     learning_rate: float = 0.0  # alpha, constant step size, in [0, 1]; 0 is the mean of all returns
     discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # V_0, unit of return
+    initial_value: float = 0.0  # V_0, unit of return, any number
     max_episode_steps: int = 10_000  # T, steps after which an episode is learned from though it goes on, >= 1
     steps_per_iteration: int = 10_000  # environment steps between two reports, at least; whole episodes are played, >= 1
     compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same

@@ -34,7 +34,7 @@ class MonteCarloConfig(Exploration):
     visit: Literal["first", "every"] = "first"  # which visits of a pair in an episode count; q-learning takes every one
     learning_rate: float = 0.0  # alpha, constant step size, in [0, 1]; 0 is the mean of all returns
     discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # Q_0, unit of return; optimistic when above what can be had
+    initial_value: float = 0.0  # Q_0, unit of return, any number; optimistic when above what can be had
     max_episode_steps: int = 10_000  # T, steps after which an episode is learned from though it goes on, >= 1
     steps_per_iteration: int = 10_000  # environment steps between two reports, at least; whole episodes are played, >= 1
     compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same

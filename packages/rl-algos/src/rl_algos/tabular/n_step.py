@@ -27,7 +27,7 @@ class NStepSarsaConfig(Exploration):
     learning_rate: float = 0.1  # alpha, step size, in (0, 1]
     learning_rate_power: float = 0.0  # omega: the step size is alpha / N(s, a)^omega; in [0, 1], 0 is constant
     discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # Q_0, unit of return; optimistic when above what can be had
+    initial_value: float = 0.0  # Q_0, unit of return, any number; optimistic when above what can be had
     steps_per_iteration: int = 10_000  # environment steps between two reports, >= 1
     compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same
 

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rl_core.agent import Agent
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import Task
 
 from rl_algos.compiled import inlined, kernel
 from rl_algos.mdp.model import MDP
 from rl_algos.tabular.learner import draw_values
-
+from rl_core.agent import Agent
+from rl_core.network import Network
+from rl_core.seeds import Seeds
+from rl_core.task import Task
 
 ROUNDING = 1e-11  # of the largest value: differences up to this are none
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-from rl_core.seeds import Seeds
-from rl_core.task import Task
 
 from rl_algos.mdp.model import MDP
-
-PolicyName = Literal["task", "uniform", "optimal"]
+from rl_core.seeds import Seeds
+from rl_core.task import Task
 
 
 def fixed_policy(task: Task, name: str) -> np.ndarray:

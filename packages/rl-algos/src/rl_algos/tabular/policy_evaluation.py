@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import Task
 
 from rl_algos.tabular.learner import require_range
 from rl_algos.tabular.planner import Planner
-from rl_algos.tabular.policy import PolicyName, fixed_policy, policy_score
+from rl_algos.tabular.policy import fixed_policy, policy_score
+from rl_core.network import Network
+from rl_core.seeds import Seeds
+from rl_core.task import Task
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class PolicyEvaluationConfig:
     """Settings of policy evaluation."""
 
     method: Literal["iterative", "direct"] = "iterative"  # sweep, or solve the linear system
-    policy: PolicyName = "task"  # pi: the one that the task is about, every action alike, or an optimal one
+    policy: Literal["task", "uniform", "optimal"] = "task"  # pi: the one that the task is about, every action alike, or an optimal one
     tolerance: float = 1e-9  # stop when |v - v_pi| is proven to be at most this in every state, unit of return, > 0
     discount: float | None = None  # gamma, in [0, 1]; null takes the task's
-    horizon: int = 0  # H, decisions left: the value of exactly H steps; 0 for no horizon
+    horizon: int = 0  # H, decisions left: the value of exactly H steps, >= 0; 0 for no horizon
 
     def __post_init__(self) -> None:
         require_range(self, "tolerance", 0.0, float("inf"), open_low=True)

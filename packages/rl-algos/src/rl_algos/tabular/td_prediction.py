@@ -15,27 +15,27 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from rl_core.seeds import Seeds
 
 from rl_algos.compiled import borrowed, kernel
 from rl_algos.exploration import draw_action
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
 from rl_algos.tabular.learner import StepSize, TabularLearner, draw_values, require_range
-from rl_algos.tabular.policy import PolicyName, fixed_policy, policy_score, true_values
+from rl_algos.tabular.policy import fixed_policy, policy_score, true_values
 from rl_algos.tabular.traces import mark, spread
+from rl_core.seeds import Seeds
 
 
 @dataclass(frozen=True)
 class TDPredictionConfig:
     """Settings of TD(0) and TD(lambda)."""
 
-    policy: PolicyName = "task"  # pi: the one that the task is about, every action alike, or an optimal one
+    policy: Literal["task", "uniform", "optimal"] = "task"  # pi: the one that the task is about, every action alike, or an optimal one
     trace_decay: float = 0.0  # lambda, in [0, 1]: 0 is TD(0), 1 is a Monte Carlo method
     trace: Literal["accumulating", "replacing"] = "accumulating"  # whether a state that comes again adds to its trace or renews it
     learning_rate: float = 0.1  # alpha, step size, in (0, 1]
     learning_rate_power: float = 0.0  # omega: the step size is alpha / N(s)^omega; in [0, 1], 0 is constant
     discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # V_0, unit of return
+    initial_value: float = 0.0  # V_0, unit of return, any number
     steps_per_iteration: int = 10_000  # environment steps between two reports, >= 1
     compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same
 

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import Task
 from scipy import sparse
 
 from rl_algos.compiled import announced, kernel
 from rl_algos.tabular.learner import require_range
 from rl_algos.tabular.planner import Model, Planner, backup, certificate, macqueen_bounds, sweep
+from rl_core.network import Network
+from rl_core.seeds import Seeds
+from rl_core.task import Task
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ValueIterationConfig:
     order: Literal["synchronous", "in-place", "gauss-seidel", "prioritised"] = "synchronous"  # how states are swept
     tolerance: float = 1e-9  # stop when |v - v*| is proven to be at most this in every state, unit of return, > 0
     discount: float | None = None  # gamma, in [0, 1]; null takes the task's
-    horizon: int = 0  # H, decisions left at the start of an episode: backward induction of H sweeps; 0 for no horizon
+    horizon: int = 0  # H, decisions left at the start of an episode: backward induction of H sweeps, >= 0; 0 for no horizon
 
     def __post_init__(self) -> None:
         require_range(self, "tolerance", 0.0, float("inf"), open_low=True)
@@ -145,7 +145,7 @@ class ValueIteration(Planner):
     def _step_by_priority(self) -> dict[str, float]:
         discount, num_states = self.mdp.discount, self.mdp.num_states
         if self.progress == 0:
-            least, largest = sweep(self.model, self.values, self.spare, self.policy, False, False)
+            sweep(self.model, self.values, self.spare, self.policy, False, False)
             self.priority[:] = np.abs(self.spare - self.values)
         threshold = self.config.tolerance * (1.0 - discount) if discount < 1.0 else self.threshold * 0.1
         sweep_by_priority(self.model, self.values, self.policy, self.priority, *self.predecessors, num_states, threshold)
