@@ -17,8 +17,8 @@ def passage_bounds(starts: np.ndarray, passage_words: int) -> np.ndarray:
         passage_words: At least 1.
 
     Example:
-        >>> passage_bounds(np.array([0, 3, 6, 9, 10]), 5).tolist()
-        [0, 2, 4]
+        >>> passage_bounds(np.array([0, 3, 6, 9, 12, 13]), 5).tolist()  # the last word alone is no passage
+        [0, 2, 5]
     """
     starts = np.asarray(starts)
     bounds, sentence, last = [0], 0, len(starts) - 1

@@ -72,7 +72,7 @@ def tf_idf(counts: sparse.csr_matrix, idf: np.ndarray, *, sublinear: bool = Fals
         norm: Rows of length one, or as they come.
 
     Example:
-        >>> tf_idf(sparse.csr_matrix([[3.0, 2.0]]), np.array([1.0, 2.0])).toarray().tolist()
+        >>> tf_idf(sparse.csr_matrix([[3.0, 2.0]]), np.array([1.0, 2.0])).toarray().round(4).tolist()
         [[0.6, 0.8]]
     """
     weights = counts.astype(np.float64)

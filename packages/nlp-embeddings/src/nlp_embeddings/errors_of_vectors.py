@@ -1,0 +1,27 @@
+"""What goes wrong with words and files of vectors, in words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class UnknownWord(KeyError):
+    """A word without a vector; names the nearest words that have one."""
+
+    def __init__(self, word: str, known: Sequence[str]) -> None:
+        near = difflib.get_close_matches(word, known[:50_000], n=3, cutoff=0.6)
+        hint = f"; near it are {', '.join(near)}" if near else ""
+        self.message = f"the word {word!r} has no vector{hint}"
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BadVectorFile(ValueError):
+    """A file of vectors that cannot be read as what it should be."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}")
