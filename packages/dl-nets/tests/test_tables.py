@@ -30,6 +30,7 @@ def test_a_row_is_read_by_name_and_by_order_as_the_table_has_it(table: Table) ->
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("[" * 100_000, "is no JSON"),
         ("{", "is no JSON; give a row as an object with the keys weight, colour"),
         ("[1]", r"is no row: give an object, or an array of 2 values: weight, colour"),
         ('"red"', "is no row"),

@@ -31,8 +31,8 @@ class CNNConfig:
 
     channels: tuple[int, ...] = (32, 64)  # filters of each 3 x 3 convolution, >= 1; each but the first is preceded by a halving
     hidden: tuple[int, ...] = (128,)  # units of each linear layer behind the convolutions, >= 1
-    activation: Activation = "relu"  # what stands behind each convolution and hidden layer
-    init: Init = "orthogonal"  # how weights are drawn; biases start at 0, with "uniform" they are drawn too
+    activation: Activation = "relu"  # tanh, relu, gelu, silu or elu, behind each convolution and hidden layer
+    init: Init = "orthogonal"  # orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform
     hidden_gain: float = math.sqrt(2.0)  # scale of all first weights but the last layer's, > 0
     output_gain: float = 1.0  # scale of the last layer's first weights, > 0
     batch_norm: bool = False  # whether each convolution is normalised over the batch before its activation

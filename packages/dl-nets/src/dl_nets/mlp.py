@@ -25,8 +25,8 @@ class MLPConfig:
     """How wide, how deep, and how it starts."""
 
     hidden: tuple[int, ...] = (64, 64)  # units of each hidden layer, >= 1; () is a linear model
-    activation: Activation = "tanh"  # what stands behind each hidden layer
-    init: Init = "orthogonal"  # how weights are drawn; biases start at 0, with "uniform" they are drawn too
+    activation: Activation = "tanh"  # tanh, relu, gelu, silu or elu, behind each hidden layer
+    init: Init = "orthogonal"  # orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform
     hidden_gain: float = math.sqrt(2.0)  # scale of the hidden layers' first weights, > 0
     output_gain: float = 1.0  # scale of the last layer's first weights, > 0
     layer_norm: bool = False  # whether each hidden layer is normalised before its activation

@@ -205,4 +205,5 @@ def clip_gradient_norm(parameters: Iterable[nn.Parameter], bound: float) -> Tens
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
-    return torch.zeros_like(parameter).flatten() if parameter.grad is None else parameter.grad.flatten()
+    gradient = parameter.grad
+    return torch.flatten(torch.zeros_like(parameter) if gradient is None else gradient)

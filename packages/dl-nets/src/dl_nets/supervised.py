@@ -43,9 +43,9 @@ class SupervisedConfig:
     """How to learn from examples."""
 
     learning_rate: float = 1e-3  # alpha, step size at the start of the schedule, > 0
-    schedule: ScheduleName = "cosine"  # how the learning rate goes on over the budget
+    schedule: ScheduleName = "cosine"  # constant, linear, cosine, step, exponential, warm-up, warm-up-linear or warm-up-cosine
     batch_size: int = 64  # B, examples of one update, >= 1
-    optimiser: OptimiserName = "adamw"  # the gradient method
+    optimiser: OptimiserName = "adamw"  # sgd, momentum, nesterov, adam, adamw or rmsprop
     momentum: float = 0.9  # mu, of the optimisers momentum and nesterov, in [0, 1)
     weight_decay: float = 0.01  # lambda, pull of the weight matrices towards 0, >= 0
     loss: Literal["auto", "cross-entropy", "squared-error", "absolute-error", "huber"] = "auto"  # auto: cross-entropy, or squared-error

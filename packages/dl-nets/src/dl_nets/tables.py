@@ -88,7 +88,7 @@ class Table:
         names = [column.name for column in self.columns]
         try:
             row = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"the input {text[:60]!r} is no JSON; give a row as an object with the keys {', '.join(names[:10])}"
             ) from error

@@ -1,0 +1,87 @@
+"""Scores of the supervised agent with its presets: `rl-core run` on each pair of network and task, seeds 0 to 4; writes supervised.md.
+
+    python benchmarks/supervised.py                # all pairs, some five minutes
+    python benchmarks/supervised.py vit --seeds 1  # one network, shown and not written
+
+A score is what `rl-core run` reports: accuracy or r2 on the test split, which no setting was chosen by. Every run is a process of its
+own with one thread; processor seconds count it whole, imports included, and depend less than wall time on what else the machine does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+GOALS = {
+    ("cnn", "digits"): 0.97,
+    ("vit", "digits"): 0.95,
+    ("mlp", "digits"): None,
+    ("mlp", "breast-cancer"): None,
+    ("mlp", "wine"): None,
+    ("mlp", "diabetes"): None,
+}
+SEEDS = 5
+
+
+def run(network: str, task: str, seed: int) -> dict[str, Any]:
+    """What `rl-core run` says of one run, with the processor seconds that its process took."""
+    before = processor_seconds()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "rl_core", "run", network, "--task", task, "--seed", str(seed), "--device", "cpu"]
+        done = subprocess.run([*command, "--out", f"{folder}/run", "--json"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return {**json.loads(done.stdout), "processor_seconds": processor_seconds() - before}
+
+
+def processor_seconds() -> float:
+    """Of all processes that were started here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    """Run all and write the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("networks", nargs="*", default=["cnn", "vit", "mlp"])
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    options = parser.parse_args()
+    lines = [
+        "# Scores of the supervised agent",
+        "",
+        "Written by `benchmarks/supervised.py`: scores on the test split of `rl-core run NETWORK --task TASK`, with the presets, by seed.",
+        "The target is what counts as solved, published or derived as the task's file says; what is asked for is this project's own goal.",
+        f"{platform.machine()}, one thread, Python {platform.python_version()}, torch {version('torch')}.",
+        "",
+        f"| network | task | metric | epochs | {' | '.join(map(str, range(options.seeds)))} | mean | target | asked for "
+        "| seconds of learning, median | processor seconds of the process, median |",
+        f"|---|---|---|---:|{'---:|' * options.seeds}---:|---:|---:|---:|---:|",
+    ]
+    for (network, task), goal in GOALS.items():
+        if network not in options.networks:
+            continue
+        results = []
+        for seed in range(options.seeds):
+            results.append(run(network, task, seed))
+            print(network, task, seed, f"{results[-1]['score']:.4f}", f"{results[-1]['seconds']:.1f} s", flush=True)
+        scores = [result["score"] for result in results]
+        cells = [network, task, results[0]["metric"], str(results[0]["progress"]), *(f"{score:.4f}" for score in scores)]
+        cells += [f"**{statistics.mean(scores):.4f}**", f"{results[0]['target']:.4g}", f"{goal:g}" if goal else ""]
+        cells += [f"{statistics.median(result[key] for result in results):.1f}" for key in ("seconds", "processor_seconds")]
+        lines.append("| " + " | ".join(cells) + " |")
+        print(lines[-1], flush=True)
+    if len(options.networks) == 3 and options.seeds == SEEDS:
+        Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

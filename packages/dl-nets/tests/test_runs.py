@@ -1,0 +1,31 @@
+"""Whole runs through the program: killed, continued, asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.learning, pytest.mark.timeout(900)]
+
+WINE = ["run", "mlp", "--task", "wine", "--set", "patience=30", "--checkpoint-every", 1]
+DIGITS = ["run", "cnn", "--budget", 6, "--checkpoint-every", 1]
+
+
+@pytest.mark.parametrize(("arguments", "chance"), [(WINE, 1), (DIGITS, 2)], ids=["mlp", "cnn"])
+def test_five_kills_leave_no_trace_in_the_final_checkpoint(program: Any, arguments: list[object], chance: int) -> None:
+    undisturbed = program.run(*arguments, "--out", "whole", "--json").json
+    program.disturbed("killed", arguments, whole="whole", kills=5, seed=chance)
+    result = program.run("resume", "killed", "--json").json
+    assert program.final("killed") == program.final("whole")
+    assert result["metrics"] == undisturbed["metrics"]
+
+
+def test_a_table_of_ones_own_is_learned_and_asked_in_its_own_words(program: Any) -> None:
+    rows = [f"{number % 7},{'long' if number % 7 > 3 else 'short'},{'yes' if number % 7 > 3 else 'no'}" for number in range(100)]
+    (program.folder / "table.csv").write_text("\n".join(["size,name,answer", *rows]) + "\n")
+    ran = program.run("run", "csv:table.csv", "--budget", 20, "--out", "run", "--json")
+    assert ran.json["score"] == 1.0
+    assert "target 'answer' has 2 classes (no, yes); numbers: size; one-hot: name (2 texts)" in ran.err
+    assert json.loads(program.run("predict", "run", '{"size": 6, "name": "long"}', "--json").out)["answer"] == "yes"
