@@ -281,7 +281,8 @@ def _require_fit(catalogue: Catalogue, entry: Entry, task: Entry, traits: frozen
     if fits(traits, entry.spec.fits):
         return
     others = _fitting(catalogue, entry.kind, traits)
-    tasks = [other.name for other in catalogue.entries("task") if fits(other.spec.traits, entry.spec.fits)]
+    families = [other.spec.example for other in catalogue.entries("scheme") if fits(other.spec.traits, entry.spec.fits)]
+    tasks = [*families, *(other.name for other in catalogue.entries("task") if fits(other.spec.traits, entry.spec.fits))]
     hint = f"{entry.kind}s that fit {task.name}: {', '.join(others[:8]) or 'none is installed'}"
     hint += f"; tasks that fit {entry.name}: {', '.join(tasks[:8]) or 'none is installed'}"
     needs = " or ".join(f"({alternative})" for alternative in entry.spec.fits)
