@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, TaskSchemeSpec, TaskSpec
+from rl_core.catalogue import Catalogue
+from rl_core.plugins import Plugins
 from rl_core.spec_problems import is_installed, problem_of, unresolved
 
 AGENT = AgentSpec(name="a", target="json:JSONDecoder", summary="One", fits=("control",), unit="steps", budget=1, task="coin")
@@ -108,3 +112,13 @@ def test_only_what_can_be_imported_is_installed() -> None:
     assert is_installed("json")
     assert is_installed("sys")
     assert not is_installed("not_there")
+
+
+def test_a_new_catalogue_sees_what_was_installed_since_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    Catalogue(Plugins())
+    assert unresolved("appearing:A") == "there is no module appearing"
+    tmp_path.joinpath("appearing.py").write_text("class A: ...")
+    importlib.invalidate_caches()
+    Catalogue(Plugins())
+    assert unresolved("appearing:A") == ""
