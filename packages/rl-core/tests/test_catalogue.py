@@ -86,7 +86,7 @@ def test_gymnasium_is_imported_only_for_a_name_that_nothing_else_explains(site: 
         ("wire", "agent", "no agent is named 'wire'; wire is a network", "--network wire"),
         ("guess", "task", "no task is named 'guess'; guess is an agent", "rl-core run guess"),
         ("", None, "nothing is named ''", "rl-core list"),
-        ("unet", None, "'unet' here; it is provided by cv-models, which is not installed", "pip install cv-models"),
+        ("vit", None, "'vit' here; it is provided by cv-models, which is not installed", "pip install cv-models"),
     ],
 )
 def test_a_name_that_is_not_there_is_an_error_with_what_to_do(

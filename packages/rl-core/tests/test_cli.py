@@ -43,8 +43,6 @@ def test_looking_imports_nothing_heavy(site: Any, call: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_a_command_imports_nothing_heavy(site: Any, name: str) -> None:
-    if name == "check":
-        pytest.importorskip("rl_core.conformance", reason="the conformance kit is not there yet")
     ended = site.python("-c", IMPORTED, name, "--help")
     assert ended.status == 0
     assert ended.out.startswith(f"Usage: rl-core {name} ")
@@ -93,7 +91,7 @@ def test_an_ambiguous_name_is_completed_with_its_package(site: Any) -> None:
     assert "plain,guess" not in ended.out.splitlines()
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "check"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_where_its_import_string_says(name: str) -> None:
     module, _, attribute = COMMANDS[name][0].partition(":")
     command = getattr(importlib.import_module(module), attribute)

@@ -6,10 +6,10 @@ Only for words in an error: what is installed is asked of the plugins. `test_sib
 from __future__ import annotations
 
 _COMPONENTS = {
-    "rl-algos": "ppo q-learning sarsa expected-sarsa value-iteration policy-iteration dqn double-dqn sac td3 ddpg a2c reinforce",
-    "dl-nets": "mlp cnn supervised digits",
-    "nlp-embeddings": "skip-gram cbow glove fasttext tf-idf lsa",
-    "cv-models": "vit unet",
+    "rl-algos": "ppo q-learning sarsa expected-sarsa value-iteration policy-iteration dyna-q mcts",
+    "dl-nets": "supervised mlp cnn digits",
+    "nlp-embeddings": "tf-idf bm25 lsa",
+    "cv-models": "vit",
 }
 
 SIBLINGS: dict[str, str] = {name: package for package, names in _COMPONENTS.items() for name in names.split()}
