@@ -302,3 +302,30 @@ def test_a_logger_takes_part_only_once_and_only_if_it_fits() -> None:
     with pytest.raises(RequestError, match=r"wrong does not fit the hooks of this host.*colour"):
         plugins.register(Wrong(), "wrong")
     plugins.notify("rl_metrics", run=None, progress=0, metrics={})
+
+
+def test_a_run_of_what_cannot_be_used_is_refused_with_the_remedy_and_leaves_no_folder(site: Any, tmp_path: Any) -> None:
+    site.add_good()
+    site.add(
+        "other",
+        hook(
+            f"""yield {agent(name="needy").replace("budget=1", "budget=1, requires=('not_there',)")}
+    yield {agent(name="lost", target="other.gone:One")}
+    yield {agent(name="guess", target="other:Empty")}"""
+        ),
+    )
+    out = str(tmp_path / "run")
+    for name, error, hint in (
+        ("needy", "agent needy (other 1.0) needs not_there, which is not installed", "install it: pip install"),
+        ("lost", "agent lost (other 1.0) cannot be imported: other.gone:One: ModuleNotFoundError", "--disable other"),
+        ("guess", "agent guess is brought by good and other", "write good/guess or other/guess"),
+    ):
+        ended = site.run("run", name, "--task", "gym:CartPole-v1", "--out", out, "--json")
+        assert ended.status == 2
+        assert ended.out == ""
+        lines = ended.err.splitlines()
+        assert lines[0].startswith(f"error: {error}")
+        assert lines[1].startswith("hint: ")
+        assert hint in lines[1]
+        assert len(lines) == 2
+    assert not (tmp_path / "run").exists()
