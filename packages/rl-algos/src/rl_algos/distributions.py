@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 
 import gymnasium
-import numba
 import numpy as np
 import torch
 from gymnasium import spaces
+
+from rl_algos.compiled import kernel
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
@@ -131,7 +132,7 @@ def distribution(space: gymnasium.Space) -> Categorical | Gaussian:
     raise ValueError(f"the task takes actions of {space}; a policy gives a Discrete action or a Box of floats")
 
 
-@numba.njit(cache=True)
+@kernel
 def sample_categorical(logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Actions [B], the first whose cumulative probability exceeds `uniform` [B]; from logits [B, A].
 
