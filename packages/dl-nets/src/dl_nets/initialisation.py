@@ -126,9 +126,10 @@ def conv2d(
 
 def _draw(shape: tuple[int, ...], rng: np.random.Generator, init: Init, gain: float) -> tuple[nn.Parameter, nn.Parameter]:
     """First weight [O, ...] and bias [O] of a layer. (To fill torch's own, by `to_empty` from "meta", would import sympy.)"""
-    weight = _WEIGHTS[init](shape, rng, gain)
+    # Rows one after the other: torch would keep another order, and Adam's fused step mixes it up with restored moments.
+    weight = np.ascontiguousarray(_WEIGHTS[init](shape, rng, gain))
     bias = np.zeros(shape[0], dtype=np.float32)
     if init == "uniform":  # torch's layers draw their biases with the same bound
         bound = gain / math.sqrt(math.prod(shape[1:]))
         bias = rng.uniform(-bound, bound, shape[0]).astype(np.float32)
-    return nn.Parameter(torch.tensor(weight)), nn.Parameter(torch.tensor(bias))  # copies, laid out as torch does
+    return nn.Parameter(torch.tensor(weight)), nn.Parameter(torch.tensor(bias))
