@@ -8,7 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, compiling, flat_parameters
+from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters
 from dl_nets.mlp import MLP, MLPConfig
 
 
@@ -105,13 +105,3 @@ def test_other_modules_have_no_layout(module):
 def test_vectors_of_another_size_are_refused_in_words():
     with pytest.raises(ValueError, match=r"the flat vector is float32 \[5\]; this layout takes float32 \[8\]"):
         FastMLP(Layout((3, 2), "tanh"), np.zeros(5, dtype=np.float32), np.zeros(8, dtype=np.float32))
-
-
-def test_slow_compiling_is_said_on_standard_error(capsys, monkeypatch):
-    with compiling("nothing"):
-        pass
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr("dl_nets.fast_mlp.SLOW", -1.0)
-    with compiling("the kernels of ppo"):
-        pass
-    assert "compiled the kernels of ppo in 0 s" in capsys.readouterr().err

@@ -241,7 +241,7 @@ def test_the_first_policy_is_near_uniform():
 
 def test_continuous_actions_are_cut_at_the_environment_only():
     agent = make_agent("Pendulum", replace(SMALL, log_std=3.0))
-    _, action, *_ = agent.collect()
+    action = agent.collect().action
     assert np.abs(action).max() > 10
     assert np.abs(agent.actions.to_env(action[0])).max() <= 2.0
 
@@ -280,3 +280,8 @@ def test_ppo_learns_cartpole_in_twenty_thousand_steps(compiled):
         agent.step()
     # A policy that has not learned keeps the pole up for about 20 steps, never for 150 on average.
     assert agent.evaluate(episodes=20, seeds=agent.seeds)["mean return"] > 150
+
+
+def test_observations_without_a_mean_are_not_normalised():
+    with pytest.raises(ValueError, match=r"normalise_obs is true, and observations are Discrete\(16\)"):
+        make_agent(GymTask(GymConfig(id="FrozenLake-v1")), replace(SMALL, normalise_obs=True))

@@ -12,10 +12,7 @@ Letters: B batch, I inputs and O outputs of a layer, P parameters.
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,10 +22,8 @@ from torch import nn
 
 from dl_nets.mlp import Perceptron
 
-SLOW = 2.0  # seconds of compiling after which a word is due
-
 # Dividing by zero gives infinity as in NumPy: Python's exception would keep the loops from being vectorised.
-compiled = numba.njit(cache=True, fastmath=True, error_model="numpy")
+_vectorised = numba.njit(cache=True, fastmath=True, error_model="numpy")
 
 
 @dataclass(frozen=True)
@@ -219,7 +214,7 @@ class FlatAdam:
         self._num_steps = int(state["num_steps"])
 
 
-@compiled
+@_vectorised
 def adam_step(
     parameters: np.ndarray,
     gradient: np.ndarray,
@@ -262,7 +257,7 @@ def adam_step(
     return norm
 
 
-@compiled
+@_vectorised
 def _add_bias(values: np.ndarray, bias: np.ndarray) -> None:
     """Add a bias [O] to each row of values [B, O]."""
     for b in range(values.shape[0]):
@@ -270,7 +265,7 @@ def _add_bias(values: np.ndarray, bias: np.ndarray) -> None:
             values[b, o] += bias[o]
 
 
-@compiled
+@_vectorised
 def _times_tanh_slope(error: np.ndarray, output: np.ndarray) -> None:
     """Multiply errors [B, O] by 1 - tanh^2, which the outputs [B, O] of tanh give."""
     for b in range(error.shape[0]):
@@ -278,7 +273,7 @@ def _times_tanh_slope(error: np.ndarray, output: np.ndarray) -> None:
             error[b, o] *= np.float32(1.0) - output[b, o] * output[b, o]
 
 
-@compiled
+@_vectorised
 def _times_relu_slope(error: np.ndarray, output: np.ndarray) -> None:
     """Set errors [B, O] to 0 where the outputs [B, O] of the ReLU are."""
     for b in range(error.shape[0]):
@@ -301,13 +296,3 @@ def _views(layout: Layout, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.
         biases.append(flat[start : start + outputs])
         start += outputs
     return weights, biases
-
-
-@contextmanager
-def compiling(what: str) -> Iterator[None]:
-    """A block whose first calls may compile; says so on standard error when they took more than two seconds."""
-    start = time.perf_counter()
-    yield
-    seconds = time.perf_counter() - start
-    if seconds > SLOW:
-        print(f"compiled {what} in {seconds:.0f} s; the result is kept for the next time", file=sys.stderr)

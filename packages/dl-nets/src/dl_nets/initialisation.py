@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 Init = Literal["orthogonal", "glorot", "he", "uniform"]
 """How weights are drawn. `uniform` is what torch's own layers do: U(-1/sqrt(F), 1/sqrt(F)) for weights and biases."""
@@ -102,8 +102,8 @@ def linear(inputs: int, outputs: int, rng: np.random.Generator, *, init: Init = 
     >>> layer.weight.shape, layer.bias.tolist(), torch.equal(before, torch.get_rng_state())
     (torch.Size([2, 3]), [0.0, 0.0], True)
     """
-    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")  # without torch's own first weights
-    _draw(layer.weight, layer.bias, rng, init, gain)
+    layer = nn.Linear(inputs, outputs, device="meta")  # without torch's own first weights
+    layer.weight, layer.bias = _draw(tuple(layer.weight.shape), rng, init, gain)
     return layer
 
 
@@ -119,19 +119,17 @@ def conv2d(
     gain: float = 1.0,
 ) -> nn.Conv2d:
     """A convolution on [B, C, H, W], drawn from `rng` as `linear` draws its weights."""
-    layer = nn.Conv2d(channels_in, channels_out, kernel_size, stride=stride, padding=padding, device="meta").to_empty(device="cpu")
-    assert layer.bias is not None
-    _draw(layer.weight, layer.bias, rng, init, gain)
+    layer = nn.Conv2d(channels_in, channels_out, kernel_size, stride=stride, padding=padding, device="meta")
+    layer.weight, layer.bias = _draw(tuple(layer.weight.shape), rng, init, gain)
     return layer
 
 
-def _draw(weight: Tensor, bias: Tensor, rng: np.random.Generator, init: Init, gain: float) -> None:
-    """First values of a layer's weight [O, ...] and bias [O], in place."""
-    with torch.no_grad():
-        shape = tuple(weight.shape)
-        weight.copy_(torch.from_numpy(_WEIGHTS[init](shape, rng, gain)))
-        if init == "uniform":  # torch's layers draw their biases with the same bound
-            bound = gain / math.sqrt(math.prod(shape[1:]))
-            bias.copy_(torch.from_numpy(rng.uniform(-bound, bound, shape[0]).astype(np.float32)))
-        else:
-            bias.zero_()
+def _draw(shape: tuple[int, ...], rng: np.random.Generator, init: Init, gain: float) -> tuple[nn.Parameter, nn.Parameter]:
+    """First weight [O, ...] and bias [O] of a layer. (To fill torch's own, by `to_empty` from "meta", would import sympy.)"""
+    # Rows one after the other: torch would keep another order, and Adam's fused step mixes it up with restored moments.
+    weight = np.ascontiguousarray(_WEIGHTS[init](shape, rng, gain))
+    bias = np.zeros(shape[0], dtype=np.float32)
+    if init == "uniform":  # torch's layers draw their biases with the same bound
+        bound = gain / math.sqrt(math.prod(shape[1:]))
+        bias = rng.uniform(-bound, bound, shape[0]).astype(np.float32)
+    return nn.Parameter(torch.tensor(weight)), nn.Parameter(torch.tensor(bias))

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from gymnasium import spaces
 
 from rl_algos.array_envs import ArrayTask, Problem
+from rl_algos.compiled import kernel
 
 GRAVITY = 9.8  # m/s^2; masses and lengths are 1, centres of mass at 0.5, moments of inertia 1
 DT = 0.2  # s, between two steps
@@ -22,13 +22,13 @@ MAX_VELOCITY_1 = 4 * math.pi  # rad/s
 MAX_VELOCITY_2 = 9 * math.pi  # rad/s
 
 
-@numba.njit(cache=True)
+@kernel
 def start(uniform: np.ndarray) -> np.ndarray:
     """First states [N, 4], each number in [-0.1, 0.1), from `uniform` [N, 4]; rounded to float32 as Gymnasium does."""
     return (0.2 * uniform - 0.1).astype(np.float32).astype(np.float64)
 
 
-@numba.njit(cache=True)
+@kernel
 def derivative(theta_1: float, theta_2: float, velocity_1: float, velocity_2: float, torque: float) -> tuple[float, float, float, float]:
     """Time derivatives of angles and velocities; `theta_1` is 0 when the first link hangs down."""
     cos_2, sin_2 = math.cos(theta_2), math.sin(theta_2)
@@ -41,7 +41,7 @@ def derivative(theta_1: float, theta_2: float, velocity_1: float, velocity_2: fl
     return velocity_1, velocity_2, acc_1, acc_2
 
 
-@numba.njit(cache=True)
+@kernel
 def wrap(angle: float) -> float:
     """The angle brought into [-pi, pi] by whole turns."""
     while angle > math.pi:
@@ -51,7 +51,7 @@ def wrap(angle: float) -> float:
     return angle
 
 
-@numba.njit(cache=True)
+@kernel
 def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
     """Apply torques and integrate by Runge and Kutta's method of fourth order.
 
@@ -80,7 +80,7 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
         reward[n] = 0.0 if terminated[n] else -1.0
 
 
-@numba.njit(cache=True)
+@kernel
 def observe(state: np.ndarray) -> np.ndarray:
     """Cosine and sine of both angles, and both velocities [N, 6], float32."""
     obs = np.empty((len(state), 6), dtype=np.float32)

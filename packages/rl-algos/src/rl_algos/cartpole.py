@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from gymnasium import spaces
 
 from rl_algos.array_envs import ArrayTask, Problem
+from rl_algos.compiled import kernel
 
 GRAVITY = 9.8  # m/s^2
 MASS_POLE = 0.1  # kg
@@ -26,13 +26,13 @@ X_LIMIT = 2.4  # m
 THETA_LIMIT = 12 * 2 * math.pi / 360  # rad
 
 
-@numba.njit(cache=True)
+@kernel
 def start(uniform: np.ndarray) -> np.ndarray:
     """First states [N, 4], each number in [-0.05, 0.05), from `uniform` [N, 4] in [0, 1)."""
     return 0.1 * uniform - 0.05
 
 
-@numba.njit(cache=True)
+@kernel
 def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
     """Push each cart and integrate by Euler's method.
 
@@ -56,7 +56,7 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
         terminated[n] = abs(x) > X_LIMIT or abs(theta) > THETA_LIMIT
 
 
-@numba.njit(cache=True)
+@kernel
 def observe(state: np.ndarray) -> np.ndarray:
     """The states themselves [N, 4], float32."""
     return state.astype(np.float32)

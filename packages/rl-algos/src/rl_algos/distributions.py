@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 
 import gymnasium
-import numba
 import numpy as np
 import torch
 from gymnasium import spaces
+
+from rl_algos.compiled import kernel
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
@@ -49,7 +50,7 @@ class Categorical:
         return action + self._start if self._start else action
 
     def log_prob(self, head: torch.Tensor, log_std: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """Ln pi(a|s) [B] of actions [B].
+        """Log-probabilities ln pi(a|s) [B] of actions [B].
 
         >>> Categorical(spaces.Discrete(2)).log_prob(torch.tensor([[0.0, math.log(3)]]), torch.zeros(0), torch.tensor([1])).exp()
         tensor([0.7500])
@@ -80,8 +81,8 @@ class Gaussian:
         self.num_outputs = self.scale_size = math.prod(space.shape)
         self._shape, self._low, self._high = space.shape, space.low, space.high
         bounded = np.isfinite(space.low) & np.isfinite(space.high)
-        self._middle = np.where(bounded, (space.high + space.low) / 2, 0.0).astype(np.float32)
-        self._half_width = np.where(bounded, (space.high - space.low) / 2, 1.0).astype(np.float32)
+        low, high = np.where(bounded, space.low, -1.0), np.where(bounded, space.high, 1.0)
+        self._middle, self._half_width = ((high + low) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
 
     def noise(self, rng: np.random.Generator, *shape: int) -> np.ndarray:
         """Standard normal numbers, D for each action to be drawn."""
@@ -105,7 +106,7 @@ class Gaussian:
         return np.minimum(np.maximum(action, self._low), self._high)
 
     def log_prob(self, head: torch.Tensor, log_std: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """Ln pi(a|s) [B] of actions [B, D].
+        """Log-probabilities ln pi(a|s) [B] of actions [B, D].
 
         >>> Gaussian(spaces.Box(-1, 1, (1,))).log_prob(torch.zeros(1, 1), torch.zeros(1), torch.ones(1, 1))
         tensor([-1.4189])
@@ -131,7 +132,7 @@ def distribution(space: gymnasium.Space) -> Categorical | Gaussian:
     raise ValueError(f"the task takes actions of {space}; a policy gives a Discrete action or a Box of floats")
 
 
-@numba.njit(cache=True)
+@kernel
 def sample_categorical(logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Actions [B], the first whose cumulative probability exceeds `uniform` [B]; from logits [B, A].
 

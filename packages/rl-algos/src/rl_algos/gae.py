@@ -9,11 +9,12 @@ Letters: T time, N environments.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from rl_algos.compiled import kernel
 
-@numba.njit(cache=True)
+
+@kernel
 def advantages(
     reward: np.ndarray, discount: np.ndarray, value: np.ndarray, next_value: np.ndarray, over: np.ndarray, gae_lambda: float
 ) -> np.ndarray:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from gymnasium import spaces
 
 from rl_algos.array_envs import ArrayTask, Problem
+from rl_algos.compiled import kernel
 
 MIN_POSITION, MAX_POSITION = -1.2, 0.6
 MAX_SPEED = 0.07  # a step
@@ -23,7 +23,7 @@ FORCE, GOAL = 0.001, 0.5  # of the task with three actions
 POWER, CONTINUOUS_GOAL = 0.0015, 0.45  # of the task with a continuous action
 
 
-@numba.njit(cache=True)
+@kernel
 def start(uniform: np.ndarray) -> np.ndarray:
     """First states [N, 2]: position in [-0.6, -0.4), at rest, from `uniform` [N, 1]."""
     state = np.zeros((len(uniform), 2))
@@ -31,7 +31,7 @@ def start(uniform: np.ndarray) -> np.ndarray:
     return state
 
 
-@numba.njit(cache=True)
+@kernel
 def drive(position: float, velocity: float, push: float) -> tuple[float, float]:
     """Next position and velocity when the engine adds `push` to the velocity; the left wall stops the car."""
     velocity = min(max(velocity + push - GRAVITY * math.cos(3 * position), -MAX_SPEED), MAX_SPEED)
@@ -41,7 +41,7 @@ def drive(position: float, velocity: float, push: float) -> tuple[float, float]:
     return position, velocity
 
 
-@numba.njit(cache=True)
+@kernel
 def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
     """One step with three actions.
 
@@ -58,7 +58,7 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
         terminated[n] = position >= GOAL and velocity >= 0
 
 
-@numba.njit(cache=True)
+@kernel
 def move_continuous(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
     """One step with a continuous action; the state is rounded to float32 as Gymnasium does.
 
@@ -76,7 +76,7 @@ def move_continuous(state: np.ndarray, action: np.ndarray, reward: np.ndarray, t
         reward[n] = (100.0 if terminated[n] else 0.0) - 0.1 * power**2
 
 
-@numba.njit(cache=True)
+@kernel
 def observe(state: np.ndarray) -> np.ndarray:
     """The states themselves [N, 2], float32."""
     return state.astype(np.float32)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from gymnasium import spaces
 
 from rl_algos.array_envs import ArrayTask, Problem
+from rl_algos.compiled import kernel
 
 GRAVITY = 10.0  # m/s^2; mass and length are 1
 MAX_SPEED = 8.0  # rad/s
@@ -19,13 +19,13 @@ MAX_TORQUE = 2.0  # N m
 DT = 0.05  # s, between two steps
 
 
-@numba.njit(cache=True)
+@kernel
 def start(uniform: np.ndarray) -> np.ndarray:
     """First states [N, 2]: any angle, velocity in [-1, 1), from `uniform` [N, 2]."""
     return (2.0 * uniform - 1.0) * np.array([math.pi, 1.0])
 
 
-@numba.njit(cache=True)
+@kernel
 def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
     """Apply torques and integrate by the semi-implicit method of Euler.
 
@@ -46,7 +46,7 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
         terminated[n] = False
 
 
-@numba.njit(cache=True)
+@kernel
 def observe(state: np.ndarray) -> np.ndarray:
     """Cosine and sine of the angle, and its velocity [N, 3], float32."""
     obs = np.empty((len(state), 3), dtype=np.float32)

@@ -4,9 +4,9 @@ Source: J. Schulman, F. Wolski, P. Dhariwal, A. Radford, O. Klimov. "Proximal po
 Algorithm 1; advantages from J. Schulman and others, 2016 (see `gae`).
 Departures, each a setting below: advantages are normalised in each minibatch, gradients are clipped by their norm, learning rate
 and clip range may fall to 0, values may be clipped, observations and rewards may be normalised; S. Huang and others, "The 37
-implementation details of proximal policy optimization", 2022, tell where these come from. Actor and critic are two networks, so
-the sum (9) of their losses is only a way to write one gradient step. An episode that a time limit cuts is bootstrapped from where
-it was cut. Observation statistics move once a rollout, after its gradient steps, so that the ratio (6) starts at exactly 1.
+implementation details of proximal policy optimization", 2022, tell where these come from. Besides: actor and critic are two
+networks; an episode that a time limit cuts is bootstrapped from where it was cut; the statistics of observations move once a
+rollout, after its gradient steps, so that every ratio (6) starts at 1.
 Errata: equation (9) is written as an objective to maximise; here everything is a loss, so its signs are turned.
 Letters: B batch, T steps of a rollout, N environments, A actions, D dimensions of a continuous action.
 """
@@ -64,41 +64,40 @@ class PPOConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        for name, least in (("num_envs", 1), ("rollout_steps", 1), ("num_epochs", 1), ("batch_size", 2)):
-            if getattr(self, name) < least:
+        counts = (("num_envs", 1), ("rollout_steps", 1), ("num_epochs", 1), ("batch_size", 2))
+        for name, least in (*counts, ("value_weight", 0), ("entropy_weight", 0), ("policy_gain", 0)):
+            if not getattr(self, name) >= least:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.rollout_steps * self.num_envs < 2:
-            raise ValueError("rollout_steps * num_envs is 1; a rollout must have at least 2 transitions")
         for name in ("learning_rate", "clip_range", "value_clip_range", "max_grad_norm", "target_kl"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} is {value}; it must be > 0")
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be > 0")
         for name in ("discount", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
-        for name in ("value_weight", "entropy_weight", "policy_gain"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
+        if self.rollout_steps * self.num_envs < 2:
+            raise ValueError("rollout_steps * num_envs is 1; a rollout must have at least 2 transitions")
+
+
+class Rollout(NamedTuple):
+    """T steps of N environments [T, N, ...]; `action` as it was drawn, `final_obs` where each step led."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    final_obs: np.ndarray
 
 
 class Batch(NamedTuple):
-    """Transitions with all that an update needs, estimated once a rollout: constants to the gradient.
+    """Transitions with all that an update needs, estimated once a rollout: constants to the gradient."""
 
-    Attributes:
-        inputs: Observations as the networks see them [B, ...].
-        action: As it was drawn, before any cut [B] or [B, D].
-        log_prob: ln pi_old(a|s) [B].
-        value: V_old(s) [B].
-        advantage: [B].
-        return_: Target of the value, advantage + V_old(s) [B].
-    """
-
-    inputs: np.ndarray
-    action: np.ndarray
-    log_prob: np.ndarray
-    value: np.ndarray
-    advantage: np.ndarray
-    return_: np.ndarray
+    inputs: np.ndarray  # observations as the networks see them [B, ...]
+    action: np.ndarray  # as it was drawn, before any cut [B] or [B, D]
+    log_prob: np.ndarray  # ln pi_old(a|s) [B]
+    value: np.ndarray  # V_old(s) [B]
+    advantage: np.ndarray  # [B]
+    return_: np.ndarray  # what the value should be, advantage + V_old(s) [B]
 
     def take(self, indices: np.ndarray) -> Batch:
         """The transitions at `indices` [M]."""
@@ -174,7 +173,7 @@ class ActorCritic:
     def update(self, batch: Batch, learning_rate: float, clip_range: float) -> np.ndarray:
         """One gradient step on a minibatch; the five `LOSSES` before it."""
         config = self._config
-        inputs, action, old_log_prob, old_value, advantage, return_ = (torch.from_numpy(x).to(self._device) for x in batch)
+        inputs, action, old_log_prob, old_value, advantage, return_ = (self._tensor(column) for column in batch)
         if config.normalise_advantage:
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         head, log_std = self._module["actor"](inputs), self._module.log_std
@@ -197,22 +196,22 @@ class ActorCritic:
     @torch.no_grad()
     def head(self, inputs: np.ndarray) -> np.ndarray:
         """The actor's output [B, A] or [B, D] on inputs [B, ...]."""
-        return self._module["actor"](torch.from_numpy(inputs).to(self._device)).cpu().numpy()
+        return self._module["actor"](self._tensor(inputs)).cpu().numpy()
 
     @torch.no_grad()
     def value(self, inputs: np.ndarray) -> np.ndarray:
         """V(s) [B] of inputs [B, ...]."""
-        return self._module["critic"](torch.from_numpy(inputs).to(self._device)).squeeze(1).cpu().numpy()
+        return self._module["critic"](self._tensor(inputs)).squeeze(1).cpu().numpy()
 
     @torch.no_grad()
     def log_prob(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """Ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, ...]."""
-        head = self._module["actor"](torch.from_numpy(inputs).to(self._device))
-        return self._actions.log_prob(head, self._module.log_std, torch.from_numpy(action).to(self._device)).cpu().numpy()
+        """Log-probabilities ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, ...]."""
+        head = self._module["actor"](self._tensor(inputs))
+        return self._actions.log_prob(head, self._module.log_std, self._tensor(action)).cpu().numpy()
 
     @property
     def log_std(self) -> np.ndarray:
-        """Ln sigma [D] of a Gaussian, [0] of a categorical."""
+        """The ln sigma [D] of a Gaussian, [0] of a categorical."""
         return self._module.log_std.detach().cpu().numpy()
 
     def parameters(self) -> dict[str, np.ndarray]:
@@ -228,6 +227,9 @@ class ActorCritic:
         load_module_state(self._module, state["module"])
         load_optimizer_state(self._optimiser, state["optimiser"])
 
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self._device)
+
 
 class PPO(Agent):
     """The agent: collects with N environments, estimates advantages, improves on minibatches."""
@@ -238,6 +240,10 @@ class PPO(Agent):
 
     def __init__(self, config: PPOConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+        if config.normalise_obs and not isinstance(task.input_space, spaces.Box):
+            raise ValueError(
+                f"normalise_obs is true, and observations are {task.input_space}; only those of a Box have a mean, so set it to false"
+            )
         self.actions = distribution(task.output_space)
         self.actor_critic = build_actor_critic(config, task, network, self.actions, seeds.numpy("initialisation"), device)
         self.moments = RunningMoments(task.input_space.shape or ())
@@ -252,16 +258,16 @@ class PPO(Agent):
         learning_rate = config.learning_rate * schedule(config.learning_rate_schedule)(done)
         clip_range = config.clip_range * schedule(config.clip_range_schedule)(done)
 
-        obs, action, reward, terminated, truncated, final_obs = self.collect()
-        batch = self.estimate(obs, action, reward, terminated, truncated, final_obs)
+        rollout = self.collect()
+        batch = self.estimate(rollout)
         losses = []
         for indices in self.minibatches():
             losses.append(self.actor_critic.update(batch.take(indices), learning_rate, clip_range))
             if config.target_kl is not None and losses[-1][LOSSES.index("kl")] > config.target_kl:
                 break
         if config.normalise_obs:
-            self.moments.update(obs.reshape(-1, *obs.shape[2:]))
-        self.progress += reward.size
+            self.moments.update(flat(rollout.obs))
+        self.progress += rollout.reward.size
 
         metrics = dict(zip(LOSSES, np.mean(losses, axis=0).tolist(), strict=True))
         metrics |= {"value": float(batch.value.mean()), "learning_rate": learning_rate, "updates": len(losses)}
@@ -270,8 +276,8 @@ class PPO(Agent):
             metrics["episode_length"] = float(np.mean([length for _, _, length in episodes]))
         return metrics
 
-    def collect(self) -> list[np.ndarray]:
-        """A rollout [T, N, ...]: observations, actions as drawn, rewards, terminated, truncated, and where each action led."""
+    def collect(self) -> Rollout:
+        """A rollout of the policy as it is, from where the last one ended."""
         noise = self.actions.noise(self.noise, self.config.rollout_steps, self.config.num_envs)
         steps = []
         for t in range(self.config.rollout_steps):
@@ -279,30 +285,22 @@ class PPO(Agent):
             after = self.envs.step(self.actions.to_env(action))
             steps.append((self.obs, action, after.reward, after.terminated, after.truncated, after.final_obs))
             self.obs = after.obs
-        return [np.stack(column) for column in zip(*steps, strict=True)]
+        return Rollout(*(np.stack(column) for column in zip(*steps, strict=True)))
 
-    def estimate(
-        self,
-        obs: np.ndarray,
-        action: np.ndarray,
-        reward: np.ndarray,
-        terminated: np.ndarray,
-        truncated: np.ndarray,
-        final_obs: np.ndarray,
-    ) -> Batch:
+    def estimate(self, rollout: Rollout) -> Batch:
         """The rollout [T, N, ...] as one batch [T N, ...], with advantages and the targets of the values."""
-        config, shape, over = self.config, reward.shape, terminated | truncated
-        inputs = self.inputs(obs.reshape(-1, *obs.shape[2:]))
-        value = self.actor_critic.value(inputs).reshape(shape)
-        next_value = self.actor_critic.value(self.inputs(final_obs.reshape(-1, *obs.shape[2:]))).reshape(shape)
-        if config.normalise_reward:
+        reward, over = rollout.reward, rollout.terminated | rollout.truncated
+        inputs, action = self.inputs(flat(rollout.obs)), flat(rollout.action)
+        value = self.actor_critic.value(inputs)
+        next_value = self.actor_critic.value(self.inputs(flat(rollout.final_obs)))
+        if self.config.normalise_reward:
             reward = self.reward_scale(reward, over)
         # A terminated episode has no future; one that a time limit cut has, and the critic says what it is worth.
-        discount = np.where(terminated, 0.0, config.discount).astype(np.float32)
-        advantage = advantages(reward, discount, value, next_value, over, config.gae_lambda)
-        action = action.reshape(reward.size, *action.shape[2:])
-        log_prob = self.actor_critic.log_prob(inputs, action)
-        return Batch(inputs, action, log_prob, value.ravel(), advantage.ravel(), (advantage + value).ravel())
+        discount = np.where(rollout.terminated, 0.0, self.config.discount).astype(np.float32)
+        advantage = advantages(
+            reward, discount, value.reshape(reward.shape), next_value.reshape(reward.shape), over, self.config.gae_lambda
+        ).ravel()
+        return Batch(inputs, action, self.actor_critic.log_prob(inputs, action), value, advantage, advantage + value)
 
     def minibatches(self) -> Iterator[np.ndarray]:
         """Indices [M] of each minibatch, in a new order in every epoch: M is `batch_size`, or what divides a rollout evenly above it."""
@@ -344,6 +342,11 @@ class PPO(Agent):
         self.obs = self.envs.load_state_dict(state["envs"])
 
 
+def flat(array: np.ndarray) -> np.ndarray:
+    """Time and environments as one axis: [T N, ...] of [T, N, ...]."""
+    return array.reshape(-1, *array.shape[2:])
+
+
 def build_actor_critic(
     config: PPOConfig, task: ControlTask, network: Network, actions: Categorical | Gaussian, rng: np.random.Generator, device: str
 ) -> ActorCritic | CompiledActorCritic:
@@ -354,9 +357,8 @@ def build_actor_critic(
     """
     actor = network.build(task.input_space, task.output_space, rng)
     critic = network.build(task.input_space, spaces.Box(-np.inf, np.inf, (1,), np.float32), rng)
-    last = [module for module in actor.modules() if isinstance(module, nn.Linear)][-1:]
-    for layer in last:
-        layer.weight.data.mul_(config.policy_gain)
+    last = [module for module in actor.modules() if isinstance(module, nn.Linear)][-1]
+    last.weight.data.mul_(config.policy_gain)
     space, layouts = task.input_space, (Layout.of(actor), Layout.of(critic))
     is_plain = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f" and None not in layouts
     if config.compiled and device != "cuda" and is_plain:

@@ -16,14 +16,15 @@ import numpy as np
 from torch import nn
 
 from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters
+from rl_algos.compiled import announced
 from rl_algos.distributions import HALF_LOG_TWO_PI, Categorical, Gaussian
 
 if TYPE_CHECKING:
     from rl_algos.ppo import Batch, PPOConfig
 
 
-# Dividing by zero gives infinity as in NumPy: Python's exception would keep the loops from being vectorised.
-compiled = numba.njit(cache=True, fastmath=True, error_model="numpy")
+vectorised = numba.njit(cache=True, error_model="numpy", fastmath=True)
+"""A compiled function whose sums may run in another order than written, always in the same one; twice to six times as fast."""
 
 
 class CompiledActorCritic:
@@ -46,8 +47,10 @@ class CompiledActorCritic:
         self._critic = FastMLP(Layout.of(critic), self._parameters[critic_start:], self._gradient[critic_start:])
         self.log_std = self._parameters[actor_end:critic_start]  # a view: it follows the training
         self._log_std_gradient = self._gradient[actor_end:critic_start]
-        self._adam = FlatAdam(self._parameters, self._gradient, epsilon=1e-5)
         self._categorical = isinstance(actions, Categorical)
+        self._adam = FlatAdam(self._parameters, self._gradient, epsilon=1e-5)
+        with announced("PPO's update"):
+            self._rehearse()
 
     def update(self, batch: Batch, learning_rate: float, clip_range: float) -> np.ndarray:
         """One gradient step on a minibatch; the five `ppo.LOSSES` before it."""
@@ -84,6 +87,13 @@ class CompiledActorCritic:
         head = self._actor.forward(inputs)
         return chosen(log_softmax(head), action) if self._categorical else gaussian_log_prob(head, self.log_std, action)
 
+    def _rehearse(self) -> None:
+        """Take a step of length 0, so that everything is compiled."""
+        inputs, action = np.zeros((2, self._actor.layout.sizes[0]), np.float32), np.zeros((2, len(self.log_std)), np.float32)
+        number = np.zeros(2, np.float32)
+        self.update((inputs, np.zeros(2, np.int64) if self._categorical else action, number, number, number, number), 0.0, 1.0)
+        self._adam = FlatAdam(self._parameters, self._gradient, epsilon=1e-5)
+
     def parameters(self) -> dict[str, np.ndarray]:
         """Every trainable number, by name."""
         named = {**self._actor.named_parameters("actor"), "log_std": self.log_std, **self._critic.named_parameters("critic")}
@@ -99,7 +109,7 @@ class CompiledActorCritic:
         self._adam.load_state_dict(state["adam"])
 
 
-@compiled
+@vectorised
 def standardise(values: np.ndarray) -> np.ndarray:
     """Values [B] less their mean, by their deviation (with B - 1, as torch has it).
 
@@ -115,7 +125,7 @@ def standardise(values: np.ndarray) -> np.ndarray:
     return (values - mean) / np.float32(np.sqrt(square / np.float32(len(values) - 1)) + np.float32(1e-8))
 
 
-@compiled
+@vectorised
 def surrogate_error(
     log_prob: np.ndarray, old_log_prob: np.ndarray, advantage: np.ndarray, clip_range: float, losses: np.ndarray
 ) -> np.ndarray:
@@ -147,7 +157,7 @@ def surrogate_error(
     return error
 
 
-@compiled
+@vectorised
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Log-probabilities ln pi [B, A] of logits [B, A].
 
@@ -168,7 +178,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return log_probs
 
 
-@compiled
+@vectorised
 def chosen(log_probs: np.ndarray, action: np.ndarray) -> np.ndarray:
     """The entries [B] of a table [B, A] at actions [B].
 
@@ -181,7 +191,7 @@ def chosen(log_probs: np.ndarray, action: np.ndarray) -> np.ndarray:
     return log_prob
 
 
-@compiled
+@vectorised
 def categorical_error(
     log_probs: np.ndarray, action: np.ndarray, log_prob_error: np.ndarray, entropy_weight: float, losses: np.ndarray
 ) -> np.ndarray:
@@ -215,7 +225,7 @@ def categorical_error(
     return error
 
 
-@compiled
+@vectorised
 def gaussian_log_prob(mean: np.ndarray, log_std: np.ndarray, action: np.ndarray) -> np.ndarray:
     """Ln pi(a|s) [B] of actions [B, D] under means [B, D] and deviations exp(log_std) [D].
 
@@ -231,7 +241,7 @@ def gaussian_log_prob(mean: np.ndarray, log_std: np.ndarray, action: np.ndarray)
     return log_prob
 
 
-@compiled
+@vectorised
 def gaussian_error(
     mean: np.ndarray,
     log_std: np.ndarray,
@@ -261,7 +271,7 @@ def gaussian_error(
     return error
 
 
-@compiled
+@vectorised
 def value_error(
     value: np.ndarray, return_: np.ndarray, old_value: np.ndarray, held: float, weight: float, losses: np.ndarray
 ) -> np.ndarray:
