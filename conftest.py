@@ -32,6 +32,44 @@ class Ended:
         return json.loads(self.out)
 
 
+class Forked:
+    """A process that is a copy of this one and calls `rl-core`: it need not import what this one has imported.
+
+    Args:
+        call: What it does; returns its exit status.
+    """
+
+    def __init__(self, call: Callable[[], int]) -> None:
+        self.returncode: int | None = None
+        self._pid = os.fork()
+        if self._pid == 0:
+            status = 1
+            try:
+                status = call()
+            finally:
+                os._exit(status)
+
+    def poll(self) -> int | None:
+        """The exit status, once it has ended."""
+        if self.returncode is None:
+            self._note(*os.waitpid(self._pid, os.WNOHANG))
+        return self.returncode
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        os.kill(self._pid, signal.SIGKILL)
+
+    def communicate(self) -> tuple[str, str]:
+        """Wait for its end."""
+        if self.returncode is None:
+            self._note(*os.waitpid(self._pid, 0))
+        return "", ""
+
+    def _note(self, pid: int, status: int) -> None:
+        if pid:
+            self.returncode = os.waitstatus_to_exitcode(status)
+
+
 class Program:
     """`rl-core` in a folder.
 
@@ -82,7 +120,7 @@ class Program:
         assert ended.status == 0, ended.err
         return ended
 
-    def kill(self, arguments: Sequence[object], run: str, size: int, delay: float) -> int:
+    def kill(self, arguments: Sequence[object], run: str, size: int, delay: float, *, forked: bool) -> int:
         """Start `rl-core`, and kill it `delay` seconds after the metrics of a run have grown to `size` bytes.
 
         Returns:
@@ -90,7 +128,7 @@ class Program:
         """
         log = self.folder / run / "metrics.jsonl"
         began = log.stat().st_mtime_ns if log.exists() else 0
-        process = self.start(*arguments)
+        process: Any = Forked(lambda: self.call(*arguments).status) if forked else self.start(*arguments)
         wait_for(lambda: process.poll() is not None or (log.exists() and log.stat().st_mtime_ns > began and log.stat().st_size >= size))
         time.sleep(delay)
         process.kill()
@@ -98,7 +136,7 @@ class Program:
         assert process.returncode == -signal.SIGKILL, f"the run ended before it was killed: {err}"
         return log.stat().st_size
 
-    def disturbed(self, run: str, arguments: Sequence[object], *, whole: str, kills: int, seed: int) -> list[int]:
+    def disturbed(self, run: str, arguments: Sequence[object], *, whole: str, kills: int, seed: int, forked: bool = False) -> list[int]:
         """Begin a run with `arguments` and kill it, at moments strewn over the whole of it; resume it after each kill but the last.
 
         Args:
@@ -107,6 +145,7 @@ class Program:
             whole: Folder of the same run, undisturbed: how long its metrics are tells when it is to be killed.
             kills: How many times.
             seed: Of the moments.
+            forked: Whether the processes are copies of this one, which saves their imports.
 
         Returns:
             Sizes of the metrics at each kill.
@@ -115,7 +154,8 @@ class Program:
         length = (self.folder / whole / "metrics.jsonl").stat().st_size
         moments = sorted(chance.randrange(length * 9 // 10) for _ in range(kills))
         commands = [[*arguments, "--out", run]] + [["resume", run]] * (kills - 1)
-        return [self.kill(command, run, size, chance.uniform(0, 0.01)) for command, size in zip(commands, moments, strict=True)]
+        delays = [chance.uniform(0, 0.01) for _ in moments]
+        return [self.kill(command, run, size, delay, forked=forked) for command, size, delay in zip(commands, moments, delays, strict=True)]
 
     def final(self, run: str) -> dict[str, bytes]:
         """The files of the newest checkpoint of a run, by name, with the checkpoint's own."""

@@ -120,6 +120,15 @@ def together(session: nox.Session) -> None:
 
 
 @nox.session(python=RUNNING)
+@nox.parametrize("package", [package for package in PACKAGES if Path(f"packages/{package}/tests/mutations.toml").exists()])
+def mutations(session: nox.Session, package: str) -> None:
+    """The tests are tested: each fault of a package's list is put in, and the test named for it must fail."""
+    narrow(session, package)
+    session.install("-c", LOCK, *wheels(session, package), *testing(package))
+    session.run("python", "tests/mutate.py", package)
+
+
+@nox.session(python=RUNNING)
 def lint(session: nox.Session) -> None:
     """Ruff's rules and its formatting."""
     session.install("-c", LOCK, *group("lint"))

@@ -64,7 +64,7 @@ def test_bad_names_of_tasks_networks_and_loggers(program: Any, name: str, option
 @fuzzed(120)
 @given(
     st.tuples(
-        st.sampled_from(["learning_rate", "batch_size", "sizes", "network.scale", "task.num_examples", "task.num_features", "fault"]), VALUE
+        st.sampled_from(["learning_rate", "batch_size", "sizes", "network.scale", "task.num_examples", "task.num_features"]), VALUE
     ).map("=".join)
     | TEXT.map(lambda text: f"unknown{text}=1")
     | st.sampled_from(
@@ -84,7 +84,7 @@ def test_bad_names_of_tasks_networks_and_loggers(program: Any, name: str, option
     )
 )
 def test_bad_overrides(program: Any, override: str) -> None:
-    if override not in ("learning_rate=", "fault="):
+    if override != "learning_rate=":
         refused(program, "run", "slope", f"--set={override}")
 
 

@@ -47,7 +47,9 @@ class Word2VecConfig:
     cbow_gradient: Literal["mean", "classic"] = "mean"  # divided by the number of context words | not, as in word2vec.c
     text_vector: Literal["mean", "tf-idf"] = "tf-idf"  # a text is the mean of its words' vectors | weighted by how telling they are
     threads: int = 1  # kernels that run at once, >= 1
-    mode: Literal["fast", "deterministic"] = "fast"  # threads share the matrices (the same bits for 1 thread only) | same bits for any number
+    mode: Literal["fast", "deterministic"] = (
+        "fast"  # threads share the matrices (the same bits for 1 thread only) | same bits for any number
+    )
     chunk_words: int = 100_000  # words of one step, >= 1
 
     def __post_init__(self) -> None:
@@ -81,7 +83,9 @@ class Word2Vec(WordAgent):
         if config.loss == "softmax" and num_words > MOST_WORDS_FOR_SOFTMAX:
             raise ValueError(f"loss is 'softmax' with {num_words} words; over {MOST_WORDS_FOR_SOFTMAX} take 'negative' or 'hierarchical'")
         self.inputs = aligned_matrix(num_words, config.vector_size)
-        self.inputs[:, : config.vector_size] = (self._rng.random((num_words, config.vector_size), dtype=np.float32) - 0.5) / config.vector_size
+        self.inputs[:, : config.vector_size] = (
+            self._rng.random((num_words, config.vector_size), dtype=np.float32) - 0.5
+        ) / config.vector_size
         self.outputs = aligned_matrix(num_words + SIX, config.vector_size)
         self._prepare()
         announce_compiling(config.architecture, train_skip_gram if config.architecture == "skip-gram" else train_cbow)
@@ -162,9 +166,7 @@ class Word2Vec(WordAgent):
         """Each thread takes its part of the chunk, all on the same matrices."""
         known = np.concatenate([[0], np.cumsum((ids >= 0) & (ids < len(self.vocabulary.words)))])
         parts = split_sentences_evenly(starts, self.config.threads)
-        calls = [
-            lambda a=a, b=b: self._kernel(ids, starts[a : b + 1], int(known[starts[a]]), number + a, schedule) for a, b in parts
-        ]
+        calls = [lambda a=a, b=b: self._kernel(ids, starts[a : b + 1], int(known[starts[a]]), number + a, schedule) for a, b in parts]
         return _total(parallel(calls, self.config.threads))
 
     def _deterministic(self, ids: np.ndarray, starts: np.ndarray, number: int, schedule: Schedule) -> tuple[int, int, float, int]:
@@ -177,7 +179,9 @@ class Word2Vec(WordAgent):
         for first, last in blocks:
             parts = split_sentences_evenly(starts[first : last + 1], SHARDS)
             calls = [
-                lambda a=first + a, b=first + b, copies=copies: self._shard(ids, starts[a : b + 1], int(known[starts[a]]), number + a, schedule, copies)
+                lambda a=first + a, b=first + b, copies=copies: self._shard(
+                    ids, starts[a : b + 1], int(known[starts[a]]), number + a, schedule, copies
+                )
                 for (a, b), copies in zip(parts, shards, strict=False)
             ]
             results.extend(parallel(calls, self.config.threads))
@@ -204,5 +208,3 @@ class Word2Vec(WordAgent):
 def _total(results: list[tuple[int, int, float, int]]) -> tuple[int, int, float, int]:
     words, pairs, loss, measured = zip(*results, strict=True)
     return sum(words), sum(pairs), sum(loss), sum(measured)
-
-

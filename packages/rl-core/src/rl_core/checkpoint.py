@@ -115,7 +115,7 @@ def newest(folder: Path) -> tuple[int, dict[str, Any], list[str]]:
     Raises:
         BadCheckpoint: if there is none; its text names those that were refused.
     """
-    refused = []
+    refused: list[str] = []
     for progress in reversed(names(folder)):
         try:
             return progress, load(folder / str(progress)), refused

@@ -102,6 +102,14 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
+        """Decimal, whatever it begins with."""
+        return int(self.construct_scalar(node))
+
+    def construct_real(self, node: yaml.ScalarNode) -> float:
+        """A number, or infinity."""
+        return float(self.construct_scalar(node).lower().replace(".inf", "inf"))
+
 
 class _Dumper(yaml.SafeDumper):
     pass
@@ -113,8 +121,8 @@ for _name, (_pattern, _first) in _TAGS.items():
 _Dumper.add_representer(
     str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
 )
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(loader.construct_scalar(node).lower().replace(".inf", "inf")))
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_integer)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_real)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

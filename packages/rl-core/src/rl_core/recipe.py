@@ -205,10 +205,7 @@ def _choose(catalogue: Catalogue, name: str | None, given: Mapping[str, Any]) ->
     chosen: dict[str, Entry] = {}
     if name is not None:
         entry = catalogue.find(name)
-        kind = "task" if entry.kind == "scheme" else entry.kind
-        if kind not in config.SCOPES:
-            raise RequestError(f"{name!r} is a {kind}; a run needs an agent, a network or a task", "see: rl-core list")
-        chosen[kind] = entry
+        chosen[entry.kind] = entry
     for kind in config.SCOPES:
         if given.get(kind) is not None and kind not in chosen:
             chosen[kind] = catalogue.find(given[kind], kind)
@@ -243,7 +240,7 @@ def _build_task(task: Entry, task_config: Any) -> Task:
         raise RequestError(f"task {task.name} cannot be built: {error}", "mend what it names, or see: rl-core list --kind task") from error
 
 
-def _config(component: type, settings: Settings, entry: Entry) -> Any:
+def _config(component: Any, settings: Settings, entry: Entry) -> Any:
     return config.build(component.Config, settings.values, where=f"{entry.kind} {entry.name}", sources=settings.sources)
 
 

@@ -1,0 +1,33 @@
+"""The house's own agents, killed at five arbitrary moments and continued, end in the bytes of a run that was never disturbed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+RUNS = {
+    "ppo on CartPole-v1": ["ppo", "--task", "CartPole-v1", "--budget", 12_000, "--checkpoint-every", 1_500],
+    "ppo on Acrobot-v1": ["ppo", "--task", "Acrobot-v1", "--budget", 12_000, "--checkpoint-every", 1_500],
+    "ppo on Pendulum-v1": ["ppo", "--task", "Pendulum-v1", "--budget", 12_000, "--checkpoint-every", 1_500],
+    "ppo on a replayed CartPole-v1": ["ppo", "--task", "gym:CartPole-v1", "--budget", 6_000, "--checkpoint-every", 500],
+    "supervised with mlp": ["supervised", "--network", "mlp", "--task", "breast-cancer", "--budget", 30, "--checkpoint-every", 2],
+    "supervised with cnn": ["supervised", "--network", "cnn", "--task", "digits", "--budget", 6, "--checkpoint-every", 1],
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_five_kills_leave_no_trace(program: Any, name: str) -> None:
+    arguments = ["run", *RUNS[name], "--seed", 1, "--device", "cpu"]
+    whole = program.call(*arguments, "--out", "whole", "--json")
+    assert whole.status == 0, whole.err
+    program.disturbed("killed", arguments, whole="whole", kills=5, seed=len(name), forked=True)
+    killed = program.call("resume", "killed", "--json")
+    assert killed.status == 0, killed.err
+    assert program.final("killed") == program.final("whole")
+    assert program.progress("killed") == program.progress("whole")
+    assert (killed.json["score"], killed.json["progress"]) == (whole.json["score"], whole.json["progress"])
+    sessions = json.loads((program.folder / "killed" / "manifest.json").read_text())["sessions"]
+    assert len(sessions) == 6
+    assert any(session["progress"] > 0 for session in sessions)  # it went on from a checkpoint, not only from its beginning
