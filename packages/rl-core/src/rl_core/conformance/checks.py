@@ -14,6 +14,8 @@ from rl_core.conformance.verdict import Fault, Result, Skipped
 from rl_core.errors import RequestError, RlError, nearest
 from rl_core.plugins import stdout_to_stderr
 
+TEXT_LENGTH = 400  # of another exception's text in a message
+
 
 @dataclass(frozen=True)
 class Check:
@@ -113,4 +115,5 @@ def in_words(error: BaseException) -> str:
         return f"{error.message}; {error.hint}"
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename.replace(chr(92), '/').rpartition('/')[2]}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text if len(text) <= TEXT_LENGTH else text[:TEXT_LENGTH] + '...'}{where}"

@@ -15,6 +15,7 @@ ODD: tuple[Any, ...] = (0, -1, 1e308, -1e308, float("inf"), 2**53, "", [], [0], 
 _NUMBER = r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)"
 _END = r"(?=$|[,;.:)]|\s)"
 _COMPARISON = re.compile(rf"(?:^|[,;(] ?|must be |\bis )(>=|>|<=|<) ?{_NUMBER}{_END}")
+_ANY_COMPARISON = re.compile(r"[<>]=? ?-?\d")
 _INTERVAL = re.compile(rf"(?:^|[,;(] ?|\b)in ([\[(]){_NUMBER}, ?{_NUMBER}([\])])")
 _SPAN = re.compile(rf"(?:^|[,;] ){_NUMBER} to {_NUMBER}(?=$|[,;])")
 _WORDS = re.compile(
@@ -59,12 +60,14 @@ def stated(help_: str) -> Range | None:
     ('> 0', 'in [0, 1)', None)
     """
     comparisons, intervals, spans = _COMPARISON.findall(help_), _INTERVAL.findall(help_), _SPAN.findall(help_)
-    if len(intervals) == 1 and not comparisons:
+    if len(intervals) + len(spans) + len(_ANY_COMPARISON.findall(help_)) != 1:
+        return None
+    if intervals:
         opening, low, high, closing = intervals[0]
         return Range(float(low), float(high), opening == "[", closing == "]")
-    if len(spans) == 1 and not comparisons and not intervals:
+    if spans:
         return Range(float(spans[0][0]), float(spans[0][1]), True, True)
-    if len(comparisons) == 1 and not intervals and not spans:
+    if comparisons:
         sign, number = comparisons[0]
         return Range(float(number), None, sign == ">=", False) if sign[0] == ">" else Range(None, float(number), False, sign == "<=")
     return None

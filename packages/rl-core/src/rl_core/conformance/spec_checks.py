@@ -119,11 +119,10 @@ def holds_the_ranges_it_states(subject: Subject) -> None:
     """A range that the comment of a field states (`> 0`, `in [0, 1]`) is held: what lies outside is refused."""
     where = f"{subject.kind} {subject.entry.spec.name}"
     made_of = subject.loaded.Config
-    base = dict(subject.entry.spec.config) if subject.kind != "scheme" else {}
     for row in describe(made_of):
         stated = ranges.stated(row.help)
         for value in stated.outside(row.type) if stated else ():
-            if _build(made_of, {**base, row.name: value}, where):
+            if _build(made_of, {row.name: value}, where) and not _task_refuses(subject, {row.name: value}):
                 raise Fault(f"{row.name} is said to be {stated}, and takes {value!r}; refuse it in __post_init__ with a ValueError")
 
 
@@ -167,6 +166,17 @@ def _build(made_of: type, values: Mapping[str, Any], where: str, refused: str = 
     if refused:
         raise Fault(f"the config takes {refused}: {values!r}")
     return True
+
+
+def _task_refuses(subject: Subject, values: Mapping[str, Any]) -> bool:
+    """Whether a task, which is built before anything is written, refuses in words what its config let pass."""
+    if subject.kind != "task":
+        return False
+    try:
+        subject.loaded(subject.loaded.Config(**values))
+    except ValueError as error:
+        return bool(str(error).strip())
+    return False
 
 
 def _find(subject: Subject, name: str | None, kind: str) -> Any:
