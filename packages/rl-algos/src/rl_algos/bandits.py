@@ -200,8 +200,8 @@ def learn_by_pulling(
 ) -> None:
     """Pull and learn, `num_pulls` times; writes rewards [P] and how far the arm's mean was from the best one's [P].
 
-    Values: Q <- Q + alpha (R - Q) (2.5), alpha = 1 / N for the mean (2.3). Gradient: H_a <- H_a + alpha (R - mean) (1[a = A] - pi_a) (2.12),
-    in `values`. Thompson: the mean of an arm's rewards, in `values`.
+    Values: Q <- Q + alpha (R - Q) (2.5), alpha = 1 / N for the mean (2.3). Thompson: the mean of an arm's rewards. Gradient:
+    H_a <- H_a + alpha (R - mean) (1[a = A] - pi_a) (2.12). All of them in `values`.
     """
     scratch = np.empty(values.shape[1])
     for index in range(num_pulls):

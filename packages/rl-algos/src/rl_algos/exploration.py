@@ -55,7 +55,7 @@ class Exploration:
     """
 
     exploration: Literal["greedy", "random", "epsilon-greedy", "boltzmann", "ucb"] = "epsilon-greedy"  # the rule that acts while learning
-    exploration_rate: float = 0.1  # epsilon in [0, 1]; boltzmann: temperature T >= 0, unit of values; ucb: width c >= 0, unit of values
+    exploration_rate: float = 0.1  # epsilon (at most 1); or temperature T, or width c of ucb, unit of values; >= 0
     exploration_end: float = 0.0  # what the rate falls to, unless its schedule is constant, >= 0
     exploration_schedule: Literal["constant", "linear", "exponential", "visits"] = "constant"  # how the rate falls
     exploration_steps: float = 10_000.0  # linear: steps until the end; exponential: tau; visits: n of rate * n / (n + N(s)); > 0

@@ -139,10 +139,8 @@ def blackjack_process(discount: float = 1.0) -> MDP:
 def _stick(state: int, total: int, results: dict[int, float]) -> list[tuple]:
     chances = {1.0: 0.0, 0.0: 0.0, -1.0: 0.0}
     for result, probability in results.items():
-        if total == NATURAL:
-            reward = 0.0 if result == NATURAL else 1.0
-        else:
-            reward = float(np.sign(total - min(result, 21)))
+        # among naturals it is a draw; any other 21 ties with a dealer's natural
+        reward = float(np.sign(total - (result if total == NATURAL else min(result, 21))))
         chances[reward] += probability
     return [(chance, state, reward, True) for reward, chance in chances.items() if chance > 0.0]
 

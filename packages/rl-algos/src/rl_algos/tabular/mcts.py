@@ -1,7 +1,7 @@
 """Monte Carlo tree search (UCT): look ahead by simulation, where it looks best and where little is known.
 
-*Source*: Kocsis and Szepesvari, Bandit Based Monte-Carlo Planning (2006); Browne et al., A Survey of Monte Carlo Tree Search Methods (2012);
-Sutton and Barto, Reinforcement Learning (2nd edition, 2018), section 8.11.
+*Source*: Kocsis and Szepesvari, Bandit Based Monte-Carlo Planning (2006); Browne et al., A Survey of Monte Carlo Tree Search Methods
+(2012); Sutton and Barto, Reinforcement Learning (2nd edition, 2018), section 8.11.
 
 *Departures*: values are compared after scaling them to [0, 1] by the least and largest return of the search (as MuZero does), so that one
 width of exploration serves all rewards. What chance decides has nodes of its own: children of an action are told apart by where it led.

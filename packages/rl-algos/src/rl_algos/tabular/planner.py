@@ -157,6 +157,11 @@ def certificate(mdp: MDP, policy: np.ndarray) -> tuple[np.ndarray, float]:
     return values, epsilon * float(steps.max())
 
 
+def only_rounding(change: float, values: np.ndarray) -> bool:
+    """Whether a change of values [S] is no more than rounding, so that further sweeps bring nothing."""
+    return change <= 4.0 * float(np.finfo(np.float64).eps) * max(1.0, float(np.abs(values).max()))
+
+
 def _longest(mdp: MDP, policy: np.ndarray, tied: np.ndarray) -> np.ndarray:
     """The most steps [S] that an episode can take among actions that are equally good, `tied` [S, A]: policy iteration on length."""
     while True:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from rl_algos.tabular.learner import require_range
-from rl_algos.tabular.planner import Planner
+from rl_algos.tabular.planner import Planner, only_rounding
 from rl_algos.tabular.policy import fixed_policy, policy_score
 from rl_core.network import Network
 from rl_core.seeds import Seeds
@@ -73,7 +73,9 @@ class PolicyEvaluation(Planner):
         else:
             # a change of nothing proves the values even where an episode may never end
             self.error_bound = 0.0 if change == 0.0 else self.still_to_come * change
-            self.finished = self.error_bound <= self.config.tolerance or self.config.method == "direct"
+            self.finished = (
+                self.error_bound <= self.config.tolerance or self.config.method == "direct" or only_rounding(change, self.values)
+            )
         return self.metrics(change=change)
 
     def evaluate(self, *, episodes: int, seeds) -> dict[str, float]:

@@ -21,7 +21,7 @@ from scipy import sparse
 
 from rl_algos.compiled import announced, kernel
 from rl_algos.tabular.learner import require_range
-from rl_algos.tabular.planner import Model, Planner, backup, certificate, macqueen_bounds, sweep
+from rl_algos.tabular.planner import Model, Planner, backup, certificate, macqueen_bounds, only_rounding, sweep
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import Task
@@ -136,10 +136,10 @@ class ValueIteration(Planner):
             if not self.ends and (above - below) / 2.0 <= self.config.tolerance:  # the middle of the bounds is nearer than T v
                 self.values = self.values + (above + below) / 2.0
                 self.error_bound = (above - below) / 2.0
-            self.finished = self.error_bound <= self.config.tolerance
+            self.finished = self.error_bound <= self.config.tolerance or only_rounding(change, self.values)
         else:  # each sweep in place is a contraction by gamma too
             self.error_bound = discount / (1.0 - discount) * change
-            self.finished = self.error_bound <= self.config.tolerance
+            self.finished = self.error_bound <= self.config.tolerance or only_rounding(change, self.values)
         return self.metrics(change=change)
 
     def _step_by_priority(self) -> dict[str, float]:
