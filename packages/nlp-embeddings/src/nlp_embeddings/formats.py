@@ -210,7 +210,9 @@ def _read_safetensors(path: Path, limit: int | None) -> WordVectors:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= min(size - 8, 100_000_000):
-            raise BadVectorFile(path, f"its header would be {length} bytes in a file of {size}; it is no safetensors file, or was cut short")
+            raise BadVectorFile(
+                path, f"its header would be {length} bytes in a file of {size}; it is no safetensors file, or was cut short"
+            )
         try:
             header = json.loads(file.read(length))
             about = header["vectors"], header["words"], header.get("counts")
