@@ -27,9 +27,47 @@ def _vector_space(name: str, summary: str, reference: str, config: dict[str, obj
     )
 
 
+def _word_vectors(name: str, summary: str, reference: str, config: dict[str, object], presets: str) -> AgentSpec:
+    return AgentSpec(
+        name=name,
+        target="nlp_embeddings.word2vec:Word2Vec",
+        summary=summary,
+        reference=reference,
+        config=config,
+        fits=("corpus text-input vector-output",),
+        unit="words",
+        budget=1_300_000,
+        task="treasure-island",
+        presets=f"nlp_embeddings:presets/{presets}.yaml",
+        tiny={"vector_size": 8, "window": 2, "chunk_words": 5_000},
+        tags=("word vectors", "text"),
+    )
+
+
 @hookimpl
 def rl_agents() -> Iterator[AgentSpec]:
     """Agents that learn vectors from text."""
+    yield _word_vectors(
+        "skip-gram",
+        "Word vectors from which each word's neighbours predict it, one by one",
+        "Mikolov et al., Distributed Representations of Words and Phrases, 2013",
+        {},
+        "word2vec",
+    )
+    yield _word_vectors(
+        "cbow",
+        "Word vectors from which a word's neighbours together predict it",
+        "Mikolov et al., Efficient Estimation of Word Representations, 2013",
+        {"architecture": "cbow", "learning_rate": 0.075},
+        "cbow",
+    )
+    yield _word_vectors(
+        "fasttext",
+        "Word vectors made of the letters' n-grams; unseen words have vectors too",
+        "Bojanowski et al., Enriching Word Vectors with Subword Information, 2017",
+        {"max_ngram": 6, "learning_rate": 0.05, "subsample": 1e-4, "noise_exponent": 0.5},
+        "word2vec",
+    )
     yield _vector_space(
         "bag-of-words", "Passages as counts of their words", "Salton, Wong, Yang, A Vector Space Model, 1975", {"weighting": "count"}
     )
@@ -62,7 +100,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
         summary="Stevenson's novel: find the passage that a held-out sentence came from",
         reference="Robert Louis Stevenson, Treasure Island, 1883 (public domain)",
         traits=_CORPUS,
-        agent="tf-idf",
+        agent="skip-gram",
         tags=("text",),
     )
 
@@ -77,6 +115,6 @@ def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
         argument="path",
         example="corpus:novels.txt.xz",
         traits=_CORPUS,
-        agents=("tf-idf",),
+        agents=("skip-gram",),
         tags=("text",),
     )

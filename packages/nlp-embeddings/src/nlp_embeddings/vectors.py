@@ -63,7 +63,7 @@ class WordVectors:
 
     @property
     def vector_size(self) -> int:
-        """d."""
+        """D."""
         return int(self.vectors.shape[1])
 
     def get_vector(self, word: str, norm: bool = False) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""Word2vec: words as vectors that predict their neighbours. `skip-gram` and `cbow`.
+"""Words as vectors that predict their neighbours: `skip-gram`, `cbow` and, with n-grams of letters, `fasttext`.
 
 Source: Mikolov, Chen, Corrado, Dean, "Efficient Estimation of Word Representations in Vector Space", 2013; Mikolov, Sutskever,
 Chen, Corrado, Dean, "Distributed Representations of Words and Phrases and their Compositionality", 2013; details as in the
-authors' word2vec.c.
+authors' word2vec.c. Bojanowski, Grave, Joulin, Mikolov, "Enriching Word Vectors with Subword Information", 2017.
 Departures: cbow's gradient is divided by the number of context words, as the derivative of a mean asks ("classic" is
-word2vec.c's way); sentence ends are no word; the sigmoid is computed, not tabulated; see also `word2vec_kernels`.
+word2vec.c's way); sentence ends are no word; the sigmoid is computed, not tabulated; see also `word2vec_kernels`, `fasttext_kernels` and `subwords`. As in fastText a word with n-grams
+predicts its neighbours, while without them the neighbours predict the word; both see the same pairs.
 Errata: word2vec.c keeps a word with sqrt(t/f) + t/f, the paper writes sqrt(t/f); this is word2vec.c's, as in gensim and fastText.
 Letters: V words, d dimensions.
 """
@@ -19,8 +20,10 @@ import numpy as np
 
 from nlp_embeddings.compiling import announce_compiling
 from nlp_embeddings.corpus_task import CorpusTask
-from nlp_embeddings.sampling import aligned_matrix, alias_table, as_draws, huffman_tree, keep_probability
+from nlp_embeddings.fasttext_kernels import train_fasttext
+from nlp_embeddings.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
 from nlp_embeddings.shards import BLOCK_WORDS, SHARDS, Copy, parallel, split_sentences_evenly
+from nlp_embeddings.subwords import SubwordTable, SubwordVectors, mean_rows
 from nlp_embeddings.vocabulary import Vocabulary
 from nlp_embeddings.word2vec_kernels import SIX, train_cbow, train_skip_gram
 from nlp_embeddings.word2vec_reading import Schedule, train_reading
@@ -44,6 +47,9 @@ class Word2VecConfig:
     min_count: int = 5  # a rarer word has no vector, >= 1
     subsample: float = 1e-3  # t: words above this share of the text are thinned out; 0: none
     learning_rate: float = 0.025  # alpha at the start; falls linearly to 1e-4 of itself over the budget, > 0
+    min_ngram: int = 3  # letters of the shortest n-gram, the brackets <> included, >= 1
+    max_ngram: int = 0  # letters of the longest n-gram; 0: none, words are whole
+    buckets: int = 2_000_000  # buckets of the n-grams' hash, >= 1
     cbow_gradient: Literal["mean", "classic"] = "mean"  # divided by the number of context words | not, as in word2vec.c
     text_vector: Literal["mean", "tf-idf"] = "tf-idf"  # a text is the mean of its words' vectors | weighted by how telling they are
     threads: int = 1  # kernels that run at once, >= 1
@@ -53,7 +59,7 @@ class Word2VecConfig:
     chunk_words: int = 100_000  # words of one step, >= 1
 
     def __post_init__(self) -> None:
-        for name in ("vector_size", "window", "negatives_per_word", "min_count", "threads", "chunk_words"):
+        for name in ("vector_size", "window", "negatives_per_word", "min_count", "threads", "chunk_words", "min_ngram", "buckets"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be >= 1")
         if self.learning_rate <= 0:
@@ -62,6 +68,12 @@ class Word2VecConfig:
             raise ValueError(f"subsample is {self.subsample}; it must be >= 0 (0 keeps every word)")
         if not 0 <= self.noise_exponent <= 1:
             raise ValueError(f"noise_exponent is {self.noise_exponent}; it must be between 0 and 1")
+        if self.max_ngram and self.max_ngram < self.min_ngram:
+            raise ValueError(f"max_ngram is {self.max_ngram}; it must be 0, or at least min_ngram, {self.min_ngram}")
+        if self.max_ngram and (self.loss != "negative" or self.negatives != "pair"):
+            raise ValueError(
+                f"max_ngram is {self.max_ngram} with loss {self.loss!r} and negatives {self.negatives!r}; n-grams take negative and pair"
+            )
 
 
 class Word2Vec(WordAgent):
@@ -74,21 +86,25 @@ class Word2Vec(WordAgent):
         self._rng = self.seeds.numpy("first vectors")
         self.reader = WordReader(task, config.chunk_words)
         self.inputs = self.outputs = np.zeros((0, 0), dtype=np.float32)
+        self._table: SubwordTable | None = None
 
     def begin(self) -> None:
         """Choose the vocabulary and draw the first vectors: W uniform in +-1/(2d), C zero."""
         config = self.config
         self.vocabulary = Vocabulary.of_corpus(self.task, config.min_count)
         num_words = len(self.vocabulary.words)
+        self._find_subwords()
+        num_rows = num_words if self._table is None else self._table.num_rows
         if config.loss == "softmax" and num_words > MOST_WORDS_FOR_SOFTMAX:
             raise ValueError(f"loss is 'softmax' with {num_words} words; over {MOST_WORDS_FOR_SOFTMAX} take 'negative' or 'hierarchical'")
-        self.inputs = aligned_matrix(num_words, config.vector_size)
+        self.inputs = aligned_matrix(num_rows, config.vector_size)
         self.inputs[:, : config.vector_size] = (
-            self._rng.random((num_words, config.vector_size), dtype=np.float32) - 0.5
+            self._rng.random((num_rows, config.vector_size), dtype=np.float32) - 0.5
         ) / config.vector_size
         self.outputs = aligned_matrix(num_words + SIX, config.vector_size)
         self._prepare()
-        announce_compiling(config.architecture, train_skip_gram if config.architecture == "skip-gram" else train_cbow)
+        kernel = train_skip_gram if config.architecture == "skip-gram" else train_cbow
+        announce_compiling(config.architecture, train_fasttext if config.max_ngram else kernel)
 
     def step(self) -> dict[str, float]:
         """Learn from the next chunk of the corpus."""
@@ -112,8 +128,14 @@ class Word2Vec(WordAgent):
         return {"loss": loss / measured, **metrics} if measured else metrics
 
     def word_vectors(self) -> np.ndarray:
-        """W [V, d]."""
-        return self.inputs[:, : self.config.vector_size]
+        """W [V, d]; of a word with n-grams the mean of its rows."""
+        if self._table is None:
+            return self.inputs[:, : self.config.vector_size]
+        return mean_rows(self.inputs[:, : self.config.vector_size], self._table)
+
+    def subwords(self) -> SubwordVectors | None:
+        """Vectors of unknown words from their n-grams; `None` if words are whole."""
+        return None if self._table is None else SubwordVectors(self._table, self.inputs[:, : self.config.vector_size].copy())
 
     def parameters(self) -> Mapping[str, np.ndarray]:
         """W and C."""
@@ -137,11 +159,18 @@ class Word2Vec(WordAgent):
         self.forget()
         if not len(self.vocabulary.words):
             return
-        self.inputs = aligned_matrix(len(self.vocabulary.words), self.config.vector_size)
+        self._find_subwords()
+        self.inputs = aligned_matrix(len(state["inputs"]), self.config.vector_size)
         self.outputs = aligned_matrix(len(self.vocabulary.words) + SIX, self.config.vector_size)
         self.inputs[:] = state["inputs"]
         self.outputs[:-SIX] = state["outputs"]
         self._prepare()
+
+    def _find_subwords(self) -> None:
+        config = self.config
+        self._table = None
+        if config.max_ngram:
+            self._table = SubwordTable(self.vocabulary.words, config.min_ngram, config.max_ngram, config.buckets)
 
     def _prepare(self) -> None:
         """What depends on the counts alone."""
@@ -157,10 +186,13 @@ class Word2Vec(WordAgent):
     def _kernel(self, ids: np.ndarray, starts: np.ndarray, done: int, position: int, schedule: Schedule, copies: Any = None) -> Any:
         inputs, outputs = (self.inputs, self.outputs) if copies is None else (copies[0][4], copies[1][4])
         rate = (schedule.rate, schedule.least, schedule.done + done, schedule.total)
-        rest = (self.config.window, None, rate, self._seed, position, copies)
-        if self.config.architecture == "cbow":
-            return train_cbow(ids, starts, inputs, outputs, *self._fixed, rest[0], self.config.cbow_gradient == "mean", *rest[2:])
-        return train_skip_gram(ids, starts, inputs, outputs, *self._fixed, rest[0], self.config.negatives == "window", *rest[2:])
+        window, cbow, rest = self.config.window, self.config.architecture == "cbow", (rate, self._seed, position, copies)
+        if self._table is not None:
+            rows = (self._table.rows, self._table.begins)
+            return train_fasttext(ids, starts, inputs, outputs, *self._fixed[:-1], *rows, window, cbow, *rest)
+        if cbow:
+            return train_cbow(ids, starts, inputs, outputs, *self._fixed, window, self.config.cbow_gradient == "mean", *rest)
+        return train_skip_gram(ids, starts, inputs, outputs, *self._fixed, window, self.config.negatives == "window", *rest)
 
     def _fast(self, ids: np.ndarray, starts: np.ndarray, number: int, schedule: Schedule) -> tuple[int, int, float, int]:
         """Each thread takes its part of the chunk, all on the same matrices."""
@@ -202,7 +234,8 @@ class Word2Vec(WordAgent):
         config, num_words = self.config, len(self.vocabulary.words)
         path = int(np.diff(self._fixed[3][2]).max()) if config.loss == "hierarchical" and num_words > 1 else 0
         targets = words * max(path, 1 + config.negatives_per_word * (1 if config.architecture == "cbow" else 2 * config.window))
-        return Copy(min(words, num_words), self.inputs, 0), Copy(min(targets, num_words), self.outputs[:-SIX], SIX)
+        rows = words * (1 if self._table is None else int(np.diff(self._table.begins).max()))
+        return Copy(min(rows, len(self.inputs)), self.inputs, 0), Copy(min(targets, num_words), self.outputs[:-SIX], SIX)
 
 
 def _total(results: list[tuple[int, int, float, int]]) -> tuple[int, int, float, int]:

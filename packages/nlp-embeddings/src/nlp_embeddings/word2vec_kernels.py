@@ -98,7 +98,7 @@ def update_targets(hidden, row, output, targets, begin, labels, count, num_real,
             f3 += h * output[t3, k]
             f4 += h * output[t4, k]
             f5 += h * output[t5, k]
-        g0 = rate * (labels[six] - sigmoid(f0))
+        g0 = rate * (labels[six] - sigmoid(f0)) if t0 < num_real else zero
         g1 = rate * (labels[six + 1] - sigmoid(f1)) if t1 < num_real else zero
         g2 = rate * (labels[six + 2] - sigmoid(f2)) if t2 < num_real else zero
         g3 = rate * (labels[six + 3] - sigmoid(f3)) if t3 < num_real else zero

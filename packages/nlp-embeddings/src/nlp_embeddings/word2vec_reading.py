@@ -115,9 +115,10 @@ def softmax_gradient(hidden: np.ndarray, outputs: np.ndarray, word: int) -> tupl
 
 
 def update_targets(hidden: np.ndarray, outputs: np.ndarray, targets: list[int], labels: list[int], rate: float) -> None:
-    """A step of logistic regression on h and its targets, in place, six targets at a time."""
+    """A step of logistic regression on h and its targets, in place, six targets at a time; targets of -1 are blanks."""
     for six in range(0, len(targets), SIX):
-        rows, y = targets[six : six + SIX], np.array(labels[six : six + SIX], dtype=np.float32)
+        kept = [place for place in range(six, min(six + SIX, len(targets))) if targets[place] >= 0]
+        rows, y = [targets[place] for place in kept], np.array([labels[place] for place in kept], dtype=np.float32)
         by_hidden, by_targets = logistic_gradient(hidden, outputs[rows], y)
         outputs[rows] -= rate * by_targets
         hidden -= rate * by_hidden
@@ -161,22 +162,22 @@ def train_reading(
                 chosen = [_path(word, tree)]
             else:
                 times = 1 if cbow or share_negatives else len(context)
-                chosen = [_negatives(word, noise, random) for _ in range(times)]
+                chosen = [choose_negatives(word, noise, random) for _ in range(times)]
             if cbow:
                 before = inputs[context].sum(axis=0) * np.float32(1 / len(context))
                 hidden = before.copy()
-                loss += _learn(hidden, outputs, word, chosen[0] if chosen else None, rate)
+                loss += learn_targets(hidden, outputs, word, chosen[0] if chosen else None, rate)
                 change = hidden - before
                 np.add.at(inputs, context, change / len(context) if divide_gradient else change)
                 pairs += 1
                 continue
             for index, other in enumerate(context):
-                loss += _learn(inputs[other], outputs, word, chosen[index % len(chosen)] if chosen else None, rate)
+                loss += learn_targets(inputs[other], outputs, word, chosen[index % len(chosen)] if chosen else None, rate)
                 pairs += 1
     return known_total, pairs, loss, pairs
 
 
-def _learn(hidden: np.ndarray, outputs: np.ndarray, word: int, chosen: tuple[list[int], list[int]] | None, rate: float) -> float:
+def learn_targets(hidden: np.ndarray, outputs: np.ndarray, word: int, chosen: tuple[list[int], list[int]] | None, rate: float) -> float:
     """One step on h in place; the loss before it."""
     if chosen is None:
         loss = softmax_loss(hidden, outputs, word)
@@ -185,17 +186,20 @@ def _learn(hidden: np.ndarray, outputs: np.ndarray, word: int, chosen: tuple[lis
         hidden -= rate * by_hidden
         return loss
     targets, labels = chosen
-    loss = logistic_loss(hidden, outputs[targets], np.array(labels))
+    real = [place for place, target in enumerate(targets) if target >= 0]
+    loss = logistic_loss(hidden, outputs[[targets[place] for place in real]], np.array([labels[place] for place in real]))
     update_targets(hidden, outputs, targets, labels, rate)
     return loss
 
 
-def _negatives(word: int, noise: tuple[np.ndarray, np.ndarray, int], random: Random) -> tuple[list[int], list[int]]:
-    """The word and its negatives; one that is the word, or was drawn before, is left out."""
+def choose_negatives(word: int, noise: tuple[np.ndarray, np.ndarray, int], random: Random) -> tuple[list[int], list[int]]:
+    """The word and its negatives; one that is the word, or was drawn before, is a blank."""
     threshold, alias, num_negatives = noise
-    drawn = [random.noise(threshold, alias) for _ in range(num_negatives)]
-    targets = list(dict.fromkeys([word, *drawn]))
-    return targets, [1] + [0] * (len(targets) - 1)
+    targets = [word]
+    for _ in range(num_negatives):
+        drawn = random.noise(threshold, alias)
+        targets.append(-1 if drawn in targets else drawn)
+    return targets, [1] + [0] * num_negatives
 
 
 def _path(word: int, tree: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[list[int], list[int]]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from rl_core.agent import Agent
 
 from nlp_embeddings import formats
 from nlp_embeddings.corpus_task import CorpusTask
@@ -16,6 +15,7 @@ from nlp_embeddings.document_index import DocumentIndex
 from nlp_embeddings.tokenizers import STOP_WORDS
 from nlp_embeddings.vectors import Subwords, WordVectors
 from nlp_embeddings.vocabulary import Vocabulary
+from rl_core.agent import Agent
 
 
 class WordAgent(Agent):

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
+from nlp_embeddings.shards import split_sentences_evenly
+from nlp_embeddings.word2vec import Word2Vec, Word2VecConfig
+from nlp_embeddings.word2vec_kernels import SIX, train_cbow, train_skip_gram
+from nlp_embeddings.word2vec_reading import (
+    Schedule,
+    logistic_gradient,
+    logistic_loss,
+    softmax_gradient,
+    softmax_loss,
+    train_reading,
+)
+from rl_core.seeds import Seeds
+
+NO_TREE = (np.zeros(1, dtype=np.int8), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
+
+
+def agent(task: CorpusTask | None = None, seed: int = 0, budget: int = 120_000, **config: object) -> Word2Vec:
+    settings = {"vector_size": 20, "chunk_words": 20_000, **config}
+    return Word2Vec(Word2VecConfig(**settings), task or CorpusTask(CorpusConfig()), None, seeds=Seeds(seed), budget=budget)
+
+
+def learned(**config: object) -> Word2Vec:
+    learner = agent(**config)
+    while learner.progress < learner.budget:
+        learner.step()
+    return learner
+
+
+def small_problem(vector_size: int = 20, num_words: int = 30) -> tuple:
+    rng = np.random.default_rng(0)
+    ids = rng.integers(-1, num_words + 2, 400).astype(np.int32)
+    starts = np.array([0, 7, 8, 60, 61, 200, 400])
+    counts = np.sort(rng.integers(5, 500, num_words))[::-1]
+    inputs, outputs = aligned_matrix(num_words, vector_size), aligned_matrix(num_words + SIX, vector_size)
+    inputs[:, :vector_size] = rng.normal(0, 0.3, (num_words, vector_size))
+    outputs[:num_words, :vector_size] = rng.normal(0, 0.3, (num_words, vector_size))
+    return ids, starts, counts, inputs, outputs
+
+
+@pytest.mark.parametrize("vector_size", [1, 16, 50])
+@pytest.mark.parametrize("num_negatives", [1, 5, 13])
+@pytest.mark.parametrize("loss", ["negative", "shared", "hierarchical"])
+@pytest.mark.parametrize("architecture", ["skip-gram", "cbow", "classic cbow"])
+def test_the_compiled_kernel_does_what_the_reading_twin_does(vector_size, num_negatives, loss, architecture) -> None:
+    ids, starts, counts, inputs, outputs = small_problem(vector_size)
+    noise = (*alias_table(counts**0.75), num_negatives)
+    tree = huffman_tree(counts) if loss == "hierarchical" else NO_TREE
+    fixed = (len(counts), as_draws(keep_probability(counts, 0.02)), noise, tree)
+    schedule = Schedule(0.1, 1e-5, 100, 900)
+    ours, theirs = (inputs.copy(), outputs.copy()), (inputs.copy(), outputs.copy())
+    if architecture == "skip-gram":
+        result = train_skip_gram(ids, starts, *ours, *fixed, 4, loss == "shared", tuple(schedule), 7, 3, None)
+    else:
+        result = train_cbow(ids, starts, *ours, *fixed, 4, architecture == "cbow", tuple(schedule), 7, 3, None)
+    expected = train_reading(
+        ids, starts, *theirs, *fixed, 4, schedule, 7, 3,
+        cbow=architecture != "skip-gram", divide_gradient=architecture == "cbow", share_negatives=loss == "shared",
+    )  # fmt: skip
+    assert result[:2] == expected[:2]
+    assert result[1] > 200
+    np.testing.assert_allclose(ours[0], theirs[0], atol=2e-5)
+    np.testing.assert_allclose(ours[1][:-SIX], theirs[1][:-SIX], atol=2e-5)
+    assert (ours[1][-SIX:] == 0).all()
+    assert np.abs(ours[0] - inputs).max() > 0.01
+
+
+def numeric_gradient(function, point: np.ndarray) -> np.ndarray:
+    gradient = np.zeros_like(point)
+    for index in np.ndindex(point.shape):
+        for sign in (1, -1):
+            moved = point.copy()
+            moved[index] += sign * 1e-6
+            gradient[index] += sign * function(moved) / 2e-6
+    return gradient
+
+
+def test_the_gradient_of_negative_sampling_is_that_of_finite_differences() -> None:
+    rng = np.random.default_rng(1)
+    hidden, targets, labels = rng.normal(size=5), rng.normal(size=(4, 5)), np.array([1.0, 0, 0, 1])
+    by_hidden, by_targets = logistic_gradient(hidden, targets, labels)
+    np.testing.assert_allclose(by_hidden, numeric_gradient(lambda h: logistic_loss(h, targets, labels), hidden), atol=1e-6)
+    np.testing.assert_allclose(by_targets, numeric_gradient(lambda t: logistic_loss(hidden, t, labels), targets), atol=1e-6)
+
+
+def test_the_gradient_of_the_softmax_is_that_of_finite_differences() -> None:
+    rng = np.random.default_rng(2)
+    hidden, outputs = rng.normal(size=5), rng.normal(size=(7, 5))
+    by_hidden, by_outputs = softmax_gradient(hidden, outputs, 3)
+    np.testing.assert_allclose(by_hidden, numeric_gradient(lambda h: softmax_loss(h, outputs, 3), hidden), atol=1e-6)
+    np.testing.assert_allclose(by_outputs, numeric_gradient(lambda o: softmax_loss(hidden, o, 3), outputs), atol=1e-6)
+
+
+@pytest.mark.parametrize("divide", [True, False])
+def test_cbows_corrected_step_is_the_gradient_of_its_loss_and_the_classic_one_is_that_times_the_number_of_context_words(divide) -> None:
+    ids, starts = np.array([0, 1, 2], dtype=np.int32), np.array([0, 3])
+    rng = np.random.default_rng(3)
+    counts = np.array([3, 2, 1])
+    inputs, outputs = aligned_matrix(3, 4), aligned_matrix(3 + SIX, 4)
+    inputs[:, :4], outputs[:3, :4] = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+    tree = huffman_tree(counts)
+    before = inputs[:, :4].astype(np.float64)
+    fixed = (3, as_draws(np.ones(3)), (*alias_table(np.ones(3)), 1), tree)
+
+    def loss(words: np.ndarray) -> float:
+        path = tree[1][tree[2][1] : tree[2][2]]
+        labels = 1.0 - tree[0][tree[2][1] : tree[2][2]]
+        return logistic_loss((words[0] + words[2]) / 2, outputs[path, :4].astype(np.float64), labels)
+
+    expected = -1e-3 * numeric_gradient(loss, before)
+    # a window of 1: the middle word has both others as context; the outer words' own windows come first and last, so they are undone
+    only_middle = outputs.copy(), inputs.copy()
+    train_cbow(ids, starts, only_middle[1], only_middle[0], *fixed, 1, divide, (1e-3, 1e-3, 0, 10), 0, 0, None)
+    rest = outputs.copy(), inputs.copy()
+    train_reading(ids, starts, rest[1], rest[0], *fixed, 1, Schedule(1e-3, 1e-3, 0, 10), 0, 0, cbow=True, divide_gradient=divide)
+    np.testing.assert_allclose(only_middle[1], rest[1], atol=1e-7)
+    outer = np.zeros((3, 4))
+    for centre in (0, 2):
+        path = tree[1][tree[2][centre] : tree[2][centre + 1]]
+        labels = 1.0 - tree[0][tree[2][centre] : tree[2][centre + 1]]
+        outer[1] -= 1e-3 * logistic_gradient(before[1], outputs[path, :4].astype(np.float64), labels)[0]
+    moved = only_middle[1][:, :4] - before - outer
+    np.testing.assert_allclose(moved, expected * (1 if divide else 2), atol=5e-6)
+
+
+def test_the_alias_table_draws_each_word_by_its_weight() -> None:
+    weights = np.array([5.0, 1.0, 3.0, 0.0, 1.0])
+    threshold, alias = alias_table(weights)
+    share = np.zeros(5)
+    for column in range(5):
+        stay = threshold[column] / 2**32
+        share[column] += stay / 5
+        share[alias[column]] += (1 - stay) / 5
+    np.testing.assert_allclose(share, weights / weights.sum(), atol=1e-8)
+
+
+def test_the_huffman_tree_has_the_shortest_codes_and_no_code_begins_another() -> None:
+    counts = np.array([45, 16, 13, 12, 9, 5])  # the textbook's example: 224 bits
+    codes, _, starts = huffman_tree(counts)
+    texts = ["".join(map(str, codes[a:b])) for a, b in zip(starts, starts[1:], strict=False)]
+    assert sum(count * len(text) for count, text in zip(counts, texts, strict=True)) == 224
+    assert not any(a != b and b.startswith(a) for a in texts for b in texts)
+
+
+def test_subsampling_keeps_what_its_formula_says() -> None:
+    np.testing.assert_allclose(keep_probability(np.array([9000, 1000]), 1e-1), [np.sqrt(1 / 9) + 1 / 9, 1.0])
+    assert (keep_probability(np.array([9000, 1000]), 0) == 1).all()
+
+
+SETTINGS = {
+    "skip-gram": {},
+    "window negatives": {"negatives": "window"},
+    "cbow": {"architecture": "cbow"},
+    "hierarchical": {"loss": "hierarchical"},
+    "cbow hierarchical": {"architecture": "cbow", "loss": "hierarchical"},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_run_continued_within_an_epoch_ends_with_the_same_bits(name: str) -> None:
+    whole = learned(**SETTINGS[name])
+    first = agent(**SETTINGS[name])
+    for _ in range(2):
+        first.step()
+    second = agent(**SETTINGS[name])
+    second.load_state_dict(first.state_dict())
+    second.progress = first.progress
+    assert 0 < second.reader.sentence < second.task.corpus.num_sentences
+    while second.progress < second.budget:
+        second.step()
+    for key, value in whole.parameters().items():
+        np.testing.assert_array_equal(second.parameters()[key], value)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_deterministic_mode_gives_the_same_bits_for_any_number_of_threads(name: str) -> None:
+    runs = [learned(budget=30_000, mode="deterministic", threads=threads, **SETTINGS[name]) for threads in (1, 2, 3)]
+    for run in runs[1:]:
+        for key, value in runs[0].parameters().items():
+            np.testing.assert_array_equal(run.parameters()[key], value)
+
+
+def test_a_seed_reproduces_and_another_differs() -> None:
+    first, again, other = (learned(budget=30_000, seed=seed).vectors.vectors for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+
+
+@pytest.mark.parametrize("mode", ["fast", "deterministic"])
+def test_threads_and_shards_learn_as_well_as_one_thread(mode: str) -> None:
+    alone = learned(budget=650_000, learning_rate=0.1)
+    many = learned(budget=650_000, learning_rate=0.1, threads=2, mode=mode)
+    ours, theirs = (run.evaluate(episodes=1, seeds=Seeds(0))["mean reciprocal rank"] for run in (many, alone))
+    assert ours > 0.75 * theirs > 0.03
+
+
+def planted_corpus(folder: Path) -> CorpusTask:
+    """Words a0..a9 keep company with one another, b0..b9 likewise."""
+    rng = np.random.default_rng(0)
+    lines = [" ".join(f"{'ab'[number % 2]}{k}" for k in rng.integers(0, 10, 12)) for number in range(1500)]
+    path = folder / "planted.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return CorpusTask(CorpusConfig(path=str(path), sentences="line"))
+
+
+@pytest.mark.parametrize("name", [*SETTINGS, "softmax"])
+def test_words_that_keep_company_come_near_each_other(tmp_path: Path, name: str) -> None:
+    config = {"loss": "softmax"} if name == "softmax" else SETTINGS[name]
+    task = planted_corpus(tmp_path)
+    learner = agent(task, budget=50_000, learning_rate=0.1, subsample=0.0, **config)
+    while learner.progress < learner.budget:
+        loss = learner.step()["loss"]
+    assert np.isfinite(loss)
+    vectors = learner.vectors
+    assert {word[0] for word, _ in vectors.most_similar("a0", topn=9)} == {"a"}
+    assert {word[0] for word, _ in vectors.most_similar("b3", topn=9)} == {"b"}
+
+
+def test_sentences_are_split_into_parts_of_about_as_many_words() -> None:
+    parts = split_sentences_evenly(np.arange(0, 1001, 10), 3)
+    assert parts == [(0, 34), (34, 67), (67, 100)]
+    assert split_sentences_evenly(np.array([0, 100]), 4) == [(0, 1)]
+
+
+def test_answers_are_words_numbers_passages_and_groups() -> None:
+    learner = learned(budget=650_000, learning_rate=0.1)
+    assert learner.answer("captain")[0][0] != "captain"
+    assert len(learner.answer("doctor - captain + squire")) == 10
+    assert -1 <= learner.answer("ship ~ sea") <= 1
+    assert learner.answer("odd: captain doctor squire island") in {"captain", "doctor", "squire", "island"}
+    assert "passage" in learner.answer("search: the treasure was buried")[0]
+    groups = learner.answer("clusters: 3")
+    assert sum(group["passages"] for group in groups) == len(learner.task.passages) - 1
+
+
+def test_an_unknown_word_is_named_with_the_nearest_known_ones() -> None:
+    with pytest.raises(KeyError, match="the word 'captian' has no vector; near it are captain"):
+        learned(budget=10_000).answer("captian")
+
+
+def test_the_map_is_drawn(tmp_path: Path) -> None:
+    learned(budget=10_000).draw(tmp_path)
+    assert (tmp_path / "words.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_text_of_unknown_words_is_the_zero_vector() -> None:
+    vectors = learned(budget=10_000).predict(np.array(["zzz qqq", "captain"], dtype=object))
+    assert (vectors[0] == 0).all()
+    assert (vectors[1] != 0).any()
+
+
+@pytest.mark.parametrize(("text", "config"), [("whale", {}), ("a b c d e", {}), ("a a a a a a", {"min_count": 1})])
+def test_a_corpus_that_leaves_fewer_than_two_words_is_refused(tmp_path: Path, text: str, config: dict) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="at least two are needed"):
+        agent(CorpusTask(CorpusConfig(path=str(path))), **config).step()
+
+
+def test_a_run_is_not_continued_on_a_changed_corpus(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("a b c. " * 100)
+    first = agent(CorpusTask(CorpusConfig(path=str(path))))
+    first.step()
+    path.write_text("a b c. " * 101)
+    second = agent(CorpusTask(CorpusConfig(path=str(path))))
+    second.load_state_dict(first.state_dict())
+    with pytest.raises(ValueError, match="the corpus has 303 words and had 300"):
+        second.step()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vector_size": 0}, "vector_size is 0; it must be >= 1"),
+        ({"window": 0}, "window is 0; it must be >= 1"),
+        ({"threads": 0}, "threads is 0; it must be >= 1"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be > 0"),
+        ({"subsample": -1.0}, "subsample is -1.0; it must be >= 0"),
+        ({"noise_exponent": 2.0}, "noise_exponent is 2.0; it must be between 0 and 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused_in_words(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Word2VecConfig(**change)
