@@ -23,7 +23,11 @@ import pytest
 pytestmark = pytest.mark.learning
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(path for pattern in ("*.md", "packages/*/*.md", "examples/*/*.md", "benchmarks/*.md") for path in ROOT.glob(pattern))
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "packages/*/*.md", "packages/*/docs/*.md", "examples/*/*.md", "benchmarks/*.md")
+    for path in ROOT.glob(pattern)
+)
 BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```\n(?:\n?^```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (?:.*&& )?(?:\.venv/bin/)?rl-core (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 CHECKER, FLAGS = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
