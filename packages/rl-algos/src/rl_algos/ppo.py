@@ -24,8 +24,9 @@ from torch import nn
 
 from dl_nets.devices import resolve_device
 from dl_nets.fast_mlp import Layout
+from dl_nets.optimisers import Optimiser, clip_gradient_norm
 from dl_nets.schedules import schedule
-from dl_nets.streams import load_module_state, load_optimizer_state, module_state, optimizer_state
+from dl_nets.streams import load_module_state, module_state
 from rl_algos.distributions import Categorical, Gaussian, distribution
 from rl_algos.gae import advantages
 from rl_algos.normalisation import RewardScale, RunningMoments
@@ -168,7 +169,7 @@ class ActorCritic:
         self._module = nn.ModuleDict({"actor": actor, "critic": critic}).eval()
         self._module.register_parameter("log_std", log_std)
         self._module.to(device)
-        self._optimiser = torch.optim.Adam(self._module.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+        self._optimiser = Optimiser("adam", self._module.parameters(), learning_rate=config.learning_rate, epsilon=1e-5)
 
     def update(self, batch: Batch, learning_rate: float, clip_range: float) -> np.ndarray:
         """One gradient step on a minibatch; the five `LOSSES` before it."""
@@ -186,8 +187,8 @@ class ActorCritic:
 
         self._optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self._module.parameters(), config.max_grad_norm)
-        self._optimiser.param_groups[0]["lr"] = learning_rate
+        clip_gradient_norm(self._module.parameters(), config.max_grad_norm)
+        self._optimiser.learning_rate = learning_rate
         self._optimiser.step()
         with torch.no_grad():
             clipped = ((ratio - 1).abs() > clip_range).float().mean()
@@ -220,12 +221,12 @@ class ActorCritic:
 
     def state_dict(self) -> dict[str, Any]:
         """Parameters, Adam's moments and its step count."""
-        return {"module": module_state(self._module), "optimiser": optimizer_state(self._optimiser)}
+        return {"module": module_state(self._module), "optimiser": self._optimiser.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         load_module_state(self._module, state["module"])
-        load_optimizer_state(self._optimiser, state["optimiser"])
+        self._optimiser.load_state_dict(state["optimiser"])
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
