@@ -247,5 +247,7 @@ def test_folders_with_a_recipe_of_noise(program: Any, content: bytes, command: s
     refused(program, command, "run")
 
 
-def test_at_least_five_hundred_requests_were_refused() -> None:
+def test_at_least_five_hundred_requests_were_refused(request: pytest.FixtureRequest) -> None:
+    if sum(item.path == request.path for item in request.session.items) < 60:
+        pytest.skip("it counts what the other tests of this file did, and not all of them were chosen")
     assert SEEN.total() >= 500, SEEN

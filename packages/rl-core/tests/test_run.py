@@ -308,9 +308,9 @@ def test_the_loop_costs_little_beside_a_step(program: Any, tmp_path: Path) -> No
 
             agent.step = step  # nothing but the loop is left
             run.recipe = dataclasses.replace(run.recipe, budget=5000)
-            began = time.perf_counter_ns()
+            began = time.process_time_ns()
             run._loop(quiet=False)
-            return (time.perf_counter_ns() - began) / 5000
+            return (time.process_time_ns() - began) / 5000
 
     without, with_metrics = (statistics.median(nanoseconds(silent) for _ in range(3)) for silent in (True, False))
     assert without < 30_000
