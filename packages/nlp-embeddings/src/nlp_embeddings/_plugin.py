@@ -68,6 +68,19 @@ def rl_agents() -> Iterator[AgentSpec]:
         {"max_ngram": 6, "learning_rate": 0.05, "subsample": 1e-4, "noise_exponent": 0.5},
         "word2vec",
     )
+    yield AgentSpec(
+        name="glove",
+        target="nlp_embeddings.glove:GloVe",
+        summary="Word vectors whose products are logarithms of co-occurrence counts",
+        reference="Pennington, Socher, Manning, GloVe: Global Vectors for Word Representation, 2014",
+        fits=("corpus text-input vector-output",),
+        unit="epochs",
+        budget=25,
+        task="treasure-island",
+        presets="nlp_embeddings:presets/glove.yaml",
+        tiny={"vector_size": 8, "window": 2, "memory_mb": 16},
+        tags=("word vectors", "text"),
+    )
     yield _vector_space(
         "bag-of-words", "Passages as counts of their words", "Salton, Wong, Yang, A Vector Space Model, 1975", {"weighting": "count"}
     )

@@ -1,0 +1,151 @@
+"""How often words stand near each other, counted in bounded memory: a table that is spilled to disk when full, and merged.
+
+The memory is one hash table of 16 bytes a slot, a small dense square for the most frequent words, and the merge's buffers.
+A pair {i, j} is held once, i <= j; the matrix is symmetric.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from nlp_embeddings.corpus_task import CorpusTask
+
+DENSE_WORDS = 512
+_CHUNK_WORDS = 1 << 20
+ENTRY = np.dtype([("key", "<i8"), ("weight", "<f8")])
+
+
+def count_cooccurrences(
+    task: CorpusTask, num_words: int, window: int, folder: Path, *, memory_mb: int = 512, distance_weighting: bool = True
+) -> np.ndarray:
+    """Pairs and their weights, memory-mapped, sorted by key = i * V + j with i <= j; the file appears whole or not at all.
+
+    A pair at distance k adds 1/k. A word beside itself counts in both directions, as every pair does in the symmetric matrix.
+
+    Args:
+        task: Whose corpus; held-out sentences are left out.
+        num_words: V; rarer words are passed over, and the window closes over them.
+        window: Most words on each side.
+        folder: Where `cooccurrence.bin` goes.
+        memory_mb: Bound of the table and the merge, in MiB, at least 16.
+        distance_weighting: 1/k; otherwise every pair adds 1.
+    """
+    target = folder / "cooccurrence.bin"
+    if target.exists():
+        return np.memmap(target, dtype=ENTRY, mode="r")
+    folder.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=folder, prefix=".counting-"))
+    try:
+        runs = _count_runs(task, num_words, window, work, memory_mb << 20, distance_weighting)
+        merged = work / "merged.bin"
+        with merged.open("wb") as file:
+            for piece in merge_runs(runs, max((memory_mb << 20) // (8 * ENTRY.itemsize * max(len(runs), 1)), 1024)):
+                piece.tofile(file)
+        merged.replace(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return np.memmap(target, dtype=ENTRY, mode="r")
+
+
+def merge_runs(runs: list[np.ndarray], window: int) -> Iterator[np.ndarray]:
+    """Sorted runs as one, equal keys added up, in pieces: at most `window` entries of each run are held at a time."""
+    at = [0] * len(runs)
+    while any(place < len(run) for place, run in zip(at, runs, strict=True)):
+        bound = min(int(run[min(place + window, len(run)) - 1]["key"]) for place, run in zip(at, runs, strict=True) if place < len(run))
+        parts = []
+        for number, run in enumerate(runs):
+            part = np.array(run[at[number] : at[number] + window])
+            part = part[: np.searchsorted(part["key"], bound, side="right")]
+            at[number] += len(part)
+            parts.append(part)
+        both = np.concatenate(parts)
+        both = both[np.argsort(both["key"], kind="stable")]
+        first = np.flatnonzero(np.concatenate([[True], both["key"][1:] != both["key"][:-1]]))
+        summed = both[first]
+        summed["weight"] = np.add.reduceat(both["weight"], first)
+        yield summed
+
+
+def _count_runs(task: CorpusTask, num_words: int, window: int, work: Path, memory: int, distance_weighting: bool) -> list[np.ndarray]:
+    slots = 1 << max(10, int(np.log2(max(memory // 2, 1 << 14) // ENTRY.itemsize)))
+    keys, weights = np.full(slots, -1, dtype=np.int64), np.zeros(slots)
+    side = min(DENSE_WORDS, num_words)
+    dense, used = np.zeros((side, side)), np.zeros(1, dtype=np.int64)
+    near = 1 / np.arange(1, window + 1) if distance_weighting else np.ones(window)
+    runs: list[np.ndarray] = []
+    starts = task.corpus.starts
+    sentence = 0
+    while sentence < len(starts) - 1:
+        until = min(max(int(np.searchsorted(starts, starts[sentence] + _CHUNK_WORDS)), sentence + 1), len(starts) - 1)
+        ids, bounds = task.read(int(starts[sentence]), int(starts[until])), np.asarray(starts[sentence : until + 1]) - starts[sentence]
+        done = 0
+        while done < len(bounds) - 1:
+            reached = _count(ids, bounds, done, num_words, near, keys, weights, used, dense)
+            if reached < len(bounds) - 1 or used[0] > 0.6 * slots:
+                if reached == done and used[0] == 0:
+                    raise ValueError(f"memory of {memory >> 20} MiB does not hold the pairs of one sentence; allow more")
+                runs.append(_spill(keys, weights, used, work / f"run-{len(runs)}.bin"))
+            done = reached
+        sentence = until
+    runs.append(_spill(keys, weights, used, work / f"run-{len(runs)}.bin"))
+    rows, columns = np.nonzero(dense)
+    frequent = np.empty(len(rows), dtype=ENTRY)
+    frequent["key"], frequent["weight"] = rows.astype(np.int64) * num_words + columns, dense[rows, columns]
+    return [run for run in [*runs, frequent] if len(run)]
+
+
+def _spill(keys: np.ndarray, weights: np.ndarray, used: np.ndarray, path: Path) -> np.ndarray:
+    taken = np.flatnonzero(keys >= 0)
+    run = np.empty(len(taken), dtype=ENTRY)
+    run["key"], run["weight"] = keys[taken], weights[taken]
+    run.sort(order="key")
+    run.tofile(path)
+    keys[:] = -1
+    used[0] = 0
+    return np.memmap(path, dtype=ENTRY, mode="r") if len(run) else run
+
+
+@njit(cache=True, nogil=True)
+def _count(ids: Any, starts: Any, sentence: Any, num_words: Any, near: Any, keys: Any, weights: Any, used: Any, dense: Any) -> Any:
+    """Count sentences from `sentence` on until the table might overflow; the next sentence."""
+    window, side = len(near), len(dense)
+    mask = np.uint64(len(keys) - 1)
+    recent = np.empty(window, np.int64)
+    while sentence < len(starts) - 1:
+        length = starts[sentence + 1] - starts[sentence]
+        if used[0] + length * window > 0.7 * len(keys) and used[0] > 0:
+            return sentence
+        seen = 0
+        for position in range(starts[sentence], starts[sentence + 1]):
+            word = np.int64(ids[position])
+            if word < 0 or word >= num_words:
+                continue
+            for distance in range(1, min(window, seen) + 1):
+                other = recent[(seen - distance) % window]
+                first, second = min(word, other), max(word, other)
+                weight = near[distance - 1] * (2 if word == other else 1)
+                if second < side:
+                    dense[first, second] += weight
+                    continue
+                key = first * num_words + second
+                hash_ = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+                slot = (hash_ ^ (hash_ >> np.uint64(32))) & mask
+                while keys[slot] != key:
+                    if keys[slot] < 0:
+                        keys[slot] = key
+                        weights[slot] = 0
+                        used[0] += 1
+                        break
+                    slot = (slot + np.uint64(1)) & mask
+                weights[slot] += weight
+            recent[seen % window] = word
+            seen += 1
+        sentence += 1
+    return sentence

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rl_core.seeds import Seeds
+
+from nlp_embeddings.cooccurrence import ENTRY, count_cooccurrences, merge_runs
+from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.glove import GROUPS, GloVe, GloVeConfig, rounds_of_groups
+from nlp_embeddings.glove_kernels import train_glove
+from nlp_embeddings.glove_reading import glove_gradient, glove_loss, glove_weight, train_glove_reading
+
+
+def agent(task: CorpusTask | None = None, **config: object) -> GloVe:
+    settings = {"vector_size": 10, **config}
+    return GloVe(GloVeConfig(**settings), task or CorpusTask(CorpusConfig()), None, seeds=Seeds(0), budget=5)
+
+
+def test_counting_agrees_with_counting_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("a b a rare c\nb b\n")
+    task = CorpusTask(CorpusConfig(path=str(path), sentences="line"))
+    number = {word: index for index, word in enumerate(task.corpus.words)}
+    assert [number["a"], number["b"]] == [1, 0]
+    entries = count_cooccurrences(task, len(number) - 2, 2, tmp_path / "x")  # a and b only; the window closes over the others
+    found = {(int(e["key"]) // 2, int(e["key"]) % 2): float(e["weight"]) for e in entries}
+    assert found == {(0, 1): 2.0, (1, 1): 1.0, (0, 0): 2.0}  # a-b 1 + 1, a-a 1/2 in both directions, b-b 1 in both
+
+
+def brute_force(task: CorpusTask, num_words: int, window: int) -> dict[tuple[int, int], float]:
+    counts: dict[tuple[int, int], float] = defaultdict(float)
+    starts = task.corpus.starts
+    for a, b in zip(starts, starts[1:], strict=False):
+        kept = [int(word) for word in task.read(int(a), int(b)) if 0 <= word < num_words]
+        for right in range(len(kept)):
+            for left in range(max(0, right - window), right):
+                pair = tuple(sorted((kept[left], kept[right])))
+                counts[pair] += (2 if pair[0] == pair[1] else 1) / (right - left)
+    return counts
+
+
+@pytest.mark.parametrize("memory_mb", [0, 64])
+def test_counts_spilled_to_disk_and_merged_are_those_counted_in_memory(tmp_path: Path, memory_mb: int) -> None:
+    task = CorpusTask(CorpusConfig())
+    num_words = 2000
+    entries = count_cooccurrences(task, num_words, 5, tmp_path / "x", memory_mb=memory_mb)
+    expected = brute_force(task, num_words, 5)
+    keys = np.asarray(entries["key"])
+    assert (np.diff(keys) > 0).all()
+    assert len(keys) == len(expected)
+    ours = dict(zip(zip((keys // num_words).tolist(), (keys % num_words).tolist(), strict=True), entries["weight"].tolist(), strict=True))
+    assert ours == pytest.approx(expected)
+    assert [p.name for p in (tmp_path / "x").iterdir()] == ["cooccurrence.bin"]
+
+
+@pytest.mark.parametrize("window", [1, 3, 100])
+def test_merging_adds_equal_keys_whatever_is_held_at_a_time(window: int) -> None:
+    rng = np.random.default_rng(0)
+    runs, total = [], defaultdict(float)
+    for size in (50, 1, 80):
+        run = np.zeros(size, dtype=ENTRY)
+        run["key"], run["weight"] = np.sort(rng.choice(100, size, replace=False)), rng.random(size)
+        runs.append(run)
+        for key, weight in run:
+            total[int(key)] += float(weight)
+    merged = np.concatenate(list(merge_runs(runs, window)))
+    assert dict(zip(merged["key"].tolist(), merged["weight"].tolist(), strict=True)) == pytest.approx(total)
+    assert (np.diff(merged["key"]) > 0).all()
+
+
+def test_the_compiled_kernel_does_what_the_reading_twin_does() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 12, (2, 200))
+    rows, columns = np.minimum(first, second).astype(np.int32), np.maximum(first, second).astype(np.int32)
+    counts = rng.gamma(1.0, 8.0, 200).astype(np.float32) + 0.1
+    start = [rng.normal(0, 0.5, (12, 6)).astype(np.float32) for _ in range(2)] + [np.ones((12, 6), dtype=np.float32) for _ in range(2)]
+    ours, theirs = [a.copy() for a in start], [a.astype(np.float64) for a in start]
+    loss = train_glove(rows, columns, counts, *ours, 10.0, 0.75, np.float32(0.05))
+    expected = train_glove_reading(rows, columns, counts, *theirs, 10.0, 0.75, 0.05)
+    assert loss == pytest.approx(expected, rel=1e-4)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_the_gradient_is_that_of_finite_differences() -> None:
+    rng = np.random.default_rng(1)
+    word, context = rng.normal(size=4), rng.normal(size=4)
+    by_word, by_context, by_bias = glove_gradient(word, context, 0.1, 0.2, 3.0, 0.7)
+    for k in range(4):
+        bump = np.eye(4)[k] * 1e-6
+        assert by_word[k] == pytest.approx(
+            (glove_loss(word + bump, context, 0.1, 0.2, 3.0, 0.7) - glove_loss(word - bump, context, 0.1, 0.2, 3.0, 0.7)) / 2e-6, abs=1e-6
+        )
+        assert by_context[k] == pytest.approx(
+            (glove_loss(word, context + bump, 0.1, 0.2, 3.0, 0.7) - glove_loss(word, context - bump, 0.1, 0.2, 3.0, 0.7)) / 2e-6, abs=1e-6
+        )
+    for biases in ((1e-6, 0.0), (0.0, 1e-6)):
+        up = glove_loss(word, context, 0.1 + biases[0], 0.2 + biases[1], 3.0, 0.7)
+        down = glove_loss(word, context, 0.1 - biases[0], 0.2 - biases[1], 3.0, 0.7)
+        assert by_bias == pytest.approx((up - down) / 2e-6, abs=1e-6)
+
+
+def test_frequent_pairs_weigh_one_and_rare_ones_less() -> None:
+    np.testing.assert_allclose(glove_weight(np.array([0.625, 10.0, 1000.0]), 10.0), [0.125, 1.0, 1.0])
+
+
+def test_rounds_hold_every_pair_of_groups_once_and_no_group_twice_in_a_round() -> None:
+    rounds = rounds_of_groups(GROUPS)
+    for together in rounds[1:]:
+        groups = [group for pair in together for group in pair]
+        assert len(set(groups)) == len(groups)
+    assert sorted(pair for together in rounds for pair in together) == sorted([*combinations(range(GROUPS), 2), *((g, g) for g in range(GROUPS))])
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_any_number_of_threads_gives_the_same_bits(threads: int) -> None:
+    one, many = agent(), agent(threads=threads)
+    for _ in range(2):
+        first, second = one.step(), many.step()
+    assert first["pairs"] == second["pairs"]
+    for name, weights in one.weights.items():
+        np.testing.assert_array_equal(many.weights[name], weights)
+
+
+def test_a_continued_run_ends_with_the_same_bits() -> None:
+    whole, first = agent(), agent()
+    for _ in range(4):
+        whole.step()
+    for _ in range(2):
+        first.step()
+    second = agent()
+    second.load_state_dict(first.state_dict())
+    second.progress = first.progress
+    for _ in range(2):
+        second.step()
+    for name, weights in whole.weights.items():
+        np.testing.assert_array_equal(second.weights[name], weights)
+
+
+def test_products_of_vectors_become_the_logarithms_of_counts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "planted.txt"
+    path.write_text("\n".join(" ".join(f"{'ab'[n % 2]}{k}" for k in rng.integers(0, 10, 12)) for n in range(1500)))
+    learner = agent(CorpusTask(CorpusConfig(path=str(path), sentences="line")))
+    losses = [learner.step()["loss"] for _ in range(30)]
+    assert losses[-1] < 0.05 * losses[0]
+    words, contexts = learner.weights["words"], learner.weights["contexts"]
+    number = learner.vocabulary.number
+    pairs = [(number["a0"], number["a1"]), (number["b2"], number["b5"])]
+    predicted = [float(words[i, :-1] @ contexts[j, :-1] + words[i, -1] + contexts[j, -1]) for i, j in pairs]
+    exact = brute_force(learner.task, 20, 10)
+    np.testing.assert_allclose(predicted, [np.log(exact[tuple(sorted(pair))]) for pair in pairs], atol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"window": 0}, "window is 0; it must be >= 1"),
+        ({"memory_mb": 1}, "memory_mb is 1; it must be >= 16"),
+        ({"x_max": 0.0}, "x_max is 0.0; it must be > 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused_in_words(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GloVeConfig(**change)
