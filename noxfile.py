@@ -77,7 +77,9 @@ def narrow(session: nox.Session, package: str) -> list[str]:
 def run_pytest(session: nox.Session, *arguments: str, may_be_empty: bool = False) -> None:
     """Run pytest with one thread per process; no test collected is a failure unless it was to be expected."""
     success_codes = [0, 5] if may_be_empty else [0]
-    session.run("pytest", *arguments, success_codes=success_codes, env={"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"})
+    # Byte code is kept even where the surroundings forbid it: many tests start a process, and compiling torch anew takes seconds.
+    env = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": ""}
+    session.run("pytest", *arguments, success_codes=success_codes, env=env)
 
 
 @nox.session(python=PYTHONS)
