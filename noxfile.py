@@ -181,6 +181,13 @@ def plugin(session: nox.Session) -> None:
 
 
 @nox.session(python=RUNNING)
+def mutate(session: nox.Session) -> None:
+    """The tests are tested: known faults are put back, one at a time, and the test named for each must fail."""
+    session.install("-c", LOCK, *wheels(session, *PACKAGES), *(need for package in PACKAGES for need in testing(package)))
+    session.run("python", "tests/mutate.py", *session.posargs, env={"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"})
+
+
+@nox.session(python=RUNNING)
 def bench(session: nox.Session) -> None:
     """The benchmarks named after `--`, or all of them; see benchmarks/README.md."""
     session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("bench"))
