@@ -60,7 +60,7 @@ TASKS = {
 
 
 def solve(planner, task, budget=100_000, **settings):
-    agent_class, fixed = PLANNERS[planner] if planner in PLANNERS else (planner, {})
+    agent_class, fixed = PLANNERS.get(planner, (planner, {}))
     agent = agent_class(agent_class.Config(**{**fixed, **settings}), task, None, seeds=Seeds(0), budget=budget)
     while not agent.finished and agent.progress < budget:
         agent.step()

@@ -185,7 +185,7 @@ def _learners() -> Iterator[AgentSpec]:
 
 
 def _planner(name: str, target: str, summary: str, reference: str, **fields: Any) -> AgentSpec:
-    settings = {"task": "FrozenLake-v1", "budget": 100_000, "fits": KNOWN, "tags": ("tabular", "planning"), **fields}
+    settings = {"task": "FrozenLake-v1", "budget": 100_000, "fits": KNOWN, "tags": ("deterministic", "planning", "tabular"), **fields}
     return AgentSpec(name=name, target=f"rl_algos.tabular.{target}", summary=summary, reference=reference, unit="sweeps", **settings)
 
 

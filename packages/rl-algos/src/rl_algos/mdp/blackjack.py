@@ -61,7 +61,7 @@ class BlackjackByGymnasium(ControlTask):
         self.input_space = spaces.Discrete(NUM_STATES)
         self.output_space = spaces.Discrete(2)
         self.discount = config.discount
-        self.policy = stick_from(20)
+        self.policy = np.eye(2)[stick_from(20)]
         self.layout = _layout()
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:

@@ -58,7 +58,7 @@ def update_from_episode(
 ) -> None:
     """Walk an episode backwards for as long as its actions are greedy: C <- C + W, Q <- Q + (W / C) (G - Q), W <- W / b(A | S).
 
-    Ordinary importance sampling averages W G over the visits in its place.
+    Ordinary importance sampling averages W G over all visits in its place, those of weight 0 included.
 
     Args:
         weighted: By weighted importance sampling.
@@ -81,9 +81,12 @@ def update_from_episode(
         else:
             weights[state, action] += 1.0
             q[state, action] += (weight * return_ - q[state, action]) / weights[state, action]
-        if q[state, action] < largest(q, state):
-            break
-        weight /= chances[index]
+        if q[state, action] == largest(q, state):
+            weight /= chances[index]
+        elif weighted:
+            break  # what comes before has weight 0, which moves no weighted mean
+        else:
+            weight = 0.0  # an ordinary mean counts it
 
 
 @kernel

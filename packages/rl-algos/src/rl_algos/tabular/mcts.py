@@ -207,7 +207,8 @@ class MCTS(Agent):
         self.rng = seeds.numpy("search")
         self.envs = task.envs(1, seeds)
         self.obs = self.envs.reset()
-        self._decided: dict[int, int] = {}
+        self._decided: dict[int, int] = {}  # answers of `predict`, which follow from `values` and the seed
+        self._met: dict[bytes, int] = {}  # observations of a hidden model, and what was decided on them
 
     def step(self) -> dict[str, float]:
         """Search, act once in the environment; the root's value, and the episode's return when it ended."""
@@ -217,7 +218,10 @@ class MCTS(Agent):
         if len(self.values):
             self.values[int(self.obs[0])] = value
             self._decided.clear()
-        self.obs = self.envs.step(np.array([best_action(tree)])).obs
+        action = best_action(tree)
+        if not isinstance(self.envs, MDPEnvs):
+            self._met[self.obs.tobytes()] = action
+        self.obs = self.envs.step(np.array([action])).obs
         self.progress += 1
         metrics = {"root value": value, "nodes": float(tree.count[0])}
         episodes = self.envs.pop_episodes()
@@ -266,13 +270,13 @@ class MCTS(Agent):
         return tree
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """What a search from each state [B] decides [B], always the same for the same state.
+        """What a search from each input [B] decides [B], always the same for the same state.
 
-        Raises:
-            ValueError: where the model is hidden: an observation does not say where a simulation is to start.
+        Where the model is hidden an observation does not say where a simulation is to start: then it is what `step` last decided on the
+        same observation, and the first action on one it never met. `evaluate` searches everywhere.
         """
         if not isinstance(self.envs, MDPEnvs):
-            raise ValueError("mcts searches from an environment, and an observation alone is none; evaluate it instead, or use an MDP task")
+            return np.array([self._met.get(np.asarray(obs, dtype=self.obs.dtype).tobytes(), 0) for obs in inputs])
         decisions = []
         for state in np.asarray(inputs):
             if int(state) not in self._decided:
@@ -294,12 +298,16 @@ class MCTS(Agent):
         return {"mean return": float(np.mean(returns)), "standard deviation": float(np.std(returns)), "episodes": float(episodes)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Values and the environment's position; the tree of a decision is gone once it is taken."""
-        return {"values": self.values, "envs": self.envs.state_dict()}
+        """Values, the environment's position, and the observations met; the tree of a decision is gone once it is taken."""
+        met = np.frombuffer(b"".join(self._met), dtype=self.obs.dtype).reshape(-1, *self.obs.shape[1:])
+        decided = np.array(list(self._met.values()), dtype=np.int64)
+        return {"values": self.values, "envs": self.envs.state_dict(), "met": met, "decided": decided}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.values[:] = state["values"]
+        self._decided.clear()
+        self._met = {obs.tobytes(): int(action) for obs, action in zip(state["met"], state["decided"], strict=True)}
         self.obs = self.envs.load_state_dict(state["envs"])
 
 

@@ -26,7 +26,7 @@ def fixed_policy(task: Task, name: str) -> np.ndarray:
             raise ValueError("policy is 'optimal', but the task shows no model to compute it from; it must be 'task' or 'uniform'")
         return mdp.policy_matrix(optimal_policy(mdp))
     policy = getattr(task, "policy", None) if name == "task" else None
-    return np.full((num_states, num_actions), 1.0 / num_actions) if policy is None else np.asarray(policy, dtype=np.float64)
+    return np.full((num_states, num_actions), 1.0 / num_actions) if policy is None else policy
 
 
 def optimal_policy(mdp: MDP) -> np.ndarray:

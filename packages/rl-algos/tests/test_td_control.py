@@ -1,0 +1,161 @@
+"""One update of each learner, worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rl_algos.exploration import Exploration
+from rl_algos.mdp.grids import Maze, MazeConfig
+from rl_algos.tabular import dyna, mc_off_policy, mc_prediction, monte_carlo, n_step, traces
+from rl_algos.tabular.dyna import Dyna, DynaConfig
+from rl_algos.tabular.learner import StepSize
+from rl_algos.tabular.td_control import DOUBLE_Q_LEARNING, EXPECTED_SARSA, Q_LEARNING, SARSA, TARGETS, update
+from rl_core.seeds import Seeds
+
+
+def after_update(target, *, terminated=False, bonus=0.0, seed=0):
+    q = np.array([[[0.0, 0.0], [2.0, 4.0]], [[0.0, 0.0], [3.0, 1.0]]])
+    visits = np.zeros((2, 2), dtype=np.int64)
+    explorer = Exploration(exploration_rate=0.5).explorer()
+    action = update(
+        target, explorer, StepSize(0.5, 0.0), 0.9, bonus, q[0], q[1], visits, 0, 1, 1.0, terminated, 1, 0, np.random.default_rng(seed),
+        np.empty((2, 2)),
+    )  # fmt: skip
+    return q, action
+
+
+def test_q_learning_moves_towards_the_best_next_value():
+    q, action = after_update(Q_LEARNING)
+    assert q[0, 0, 1] == pytest.approx(0.5 * (1.0 + 0.9 * 4.0))
+    assert action == -1
+
+
+def test_sarsa_moves_towards_the_value_of_the_action_it_takes_next():
+    q, action = after_update(SARSA)
+    assert q[0, 0, 1] == pytest.approx(0.5 * (1.0 + 0.9 * q[0, 1, action]))
+
+
+def test_expected_sarsa_moves_towards_the_mean_of_its_rule():
+    q, _ = after_update(EXPECTED_SARSA)
+    assert q[0, 0, 1] == pytest.approx(0.5 * (1.0 + 0.9 * (0.25 * 2.0 + 0.75 * 4.0)))
+
+
+def test_double_q_learning_values_one_table_s_choice_by_the_other():
+    found = {tuple(after_update(DOUBLE_Q_LEARNING, seed=seed)[0][:, 0, 1].round(6)) for seed in range(20)}
+    # the first table prefers action 1, which the second values at 1; the second prefers 0, which the first values at 2
+    assert found == {(0.5 * (1.0 + 0.9 * 1.0), 0.0), (0.0, 0.5 * (1.0 + 0.9 * 2.0))}
+
+
+@pytest.mark.parametrize("target", range(len(TARGETS)))
+def test_nothing_follows_the_end_of_an_episode(target):
+    q, action = after_update(target, terminated=True)
+    assert q[:, 0, 1].sum() == pytest.approx(0.5)
+    assert action == -1
+
+
+def test_the_count_bonus_is_added_to_the_reward():
+    assert after_update(Q_LEARNING, bonus=2.0)[0][0, 0, 1] == pytest.approx(0.5 * (1.0 + 2.0 + 0.9 * 4.0))
+
+
+def test_two_step_sarsa_adds_two_rewards_and_the_estimate():
+    q, visits = np.zeros((4, 1)), np.zeros((4, 1), dtype=np.int64)
+    window = np.zeros((2, 2), dtype=np.int64), np.zeros(2), np.zeros(1, dtype=np.int64)
+    step_size = StepSize(1.0, 0.0)
+    n_step.update(step_size, 0.5, q, visits, *window, 0, 0, 1.0, 9.0, False)
+    assert q.sum() == 0.0
+    n_step.update(step_size, 0.5, q, visits, *window, 1, 0, 2.0, 8.0, False)
+    assert q[:, 0].tolist() == [1.0 + 0.5 * 2.0 + 0.25 * 8.0, 0.0, 0.0, 0.0]
+    n_step.update(step_size, 0.5, q, visits, *window, 2, 0, 4.0, 0.0, True)
+    assert q[:, 0].tolist() == [4.0, 2.0 + 0.5 * 4.0, 4.0, 0.0]
+
+
+def test_traces_fall_by_gamma_lambda_and_add_up_or_are_renewed():
+    for replacing, expected in ((True, 1.0), (False, 1.5)):
+        values, visits = np.zeros(3), np.ones(3, dtype=np.int64)
+        trace, active, count = np.zeros(3), np.zeros(3, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        traces.mark(trace, active, count, 0, replacing)
+        traces.spread(values, visits, trace, active, count, StepSize(0.1, 0.0), 2.0, 0.5, False)
+        assert values.tolist() == pytest.approx([0.2, 0.0, 0.0])
+        traces.mark(trace, active, count, 0, replacing)
+        assert trace[0] == expected
+        traces.spread(values, visits, trace, active, count, StepSize(0.1, 0.0), 1.0, 0.5, True)
+        assert values[0] == pytest.approx(0.2 + 0.1 * expected)
+        assert trace.tolist() == [0.0, 0.0, 0.0]
+        assert count[0] == 0
+
+
+def episode_update(method, *, first_visit, rewards=(1.0, 2.0, 4.0), q=None):
+    q = np.zeros((2, 2)) if q is None else q
+    visits, seen, episode = np.zeros((2, 2), dtype=np.int64), np.zeros((2, 2), dtype=np.int64), np.zeros(1, dtype=np.int64)
+    pairs = np.array([[0, 0], [1, 1], [0, 0]])
+    monte_carlo.update_from_episode(method, first_visit, 0.0, 0.5, q, visits, seen, episode, pairs, np.array(rewards), 3, 0.0)
+    return q
+
+
+def test_first_visits_and_every_visit_average_the_returns_they_should():
+    # returns are 4, 2 + 2 = 4 and 1 + 2 = 3, from the last step to the first
+    assert episode_update(monte_carlo.ON_POLICY, first_visit=True).tolist() == [[3.0, 0.0], [0.0, 4.0]]
+    assert episode_update(monte_carlo.ON_POLICY, first_visit=False).tolist() == [[3.5, 0.0], [0.0, 4.0]]
+
+
+def test_q_learning_by_episodes_stops_following_a_return_at_an_action_that_was_not_greedy():
+    q = episode_update(monte_carlo.Q_LEARNING, first_visit=False, q=np.array([[0.0, 0.0], [10.0, 0.0]]))
+    # the second action was not greedy: what comes before it looks on from max_a Q(1, a) = 10, and the two returns of (0, 0) are 4 and 6
+    assert q.tolist() == [[5.0, 0.0], [10.0, 4.0]]
+
+
+def test_importance_weights_are_products_of_ratios():
+    policy, behaviour = np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([[0.5, 0.5], [0.25, 0.75]])
+    pairs, rewards = np.array([[0, 0], [1, 0]]), np.array([1.0, 2.0])
+    for weighting, expected in ((mc_prediction.ORDINARY, [4.0 * 3.0, 2.0 * 2.0]), (mc_prediction.WEIGHTED, [3.0, 2.0])):
+        values, weights = np.zeros(2), np.zeros(2)
+        mc_prediction.update_from_episode(
+            weighting, True, 0.0, 1.0, values, weights, np.zeros(2, dtype=np.int64), np.zeros(1, dtype=np.int64), policy, behaviour, pairs,
+            rewards, 2, 0.0,
+        )  # fmt: skip
+        assert values.tolist() == expected
+    assert weights.tolist() == [4.0, 2.0]
+
+
+def test_off_policy_control_walks_back_for_as_long_as_actions_were_greedy():
+    q, weights = np.array([[0.0, 0.0], [0.0, 9.0], [0.0, 0.0]]), np.zeros((3, 2))
+    pairs, rewards, chances = np.array([[0, 0], [1, 0], [2, 0]]), np.array([1.0, 2.0, 4.0]), np.array([0.5, 0.5, 0.25])
+    mc_off_policy.update_from_episode(True, 1.0, q, weights, pairs, rewards, chances, 3, 0.0)
+    assert q.tolist() == [[0.0, 0.0], [6.0, 9.0], [4.0, 0.0]]  # 6 is less than 9: the walk ends before the first step
+    assert weights.tolist() == [[0.0, 0.0], [4.0, 0.0], [1.0, 0.0]]
+
+
+def test_the_model_keeps_the_frequencies_of_what_was_seen():
+    agent = Dyna(DynaConfig(), Maze(MazeConfig()), None, seeds=Seeds(0), budget=10)
+    for next_state, count in ((1, 3), (2, 1)):
+        for _ in range(count):
+            dyna.remember(agent.memory, 4, 0, 2, float(next_state), next_state, False, 5, False)
+    assert agent.memory.frequency[2, :3].tolist() == [3, 1, 0]
+    assert agent.memory.next_state[2, :2].tolist() == [1, 2]
+    assert agent.memory.reward[2, :2].tolist() == [1.0, 2.0]
+    assert agent.memory.count[0] == 1
+
+
+def test_what_was_not_tried_in_a_seen_state_is_planned_with_by_dyna_q_plus():
+    agent = Dyna(DynaConfig(time_bonus=0.1), Maze(MazeConfig()), None, seeds=Seeds(0), budget=10)
+    dyna.remember(agent.memory, 4, 7, 2, 1.0, 8, False, 5, True)
+    assert sorted(agent.memory.known[:4].tolist()) == [28, 29, 30, 31]
+    dyna.plan(agent.memory, agent.q[0], 200, 0.1, 1.0, 0.0, 9, np.random.default_rng(0))
+    assert agent.q[0, 7].tolist() == pytest.approx([0.3, 0.3, 1.2, 0.3])  # kappa sqrt(9 - 0), and 1 + kappa sqrt(9 - 5)
+
+
+@pytest.mark.parametrize(("planning_steps", "at_most"), [(5, 900), (50, 250)])
+def test_planning_finds_the_way_through_the_maze_in_few_steps(planning_steps, at_most):
+    """Steps of the first three episodes but the first; without planning they are about 800 (the book's figure 8.2)."""
+    totals = []
+    for seed in range(20):
+        task = Maze(MazeConfig(wall_reward=0.0, max_steps=0))
+        agent = Dyna(DynaConfig(planning_steps=planning_steps, steps_per_iteration=1), task, None, seeds=Seeds(seed), budget=100_000)
+        lengths = []
+        while len(lengths) < 3:
+            agent.learn(1)
+            agent.progress += 1
+            lengths += [length for _, _, length in agent.envs.pop_episodes()]
+        totals.append(sum(lengths[1:]))
+    assert np.mean(totals) < at_most
