@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from scipy import sparse
 
 Metric = Literal["cosine", "dot", "euclidean", "jaccard"]
-Matrix = np.ndarray | sparse.csr_matrix
+Matrix: TypeAlias = Any  # np.ndarray | sparse.csr_matrix, which scipy gives no types to tell apart
 
 
 def similarity_matrix(queries: Matrix, documents: Matrix, metric: Metric = "cosine") -> np.ndarray:

@@ -114,7 +114,7 @@ def softmax_gradient(hidden: np.ndarray, outputs: np.ndarray, word: int) -> tupl
     return error @ outputs, np.outer(error, hidden)
 
 
-def update_targets(hidden: np.ndarray, outputs: np.ndarray, targets: list[int], labels: list[int], rate: float) -> None:
+def update_targets(hidden: np.ndarray, outputs: np.ndarray, targets: list[int], labels: list[int], rate: float | np.float32) -> None:
     """A step of logistic regression on h and its targets, in place, six targets at a time; targets of -1 are blanks."""
     for six in range(0, len(targets), SIX):
         kept = [place for place in range(six, min(six + SIX, len(targets))) if targets[place] >= 0]
@@ -177,7 +177,9 @@ def train_reading(
     return known_total, pairs, loss, pairs
 
 
-def learn_targets(hidden: np.ndarray, outputs: np.ndarray, word: int, chosen: tuple[list[int], list[int]] | None, rate: float) -> float:
+def learn_targets(
+    hidden: np.ndarray, outputs: np.ndarray, word: int, chosen: tuple[list[int], list[int]] | None, rate: float | np.float32
+) -> float:
     """One step on h in place; the loss before it."""
     if chosen is None:
         loss = softmax_loss(hidden, outputs, word)

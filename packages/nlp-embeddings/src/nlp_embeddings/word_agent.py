@@ -81,7 +81,8 @@ class WordAgent(Agent):
         if "~" in text:
             first, second = (self._words(side) for side in text.split("~", 1))
             return round(self.vectors.n_similarity(first, second), 4)
-        positive, negative = [], []
+        positive: list[str] = []
+        negative: list[str] = []
         for sign, word in re.findall(r"(?:^|\s)([+-]?)\s*([^\s+-]\S*)", text):
             (negative if sign == "-" else positive).extend(self._words(word))
         found = self.vectors.most_similar(positive, negative, topn=10)

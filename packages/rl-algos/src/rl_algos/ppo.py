@@ -164,10 +164,10 @@ class ActorCritic:
         self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PPOConfig, device: torch.device
     ) -> None:
         self._actions, self._config, self._device = actions, config, device
-        log_std = nn.Parameter(torch.full((actions.scale_size,), config.log_std))
+        self._log_std = nn.Parameter(torch.full((actions.scale_size,), config.log_std))
         # Dropout and batch statistics would make the ratio differ from 1 before anything was learned: evaluation mode throughout.
         self._module = nn.ModuleDict({"actor": actor, "critic": critic}).eval()
-        self._module.register_parameter("log_std", log_std)
+        self._module.register_parameter("log_std", self._log_std)
         self._module.to(device)
         self._optimiser = Optimiser("adam", self._module.parameters(), learning_rate=config.learning_rate, epsilon=1e-5)
 
@@ -177,7 +177,7 @@ class ActorCritic:
         inputs, action, old_log_prob, old_value, advantage, return_ = (self._tensor(column) for column in batch)
         if config.normalise_advantage:
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        head, log_std = self._module["actor"](inputs), self._module.log_std
+        head, log_std = self._module["actor"](inputs), self._log_std
         log_ratio = self._actions.log_prob(head, log_std, action) - old_log_prob
         ratio = log_ratio.exp()  # (6)
         loss_of_policy = policy_loss(ratio, advantage, clip_range)
@@ -208,12 +208,12 @@ class ActorCritic:
     def log_prob(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Log-probabilities ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, ...]."""
         head = self._module["actor"](self._tensor(inputs))
-        return self._actions.log_prob(head, self._module.log_std, self._tensor(action)).cpu().numpy()
+        return self._actions.log_prob(head, self._log_std, self._tensor(action)).cpu().numpy()
 
     @property
     def log_std(self) -> np.ndarray:
         """The ln sigma [D] of a Gaussian, [0] of a categorical."""
-        return self._module.log_std.detach().cpu().numpy()
+        return self._log_std.detach().cpu().numpy()
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Every trainable number, by name."""

@@ -43,8 +43,11 @@ class CompiledActorCritic:
         self._parameters = np.concatenate(parts)
         self._gradient = np.zeros_like(self._parameters)
         actor_end, critic_start = len(parts[0]), len(parts[0]) + len(parts[1])
-        self._actor = FastMLP(Layout.of(actor), self._parameters[:actor_end], self._gradient[:actor_end])
-        self._critic = FastMLP(Layout.of(critic), self._parameters[critic_start:], self._gradient[critic_start:])
+        layouts = Layout.of(actor), Layout.of(critic)
+        assert layouts[0] is not None
+        assert layouts[1] is not None
+        self._actor = FastMLP(layouts[0], self._parameters[:actor_end], self._gradient[:actor_end])
+        self._critic = FastMLP(layouts[1], self._parameters[critic_start:], self._gradient[critic_start:])
         self.log_std = self._parameters[actor_end:critic_start]  # a view: it follows the training
         self._log_std_gradient = self._gradient[actor_end:critic_start]
         self._categorical = isinstance(actions, Categorical)
@@ -52,7 +55,7 @@ class CompiledActorCritic:
         with announced("PPO's update"):
             self._rehearse()
 
-    def update(self, batch: Batch, learning_rate: float, clip_range: float) -> np.ndarray:
+    def update(self, batch: Batch | tuple[np.ndarray, ...], learning_rate: float, clip_range: float) -> np.ndarray:
         """One gradient step on a minibatch; the five `ppo.LOSSES` before it."""
         config = self._config
         inputs, action, old_log_prob, old_value, advantage, return_ = batch
@@ -220,7 +223,7 @@ def categorical_error(
         for j in range(num_actions):
             bonus = entropy_weight / size * error[b, j] * (log_probs[b, j] + entropy)
             error[b, j] = log_prob_error[b] * ((j == action[b]) - error[b, j]) + bonus
-        total += entropy
+        total += float(entropy)
     losses[2] = total / size
     return error
 
