@@ -51,11 +51,9 @@ class Layout:
             module = module.layers
         if not isinstance(module, nn.Sequential):
             return None
-        linear, between = list(module)[::2], list(module)[1::2]
-        kinds = {type(layer) for layer in between}
-        if len(module) % 2 == 0 or any(type(layer) is not nn.Linear or layer.bias is None for layer in linear):
-            return None
-        if kinds not in ({nn.Tanh}, {nn.ReLU}, set()):
+        linear = [layer for layer in list(module)[::2] if isinstance(layer, nn.Linear) and layer.bias is not None]
+        kinds = {type(layer) for layer in list(module)[1::2]}
+        if len(module) != 2 * len(linear) - 1 or kinds not in ({nn.Tanh}, {nn.ReLU}, set()):
             return None
         sizes = (linear[0].in_features, *(layer.out_features for layer in linear))
         return cls(sizes, "relu" if kinds == {nn.ReLU} else "tanh")
@@ -154,7 +152,7 @@ class FastMLP:
 
     def named_parameters(self, prefix: str) -> dict[str, np.ndarray]:
         """Weights [O, I] and biases [O] by name, as views: "actor.0.weight"."""
-        named = {}
+        named: dict[str, np.ndarray] = {}
         for layer, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
             named |= {f"{prefix}.{layer}.weight": weight, f"{prefix}.{layer}.bias": bias}
         return named
