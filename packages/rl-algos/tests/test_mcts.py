@@ -74,7 +74,9 @@ def test_with_learned_values_at_the_leaves_decisions_come_near_the_best():
     for _ in range(200):
         agent.step()
     truth = task.mdp.under(optimal_policy(task.mdp)).values()
-    assert np.abs(agent.values - truth).max() < 0.15 * truth.max()
+    # means over simulations that also explore: below the truth, and not by far
+    assert (agent.values > 0.7 * truth).all()
+    assert (agent.values < truth + 0.05).all()
     chosen = task.mdp.under(agent.predict(np.arange(8))).values()
     assert (chosen > 0.95 * truth).all()
 

@@ -193,7 +193,7 @@ def test_a_wrong_chain_is_refused_with_its_state(transition, message):
 
 
 def test_a_reward_process_refuses_rows_above_one_and_rewards_of_another_shape():
-    with pytest.raises(ValueError, match="state 0: its row of probabilities sums to 1.1; it must sum to at most 1"):
+    with pytest.raises(ValueError, match=r"state 0: its row of probabilities sums to 1.1; it must sum to at most 1"):
         MarkovRewardProcess(np.array([[1.1]]), np.zeros(1), discount=0.9)
     with pytest.raises(ValueError, match=r"reward has shape \[2\]; it must be \[1\]"):
         MarkovRewardProcess(np.array([[1.0]]), np.zeros(2), discount=0.9)

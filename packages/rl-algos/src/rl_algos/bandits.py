@@ -20,7 +20,7 @@ from gymnasium import spaces
 
 from rl_algos.compiled import announced, kernel
 from rl_algos.exploration import Exploration, Explorer, draw_action, explore
-from rl_algos.tabular.learner import require_range
+from rl_algos.ranges import require_range
 from rl_core.agent import Agent
 from rl_core.envs import Envs, Transition
 from rl_core.network import Network
@@ -41,10 +41,13 @@ class BanditConfig:
     offset: float = 0.0  # mean of the gaussian arms' means, unit of reward, any number
     drift: float = 0.0  # standard deviation of what each mean moves by after every pull, unit of reward, >= 0
     problem: int = 0  # which drawn problem, >= 0
+    max_steps: int = 100  # pulls after which an episode is cut and its rewards are added up, >= 1
 
     def __post_init__(self) -> None:
         require_range(self, "num_arms", 1, float("inf"))
         require_range(self, "drift", 0.0, float("inf"))
+        require_range(self, "problem", 0, float("inf"))
+        require_range(self, "max_steps", 1, float("inf"))
         if self.means and len(self.means) != self.num_arms:
             raise ValueError(f"means has {len(self.means)} entries; num_arms is {self.num_arms}")
         if self.rewards == "bernoulli" and (self.drift > 0.0 or any(not 0.0 <= mean <= 1.0 for mean in self.means)):
@@ -64,7 +67,7 @@ def pull(means: np.ndarray, env: int, arm: int, bernoulli: bool, drift: float, r
 
 
 class BanditEnvs(Envs):
-    """N copies of a bandit; an episode is one pull.
+    """N copies of a bandit; an episode is so many pulls, and is cut and not ended, for nothing ever ends a bandit.
 
     Attributes:
         means: Mean rewards now [N, A].
@@ -83,13 +86,13 @@ class BanditEnvs(Envs):
         return np.zeros(self.num_envs, dtype=np.int64)
 
     def step(self, actions: np.ndarray) -> Transition:
-        """Pull arms [N]; every pull ends its episode."""
+        """Pull arms [N]."""
         reward = np.empty(self.num_envs, dtype=np.float32)
         for env, arm in enumerate(actions):
             reward[env] = pull(self.means, env, int(arm), self.config.rewards == "bernoulli", self.config.drift, self.rng)
-        ended, zeros = np.ones(self.num_envs, dtype=bool), np.zeros(self.num_envs, dtype=np.int64)
-        self._count(reward, ended)
-        return Transition(zeros, reward, ended, ~ended, zeros)
+        truncated, zeros = self._length + 1 >= self.config.max_steps, np.zeros(self.num_envs, dtype=np.int64)
+        self._count(reward, truncated)
+        return Transition(zeros, reward, np.zeros(self.num_envs, dtype=bool), truncated, zeros)
 
     def state_dict(self) -> dict[str, Any]:
         """Means and the random stream."""
@@ -104,7 +107,7 @@ class BanditEnvs(Envs):
 
 
 class Bandit(ControlTask):
-    """A bandit. The score is the mean reward of the arm that the agent would pull."""
+    """A bandit. The score is the mean return of so many pulls of the arm that the agent takes to be the best."""
 
     Config: ClassVar[type] = BanditConfig
 

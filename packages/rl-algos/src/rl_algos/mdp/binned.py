@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from rl_algos.ranges import require_range
 from rl_core.envs import Envs, GymEnvs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -36,8 +37,7 @@ class BinnedConfig:
     def __post_init__(self) -> None:
         if any(count < 1 for count in self.bins):
             raise ValueError(f"bins is {self.bins}; each must be >= 1")
-        if not 0.0 <= self.discount <= 1.0:
-            raise ValueError(f"discount is {self.discount}; it must be in [0, 1]")
+        require_range(self, "discount", 0.0, 1.0)
         if any(not low < high for low, high in zip(self.low, self.high, strict=False)):
             raise ValueError(f"low is {self.low} and high is {self.high}; each low must be below its high")
 

@@ -22,6 +22,7 @@ from gymnasium import spaces
 from rl_algos.mdp.model import MDP
 from rl_algos.mdp.picture import Layout
 from rl_algos.mdp.task import MDPTask
+from rl_algos.ranges import require_range
 from rl_core.envs import Envs, GymEnvs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -38,6 +39,9 @@ class BlackjackConfig:
     """Blackjack has nothing to set but how its future counts."""
 
     discount: float = 1.0  # gamma, in [0, 1]
+
+    def __post_init__(self) -> None:
+        require_range(self, "discount", 0.0, 1.0)
 
 
 class Blackjack(MDPTask):

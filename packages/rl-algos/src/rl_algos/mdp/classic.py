@@ -10,6 +10,7 @@ Reinforcement Learning (2015), lecture 2 (student); Archibald, McKinnon and Thom
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from rl_algos.mdp.model import MDP
 from rl_algos.mdp.picture import Layout
 from rl_algos.mdp.task import MDPTask
+from rl_algos.ranges import require_range
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class RandomWalkConfig:
     max_steps: int = 0  # steps after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
-        if self.num_states < 1:
-            raise ValueError(f"num_states is {self.num_states}; it must be >= 1")
+        require_range(self, "num_states", 1, inf)
+        require_range(self, "discount", 0.0, 1.0)
+        require_range(self, "max_steps", 0, inf)
 
 
 class RandomWalk(MDPTask):
@@ -67,8 +70,9 @@ class GamblersProblemConfig:
     def __post_init__(self) -> None:
         if not 0.0 < self.heads < 1.0:
             raise ValueError(f"heads is {self.heads}; it must be in (0, 1)")
-        if self.goal < 2:
-            raise ValueError(f"goal is {self.goal}; it must be >= 2")
+        require_range(self, "goal", 2, inf)
+        require_range(self, "discount", 0.0, 1.0)
+        require_range(self, "max_steps", 0, inf)
 
 
 class GamblersProblem(MDPTask):
@@ -102,6 +106,10 @@ class StudentConfig:
 
     discount: float = 0.9  # gamma, in [0, 1]
     max_steps: int = 0  # steps after which an episode is cut, >= 0; 0 for no limit
+
+    def __post_init__(self) -> None:
+        require_range(self, "discount", 0.0, 1.0)
+        require_range(self, "max_steps", 0, inf)
 
 
 STUDENT_STATES = ("class 1", "class 2", "class 3", "pass", "pub", "facebook", "sleep")
@@ -146,12 +154,14 @@ class GarnetConfig:
     max_steps: int = 100  # steps after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
-        if self.num_states < 2 or self.num_actions < 1:
-            raise ValueError(f"num_states is {self.num_states} and num_actions is {self.num_actions}; at least 2 and 1 are needed")
-        if not 1 <= self.branches <= self.num_states:
-            raise ValueError(f"branches is {self.branches}; it must be in [1, {self.num_states}]")
+        require_range(self, "num_states", 2, inf)
+        require_range(self, "num_actions", 1, inf)
+        require_range(self, "branches", 1, self.num_states)
+        require_range(self, "discount", 0.0, 1.0)
         if not 0.0 <= self.ending < 1.0:
             raise ValueError(f"ending is {self.ending}; it must be in [0, 1)")
+        require_range(self, "process_seed", 0, inf)
+        require_range(self, "max_steps", 0, inf)
 
 
 class Garnet(MDPTask):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from rl_algos.mdp.model import MDP
 from rl_algos.mdp.picture import Layout
 from rl_algos.mdp.task import MDPTask
+from rl_algos.ranges import require_range
 
 UP, RIGHT, DOWN, LEFT = (-1, 0), (0, 1), (1, 0), (0, -1)
 COMPASS = (UP, RIGHT, DOWN, LEFT)  # each action's right-hand neighbour comes after it
@@ -143,12 +145,13 @@ class GridRobotConfig:
     max_steps: int = 200  # steps after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.grip <= 1.0:
-            raise ValueError(f"grip is {self.grip}; it must be in [0, 1]")
-        if not 0.0 <= self.obstacles <= 0.5:
-            raise ValueError(f"obstacles is {self.obstacles}; it must be in [0, 0.5]")
-        if self.height < 2 or self.width < 2:
-            raise ValueError(f"height is {self.height} and width is {self.width}; both must be >= 2")
+        require_range(self, "grip", 0.0, 1.0)
+        require_range(self, "discount", 0.0, 1.0)
+        require_range(self, "height", 2, inf)
+        require_range(self, "width", 2, inf)
+        require_range(self, "obstacles", 0.0, 0.5)
+        require_range(self, "layout_seed", 0, inf)
+        require_range(self, "max_steps", 0, inf)
 
 
 class GridRobot(MDPTask):
@@ -194,8 +197,12 @@ class MazeConfig:
     max_steps: int = 1_000  # steps after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
-        if self.size < 5 or self.size % 2 == 0:
-            raise ValueError(f"size is {self.size}; it must be odd and >= 5")
+        require_range(self, "discount", 0.0, 1.0)
+        require_range(self, "size", 5, inf)
+        if self.size % 2 == 0:
+            raise ValueError(f"size is {self.size}; it must be odd: walls lie between cells")
+        require_range(self, "layout_seed", 0, inf)
+        require_range(self, "max_steps", 0, inf)
 
 
 class Maze(MDPTask):
@@ -260,8 +267,11 @@ class WindyGridworldConfig:
     max_steps: int = 1_000  # steps after which an episode is cut, >= 0; 0 for no limit
 
     def __post_init__(self) -> None:
-        if self.height < 1 or len(self.wind) < 2 or min(self.wind) < 0:
-            raise ValueError(f"wind is {self.wind} and height is {self.height}; two columns and a row are needed, and no wind below 0")
+        if len(self.wind) < 2 or min(self.wind) < 0:
+            raise ValueError(f"wind is {self.wind}; it needs two columns or more, each >= 0")
+        require_range(self, "height", 1, inf)
+        require_range(self, "discount", 0.0, 1.0)
+        require_range(self, "max_steps", 0, inf)
 
 
 class WindyGridworld(MDPTask):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, ClassVar
 
 import gymnasium
@@ -18,6 +19,7 @@ import numpy as np
 from rl_algos.mdp.model import MDP
 from rl_algos.mdp.picture import Layout
 from rl_algos.mdp.task import MDPTask
+from rl_algos.ranges import require_range
 
 UNLIMITED = 1_000  # steps, where Gymnasium has no limit
 LEFT, DOWN, RIGHT, UP = (0, -1), (1, 0), (0, 1), (-1, 0)
@@ -32,6 +34,10 @@ class ToyTextConfig:
     max_steps: int = -1  # steps after which an episode is cut, >= -1; 0 for no limit, -1 for Gymnasium's own
     target: float | None = None  # mean return that counts as solved, any number
     options: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments of gymnasium.make, such as is_slippery
+
+    def __post_init__(self) -> None:
+        require_range(self, "discount", 0.0, 1.0)
+        require_range(self, "max_steps", -1, inf)
 
 
 class ToyText(MDPTask):

@@ -21,7 +21,8 @@ import numpy as np
 from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.exploration import Exploration, Explorer, explore, largest
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
-from rl_algos.tabular.learner import TabularLearner, require_range
+from rl_algos.ranges import require_range
+from rl_algos.tabular.learner import TabularLearner
 
 
 @dataclass(frozen=True)

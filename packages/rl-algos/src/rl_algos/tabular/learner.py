@@ -53,18 +53,6 @@ def require_tables(task: Task, name: str) -> None:
             raise ValueError(f"{name} numbers {role} from 0, but the task's start at {space.start}")
 
 
-def require_range(config: Any, name: str, low: float, high: float, *, open_low: bool = False) -> None:
-    """Refuse a config field outside [low, high], or (low, high].
-
-    Raises:
-        ValueError: that says what came and what is needed.
-    """
-    value = getattr(config, name)
-    if not (low < value if open_low else low <= value) or not value <= high:
-        needed = f"{'(' if open_low else '['}{low:g}, {high:g}]" if high < float("inf") else f"{'>' if open_low else '>='} {low:g}"
-        raise ValueError(f"{name} is {value}; it must be {'in ' if high < float('inf') else ''}{needed}")
-
-
 def task_discount(task: Task, discount: float | None) -> float:
     """gamma: the agent's own, else the task's, else 1."""
     return float(getattr(task, "discount", 1.0) if discount is None else discount)

@@ -18,7 +18,7 @@ import numpy as np
 from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.exploration import draw_action
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
-from rl_algos.tabular.learner import require_range
+from rl_algos.ranges import require_range
 from rl_algos.tabular.policy import fixed_policy
 from rl_algos.tabular.td_prediction import Predictor
 

@@ -26,7 +26,8 @@ from gymnasium import spaces
 from rl_algos.compiled import announced, kernel
 from rl_algos.mdp.model import Table
 from rl_algos.mdp.simulator import MDPEnvs, draw_outcome
-from rl_algos.tabular.learner import require_range, task_discount
+from rl_algos.ranges import require_range
+from rl_algos.tabular.learner import task_discount
 from rl_core.agent import Agent
 from rl_core.envs import Envs, GymEnvs
 from rl_core.network import Network

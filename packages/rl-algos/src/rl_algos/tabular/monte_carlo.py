@@ -20,7 +20,8 @@ import numpy as np
 from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.exploration import Exploration, Explorer, action_probabilities, explore, largest
 from rl_algos.mdp.simulator import MDPEnvs, Playing, borrow_playing, play
-from rl_algos.tabular.learner import TabularLearner, require_range
+from rl_algos.ranges import require_range
+from rl_algos.tabular.learner import TabularLearner
 
 METHODS = ("on-policy", "exploring-starts", "q-learning")
 ON_POLICY, EXPLORING_STARTS, Q_LEARNING = range(3)

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from rl_algos.tabular.learner import require_range
+from rl_algos.ranges import require_range
 from rl_algos.tabular.planner import Planner, only_rounding
 from rl_algos.tabular.policy import fixed_policy, policy_score
 from rl_core.network import Network

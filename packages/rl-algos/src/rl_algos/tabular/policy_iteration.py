@@ -18,7 +18,7 @@ import numpy as np
 
 from rl_algos.compiled import announced
 from rl_algos.mdp.model import MDP
-from rl_algos.tabular.learner import require_range
+from rl_algos.ranges import require_range
 from rl_algos.tabular.planner import ROUNDING, Planner, certificate, macqueen_bounds, sweep, sweep_policy
 from rl_core.network import Network
 from rl_core.seeds import Seeds

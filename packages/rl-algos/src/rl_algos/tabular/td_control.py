@@ -20,7 +20,8 @@ import numpy as np
 from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.exploration import Exploration, Explorer, action_probabilities, count_bonus, explore, largest
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
-from rl_algos.tabular.learner import StepSize, TabularLearner, require_range
+from rl_algos.ranges import require_range
+from rl_algos.tabular.learner import StepSize, TabularLearner
 
 TARGETS = ("sarsa", "expected-sarsa", "q-learning", "double-q-learning")
 SARSA, EXPECTED_SARSA, Q_LEARNING, DOUBLE_Q_LEARNING = range(4)

@@ -19,7 +19,8 @@ import numpy as np
 from rl_algos.compiled import borrowed, kernel
 from rl_algos.exploration import draw_action
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
-from rl_algos.tabular.learner import StepSize, TabularLearner, draw_values, require_range
+from rl_algos.ranges import require_range
+from rl_algos.tabular.learner import StepSize, TabularLearner, draw_values
 from rl_algos.tabular.policy import fixed_policy, policy_score, true_values
 from rl_algos.tabular.traces import mark, spread
 from rl_core.seeds import Seeds

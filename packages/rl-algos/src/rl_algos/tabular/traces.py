@@ -18,7 +18,8 @@ import numpy as np
 from rl_algos.compiled import borrowed, inlined, kernel
 from rl_algos.exploration import Exploration, Explorer, explore
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
-from rl_algos.tabular.learner import StepSize, TabularLearner, require_range
+from rl_algos.ranges import require_range
+from rl_algos.tabular.learner import StepSize, TabularLearner
 
 NEGLIGIBLE = 1e-12  # traces below this are forgotten
 
