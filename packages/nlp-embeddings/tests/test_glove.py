@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rl_core.seeds import Seeds
 
 from nlp_embeddings.cooccurrence import ENTRY, count_cooccurrences, merge_runs
 from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
 from nlp_embeddings.glove import GROUPS, GloVe, GloVeConfig, rounds_of_groups
 from nlp_embeddings.glove_kernels import train_glove
 from nlp_embeddings.glove_reading import glove_gradient, glove_loss, glove_weight, train_glove_reading
+from rl_core.seeds import Seeds
 
 
 def agent(task: CorpusTask | None = None, **config: object) -> GloVe:
@@ -34,7 +34,7 @@ def test_counting_agrees_with_counting_by_hand(tmp_path: Path) -> None:
 def brute_force(task: CorpusTask, num_words: int, window: int) -> dict[tuple[int, int], float]:
     counts: dict[tuple[int, int], float] = defaultdict(float)
     starts = task.corpus.starts
-    for a, b in zip(starts, starts[1:], strict=False):
+    for a, b in pairwise(starts):
         kept = [int(word) for word in task.read(int(a), int(b)) if 0 <= word < num_words]
         for right in range(len(kept)):
             for left in range(max(0, right - window), right):
@@ -113,7 +113,9 @@ def test_rounds_hold_every_pair_of_groups_once_and_no_group_twice_in_a_round() -
     for together in rounds[1:]:
         groups = [group for pair in together for group in pair]
         assert len(set(groups)) == len(groups)
-    assert sorted(pair for together in rounds for pair in together) == sorted([*combinations(range(GROUPS), 2), *((g, g) for g in range(GROUPS))])
+    assert sorted(pair for together in rounds for pair in together) == sorted(
+        [*combinations(range(GROUPS), 2), *((g, g) for g in range(GROUPS))]
+    )
 
 
 @pytest.mark.parametrize("threads", [2, 5])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_the_alias_table_draws_each_word_by_its_weight() -> None:
 def test_the_huffman_tree_has_the_shortest_codes_and_no_code_begins_another() -> None:
     counts = np.array([45, 16, 13, 12, 9, 5])  # the textbook's example: 224 bits
     codes, _, starts = huffman_tree(counts)
-    texts = ["".join(map(str, codes[a:b])) for a, b in zip(starts, starts[1:], strict=False)]
+    texts = ["".join(map(str, codes[a:b])) for a, b in itertools.pairwise(starts)]
     assert sum(count * len(text) for count, text in zip(counts, texts, strict=True)) == 224
     assert not any(a != b and b.startswith(a) for a in texts for b in texts)
 

@@ -131,3 +131,18 @@ def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
         agents=("skip-gram",),
         tags=("text",),
     )
+    for name, target, summary, example in (
+        ("similarity", "SimilarityTask", "Pairs of words and how alike people find them, `word word score` a line", "pairs.txt"),
+        ("analogies", "AnalogyTask", "Analogies, `a b c d` a line, in groups `: name`", "questions.txt"),
+        ("classification", "ClassificationTask", "Texts and their labels, `label<TAB>text` a line", "reviews.tsv"),
+    ):
+        yield TaskSchemeSpec(
+            name=name,
+            target=f"nlp_embeddings.evaluation_tasks:{target}",
+            summary=summary,
+            argument="file",
+            example=f"{name}:{example}",
+            traits=_CORPUS,
+            agents=("skip-gram",),
+            tags=("text", "evaluation"),
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from nlp_embeddings.word2vec_reading import Random, Schedule, choose_negatives, learn_targets
@@ -27,7 +29,7 @@ def train_fasttext_reading(
     """Train on sentences, as `train_fasttext` does; every pair's step is given to all rows at once. Words read and pairs."""
     random = Random(seed, position)
     known_total, pairs = 0, 0
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in itertools.pairwise(starts):
         rate = np.float32(max(schedule.rate * (1 - (schedule.done + known_total) / (schedule.total + 1)), schedule.least))
         known = [int(word) for word in ids[start:stop] if 0 <= word < num_words]
         kept = [word for word in known if random.upper() <= keep[word]]

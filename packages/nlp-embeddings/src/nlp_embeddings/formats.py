@@ -162,8 +162,8 @@ def _read_text(path: Path, header: bool, limit: int | None) -> tuple[list[str], 
                 break
             if not line.strip():
                 continue
-            # from the right: GloVe's words may hold spaces
-            parts = line.rstrip(b" \r\n").rsplit(b" ", width) if width else line.split()
+            # GloVe's words may hold spaces: split from the right
+            parts = line.split() if header or not width else line.rstrip(b" \r\n").rsplit(b" ", width)
             width = width or len(parts) - 1
             try:
                 row = np.array(parts[1:], dtype=np.float32) if len(parts) == width + 1 else None

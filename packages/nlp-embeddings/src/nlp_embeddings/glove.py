@@ -68,7 +68,9 @@ def rounds_of_groups(num_groups: int) -> list[list[tuple[int, int]]]:
     rounds = [[(group, group) for group in range(num_groups)]]
     circle = list(range(num_groups))
     for _ in range(num_groups - 1):
-        rounds.append(sorted((min(a, b), max(a, b)) for a, b in zip(circle[: num_groups // 2], circle[: num_groups // 2 - 1 : -1], strict=True)))
+        rounds.append(
+            sorted((min(a, b), max(a, b)) for a, b in zip(circle[: num_groups // 2], circle[: num_groups // 2 - 1 : -1], strict=True))
+        )
         circle = [circle[0], circle[-1], *circle[1:-1]]
     return rounds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -33,7 +34,7 @@ def split_sentences_evenly(starts: np.ndarray, parts: int) -> list[tuple[int, in
     """
     goals = starts[0] + (starts[-1] - starts[0]) * np.arange(1, parts) // parts
     cuts = [0, *np.searchsorted(starts, goals).tolist(), len(starts) - 1]
-    return [(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if b > a]
+    return [(a, b) for a, b in itertools.pairwise(cuts) if b > a]
 
 
 class Copy:

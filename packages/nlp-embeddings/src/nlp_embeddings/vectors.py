@@ -95,8 +95,9 @@ class WordVectors:
         return 1 - self.similarity(first, second)
 
     def n_similarity(self, first: Iterable[str], second: Iterable[str]) -> float:
-        """Cosine of the means of two sets of words."""
-        return float(self._direction(list(first), []) @ self._direction(list(second), []))
+        """Cosine of the means of the vectors of two sets of words."""
+        one, other = self[list(first)].mean(axis=0), self[list(second)].mean(axis=0)
+        return float(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-12))
 
     def most_similar(
         self,

@@ -4,8 +4,9 @@ Source: Mikolov, Chen, Corrado, Dean, "Efficient Estimation of Word Representati
 Chen, Corrado, Dean, "Distributed Representations of Words and Phrases and their Compositionality", 2013; details as in the
 authors' word2vec.c. Bojanowski, Grave, Joulin, Mikolov, "Enriching Word Vectors with Subword Information", 2017.
 Departures: cbow's gradient is divided by the number of context words, as the derivative of a mean asks ("classic" is
-word2vec.c's way); sentence ends are no word; the sigmoid is computed, not tabulated; see also `word2vec_kernels`, `fasttext_kernels` and `subwords`. As in fastText a word with n-grams
-predicts its neighbours, while without them the neighbours predict the word; both see the same pairs.
+word2vec.c's way); sentence ends are no word; the sigmoid is computed, not tabulated; see
+also `word2vec_kernels`, `fasttext_kernels` and `subwords`. As in fastText a word with n-grams predicts its neighbours, while
+without them the neighbours predict the word; both see the same pairs.
 Errata: word2vec.c keeps a word with sqrt(t/f) + t/f, the paper writes sqrt(t/f); this is word2vec.c's, as in gensim and fastText.
 Letters: V words, d dimensions.
 """

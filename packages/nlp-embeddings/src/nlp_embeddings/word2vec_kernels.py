@@ -2,8 +2,9 @@
 
 What makes them fast: one pass over a row computes the scores of six targets at once, a second pass changes the row and all
 six; rows are padded to whole cache lines; negatives come from an alias table (two numbers a word), are drawn for a whole
-window and asked for one pair ahead; nothing is allocated in a loop. Departures from word2vec.c that follow: targets are taken six at a time, so beyond six (more than 5 negatives, or a
-long Huffman path) the row is already changed by the first six; and a negative drawn twice for one pair counts once.
+window and asked for one pair ahead; nothing is allocated in a loop.
+Departures from word2vec.c that follow: targets are taken six at a time, so beyond six (more than 5 negatives, or a long Huffman
+path) the row is already changed by the first six; and a negative drawn twice for one pair counts once.
 
 Letters: V words, D padded width of a row.
 """

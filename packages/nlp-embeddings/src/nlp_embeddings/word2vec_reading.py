@@ -6,6 +6,7 @@ compare the two weight for weight.
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -146,7 +147,7 @@ def train_reading(
     """Train on sentences, as `train_skip_gram` and `train_cbow` do, or with the full softmax; arguments and results as there."""
     random = Random(seed, position)
     known_total, pairs, loss = 0, 0, 0.0
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in itertools.pairwise(starts):
         rate = np.float32(max(schedule.rate * (1 - (schedule.done + known_total) / (schedule.total + 1)), schedule.least))
         known = [int(word) for word in ids[start:stop] if 0 <= word < num_words]
         kept = [word for word in known if random.upper() <= keep[word]]

@@ -1,0 +1,162 @@
+"""Evaluations as tasks: `similarity:<file>`, `analogies:<file>` and `classification:<file>`.
+
+Each also names a corpus to learn from, so that it can be run as any task; most often a finished run is judged by it:
+`rl-core eval RUN --task similarity:pairs.txt`. They see an agent only through `predict`, which gives vectors of texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.evaluation import (
+    classify,
+    linear_classifier,
+    rank_correlation,
+    read_analogies,
+    read_pairs,
+    word_analogies,
+)
+from nlp_embeddings.vectors import WordVectors
+from rl_core.seeds import Seeds
+from rl_core.task import Predict
+
+
+def _corpus_of(config: EvaluationConfig) -> CorpusConfig:
+    return CorpusConfig(path=config.corpus, tokenizer=config.tokenizer, sentences=config.sentences, lowercase=config.lowercase)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What to judge by, and what to learn from."""
+
+    file: str = ""  # the questions: pairs `word word score`, analogies `a b c d`, or texts `label<TAB>text`, a line each
+    corpus: str = ""  # what an agent learns from: a text file or folder; empty: the bundled novel
+    tokenizer: Literal["regex", "whitespace", "character"] = "regex"  # of the corpus
+    sentences: Literal["punctuation", "line"] = "punctuation"  # of the corpus: . ! ? and blank lines | every line break
+    lowercase: bool = True  # fold capitals
+
+    def __post_init__(self) -> None:
+        if not self.file or not Path(self.file).expanduser().is_file():
+            raise ValueError(f"file is {self.file!r}, which is no file; name a text file, as in similarity:pairs.txt")
+        _corpus_of(self)
+
+
+class EvaluationTask(CorpusTask):
+    """What the three have in common: the questions' file and the corpus."""
+
+    Config: ClassVar[type] = EvaluationConfig
+
+    def __init__(self, config: EvaluationConfig) -> None:
+        super().__init__(_corpus_of(config))
+        self.questions = Path(config.file).expanduser()
+
+
+class SimilarityTask(EvaluationTask):
+    """How alike are two words? Judged by the rank correlation with what people said."""
+
+    metric = "spearman"
+
+    def __init__(self, config: EvaluationConfig) -> None:
+        super().__init__(config)
+        self.pairs = read_pairs(self.questions)
+
+    def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Spearman's rho of cosines with people's scores, its 95 % interval, and the share of pairs with vectors."""
+        first, second = (_units(predict, [pair[side] for pair in self.pairs]) for side in (0, 1))
+        known = first.any(axis=1) & second.any(axis=1)
+        cosines = (first * second).sum(axis=1)[known]
+        rho, low, high = rank_correlation(cosines.tolist(), [p.score for p, k in zip(self.pairs, known, strict=True) if k])
+        return {self.metric: rho, "low": low, "high": high, "coverage": float(known.mean())}
+
+
+class AnalogyTask(EvaluationTask):
+    """a is to b as c is to what? Judged by the share of right first answers among the words of the questions.
+
+    The answers are looked for among the questions' own words, since a task knows no other; scores are higher than when they
+    are looked for in a whole vocabulary (`evaluation.word_analogies` on exported vectors does that).
+    """
+
+    metric = "accuracy"
+
+    def __init__(self, config: EvaluationConfig) -> None:
+        super().__init__(config)
+        self.groups = read_analogies(self.questions)
+
+    def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Accuracy by 3CosAdd: of all, semantic and syntactic questions, and of each group; and the share that could be asked."""
+        words = sorted({word.lower() for questions in self.groups.values() for question in questions for word in question})
+        vectors = _units(predict, words)
+        known = vectors.any(axis=1)
+        kept = [word for word, k in zip(words, known, strict=True) if k]
+        groups = {name: [tuple(w.lower() for w in q) for q in questions] for name, questions in self.groups.items()}
+        return word_analogies(WordVectors(kept, vectors[known]), groups, restrict_vocab=len(kept))  # type: ignore[arg-type]
+
+
+class ClassificationTask(EvaluationTask):
+    """What kind of text is this? Judged by the accuracy of a linear model on the texts' vectors.
+
+    The file's lines, `label<TAB>text`, are dealt by turns: four learn, the fifth tests, within each label.
+    """
+
+    metric = "accuracy"
+
+    def __init__(self, config: EvaluationConfig) -> None:
+        super().__init__(config)
+        self.texts, self.labels, self.names = read_labelled(self.questions)
+
+    @cached_property
+    def is_test(self) -> np.ndarray:
+        """Which texts test [N]: every fifth of each label."""
+        test = np.zeros(len(self.labels), dtype=bool)
+        for label in range(len(self.names)):
+            test[np.flatnonzero(self.labels == label)[4::5]] = True
+        return test
+
+    def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Test accuracy of logistic regression on unit vectors, and that of always saying the most frequent label."""
+        vectors, test = _units(predict, self.texts), self.is_test
+        weights = linear_classifier(vectors[~test] * np.sqrt(vectors.shape[1]), self.labels[~test], len(self.names))
+        answers = classify(weights, vectors[test] * np.sqrt(vectors.shape[1]))
+        most = np.bincount(self.labels[~test]).argmax()
+        right = self.labels[test]
+        return {
+            self.metric: float((answers == right).mean()),
+            "most frequent label": float((right == most).mean()),
+            "texts": float(test.sum()),
+        }
+
+
+def read_labelled(path: Path) -> tuple[list[str], np.ndarray, list[str]]:
+    """Texts, their labels as numbers [N], and the labels' names in sorted order.
+
+    Raises:
+        ValueError: if a line is not `label<TAB>text`, or there are fewer than two labels with five texts each.
+    """
+    names, texts = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            name, tab, text = line.partition("\t")
+            if not tab or not text.strip():
+                raise ValueError(f"{path}, line {number}: {line[:60]!r} is not `label<TAB>text`")
+            names.append(name.strip())
+            texts.append(text)
+    known = sorted(set(names))
+    few = [name for name in known if names.count(name) < 5]
+    if len(known) < 2 or few:
+        raise ValueError(f"{path} holds {len(texts)} texts of labels {known}; at least two labels with five texts each are needed")
+    number_of = {name: number for number, name in enumerate(known)}
+    return texts, np.array([number_of[name] for name in names]), known
+
+
+def _units(predict: Predict, texts: Sequence[str]) -> np.ndarray:
+    """Vectors of texts, of length one; zero where the agent knows nothing of a text [B, d]."""
+    batches = [np.asarray(predict(np.array(texts[start : start + 256], dtype=object))) for start in range(0, len(texts), 256)]
+    vectors = np.concatenate(batches).astype(np.float32)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

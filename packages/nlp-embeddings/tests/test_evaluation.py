@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlp_embeddings.applications import bilingual_map, k_means, orthogonal_map
+from nlp_embeddings.evaluation import (
+    Pair,
+    classify,
+    linear_classifier,
+    odd_one_out,
+    rank_correlation,
+    read_analogies,
+    read_pairs,
+    word_analogies,
+    word_similarity,
+)
+from nlp_embeddings.evaluation_tasks import (
+    AnalogyTask,
+    ClassificationTask,
+    EvaluationConfig,
+    SimilarityTask,
+)
+from nlp_embeddings.vectors import WordVectors
+from rl_core.seeds import Seeds
+
+GRID = {
+    f"{row}{column}": np.eye(3)[row_number] + 0.5 * np.eye(3)[::-1][column_number % 3] * (1 + column_number)
+    for row_number, row in enumerate("abc")
+    for column_number, column in enumerate("xyz")
+}
+VECTORS = WordVectors(list(GRID), np.array(list(GRID.values()), dtype=np.float32))
+
+
+def predict(texts: np.ndarray) -> np.ndarray:
+    return np.stack([GRID.get(str(text).lower(), np.zeros(3)) for text in texts])
+
+
+def test_the_rank_correlation_and_its_interval_are_those_of_the_textbook() -> None:
+    rho, low, high = rank_correlation(list(range(30)), [*range(1, 30), 0])
+    assert rho == pytest.approx(1 - 6 * (29 + 29**2) / (30 * (30**2 - 1)))
+    half = 1.96 * np.sqrt((1 + rho**2 / 2) / 27)
+    assert np.arctanh(high) - np.arctanh(rho) == pytest.approx(half)
+    assert np.arctanh(rho) - np.arctanh(low) == pytest.approx(half)
+
+
+def test_a_constant_has_no_rank_correlation() -> None:
+    assert rank_correlation([1, 1, 1], [1, 2, 3])[0] == 0.0
+
+
+def test_pairs_that_people_order_as_the_cosines_do_score_one_and_unknown_ones_lower_the_coverage() -> None:
+    names = [("ax", "ay"), ("ax", "bx"), ("ax", "cz"), ("by", "bz"), ("cx", "az")]
+    pairs = [Pair(a, b, VECTORS.similarity(a, b)) for a, b in names]
+    score = word_similarity(VECTORS, [*pairs, Pair("ax", "unheard", 3.0)])
+    assert score["spearman"] == pytest.approx(1)
+    assert score["coverage"] == pytest.approx(5 / 6)
+
+
+def parallelograms() -> WordVectors:
+    """Words such that b - a + c is d exactly."""
+    rng = np.random.default_rng(0)
+    bases, offset = rng.normal(size=(6, 12)), rng.normal(size=12)
+    words = [f"s{i}" for i in range(6)] + [f"p{i}" for i in range(6)]
+    vectors = np.concatenate([bases, bases + offset])
+    return WordVectors(words, vectors.astype(np.float32))
+
+
+@pytest.mark.parametrize("method", ["add", "mul"])
+@pytest.mark.parametrize("batch", [1, 512])
+def test_parallelograms_are_solved_in_any_batch(method: str, batch: int) -> None:
+    questions = [(f"s{i}", f"p{i}", f"S{j}", f"P{j}") for i in range(6) for j in range(6) if i != j]
+    groups = {"things": questions[:10], "gram1-plural": questions[10:], "gram2": [("s0", "p0", "unheard", "s1")]}
+    score = word_analogies(parallelograms(), groups, method=method, batch=batch)
+    solve = parallelograms().most_similar if method == "add" else parallelograms().most_similar_cosmul
+    assert score["accuracy"] == pytest.approx(
+        np.mean([solve([q[1], q[2].lower()], [q[0]], topn=1)[0][0] == q[3].lower() for q in questions])
+    )
+    assert score["accuracy"] > 0.7  # one in nine by chance
+    assert score["questions"] == 30
+    assert score["coverage"] == pytest.approx(30 / 31)
+    assert set(score) >= {"semantic", "syntactic", "things", "gram1-plural"}
+
+
+def test_analogies_agree_with_gensim(tmp_path: Path) -> None:
+    models = pytest.importorskip("gensim.models", reason="gensim is only for comparison")
+    rng = np.random.default_rng(1)
+    words = [f"w{number}" for number in range(40)]
+    matrix = rng.normal(size=(40, 5)).astype(np.float32)
+    questions = rng.choice(words, (300, 4))
+    questions = questions[[len(set(q)) == 4 for q in questions]]
+    path = tmp_path / "q.txt"
+    path.write_text(": all\n" + "\n".join(" ".join(q) for q in questions))
+    theirs = models.KeyedVectors(5)
+    theirs.add_vectors(words, matrix)
+    expected, _ = theirs.evaluate_word_analogies(str(path), case_insensitive=False)
+    ours = word_analogies(WordVectors(words, matrix), read_analogies(path))
+    assert ours["accuracy"] == pytest.approx(expected)
+    assert expected > 0
+
+
+def test_similarity_agrees_with_gensim(tmp_path: Path) -> None:
+    models = pytest.importorskip("gensim.models", reason="gensim is only for comparison")
+    rng = np.random.default_rng(1)
+    words = [f"w{number}" for number in range(40)]
+    matrix = rng.normal(size=(40, 5)).astype(np.float32)
+    path = tmp_path / "p.txt"
+    path.write_text("\n".join(f"{a}\t{b}\t{rng.random():.2f}" for a, b in rng.choice(words, (100, 2))))
+    theirs = models.KeyedVectors(5)
+    theirs.add_vectors(words, matrix)
+    expected = theirs.evaluate_word_pairs(str(path), case_insensitive=False)[1].statistic
+    assert word_similarity(WordVectors(words, matrix), read_pairs(path))["spearman"] == pytest.approx(expected)
+
+
+def test_the_outlier_is_found_where_it_stands_apart() -> None:
+    score = odd_one_out(parallelograms(), [(["s0", "s0", "p0"], ["s3"])])
+    assert score == {"accuracy": 1.0, "position": 1.0, "coverage": 1.0}
+
+
+def test_the_linear_classifier_agrees_with_scikit_learn() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is only for comparison")
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(90, 4)), rng.integers(0, 3, 90)
+    features[:, 0] += labels
+    theirs = linear_model.LogisticRegression(C=1.0, tol=1e-10, max_iter=5000).fit(features, labels)
+    ours = linear_classifier(features, labels, 3)
+    ours = ours - ours.mean(axis=1, keepdims=True)  # a constant over classes changes no answer
+    np.testing.assert_allclose(ours[:-1].T, theirs.coef_ - theirs.coef_.mean(axis=0), atol=2e-3)
+    assert (classify(ours, features) == theirs.predict(features)).mean() > 0.98
+
+
+@pytest.mark.parametrize(
+    ("reader", "content", "message"),
+    [
+        (read_pairs, "a b 1\nc d\n", "line 2: 'c d' is not `word word score`"),
+        (read_pairs, "a b 1\n", "holds 1 pairs of words"),
+        (read_analogies, ": g\na b c\n", "line 2: 'a b c' is not four words"),
+        (read_analogies, "", "holds no analogies"),
+    ],
+)
+def test_a_bad_file_of_questions_is_refused_with_the_line(tmp_path: Path, reader, content: str, message: str) -> None:
+    path = tmp_path / "q.txt"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        reader(path)
+
+
+def test_a_header_and_comments_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("Word 1,Word 2,Human\n# from a book\na,b,1\nc,d,2\ne,f,3\n")
+    assert [pair.score for pair in read_pairs(path)] == [1, 2, 3]
+
+
+def test_similarity_is_a_task(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.txt"
+    names = [("ax", "AY"), ("ax", "bx"), ("ax", "cz"), ("by", "bz"), ("unheard", "az")]
+    path.write_text("\n".join(f"{a} {b} {number}" for number, (a, b) in enumerate(names)))
+    task = SimilarityTask(EvaluationConfig(file=str(path)))
+    score = task.evaluate(predict, episodes=1, seeds=Seeds(0))
+    assert score["coverage"] == 0.8
+    assert -1 <= score["spearman"] <= 1
+    assert task.traits() == {"corpus", "text-input", "vector-output"}
+
+
+def test_analogies_are_a_task(tmp_path: Path) -> None:
+    vectors = parallelograms()
+    path = tmp_path / "q.txt"
+    path.write_text("\n".join(f"s{i} p{i} s{j} p{j}" for i in range(6) for j in range(6) if i != j))
+    score = AnalogyTask(EvaluationConfig(file=str(path))).evaluate(
+        lambda texts: np.stack([vectors.get_vector(str(text)) for text in texts]), episodes=1, seeds=Seeds(0)
+    )
+    assert score["accuracy"] >= 0.9
+
+
+def test_classification_is_a_task(tmp_path: Path) -> None:
+    path = tmp_path / "c.tsv"
+    path.write_text("\n".join(f"{row}\t{row}{column}" for row in "abc" for column in "xyz" for _ in range(5)))
+    task = ClassificationTask(EvaluationConfig(file=str(path)))
+    score = task.evaluate(lambda texts: np.eye(3)[["abc".index(text[0]) for text in texts]] + 0.1, episodes=1, seeds=Seeds(0))
+    assert score["accuracy"] == 1.0
+    assert score["texts"] == 9
+    assert score["most frequent label"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("good film\n", "is not `label<TAB>text`"), ("good\ta\n" * 9, "at least two labels with five texts each")],
+)
+def test_a_bad_file_of_texts_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "c.tsv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        ClassificationTask(EvaluationConfig(file=str(path)))
+
+
+def test_a_missing_file_of_questions_is_named() -> None:
+    with pytest.raises(ValueError, match="file is 'nowhere.txt', which is no file"):
+        EvaluationConfig(file="nowhere.txt")
+
+
+def test_the_rotation_between_two_languages_is_recovered() -> None:
+    rng = np.random.default_rng(0)
+    rotation, _ = np.linalg.qr(rng.normal(size=(6, 6)))
+    english = rng.normal(size=(30, 6)).astype(np.float32)
+    np.testing.assert_allclose(orthogonal_map(english.astype(float), english @ rotation), rotation, atol=1e-6)
+    ours = WordVectors([f"en{i}" for i in range(30)], english)
+    theirs = WordVectors([f"de{i}" for i in range(30)], (english @ rotation).astype(np.float32))
+    mapped = bilingual_map(ours, theirs, [(f"en{i}", f"de{i}") for i in range(10)])
+    assert theirs.similar_by_vector(mapped["en20"], topn=1)[0][0] == "de20"
+
+
+def test_a_dictionary_without_known_words_is_refused() -> None:
+    with pytest.raises(ValueError, match="none of the 1 pairs of the dictionary"):
+        bilingual_map(VECTORS, VECTORS, [("x", "y")])
+
+
+def test_well_separated_groups_are_found() -> None:
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(centre, 0.1, (20, 2)) for centre in (0, 5, 10)])
+    groups, _ = k_means(points, 3, np.random.default_rng(1))
+    assert [len(set(groups[start : start + 20])) for start in (0, 20, 40)] == [1, 1, 1]
+    assert len(set(groups)) == 3
+
+
+def test_more_groups_than_points_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 points cannot make 3 groups"):
+        k_means(np.zeros((2, 2)), 3, np.random.default_rng(0))
