@@ -12,7 +12,7 @@ DIGIT = spaces.Box(0.0, 1.0, (8, 8, 1))
 
 
 def build(space: spaces.Box = DIGIT, classes: int = 10, seed: int = 0, **config: object) -> VisionTransformer:
-    settings = ViTConfig(**{"width": 16, "depth": 2, "num_heads": 4, **config})
+    settings = ViTConfig(**{"patch_size": 2, "width": 16, "depth": 2, "num_heads": 4, **config})
     return ViT(settings).build(space, spaces.Discrete(classes), np.random.default_rng(seed))
 
 

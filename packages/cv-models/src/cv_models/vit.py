@@ -31,7 +31,7 @@ EPSILON = 1e-6  # what layer normalisations add to the variance
 class ViTConfig:
     """How an image is cut, and how wide and deep it is read. ViT-B/16 is patch_size 16, width 768, depth 12, num_heads 12."""
 
-    patch_size: int = 2  # pixels, side of a patch, >= 1; must divide the image's height and width
+    patch_size: int = 4  # pixels, side of a patch, >= 1; must divide the image's height and width
     width: int = 64  # D, numbers that stand for a patch, >= 1; a multiple of num_heads
     depth: int = 4  # blocks, >= 1
     num_heads: int = 4  # h, heads of each attention, >= 1
