@@ -164,10 +164,11 @@ class ActorCritic:
         self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PPOConfig, device: torch.device
     ) -> None:
         self._actions, self._config, self._device = actions, config, device
-        log_std = nn.Parameter(torch.full((actions.scale_size,), config.log_std))
+        self._log_std = nn.Parameter(torch.full((actions.scale_size,), config.log_std))
         # Dropout and batch statistics would make the ratio differ from 1 before anything was learned: evaluation mode throughout.
-        self._module = nn.ModuleDict({"actor": actor, "critic": critic}).eval()
-        self._module.register_parameter("log_std", log_std)
+        self._actor, self._critic = actor.eval(), critic.eval()
+        self._module = nn.ModuleDict({"actor": actor, "critic": critic})
+        self._module.register_parameter("log_std", self._log_std)
         self._module.to(device)
         self._optimiser = Optimiser("adam", self._module.parameters(), learning_rate=config.learning_rate, epsilon=1e-5)
 
@@ -177,12 +178,12 @@ class ActorCritic:
         inputs, action, old_log_prob, old_value, advantage, return_ = (self._tensor(column) for column in batch)
         if config.normalise_advantage:
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        head, log_std = self._module["actor"](inputs), self._module.log_std
-        log_ratio = self._actions.log_prob(head, log_std, action) - old_log_prob
+        head = self._actor(inputs)
+        log_ratio = self._actions.log_prob(head, self._log_std, action) - old_log_prob
         ratio = log_ratio.exp()  # (6)
         loss_of_policy = policy_loss(ratio, advantage, clip_range)
-        loss_of_value = value_loss(self._module["critic"](inputs).squeeze(1), return_, old_value, config.value_clip_range)
-        entropy = self._actions.entropy(head, log_std).mean()
+        loss_of_value = value_loss(self._critic(inputs).squeeze(1), return_, old_value, config.value_clip_range)
+        entropy = self._actions.entropy(head, self._log_std).mean()
         loss = loss_of_policy + config.value_weight * loss_of_value - config.entropy_weight * entropy  # (9)
 
         self._optimiser.zero_grad()
@@ -197,23 +198,23 @@ class ActorCritic:
     @torch.no_grad()
     def head(self, inputs: np.ndarray) -> np.ndarray:
         """The actor's output [B, A] or [B, D] on inputs [B, ...]."""
-        return self._module["actor"](self._tensor(inputs)).cpu().numpy()
+        return self._actor(self._tensor(inputs)).cpu().numpy()
 
     @torch.no_grad()
     def value(self, inputs: np.ndarray) -> np.ndarray:
         """V(s) [B] of inputs [B, ...]."""
-        return self._module["critic"](self._tensor(inputs)).squeeze(1).cpu().numpy()
+        return self._critic(self._tensor(inputs)).squeeze(1).cpu().numpy()
 
     @torch.no_grad()
     def log_prob(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Log-probabilities ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, ...]."""
-        head = self._module["actor"](self._tensor(inputs))
-        return self._actions.log_prob(head, self._module.log_std, self._tensor(action)).cpu().numpy()
+        head = self._actor(self._tensor(inputs))
+        return self._actions.log_prob(head, self._log_std, self._tensor(action)).cpu().numpy()
 
     @property
     def log_std(self) -> np.ndarray:
         """The ln sigma [D] of a Gaussian, [0] of a categorical."""
-        return self._module.log_std.detach().cpu().numpy()
+        return self._log_std.detach().cpu().numpy()
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Every trainable number, by name."""
@@ -360,8 +361,8 @@ def build_actor_critic(
     critic = network.build(task.input_space, spaces.Box(-np.inf, np.inf, (1,), np.float32), rng)
     last = [module for module in actor.modules() if isinstance(module, nn.Linear)][-1]
     last.weight.data.mul_(config.policy_gain)
-    space, layouts = task.input_space, (Layout.of(actor), Layout.of(critic))
-    is_plain = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f" and None not in layouts
-    if config.compiled and device != "cuda" and is_plain:
+    space, is_plain = task.input_space, Layout.of(actor) is not None and Layout.of(critic) is not None
+    is_vector = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f"
+    if config.compiled and device != "cuda" and is_plain and is_vector:
         return CompiledActorCritic(actor, critic, actions, config)
     return ActorCritic(actor, critic, actions, config, resolve_device(device))

@@ -20,7 +20,7 @@ from rl_algos.compiled import announced
 from rl_algos.distributions import HALF_LOG_TWO_PI, Categorical, Gaussian
 
 if TYPE_CHECKING:
-    from rl_algos.ppo import Batch, PPOConfig
+    from rl_algos.ppo import PPOConfig
 
 
 vectorised = numba.njit(cache=True, error_model="numpy", fastmath=True)
@@ -38,13 +38,16 @@ class CompiledActorCritic:
     """
 
     def __init__(self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PPOConfig) -> None:
+        actor_layout, critic_layout = Layout.of(actor), Layout.of(critic)
+        if actor_layout is None or critic_layout is None:
+            raise ValueError("the compiled path of ppo takes plain perceptrons of tanh or ReLU; for other networks set compiled=false")
         self._config = config
         parts = [flat_parameters(actor), np.full(actions.scale_size, config.log_std, np.float32), flat_parameters(critic)]
         self._parameters = np.concatenate(parts)
         self._gradient = np.zeros_like(self._parameters)
         actor_end, critic_start = len(parts[0]), len(parts[0]) + len(parts[1])
-        self._actor = FastMLP(Layout.of(actor), self._parameters[:actor_end], self._gradient[:actor_end])
-        self._critic = FastMLP(Layout.of(critic), self._parameters[critic_start:], self._gradient[critic_start:])
+        self._actor = FastMLP(actor_layout, self._parameters[:actor_end], self._gradient[:actor_end])
+        self._critic = FastMLP(critic_layout, self._parameters[critic_start:], self._gradient[critic_start:])
         self.log_std = self._parameters[actor_end:critic_start]  # a view: it follows the training
         self._log_std_gradient = self._gradient[actor_end:critic_start]
         self._categorical = isinstance(actions, Categorical)
@@ -52,8 +55,8 @@ class CompiledActorCritic:
         with announced("PPO's update"):
             self._rehearse()
 
-    def update(self, batch: Batch, learning_rate: float, clip_range: float) -> np.ndarray:
-        """One gradient step on a minibatch; the five `ppo.LOSSES` before it."""
+    def update(self, batch: tuple[np.ndarray, ...], learning_rate: float, clip_range: float) -> np.ndarray:
+        """One gradient step on a minibatch, a `ppo.Batch`; the five `ppo.LOSSES` before it."""
         config = self._config
         inputs, action, old_log_prob, old_value, advantage, return_ = batch
         if config.normalise_advantage:
@@ -211,7 +214,7 @@ def categorical_error(
     [[-0.5  0.5]] 0.6931
     """
     size, num_actions = log_probs.shape
-    error, total = np.empty_like(log_probs), 0.0
+    error, total = np.empty_like(log_probs), np.float32(0.0)
     for b in range(size):
         entropy = np.float32(0.0)
         for j in range(num_actions):
