@@ -1,0 +1,87 @@
+"""Scores of tables with their presets, seeds 0 to 19: the greedy policy over 1,000 fresh episodes; writes tabular_scores.md.
+
+    python benchmarks/tabular_scores.py                       # all, some ten minutes
+    python benchmarks/tabular_scores.py q-learning --seeds 3  # one agent, shown and not written
+
+What `rl-core run AGENT --task TASK --seed S` learns, one after the other in one process and without files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from rl_core import recipe
+from rl_core.catalogue import Catalogue
+from rl_core.seeds import Seeds
+
+LAKE, FIRM = 0.744 - 0.03, 1.0  # the best mean return within 100 steps is 0.7442 on slippery ice
+GOALS = [
+    *((agent, "FrozenLake-v1", LAKE) for agent in ("value-iteration", "policy-iteration", "modified-policy-iteration")),
+    *((agent, "FrozenLake-v1", LAKE) for agent in ("q-learning", "double-q-learning", "sarsa", "expected-sarsa", "mc-control")),
+    *((agent, "FrozenLake-v1", LAKE) for agent in ("mc-q-learning", "dyna-q", "n-step-sarsa", "sarsa-lambda")),
+    *((agent, "FrozenLake-v1-firm", FIRM) for agent in ("value-iteration", "policy-iteration", "modified-policy-iteration")),
+    *((agent, "FrozenLake-v1-firm", FIRM) for agent in ("prioritised-sweeping", "q-learning", "double-q-learning", "sarsa")),
+    *((agent, "FrozenLake-v1-firm", FIRM) for agent in ("expected-sarsa", "n-step-sarsa", "sarsa-lambda", "mc-control")),
+    *((agent, "FrozenLake-v1-firm", FIRM) for agent in ("mc-exploring-starts", "mc-q-learning", "mc-off-policy", "dyna-q")),
+    ("value-iteration", "Taxi-v4", 7.7),
+    ("policy-iteration", "Taxi-v4", 7.7),
+    ("q-learning", "Taxi-v4", 7.0),
+    ("sarsa", "Taxi-v4", None),
+    ("dyna-q", "Taxi-v4", None),
+    ("value-iteration", "CliffWalking-v1", -13.0),
+    ("q-learning", "CliffWalking-v1", -13.0),
+    ("value-iteration", "blackjack", -0.06),
+    ("mc-control", "blackjack", -0.06),
+    ("mc-exploring-starts", "blackjack", -0.06),
+    ("mc-off-policy", "blackjack", -0.06),
+    ("q-learning", "blackjack", -0.06),
+]
+
+
+def score(catalogue: Catalogue, agent_name: str, task_name: str, seed: int) -> float:
+    """The mean return over 1,000 episodes after the preset's budget."""
+    resolved = recipe.resolve(catalogue, agent_name, task=task_name, seed=seed)
+    budget = resolved.recipe.budget
+    agent = resolved.agent_class(resolved.agent_config, resolved.built_task, None, seeds=Seeds(seed), budget=budget)
+    while agent.progress < budget and not agent.finished:
+        agent.step()
+    return agent.evaluate(episodes=1_000, seeds=Seeds(seed).child("scores"))["mean return"]
+
+
+def main() -> None:
+    """Run all and write the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("agents", nargs="*")
+    parser.add_argument("--seeds", type=int, default=20)
+    options = parser.parse_args()
+    catalogue = Catalogue.discover()
+    lines = [
+        "# Scores of tables",
+        "",
+        f"Written by `benchmarks/tabular_scores.py`: mean return of the greedy policy over 1,000 fresh episodes, presets, {options.seeds} "
+        f"seeds. {platform.machine()}, Python {platform.python_version()}, numba {version('numba')}, gymnasium {version('gymnasium')}.",
+        "A mean of 20 seeds of blackjack has a standard error of 0.007 from the episodes alone, one of FrozenLake-v1 0.003.",
+        "",
+        "| agent | task | mean | worst seed | asked for | seconds a seed |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for agent, task, goal in GOALS:
+        if options.agents and agent not in options.agents:
+            continue
+        began = time.perf_counter()
+        scores = [score(catalogue, agent, task, seed) for seed in range(options.seeds)]
+        seconds = (time.perf_counter() - began) / options.seeds
+        asked = "" if goal is None else f"{goal:g}"
+        lines.append(f"| {agent} | {task} | {statistics.mean(scores):.4f} | {min(scores):.3f} | {asked} | {seconds:.2f} |")
+        print(lines[-1], flush=True)
+    if not options.agents:
+        (Path(__file__).parent / "tabular_scores.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
