@@ -195,7 +195,7 @@ def test_a_bad_file_of_texts_is_refused(tmp_path: Path, content: str, message: s
 
 
 def test_a_missing_file_of_questions_is_named() -> None:
-    with pytest.raises(ValueError, match="file is 'nowhere.txt', which is no file"):
+    with pytest.raises(ValueError, match=r"file is 'nowhere\.txt', which is no file"):
         EvaluationConfig(file="nowhere.txt")
 
 

@@ -167,7 +167,7 @@ def test_a_damaged_model_file_is_refused(tmp_path: Path, change, message: str) -
 
 def test_a_quantised_model_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "m.ftz").write_bytes(fasttext_bin(np.ones((52, 4), dtype=np.float32), ["a", "b"], 50, quantised=True))
-    with pytest.raises(ValueError, match="export vectors from fastText as .vec instead"):
+    with pytest.raises(ValueError, match=r"export vectors from fastText as \.vec instead"):
         load(tmp_path / "m.ftz")
 
 

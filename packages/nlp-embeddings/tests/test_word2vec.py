@@ -243,8 +243,11 @@ def test_answers_are_words_numbers_passages_and_groups() -> None:
 
 
 def test_an_unknown_word_is_named_with_the_nearest_known_ones() -> None:
+    learner = learned(budget=10_000)
     with pytest.raises(KeyError, match="the word 'captian' has no vector; near it are captain"):
-        learned(budget=10_000).answer("captian")
+        learner.vectors.get_vector("captian")
+    assert learner.answer("captian")["unknown"] == "captian"
+    assert "captain" in learner.answer("captian - ship")["nearest"]
 
 
 def test_the_map_is_drawn(tmp_path: Path) -> None:

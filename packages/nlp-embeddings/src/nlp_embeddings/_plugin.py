@@ -81,6 +81,18 @@ def rl_agents() -> Iterator[AgentSpec]:
         tiny={"vector_size": 8, "window": 2, "memory_mb": 16},
         tags=("word vectors", "text"),
     )
+    yield AgentSpec(
+        name="ppmi",
+        target="nlp_embeddings.ppmi:Ppmi",
+        summary="Word vectors from positive pointwise mutual information, decomposed",
+        reference="Levy, Goldberg, Dagan, Improving Distributional Similarity, 2015",
+        fits=("corpus text-input vector-output",),
+        unit="passes",
+        budget=1,
+        task="treasure-island",
+        tiny={"vector_size": 8, "window": 2, "memory_mb": 16},
+        tags=("word vectors", "vector space", "text"),
+    )
     yield _vector_space(
         "bag-of-words", "Passages as counts of their words", "Salton, Wong, Yang, A Vector Space Model, 1975", {"weighting": "count"}
     )

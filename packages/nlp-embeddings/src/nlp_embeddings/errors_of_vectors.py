@@ -8,11 +8,16 @@ from pathlib import Path
 
 
 class UnknownWord(KeyError):
-    """A word without a vector; names the nearest words that have one."""
+    """A word without a vector.
+
+    Attributes:
+        word: The word.
+        near: Up to three words spelled like it that have one.
+    """
 
     def __init__(self, word: str, known: Sequence[str]) -> None:
-        near = difflib.get_close_matches(word, known[:50_000], n=3, cutoff=0.6)
-        hint = f"; near it are {', '.join(near)}" if near else ""
+        self.word, self.near = word, difflib.get_close_matches(word, known[:50_000], n=3, cutoff=0.6)
+        hint = f"; near it are {', '.join(self.near)}" if self.near else ""
         self.message = f"the word {word!r} has no vector{hint}"
         super().__init__(self.message)
 

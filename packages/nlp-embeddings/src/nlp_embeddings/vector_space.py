@@ -78,9 +78,9 @@ class VectorSpace(Agent):
         return metrics
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Vectors of texts [B]: weights [B, V], or with `components` their projection [B, K]."""
+        """Vectors of texts [B]: weights [B, V], or once decomposed their projection [B, K]."""
         weights = self._weigh(self._text_counts(inputs))
-        if self.config.components:
+        if len(self.components):
             return (weights @ self.components.T).astype(np.float32)
         return weights.toarray().astype(np.float32)
 
@@ -99,7 +99,7 @@ class VectorSpace(Agent):
         query = self._text_counts(np.array([text], dtype=object))
         if self.config.weighting != "bm25":
             query = self._weigh(query)
-        if self.config.components:
+        if len(self.components):
             query = query @ self.components.T
         found, scores = self._index.search(query, 5)
         return [
@@ -161,6 +161,6 @@ class VectorSpace(Agent):
     @cached_property
     def _index(self) -> DocumentIndex:
         weights = self._weigh(self._counts(range(len(self.task.passages) - 1)))
-        if self.config.components:
+        if len(self.components):
             return DocumentIndex(weights @ self.components.T, "cosine")
         return DocumentIndex(weights, "dot" if self.config.weighting == "bm25" else "cosine")

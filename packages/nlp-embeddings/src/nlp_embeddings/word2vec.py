@@ -54,9 +54,7 @@ class Word2VecConfig:
     cbow_gradient: Literal["mean", "classic"] = "mean"  # divided by the number of context words | not, as in word2vec.c
     text_vector: Literal["mean", "tf-idf"] = "tf-idf"  # a text is the mean of its words' vectors | weighted by how telling they are
     threads: int = 1  # kernels that run at once, >= 1
-    mode: Literal["fast", "deterministic"] = (
-        "fast"  # threads share the matrices (the same bits for 1 thread only) | same bits for any number
-    )
+    mode: Literal["fast", "deterministic"] = "fast"  # on shared matrices: same bits for 1 thread only | same bits for any number
     chunk_words: int = 100_000  # words of one step, >= 1
 
     def __post_init__(self) -> None:

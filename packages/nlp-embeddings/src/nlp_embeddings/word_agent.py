@@ -12,6 +12,7 @@ import numpy as np
 from nlp_embeddings import formats
 from nlp_embeddings.corpus_task import CorpusTask
 from nlp_embeddings.document_index import DocumentIndex
+from nlp_embeddings.errors_of_vectors import UnknownWord
 from nlp_embeddings.tokenizers import STOP_WORDS
 from nlp_embeddings.vectors import Subwords, WordVectors
 from nlp_embeddings.vocabulary import Vocabulary
@@ -70,7 +71,15 @@ class WordAgent(Agent):
         - `odd: breakfast dinner ship`: the one that does not match.
         - `search: a buried treasure`: passages most like a text.
         - `clusters: 5`: passages in groups, each with its most telling words.
+
+        Words without a vector are named in the answer, with the nearest words that have one.
         """
+        try:
+            return self._answer(text)
+        except UnknownWord as error:
+            return {"unknown": error.word, "nearest": error.near}
+
+    def _answer(self, text: str) -> Any:
         command, colon, rest = text.partition(":")
         if colon and command.strip() == "odd":
             return self.vectors.doesnt_match(self._words(rest))
