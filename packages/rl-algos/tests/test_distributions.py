@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+
 from rl_algos.distributions import Categorical, Gaussian, distribution
 
 EMPTY = np.zeros(0, dtype=np.float32)

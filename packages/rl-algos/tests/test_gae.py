@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from rl_algos.gae import advantages
 
 GAMMA = 0.9

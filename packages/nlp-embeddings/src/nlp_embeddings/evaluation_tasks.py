@@ -69,8 +69,8 @@ class SimilarityTask(EvaluationTask):
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """Spearman's rho of cosines with people's scores, its 95 % interval, and the share of pairs with vectors."""
-        first, second = (_units(predict, [pair[side] for pair in self.pairs]) for side in (0, 1))
-        known = first.any(axis=1) & second.any(axis=1)
+        first, second = (_units(predict, [str(pair[side]) for pair in self.pairs]) for side in (0, 1))
+        known = np.asarray(first.any(axis=1) & second.any(axis=1))
         cosines = (first * second).sum(axis=1)[known]
         rho, low, high = rank_correlation(cosines.tolist(), [p.score for p, k in zip(self.pairs, known, strict=True) if k])
         return {self.metric: rho, "low": low, "high": high, "coverage": float(known.mean())}
@@ -93,7 +93,7 @@ class AnalogyTask(EvaluationTask):
         """Accuracy by 3CosAdd: of all, semantic and syntactic questions, and of each group; and the share that could be asked."""
         words = sorted({word.lower() for questions in self.groups.values() for question in questions for word in question})
         vectors = _units(predict, words)
-        known = vectors.any(axis=1)
+        known = np.asarray(vectors.any(axis=1))
         kept = [word for word, k in zip(words, known, strict=True) if k]
         groups = {name: [tuple(w.lower() for w in q) for q in questions] for name, questions in self.groups.items()}
         return word_analogies(WordVectors(kept, vectors[known]), groups, restrict_vocab=len(kept))  # type: ignore[arg-type]

@@ -127,7 +127,7 @@ class Bandit(ControlTask):
         """Also "bandit"."""
         return super().traits() | {"bandit"}
 
-    def envs(self, num_envs: int, seeds: Seeds) -> Envs:
+    def envs(self, num_envs: int, seeds: Seeds) -> BanditEnvs:
         """Copies of the bandit."""
         return BanditEnvs(self.means, self.config, num_envs, seeds)
 

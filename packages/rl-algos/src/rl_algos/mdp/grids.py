@@ -286,7 +286,7 @@ class WindyGridworld(MDPTask):
         letters = np.full((height, width), ".")
         letters[start_row, 0], letters[start_row, goal_column] = "S", "G"
         goal = start_row * width + goal_column
-        table = {}
+        table: dict[int, dict[int, list[tuple[float, int, float, bool]]]] = {}
         for state in range(height * width):
             row, column = divmod(state, width)
             gusts = (-1, 0, 1) if config.gusty and config.wind[column] else (0,)

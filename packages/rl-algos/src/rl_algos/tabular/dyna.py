@@ -70,7 +70,7 @@ class Memory(NamedTuple):
     tried: np.ndarray
     known: np.ndarray
     place: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # the field hides a method of tuple, which nobody calls
 
 
 @inlined

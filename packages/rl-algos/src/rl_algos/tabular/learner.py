@@ -20,7 +20,7 @@ from rl_algos.mdp.simulator import MDPEnvs
 from rl_core.agent import Agent
 from rl_core.network import Network
 from rl_core.seeds import Seeds
-from rl_core.task import Task
+from rl_core.task import ControlTask, Task
 
 
 class StepSize(NamedTuple):
@@ -68,6 +68,9 @@ class TabularLearner(Agent):
         rng: The stream that explores.
     """
 
+    task: ControlTask
+    envs: Any  # MDPEnvs where a compiled loop plays it, else any Envs
+
     def __init__(self, config: Any, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
         require_tables(task, type(self).__name__)
@@ -75,7 +78,7 @@ class TabularLearner(Agent):
         self.discount = task_discount(task, config.discount)
         self._tables: dict[str, np.ndarray] = {}
         self.rng = seeds.numpy("exploration")
-        self.envs = task.envs(1, seeds)
+        self.envs = self.task.envs(1, seeds)
         self.obs = self.envs.reset()
         self.allocate()
 

@@ -71,7 +71,7 @@ class Tree(NamedTuple):
     values: np.ndarray
     child: np.ndarray
     sibling: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # the field hides a method of tuple, which nobody calls
     bounds: np.ndarray
 
 
@@ -194,6 +194,7 @@ class MCTS(Agent):
     """
 
     Config = MCTSConfig
+    task: ControlTask
 
     def __init__(self, config: MCTSConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
@@ -234,7 +235,8 @@ class MCTS(Agent):
         """The tree of simulations from where the first of `envs` is; they are left as they are."""
         if isinstance(envs, MDPEnvs):
             return self.search_from(int(obs[0]), rng, envs)
-        config, keys = self.config, {}
+        config = self.config
+        keys: dict[Any, int] = {}
         tree = new_tree(config.num_simulations, self.num_actions, _key(obs, keys))
         path, rewards = np.empty((config.rollout_depth, 2), dtype=np.int64), np.empty(config.rollout_depth)
         for _ in range(config.num_simulations):
@@ -290,7 +292,8 @@ class MCTS(Agent):
         """The task's score; where the model is hidden, a search before every decision of fresh episodes."""
         if isinstance(self.envs, MDPEnvs):
             return super().evaluate(episodes=episodes, seeds=seeds)
-        envs, rng, returns = self.task.envs(1, seeds.child("evaluation")), seeds.child("evaluation").numpy("search"), []
+        envs, rng = self.task.envs(1, seeds.child("evaluation")), seeds.child("evaluation").numpy("search")
+        returns: list[float] = []
         obs = envs.reset()
         while len(returns) < episodes:
             obs = envs.step(np.array([best_action(self.search(envs, obs, rng))])).obs

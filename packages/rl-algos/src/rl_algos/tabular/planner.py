@@ -21,7 +21,7 @@ from rl_algos.tabular.learner import draw_values
 from rl_core.agent import Agent
 from rl_core.network import Network
 from rl_core.seeds import Seeds
-from rl_core.task import Task
+from rl_core.task import ControlTask, Task
 
 ROUNDING = 1e-11  # of the largest value: differences up to this are none
 
@@ -187,6 +187,8 @@ class Planner(Agent):
         policy: Actions [S].
         error_bound: Proven bound on |v - v*| in every state; infinite as long as there is none.
     """
+
+    task: ControlTask
 
     def __init__(self, config: Any, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)

@@ -78,6 +78,6 @@ class PolicyEvaluation(Planner):
             )
         return self.metrics(change=change)
 
-    def evaluate(self, *, episodes: int, seeds) -> dict[str, float]:
+    def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """The mean return of the policy that was evaluated, actions drawn from it."""
         return policy_score(self.task, self.probabilities, episodes=episodes, seeds=seeds)

@@ -185,7 +185,8 @@ class ValueIteration(Planner):
         if not self.config.horizon:
             return super().evaluate(episodes=episodes, seeds=seeds)
         envs = self.task.envs(1, seeds.child("evaluation"))
-        obs, returns, taken, total = envs.reset(), [], 0, 0.0
+        returns: list[float] = []
+        obs, taken, total = envs.reset(), 0, 0.0
         while len(returns) < episodes:
             step = envs.step(self.plan[min(taken, self.config.horizon - 1), obs])
             obs, taken, total = step.obs, taken + 1, total + float(step.reward[0])
