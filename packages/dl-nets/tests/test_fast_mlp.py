@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters
+from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters, one_thread
 from dl_nets.mlp import MLP, MLPConfig
 
 
@@ -100,6 +101,18 @@ def test_a_perceptron_fits_a_function_that_a_line_cannot():
 )
 def test_other_modules_have_no_layout(module):
     assert Layout.of(module) is None
+
+
+def test_one_thread_limits_blas_while_it_runs_and_puts_it_back():
+    def threads():  # of NumPy's BLAS; SciPy brings another
+        return [library["num_threads"] for library in threadpoolctl.threadpool_info() if "numpy" in library["filepath"]]
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = threads()
+        if not before:
+            pytest.skip("NumPy's BLAS is none that threadpoolctl knows")
+        assert set(one_thread(threads)()) == {1}
+        assert threads() == before
 
 
 def test_vectors_of_another_size_are_refused_in_words():

@@ -14,7 +14,7 @@ from rl_algos.acrobot import Acrobot
 from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.cartpole import CartPole
 from rl_algos.pendulum import Pendulum
-from rl_algos.ppo import LOSSES, PPO, Batch, PPOConfig, policy_loss
+from rl_algos.ppo import LOSSES, PPO, Batch, PPOConfig, Rollout, policy_loss
 from rl_core.envs import Envs, Transition
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
@@ -149,6 +149,19 @@ def test_a_time_limit_leaves_the_value_where_it_was_and_an_end_does_not(compiled
         for _ in range(60):
             agent.step()
         assert agent.actor_critic.value(np.ones((1, 1), dtype=np.float32))[0] == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_estimates_stop_at_a_cut_and_look_at_where_each_step_led(compiled):
+    agent = make_agent(config=replace(SMALL, discount=0.9, gae_lambda=0.5, compiled=compiled))
+    obs, final_obs = np.random.default_rng(0).standard_normal((2, 3, 1, 4), dtype=np.float32)
+    reward, no, cut = np.array([[1], [2], [3]], np.float32), np.zeros((3, 1), bool), np.array([[False], [True], [False]])
+    batch = agent.estimate(Rollout(obs, np.zeros((3, 1), np.int64), reward, no, cut, final_obs))
+    value, next_value = (agent.actor_critic.value(states[:, 0]) for states in (obs, final_obs))
+    td_error = reward[:, 0] + 0.9 * next_value - value
+    expected = [td_error[0] + 0.45 * td_error[1], td_error[1], td_error[2]]  # nothing of the third step comes back over the cut
+    np.testing.assert_allclose(batch.advantage, expected, atol=1e-5)
+    np.testing.assert_allclose(batch.return_, expected + value, atol=1e-5)
 
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -23,7 +23,7 @@ from gymnasium import spaces
 from torch import nn
 
 from dl_nets.devices import resolve_device
-from dl_nets.fast_mlp import Layout
+from dl_nets.fast_mlp import Layout, one_thread
 from dl_nets.optimisers import Optimiser, clip_gradient_norm
 from dl_nets.schedules import schedule
 from dl_nets.streams import load_module_state, module_state
@@ -254,6 +254,7 @@ class PPO(Agent):
         self.envs = task.envs(config.num_envs, seeds)
         self.obs = self.envs.reset()
 
+    @one_thread
     def step(self) -> dict[str, float]:
         """One iteration: a rollout of T steps of N environments, then K epochs of minibatches on it."""
         config, done = self.config, self.progress / self.budget
@@ -319,6 +320,7 @@ class PPO(Agent):
             return self.moments.normalise(obs)
         return obs.astype(np.float32) if obs.dtype == np.float64 else obs
 
+    @one_thread
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """The most probable actions [B, ...] at observations [B, ...]."""
         return self.actions.to_env(self.actions.greedy(self.actor_critic.head(self.inputs(inputs))))
