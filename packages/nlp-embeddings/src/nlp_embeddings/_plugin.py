@@ -91,7 +91,7 @@ def rl_agents() -> Iterator[AgentSpec]:
         budget=1,
         task="treasure-island",
         tiny={"vector_size": 8, "window": 2, "memory_mb": 16},
-        tags=("word vectors", "vector space", "text"),
+        tags=("word vectors", "vector space", "text", "deterministic"),
     )
     yield _vector_space(
         "bag-of-words", "Passages as counts of their words", "Salton, Wong, Yang, A Vector Space Model, 1975", {"weighting": "count"}
