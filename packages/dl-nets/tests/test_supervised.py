@@ -137,21 +137,33 @@ def test_the_learning_rate_follows_the_schedule_update_by_update(three_classes: 
     assert rates == pytest.approx([0.8 * (1 - done / 16) for done in (3, 7, 11, 15)])  # four updates an epoch: the last of each
 
 
-def test_it_stops_when_patience_is_over_and_answers_with_the_best_epoch(three_classes: ArrayTask, learner: Learner) -> None:
-    agent = learner(three_classes, budget=200, patience=3, learning_rate=0.3, schedule="constant")
+def test_it_stops_when_patience_is_over_and_answers_with_the_best_epoch(plane: ArrayTask, learner: Learner) -> None:
+    agent = learner(plane, budget=500, patience=3, learning_rate=0.3, schedule="constant")
     history, best_parameters = [], {}
     while not agent.finished:
         history.append(agent.step()["validation loss"])
         if history[-1] == min(history):
             best_parameters = agent.parameters()
-    assert len(history) < 200
+    assert len(history) < 500
     assert history.index(min(history)) == len(history) - 4  # three epochs without a better one
     saved = agent.state_dict()["best"]
     assert all(np.array_equal(saved[name], array) for name, array in best_parameters.items())
-    inputs, _ = three_classes.read("validation", np.arange(15))
-    replica = learner(three_classes)
+    inputs, _ = plane.read("validation", np.arange(15))
+    replica = learner(plane)
     replica._module.load_state_dict({name: torch.tensor(array) for name, array in best_parameters.items()})
     assert np.array_equal(agent.predict(inputs), replica.predict(inputs))
+
+
+def test_a_best_epoch_before_the_interruption_still_answers_after_it(plane: ArrayTask, learner: Learner) -> None:
+    settings: dict[str, Any] = {"budget": 500, "patience": 100, "learning_rate": 0.3, "schedule": "constant"}
+    agent = learner(plane, **settings)
+    history = [agent.step()["validation loss"]]
+    while history[-1] == min(history):
+        history.append(agent.step()["validation loss"])
+    continued = resumed(agent, learner(plane, **settings))
+    inputs, _ = plane.read("test", np.arange(15))
+    assert np.array_equal(continued.predict(inputs), agent.predict(inputs))
+    assert continued.state_dict()["epochs_since_best"] == agent.state_dict()["epochs_since_best"] == 1
 
 
 def test_without_patience_it_learns_to_the_end(three_classes: ArrayTask, learner: Learner) -> None:
