@@ -25,6 +25,7 @@ from rl_core.describe import describe
 from rl_core.distributions import normalised
 from rl_core.errors import RequestError, RlError
 from rl_core.network import Network
+from rl_core.siblings import SIBLINGS
 from rl_core.task import Task
 
 _BASES: dict[str, type] = {"agent": Agent, "network": Network, "task": Task, "scheme": Task}
@@ -186,6 +187,8 @@ def _find(subject: Subject, name: str | None, kind: str) -> Any:
     try:
         return subject.catalogue.find(name, kind).spec
     except RlError as error:
+        if SIBLINGS.get(name, subject.package) != subject.package:
+            return None
         raise Fault(f"the default {kind} {name!r} is not there: {error.message}; {error.hint}") from error
 
 
