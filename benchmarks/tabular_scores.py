@@ -82,9 +82,8 @@ def main() -> None:
         scores, exact = zip(*(score(catalogue, agent, task, seed) for seed in range(options.seeds)), strict=True)
         seconds = (time.perf_counter() - began) / options.seeds
         asked = "" if goal is None else f"{goal:g}"
-        lines.append(
-            f"| {agent} | {task} | {statistics.mean(scores):.4f} | {min(scores):.3f} | {statistics.mean(exact):.4f} | {asked} | {seconds:.2f} |"
-        )
+        numbers = f"{statistics.mean(scores):.4f} | {min(scores):.3f} | {statistics.mean(exact):.4f}"
+        lines.append(f"| {agent} | {task} | {numbers} | {asked} | {seconds:.2f} |")
         print(lines[-1], flush=True)
     if not options.agents:
         (Path(__file__).parent / "tabular_scores.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
