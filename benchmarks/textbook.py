@@ -71,7 +71,7 @@ def write(
     return text
 
 
-def ten_armed(settings: dict[str, dict], runs: int = 2_000, pulls: int = 1_000) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def on_testbed(settings: dict[str, dict], runs: int, pulls: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Mean reward and share of best arms at each pull of the 10-armed testbed, by rule."""
     curves = {}
     for label, config in settings.items():
@@ -87,7 +87,7 @@ def ten_armed(settings: dict[str, dict], runs: int = 2_000, pulls: int = 1_000) 
 
 def bandit_figure(figure: str, title: str, book: str, settings: dict[str, dict], share: bool) -> str:
     """A figure of the testbed."""
-    curves = ten_armed(settings)
+    curves = on_testbed(settings, 2_000, 1_000)
     rows = [
         [label, float(reward[-100:].mean()), float(best[-100:].mean()), float(reward[:20].mean())]
         for label, (reward, best) in curves.items()

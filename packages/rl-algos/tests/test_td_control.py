@@ -126,6 +126,14 @@ def test_off_policy_control_walks_back_for_as_long_as_actions_were_greedy():
     assert weights.tolist() == [[0.0, 0.0], [4.0, 0.0], [1.0, 0.0]]
 
 
+def test_of_equally_good_actions_the_target_policy_takes_the_first_alone():
+    for action, walked in ((0, [5.0, 4.0]), (1, [0.0, 4.0])):
+        q, weights = np.array([[0.0, 0.0], [4.0, 4.0]]), np.zeros((2, 2))
+        pairs, rewards, chances = np.array([[0, 0], [1, action]]), np.array([1.0, 4.0]), np.array([0.5, 0.5])
+        mc_off_policy.update_from_episode(True, 1.0, q, weights, pairs, rewards, chances, 2, 0.0)
+        assert [q[0, 0], q[1, action]] == walked
+
+
 def test_the_model_keeps_the_frequencies_of_what_was_seen():
     agent = Dyna(DynaConfig(), Maze(MazeConfig()), None, seeds=Seeds(0), budget=10)
     for next_state, count in ((1, 3), (2, 1)):

@@ -135,6 +135,16 @@ def largest(values: np.ndarray, row: int) -> float:
     return best
 
 
+@inlined
+def first_best(values: np.ndarray, row: int) -> int:
+    """The action of the largest of a row of values [B, A], the first of equal ones."""
+    best = 0
+    for action in range(1, values.shape[1]):
+        if values[row, action] > values[row, best]:
+            best = action
+    return best
+
+
 @kernel
 def greedy_probabilities(values: np.ndarray, row: int, out: np.ndarray) -> None:
     """Writes to `out` [A] the uniform distribution over the largest of a row of `values` [B, A]."""

@@ -19,6 +19,8 @@ from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 PROBE_EPISODES = 100
+KNOWN = {"CartPole-v1": ((3, 5, 9, 9), (1.5, 2.0, 0.2, 2.0))}
+"""Bins, and how far they reach to both sides, of environments whose own bounds and whose random play are no guide."""
 LARGE = 1e6  # a bound above this says nothing
 
 
@@ -27,9 +29,11 @@ class BinnedConfig:
     """Which environment, and how its observations are cut."""
 
     id: str = "CartPole-v1"  # id in Gymnasium's registry, of an environment with a vector of observations and discrete actions
-    bins: tuple[int, ...] = ()  # bins of each number, >= 1 each; empty: 8 each
+    bins: tuple[int, ...] = ()  # bins of each number, >= 1 each; empty: those known to do, or 8 each
     low: tuple[float, ...] = ()  # where the first bin of each number starts, unit of the observation, any number; empty: see `high`
-    high: tuple[float, ...] = ()  # where the last bin of each number ends, any number; empty: the range that acting at random covers
+    high: tuple[
+        float, ...
+    ] = ()  # where the last bin of each number ends, any number; empty: known, or the range that acting at random covers
     discount: float = 0.99  # gamma, in [0, 1]
     target: float | None = None  # mean return that counts as solved, any number; null takes Gymnasium's threshold
     options: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments of gymnasium.make
@@ -63,12 +67,16 @@ class Binned(ControlTask):
                 f"{config.id!r} takes {env.action_space} and shows {space}; bins need a vector of numbers and discrete actions"
             )
         size = space.shape[0]
-        self.bins = config.bins or (8,) * size
+        known_bins, known_reach = KNOWN.get(config.id, ((8,) * size, ()))
+        self.bins = config.bins or known_bins
         for name in ("bins", "low", "high"):
             given = getattr(config, name)
             if given and len(given) != size:
                 raise ValueError(f"{name} has {len(given)} entries; {config.id!r} shows {size} numbers")
-        low, high = _covered(env) if not (config.low and config.high) else (np.zeros(size), np.ones(size))
+        if known_reach:
+            low, high = -np.array(known_reach), np.array(known_reach)
+        elif not (config.low and config.high):
+            low, high = _covered(env)
         low = np.array(config.low) if config.low else low
         high = np.array(config.high) if config.high else high
         # the outer bins are open: all beyond low and high falls into them

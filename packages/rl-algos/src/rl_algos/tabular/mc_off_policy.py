@@ -2,8 +2,9 @@
 
 *Source*: Sutton and Barto, Reinforcement Learning (2nd edition, 2018), section 5.7.
 
-*Departures*: the exploration's rule is the behaviour policy; its probabilities at the time of acting are kept, and they divide. Beside
-the book's weighted importance sampling there is the ordinary one. An episode that a time limit cuts goes on in the estimate.
+*Departures*: of equally good actions the target policy takes the first, always (to follow any of them would give the episodes that do too
+much weight). The exploration's rule is the behaviour policy; its probabilities at the time of acting are kept, and they divide. Beside the
+book's weighted importance sampling there is the ordinary one. An episode that a time limit cuts goes on in the estimate.
 
 *Letters*: S states, A actions, T steps of an episode.
 """
@@ -16,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from rl_algos.compiled import borrowed, inlined, kernel
-from rl_algos.exploration import Exploration, Explorer, action_probabilities, draw_action, largest
+from rl_algos.exploration import Exploration, Explorer, action_probabilities, draw_action, first_best, largest
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
 from rl_algos.ranges import require_range
 from rl_algos.tabular.learner import TabularLearner
@@ -82,7 +83,7 @@ def update_from_episode(
         else:
             weights[state, action] += 1.0
             q[state, action] += (weight * return_ - q[state, action]) / weights[state, action]
-        if q[state, action] == largest(q, state):
+        if action == first_best(q, state):
             weight /= chances[index]
         elif weighted:
             break  # what comes before has weight 0, which moves no weighted mean

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from rl_algos.compiled import borrowed, inlined, kernel
-from rl_algos.exploration import Exploration, Explorer, action_probabilities, count_bonus, explore, largest
+from rl_algos.exploration import Exploration, Explorer, action_probabilities, count_bonus, explore, first_best, largest
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
 from rl_algos.ranges import require_range
 from rl_algos.tabular.learner import StepSize, TabularLearner
@@ -90,16 +90,6 @@ def expected_value(explorer: Explorer, q: np.ndarray, visits: np.ndarray, state:
     for action in range(q.shape[1]):
         total += scratch[action] * q[state, action]
     return total
-
-
-@inlined
-def first_best(q: np.ndarray, state: int) -> int:
-    """argmax_a of Q(s, a), the first of equal ones."""
-    best = 0
-    for action in range(1, q.shape[1]):
-        if q[state, action] > q[state, best]:
-            best = action
-    return best
 
 
 @inlined
