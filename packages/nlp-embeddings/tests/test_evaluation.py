@@ -199,6 +199,18 @@ def test_a_missing_file_of_questions_is_named() -> None:
         EvaluationConfig(file="nowhere.txt")
 
 
+def test_a_task_of_word_questions_needs_a_file() -> None:
+    with pytest.raises(ValueError, match="file is empty; name a text file of questions"):
+        SimilarityTask(EvaluationConfig())
+
+
+def test_without_a_file_the_parts_of_the_novel_are_told_apart() -> None:
+    task = ClassificationTask(EvaluationConfig())
+    assert task.names[0] == "The Old Buccaneer"
+    assert len(task.names) == 6
+    assert min(np.bincount(task.labels)) > 50
+
+
 def test_the_rotation_between_two_languages_is_recovered() -> None:
     rng = np.random.default_rng(0)
     rotation, _ = np.linalg.qr(rng.normal(size=(6, 6)))

@@ -47,8 +47,8 @@ def small_problem(vector_size: int = 20, num_words: int = 30) -> tuple:
     return ids, starts, counts, inputs, outputs
 
 
-@pytest.mark.parametrize("vector_size", [1, 16, 50])
-@pytest.mark.parametrize("num_negatives", [1, 5, 13])
+@pytest.mark.parametrize("vector_size", [1, 50])
+@pytest.mark.parametrize("num_negatives", [5, 13])
 @pytest.mark.parametrize("loss", ["negative", "shared", "hierarchical"])
 @pytest.mark.parametrize("architecture", ["skip-gram", "cbow", "classic cbow"])
 def test_the_compiled_kernel_does_what_the_reading_twin_does(vector_size, num_negatives, loss, architecture) -> None:
@@ -216,7 +216,8 @@ def planted_corpus(folder: Path) -> CorpusTask:
 def test_words_that_keep_company_come_near_each_other(tmp_path: Path, name: str) -> None:
     config = {"loss": "softmax"} if name == "softmax" else SETTINGS[name]
     task = planted_corpus(tmp_path)
-    learner = agent(task, budget=50_000, learning_rate=0.1, subsample=0.0, **config)
+    budget = 20_000 if name == "softmax" else 50_000
+    learner = agent(task, budget=budget, learning_rate=0.1, subsample=0.0, chunk_words=5_000, **config)
     while learner.progress < learner.budget:
         loss = learner.step()["loss"]
     assert np.isfinite(loss)

@@ -82,6 +82,18 @@ def rl_agents() -> Iterator[AgentSpec]:
         tags=("word vectors", "text"),
     )
     yield AgentSpec(
+        name="text-classifier",
+        target="nlp_embeddings.text_classifier:TextClassifier",
+        summary="fastText as a classifier: the mean of words and n-grams tells the label",
+        reference="Joulin, Grave, Bojanowski, Mikolov, Bag of Tricks for Text Classification, 2017",
+        fits=("corpus text-input labelled",),
+        unit="epochs",
+        budget=20,
+        task="treasure-island-parts",
+        tiny={"vector_size": 8, "buckets": 100},
+        tags=("classification", "text", "fasttext"),
+    )
+    yield AgentSpec(
         name="ppmi",
         target="nlp_embeddings.ppmi:Ppmi",
         summary="Word vectors from positive pointwise mutual information, decomposed",
@@ -129,6 +141,16 @@ def rl_tasks() -> Iterator[TaskSpec]:
         tags=("text",),
     )
 
+    yield TaskSpec(
+        name="treasure-island-parts",
+        target="nlp_embeddings.evaluation_tasks:ClassificationTask",
+        summary="Which of the novel's six parts does a paragraph stand in?",
+        reference="Robert Louis Stevenson, Treasure Island, 1883 (public domain)",
+        traits=(*_CORPUS, "labelled"),
+        agent="text-classifier",
+        tags=("text", "classification", "evaluation"),
+    )
+
 
 @hookimpl
 def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
@@ -154,7 +176,7 @@ def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
             summary=summary,
             argument="file",
             example=f"{name}:{example}",
-            traits=_CORPUS,
-            agents=("skip-gram",),
+            traits=(*_CORPUS, "labelled") if name == "classification" else _CORPUS,
+            agents=("text-classifier", "skip-gram") if name == "classification" else ("skip-gram",),
             tags=("text", "evaluation"),
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nlp_embeddings.tokenizers import STOP_WORDS
 from nlp_embeddings.vectors import WordVectors
 
 if TYPE_CHECKING:
@@ -62,13 +63,14 @@ def cluster_passages(agent: WordAgent, num_groups: int) -> list[dict[str, Any]]:
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     groups, centres = k_means(vectors, num_groups, np.random.default_rng(agent.seeds.integer("clusters", num_groups)))
     overall = np.maximum(vocabulary.counts / vocabulary.counts.sum(), 1e-12)
+    tells = np.array([word not in STOP_WORDS for word in vocabulary.words])
     found = []
     for group in range(num_groups):
         members = np.flatnonzero(groups == group)
         if not len(members):
             continue
         ids = np.concatenate([contents[member] for member in members])
-        counts = np.bincount(ids[ids < len(overall)], minlength=len(overall))
+        counts = np.bincount(ids[ids < len(overall)], minlength=len(overall)) * tells
         telling = np.argsort(-counts * np.log(np.maximum(counts, 1) / max(counts.sum(), 1) / overall), kind="stable")[:8]
         typical = members[np.argmax(vectors[members] @ centres[group])]
         found.append({"passages": len(members), "words": [vocabulary.words[index] for index in telling], "typical": int(typical)})

@@ -6,6 +6,7 @@ Each also names a corpus to learn from, so that it can be run as any task; most 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.corpus_task import BUNDLED, CorpusConfig, CorpusTask
 from nlp_embeddings.evaluation import (
     classify,
     linear_classifier,
@@ -23,6 +24,7 @@ from nlp_embeddings.evaluation import (
     read_pairs,
     word_analogies,
 )
+from nlp_embeddings.text_files import open_bytes
 from nlp_embeddings.vectors import WordVectors
 from rl_core.seeds import Seeds
 from rl_core.task import Predict
@@ -43,7 +45,7 @@ class EvaluationConfig:
     lowercase: bool = True  # fold capitals
 
     def __post_init__(self) -> None:
-        if not self.file or not Path(self.file).expanduser().is_file():
+        if self.file and not Path(self.file).expanduser().is_file():
             raise ValueError(f"file is {self.file!r}, which is no file; name a text file, as in similarity:pairs.txt")
         _corpus_of(self)
 
@@ -56,6 +58,8 @@ class EvaluationTask(CorpusTask):
     def __init__(self, config: EvaluationConfig) -> None:
         super().__init__(_corpus_of(config))
         self.questions = Path(config.file).expanduser()
+        if not config.file and not isinstance(self, ClassificationTask):
+            raise ValueError("file is empty; name a text file of questions, as in similarity:pairs.txt")
 
 
 class SimilarityTask(EvaluationTask):
@@ -102,14 +106,19 @@ class AnalogyTask(EvaluationTask):
 class ClassificationTask(EvaluationTask):
     """What kind of text is this? Judged by the accuracy of a linear model on the texts' vectors.
 
-    The file's lines, `label<TAB>text`, are dealt by turns: four learn, the fifth tests, within each label.
+    The file's lines, `label<TAB>text`, are dealt by turns: four learn, the fifth tests, within each label. Without a file the
+    texts are paragraphs of the bundled novel, and their labels the six parts of it that they stand in.
     """
 
     metric = "accuracy"
 
     def __init__(self, config: EvaluationConfig) -> None:
         super().__init__(config)
-        self.texts, self.labels, self.names = read_labelled(self.questions)
+        self.texts, self.labels, self.names = read_labelled(self.questions) if config.file else parts_of_the_novel()
+
+    def traits(self) -> frozenset[str]:
+        """Those of a corpus, and `labelled`."""
+        return super().traits() | {"labelled"}
 
     @cached_property
     def is_test(self) -> np.ndarray:
@@ -123,13 +132,16 @@ class ClassificationTask(EvaluationTask):
         """Test accuracy of logistic regression on unit vectors, and that of always saying the most frequent label."""
         vectors, test = _units(predict, self.texts), self.is_test
         weights = linear_classifier(vectors[~test] * np.sqrt(vectors.shape[1]), self.labels[~test], len(self.names))
-        answers = classify(weights, vectors[test] * np.sqrt(vectors.shape[1]))
-        most = np.bincount(self.labels[~test]).argmax()
-        right = self.labels[test]
+        return self.score_labels(classify(weights, vectors[test] * np.sqrt(vectors.shape[1])))
+
+    def score_labels(self, answers: np.ndarray) -> dict[str, float]:
+        """Metrics of labels given to the texts that test [T]."""
+        most = np.bincount(self.labels[~self.is_test]).argmax()
+        right = self.labels[self.is_test]
         return {
             self.metric: float((answers == right).mean()),
             "most frequent label": float((right == most).mean()),
-            "texts": float(test.sum()),
+            "texts": float(len(right)),
         }
 
 
@@ -153,6 +165,20 @@ def read_labelled(path: Path) -> tuple[list[str], np.ndarray, list[str]]:
         raise ValueError(f"{path} holds {len(texts)} texts of labels {known}; at least two labels with five texts each are needed")
     number_of = {name: number for number, name in enumerate(known)}
     return texts, np.array([number_of[name] for name in names]), known
+
+
+def parts_of_the_novel() -> tuple[list[str], np.ndarray, list[str]]:
+    """Paragraphs of at least 15 words of the bundled novel, the part that each stands in [N], and the parts' names."""
+    with open_bytes(BUNDLED) as file:
+        whole = file.read().decode("utf-8")
+    pieces = re.split(r"^PART \w+--(.+)$", whole, flags=re.MULTILINE)
+    texts, labels = [], []
+    for part, body in enumerate(pieces[2::2]):
+        for paragraph in re.split(r"\n\s*\n", body):
+            if len(paragraph.split()) >= 15:
+                texts.append(" ".join(paragraph.split()))
+                labels.append(part)
+    return texts, np.array(labels), [name.strip() for name in pieces[1::2]]
 
 
 def _units(predict: Predict, texts: Sequence[str]) -> np.ndarray:

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from nlp_embeddings.word2vec_reading import Random, Schedule, choose_negatives, learn_targets
+from nlp_embeddings.word2vec_reading import Random, Schedule, choose_negatives, learn_targets, softmax_gradient, softmax_loss
 
 
 def train_fasttext_reading(
@@ -49,3 +49,26 @@ def train_fasttext_reading(
                 np.add.at(inputs, rows, hidden - before)
                 pairs += 1
     return known_total, pairs
+
+
+def train_classifier_reading(
+    features: np.ndarray,
+    begins: np.ndarray,
+    labels: np.ndarray,
+    order: np.ndarray,
+    rows: np.ndarray,
+    outputs: np.ndarray,
+    rate: float,
+    rate_step: float,
+) -> float:
+    """One round over texts, as `text_classifier.train_classifier` does; the sum of losses."""
+    total = 0.0
+    for n, text in enumerate(order):
+        own = features[begins[text] : begins[text + 1]]
+        if len(own):
+            hidden, label = rows[own].mean(axis=0), labels[text]
+            total += softmax_loss(hidden, outputs, label)
+            by_hidden, by_outputs = softmax_gradient(hidden, outputs, label)
+            outputs -= (rate - n * rate_step) * by_outputs
+            np.add.at(rows, own, -(rate - n * rate_step) * by_hidden / len(own))
+    return total

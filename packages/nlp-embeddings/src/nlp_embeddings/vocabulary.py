@@ -11,7 +11,7 @@ import numpy as np
 from nlp_embeddings.corpus_task import CorpusTask
 from nlp_embeddings.tfidf import inverse_document_frequency
 
-_BLOCK_PASSAGES = 4096
+_BLOCK_PASSAGES = 512
 
 
 class Vocabulary:

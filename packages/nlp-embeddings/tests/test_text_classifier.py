@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.evaluation_tasks import ClassificationTask, EvaluationConfig
+from nlp_embeddings.fasttext_reading import train_classifier_reading
+from nlp_embeddings.text_classifier import TextClassifier, TextClassifierConfig, train_classifier
+from rl_core.seeds import Seeds
+
+GOOD, BAD, EITHER = ("wonderful", "lovely", "brilliant"), ("dreadful", "boring", "tiresome"), ("film", "actor", "story", "ending")
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> ClassificationTask:
+    """Opinions: of each label's own words one in three, the rest says nothing."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for number in range(200):
+        label, own = ("good", GOOD) if number % 2 else ("bad", BAD)
+        words = [str(rng.choice(own if rng.random() < 0.33 else EITHER)) for _ in range(8)] + [str(rng.choice(own))]
+        lines.append(f"{label}\tA {' '.join(words)}.")
+    path = tmp_path / "opinions.tsv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return ClassificationTask(EvaluationConfig(file=str(path)))
+
+
+def agent(task: ClassificationTask, **config: object) -> TextClassifier:
+    settings = {"vector_size": 10, "buckets": 2000, **config}
+    return TextClassifier(TextClassifierConfig(**settings), task, None, seeds=Seeds(0), budget=5)
+
+
+def learned(task: ClassificationTask, **config: object) -> TextClassifier:
+    learner = agent(task, **config)
+    while learner.progress < learner.budget:
+        learner.step()
+    return learner
+
+
+@pytest.mark.parametrize("config", [{}, {"max_ngram": 0}, {"word_pairs": False}])
+def test_opinions_are_told_apart_in_texts_that_were_not_learned_from(task: ClassificationTask, config: dict) -> None:
+    score = learned(task, **config).evaluate(episodes=1, seeds=Seeds(0))
+    assert score["accuracy"] > 0.95  # a coin would reach this on 40 texts once in 10^9
+    assert score["texts"] == 40
+
+
+def test_the_answer_is_a_probability_for_each_label_and_misspelled_words_still_tell(task: ClassificationTask) -> None:
+    answer = learned(task).answer("wonderfull and lovelyy")
+    assert answer["good"] > 0.7
+    assert sum(answer.values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_compiled_kernel_does_what_the_reading_twin_does() -> None:
+    rng = np.random.default_rng(0)
+    begins = np.array([0, 4, 4, 9, 15])
+    features, labels = rng.integers(0, 7, 15), np.array([0, 1, 2, 1])
+    rows, outputs = rng.normal(size=(7, 5)).astype(np.float32), rng.normal(size=(3, 5)).astype(np.float32)
+    order = np.array([2, 0, 1, 3])
+    ours, theirs = (rows.copy(), outputs.copy()), (rows.astype(np.float64), outputs.astype(np.float64))
+    loss = train_classifier(features, begins, labels, order, *ours, 0.3, 0.05)
+    assert loss == pytest.approx(train_classifier_reading(features, begins, labels, order, *theirs, 0.3, 0.05), rel=1e-5)
+    np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
+    np.testing.assert_allclose(ours[1], theirs[1], atol=1e-5)
+
+
+def test_a_continued_run_ends_with_the_same_bits(task: ClassificationTask) -> None:
+    whole, first, second = learned(task), agent(task), agent(task)
+    first.step()
+    second.load_state_dict(first.state_dict())
+    second.progress = first.progress
+    while second.progress < second.budget:
+        second.step()
+    for key, value in whole.parameters().items():
+        np.testing.assert_array_equal(second.parameters()[key], value)
+
+
+def test_a_text_without_labels_is_refused() -> None:
+    with pytest.raises(ValueError, match="the task is a CorpusTask; a text classifier learns labelled texts"):
+        TextClassifier(TextClassifierConfig(), CorpusTask(CorpusConfig()), None, seeds=Seeds(0), budget=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vector_size": 0}, "vector_size is 0; it must be >= 1"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be > 0"),
+        ({"max_ngram": 2}, "max_ngram is 2; it must be 0, or at least min_ngram, 3"),
+    ],
+)
+def test_settings_out_of_range_are_refused_in_words(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TextClassifierConfig(**change)
