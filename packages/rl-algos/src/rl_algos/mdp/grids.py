@@ -229,9 +229,9 @@ def generate_maze(size: int, seed: int) -> str:
 
     >>> print(generate_maze(5, 0))
     #####
-    #S..#
-    ###.#
-    #G..#
+    #S#.#
+    #.#.#
+    #..G#
     #####
     """
     rng = np.random.Generator(np.random.PCG64(seed))
