@@ -19,7 +19,7 @@ from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 PROBE_EPISODES = 100
-KNOWN = {"CartPole-v1": ((3, 5, 9, 9), (1.5, 2.0, 0.2, 2.0))}
+KNOWN = {"CartPole-v1": ((1, 3, 8, 10), (1.5, 2.0, 0.2, 2.0))}
 """Bins, and how far they reach to both sides, of environments whose own bounds and whose random play are no guide."""
 LARGE = 1e6  # a bound above this says nothing
 
