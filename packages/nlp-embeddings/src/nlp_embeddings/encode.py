@@ -6,6 +6,7 @@ a bound on ids. Strings are never touched again after this pass, and a position 
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -145,9 +146,8 @@ class _Words:
                 word = self.change(word)
             if not word:
                 continue
-            number = self.index.get(word)
-            if number is None:
-                number = self.index[word] = len(self.words)
+            number = self.index.setdefault(word, len(self.words))
+            if number == len(self.words):
                 self.words.append(word if "\n" not in word else word.replace("\n", " "))
             found.append(number)
         if len(self.words) > len(self.counts):
@@ -159,30 +159,38 @@ def _scanned_pieces(blocks: Iterable[bytes], vocabulary: _Words, sentences: str)
     """(ids, sentence ends relative to them) of block after block, through the compiled scanner."""
     tokenizer = vocabulary.tokenizer
     inside = np.frombuffer(tokenizer.inside, dtype=np.uint8)
+    fold = np.arange(256, dtype=np.uint8)
+    if vocabulary.lowercase:
+        fold[65:91] += 32
     by_line = sentences == "line"
     self_ending = not by_line and bool(inside[ord(".")])  # the stop is part of the chunk: the chunk itself says that it ends
     table = _ChunkTable()
     out = np.empty(_OUT_EVENTS, dtype=np.int32)
     state, open_words = np.zeros(2, dtype=np.int64), np.array([0, -1])
-    token_begin, token_ids, flags = np.zeros(1 << 12, dtype=np.int64), np.zeros(1 << 12, dtype=np.int32), np.zeros(1 << 12, dtype=np.uint8)
+    token_begin, token_ids, flags = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
+    one_token = tokenizer.name in ("whitespace", "regex")  # what an ASCII chunk is, for "regex" if it is letters and digits alone
+    whole = tokenizer.name == "whitespace"
     known, widest = 0, 1
     for block in blocks:
         data = np.frombuffer(block, dtype=np.uint8)
         position = 0
         while position < len(data):
-            position, n_out = scan(data, position, inside, vocabulary.lowercase, by_line, state, out, *table.arrays)
-            for chunk in range(known, table.num):
-                text = table.text(chunk)
-                ids = vocabulary.ids(tokenizer.split(text.replace("\ufeff", "")))
-                widest = max(widest, len(ids))
-                while token_begin[chunk] + len(ids) > len(token_ids):
-                    token_ids = np.concatenate([token_ids, np.zeros_like(token_ids)])
-                if chunk + 2 > len(flags):
-                    token_begin = np.concatenate([token_begin, np.zeros_like(token_begin)])
-                    flags = np.concatenate([flags, np.zeros_like(flags)])
-                token_ids[token_begin[chunk] : token_begin[chunk] + len(ids)] = ids
-                token_begin[chunk + 1] = token_begin[chunk] + len(ids)
-                flags[chunk] = _flag(text, self_ending)
+            position, n_out = scan(data, position, inside, fold, by_line, state, out, *table.arrays)
+            numbers: list[int] = []
+            sizes, marks = [], []
+            for text in table.texts(known):
+                if one_token and text.isascii() and (whole or text.isalnum()):
+                    ids = vocabulary.ids((text,))
+                else:
+                    ids = vocabulary.ids(tokenizer.split(text.replace("\ufeff", "")))
+                numbers += ids
+                sizes.append(len(ids))
+                marks.append(0 if by_line else _flag(text, self_ending))
+            if sizes:
+                widest = max(widest, *sizes)
+                token_begin = np.concatenate([token_begin, token_begin[-1] + np.cumsum(sizes)])
+                token_ids = np.concatenate([token_ids, np.array(numbers, dtype=np.int32)])
+                flags = np.concatenate([flags, np.array(marks, dtype=np.uint8)])
             known = table.num
             ids_out = np.empty(n_out * widest, dtype=np.int32)
             ends_out = np.empty(n_out * widest + 1, dtype=np.int64)
@@ -208,19 +216,23 @@ class _ChunkTable:
         self._pool = np.empty(1 << 20, dtype=np.uint8)
         self._slots = np.full(1 << 16, -1, dtype=np.int32)
         self._hashes = np.empty(1 << 15, dtype=np.uint64)
+        self._tails = np.empty(1 << 15, dtype=np.uint64)
         self._begins = np.zeros((1 << 15) + 1, dtype=np.int64)
         self._num = np.zeros(1, dtype=np.int64)
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
-        return self._pool, self._slots, self._hashes, self._begins, self._num
+        return self._pool, self._slots, self._hashes, self._tails, self._begins, self._num
 
     @property
     def num(self) -> int:
         return int(self._num[0])
 
-    def text(self, chunk: int) -> str:
-        return self._pool[self._begins[chunk] : self._begins[chunk + 1]].tobytes().decode("utf-8")
+    def texts(self, first: int) -> list[str]:
+        """Chunks from `first` on."""
+        begins = (self._begins[first : self.num + 1] - self._begins[first]).tolist()
+        pool = self._pool[self._begins[first] : self._begins[self.num]].tobytes()
+        return [pool[begin:end].decode("utf-8") for begin, end in itertools.pairwise(begins)]
 
     def make_room(self, spare_bytes: int) -> None:
         """Double whatever is near full; a chunk may be as long as a whole block."""
@@ -229,6 +241,7 @@ class _ChunkTable:
         if self.num * 4 > len(self._slots):
             self._slots = np.full(len(self._slots) * 4, -1, dtype=np.int32)
             self._hashes = np.concatenate([self._hashes, np.empty(len(self._slots) // 2 - len(self._hashes), dtype=np.uint64)])
+            self._tails = np.concatenate([self._tails, np.empty(len(self._hashes) - len(self._tails), dtype=np.uint64)])
             self._begins = np.concatenate([self._begins, np.zeros(len(self._hashes) + 1 - len(self._begins), dtype=np.int64)])
             rehash(self._slots, self._hashes, self.num)
 

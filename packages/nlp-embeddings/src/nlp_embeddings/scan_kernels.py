@@ -10,18 +10,15 @@ MAYBE_END = -2  # a full stop: a sentence ends here unless the chunk before it i
 
 
 @njit(cache=True, nogil=True)
-def _same(data, start, pool, begin, length, lowercase):
-    for k in range(length):
-        byte = data[start + k]
-        if lowercase and 65 <= byte <= 90:
-            byte += 32
-        if byte != pool[begin + k]:
+def _same(data, start, pool, begin, length, fold):
+    for k in range(length):  # noqa: SIM110 - a generator is slow here
+        if fold[data[start + k]] != pool[begin + k]:
             return False
     return True
 
 
 @njit(cache=True, nogil=True)
-def scan(data, position, inside, lowercase, by_line, state, out, pool, slots, hashes, begins, counts):
+def scan(data, position, inside, fold, by_line, state, out, pool, slots, hashes, tails, begins, counts):
     """Chunks of `data` from `position` on as numbers; new chunks are entered in the table.
 
     Stops early, before a chunk, when the output or the table is near full; the caller makes room and calls again.
@@ -30,13 +27,14 @@ def scan(data, position, inside, lowercase, by_line, state, out, pool, slots, ha
         data: UTF-8 bytes [N] that end at a separator.
         position: Where to go on.
         inside: Which bytes belong to chunks [256].
-        lowercase: Fold ASCII capitals.
+        fold: What each byte becomes [256]: ASCII capitals may be folded.
         by_line: A newline ends a sentence; otherwise `.!?` before white space and blank lines do.
         state: [2] carried from block to block: the sentence end that waits for white space, and whether a line just ended.
         out: Chunk numbers, `END` and `MAYBE_END` [M].
         pool: Bytes of all chunks.
         slots: Open-addressing table, -1 where empty; its length is a power of two.
         hashes: Hash of each chunk.
+        tails: Last eight bytes of each chunk.
         begins: Where each chunk begins in `pool`; entry n is its end.
         counts: [1] number of chunks.
 
@@ -76,18 +74,19 @@ def scan(data, position, inside, lowercase, by_line, state, out, pool, slots, ha
             if n_out + 4 >= len(out):
                 break
             continue
-        end = position + 1
-        while end < n and inside[data[end]]:
+        hash_, tail = np.uint64(14695981039346656037), np.uint64(0)
+        end = position
+        while end < n:  # one pass finds the end and the hash
+            byte = data[end]
+            if not inside[byte]:
+                break
+            byte = np.uint64(fold[byte])
+            hash_ = (hash_ ^ byte) * np.uint64(1099511628211)
+            tail = (tail << np.uint64(8)) | byte
             end += 1
         length = end - position
         if num >= max_num or begins[num] + length > len(pool) or n_out + 4 >= len(out):
             break
-        hash_ = np.uint64(14695981039346656037)
-        for k in range(position, end):
-            byte = data[k]
-            if lowercase and 65 <= byte <= 90:
-                byte += 32
-            hash_ = (hash_ ^ np.uint64(byte)) * np.uint64(1099511628211)
         hash_ ^= hash_ >> np.uint64(29)
         slot = hash_ & mask
         while True:
@@ -95,18 +94,18 @@ def scan(data, position, inside, lowercase, by_line, state, out, pool, slots, ha
             if chunk < 0:
                 begin = begins[num]
                 for k in range(length):
-                    byte = data[position + k]
-                    if lowercase and 65 <= byte <= 90:
-                        byte += 32
-                    pool[begin + k] = byte
+                    pool[begin + k] = fold[data[position + k]]
                 begins[num + 1] = begin + length
                 hashes[num] = hash_
+                tails[num] = tail
                 slots[slot] = num
                 chunk = num
                 num += 1
                 break
             begin = begins[chunk]
-            if hashes[chunk] == hash_ and begins[chunk + 1] - begin == length and _same(data, position, pool, begin, length, lowercase):
+            # the last eight bytes are all there is to compare of a short chunk
+            same = tails[chunk] == tail and begins[chunk + 1] - begin == length
+            if same and (length <= 8 or _same(data, position, pool, begin, length, fold)):
                 break
             slot = (slot + np.uint64(1)) & mask
         # an apostrophe that closes a quotation leaves a waiting sentence end as it is; any other chunk cancels it
