@@ -48,7 +48,16 @@ class TextClassifierConfig:
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST)
-def train_classifier(features, begins, labels, order, rows, outputs, rate, rate_step):
+def train_classifier(
+    features: np.ndarray,
+    begins: np.ndarray,
+    labels: np.ndarray,
+    order: np.ndarray,
+    rows: np.ndarray,
+    outputs: np.ndarray,
+    rate: float,
+    rate_step: float,
+) -> float:
     """One round of stochastic gradient descent on -log softmax(C h)[label], h the mean of a text's rows; the sum of losses.
 
     Args:
@@ -117,7 +126,8 @@ class TextClassifier(Agent):
 
     def begin(self) -> None:
         """Choose the words and draw the rows, uniform in +-1/d; C is zero."""
-        config, counts = self.config, {}
+        config = self.config
+        counts: dict[str, int] = {}
         for text in self._train_texts:
             for token in self.task.tokens(text):
                 counts[token] = counts.get(token, 0) + 1
