@@ -1,6 +1,7 @@
 """How often words stand near each other, counted in bounded memory: a table that is spilled to disk when full, and merged.
 
-The memory is one hash table of 16 bytes a slot, a small dense square for the most frequent words, and the merge's buffers.
+The memory is a dense array for the pairs of frequent words (all i, j with (i + 1)(j + 1) below a bound: where most of the counting
+happens), a hash table of 16 bytes a slot for the rest, and the merge's buffers.
 A pair {i, j} is held once, i <= j; the matrix is symmetric.
 """
 
@@ -17,7 +18,6 @@ from numba import njit
 
 from nlp_embeddings.corpus_task import CorpusTask
 
-DENSE_WORDS = 512
 _CHUNK_WORDS = 1 << 20
 ENTRY = np.dtype([("key", "<i8"), ("weight", "<f8")])
 
@@ -73,11 +73,33 @@ def merge_runs(runs: list[np.ndarray], window: int) -> Iterator[np.ndarray]:
         yield summed
 
 
+def dense_rows(num_words: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each word's dense row begins [V + 1], and the column at which it ends [V], for at most so many cells in all.
+
+    Row i holds columns i, i + 1, ... while (i + 1)(j + 1) <= P, for the largest P that fits.
+
+    Example:
+        >>> begins, limits = dense_rows(5, 6)  # P = 5: (0, 0..4), (1, 1)
+        >>> begins.tolist(), limits.tolist()
+        ([0, 5, 6, 6, 6, 6], [5, 2, 1, 1, 1])
+    """
+    number = np.arange(1, num_words + 1, dtype=np.int64)
+
+    def sizes(bound: int) -> np.ndarray:
+        return np.maximum(np.minimum(bound // number, num_words) - number + 1, 0)
+
+    low, high = 0, num_words * num_words
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if sizes(middle).sum() <= cells else (low, middle - 1)
+    return np.concatenate([[0], np.cumsum(sizes(low))]), np.minimum(low // number, num_words)
+
+
 def _count_runs(task: CorpusTask, num_words: int, window: int, work: Path, memory: int, distance_weighting: bool) -> list[np.ndarray]:
     slots = 1 << max(10, int(np.log2(max(memory // 2, 1 << 14) // ENTRY.itemsize)))
     keys, weights = np.full(slots, -1, dtype=np.int64), np.zeros(slots)
-    side = min(DENSE_WORDS, num_words)
-    dense, used = np.zeros((side, side)), np.zeros(1, dtype=np.int64)
+    begins, limits = dense_rows(num_words, memory // 32)
+    dense, used = np.zeros(begins[-1]), np.zeros(1, dtype=np.int64)
     near = 1 / np.arange(1, window + 1) if distance_weighting else np.ones(window)
     runs: list[np.ndarray] = []
     starts = task.corpus.starts
@@ -87,7 +109,7 @@ def _count_runs(task: CorpusTask, num_words: int, window: int, work: Path, memor
         ids, bounds = task.read(int(starts[sentence]), int(starts[until])), np.asarray(starts[sentence : until + 1]) - starts[sentence]
         done = 0
         while done < len(bounds) - 1:
-            reached = _count(ids, bounds, done, num_words, near, keys, weights, used, dense)
+            reached = _count(ids, bounds, done, num_words, near, keys, weights, used, dense, begins, limits)
             if reached < len(bounds) - 1 or used[0] > 0.6 * slots:
                 if reached == done and used[0] == 0:
                     raise ValueError(f"memory of {memory >> 20} MiB does not hold the pairs of one sentence; allow more")
@@ -95,9 +117,10 @@ def _count_runs(task: CorpusTask, num_words: int, window: int, work: Path, memor
             done = reached
         sentence = until
     runs.append(_spill(keys, weights, used, work / f"run-{len(runs)}.bin"))
-    rows, columns = np.nonzero(dense)
-    frequent = np.empty(len(rows), dtype=ENTRY)
-    frequent["key"], frequent["weight"] = rows.astype(np.int64) * num_words + columns, dense[rows, columns]
+    cells = np.flatnonzero(dense)
+    rows = np.searchsorted(begins, cells, side="right") - 1
+    frequent = np.empty(len(cells), dtype=ENTRY)
+    frequent["key"], frequent["weight"] = rows * num_words + rows + cells - begins[rows], dense[cells]
     return [run for run in [*runs, frequent] if len(run)]
 
 
@@ -113,9 +136,21 @@ def _spill(keys: np.ndarray, weights: np.ndarray, used: np.ndarray, path: Path) 
 
 
 @njit(cache=True, nogil=True)
-def _count(ids: Any, starts: Any, sentence: Any, num_words: Any, near: Any, keys: Any, weights: Any, used: Any, dense: Any) -> Any:
+def _count(
+    ids: Any,
+    starts: Any,
+    sentence: Any,
+    num_words: Any,
+    near: Any,
+    keys: Any,
+    weights: Any,
+    used: Any,
+    dense: Any,
+    begins: Any,
+    limits: Any,
+) -> Any:
     """Count sentences from `sentence` on until the table might overflow; the next sentence."""
-    window, side = len(near), len(dense)
+    window = len(near)
     mask = np.uint64(len(keys) - 1)
     recent = np.empty(window, np.int64)
     while sentence < len(starts) - 1:
@@ -131,8 +166,8 @@ def _count(ids: Any, starts: Any, sentence: Any, num_words: Any, near: Any, keys
                 other = recent[(seen - distance) % window]
                 first, second = min(word, other), max(word, other)
                 weight = near[distance - 1] * (2 if word == other else 1)
-                if second < side:
-                    dense[first, second] += weight
+                if second < limits[first]:
+                    dense[begins[first] + second - first] += weight
                     continue
                 key = first * num_words + second
                 hash_ = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
