@@ -142,7 +142,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Mypy, one package after the other."""
     chosen = [package for package in session.posargs if package in PACKAGES] or PACKAGES
-    session.install("-c", LOCK, *wheels(session, *chosen), *group("types"))
+    session.install("-c", LOCK, *wheels(session, *chosen), *group("types"), *group("test"))
     for package in chosen:
         session.run("mypy", f"packages/{package}/src")
 
