@@ -42,8 +42,8 @@ OURS: dict[str, dict[str, Any]] = {
     "skip-gram, negatives=window": {"negatives": "window"},
     "cbow": {"architecture": "cbow", "learning_rate": 0.075},
     "cbow, classic gradient": {"architecture": "cbow", "cbow_gradient": "classic"},
-    "fasttext": {"max_ngram": 6, "learning_rate": 0.05, "subsample": 1e-4, "noise_exponent": 0.5},
-    "fasttext, gensim's settings": {"max_ngram": 6},
+    "fasttext": {"max_ngram": 6},
+    "fasttext, Facebook's settings": {"max_ngram": 6, "learning_rate": 0.05, "subsample": 1e-4, "noise_exponent": 0.5},
 }
 THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
     "skip-gram": ("Word2Vec", {"sg": 1}),
