@@ -89,9 +89,10 @@ def main() -> None:
                     continue
                 vectors = in_order(formats.load(path), kept_words)
                 rows.setdefault((model, system), []).append(judge(vectors, options.words))
-                near = [word for word, _ in vectors.most_similar("whale", topn=5)]
-                ship, parlour = vectors.similarity("whale", "ship"), vectors.similarity("whale", "parlour")
-                neighbours.setdefault((model, system), f"{ship:.2f}, {parlour:.2f}: {', '.join(near)}")
+                if all(word in vectors for word in ("whale", "ship", "parlour")):
+                    near = [word for word, _ in vectors.most_similar("whale", topn=5)]
+                    ship, parlour = vectors.similarity("whale", "ship"), vectors.similarity("whale", "parlour")
+                    neighbours.setdefault((model, system), f"{ship:.2f}, {parlour:.2f}: {', '.join(near)}")
                 print(model, system, seed, rows[model, system][-1], file=sys.stderr, flush=True)
     write(options, rows, neighbours, len(kept_words), len(task.corpus))
 
