@@ -42,8 +42,8 @@ OURS: dict[str, dict[str, Any]] = {
     "skip-gram, negatives=window": {"negatives": "window"},
     "cbow": {"architecture": "cbow", "learning_rate": 0.075},
     "cbow, classic gradient": {"architecture": "cbow", "cbow_gradient": "classic"},
-    "fasttext": {"max_ngram": 6, "learning_rate": 0.05, "subsample": 1e-4, "noise_exponent": 0.5},
-    "fasttext, gensim's settings": {"max_ngram": 6},
+    "fasttext": {"max_ngram": 6},
+    "fasttext, Facebook's settings": {"max_ngram": 6, "learning_rate": 0.05, "subsample": 1e-4, "noise_exponent": 0.5},
 }
 THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
     "skip-gram": ("Word2Vec", {"sg": 1}),
@@ -89,9 +89,10 @@ def main() -> None:
                     continue
                 vectors = in_order(formats.load(path), kept_words)
                 rows.setdefault((model, system), []).append(judge(vectors, options.words))
-                near = [word for word, _ in vectors.most_similar("whale", topn=5)]
-                ship, parlour = vectors.similarity("whale", "ship"), vectors.similarity("whale", "parlour")
-                neighbours.setdefault((model, system), f"{ship:.2f}, {parlour:.2f}: {', '.join(near)}")
+                if all(word in vectors for word in ("whale", "ship", "parlour")):
+                    near = [word for word, _ in vectors.most_similar("whale", topn=5)]
+                    ship, parlour = vectors.similarity("whale", "ship"), vectors.similarity("whale", "parlour")
+                    neighbours.setdefault((model, system), f"{ship:.2f}, {parlour:.2f}: {', '.join(near)}")
                 print(model, system, seed, rows[model, system][-1], file=sys.stderr, flush=True)
     write(options, rows, neighbours, len(kept_words), len(task.corpus))
 

@@ -65,7 +65,7 @@ def rl_agents() -> Iterator[AgentSpec]:
         "fasttext",
         "Word vectors made of the letters' n-grams; unseen words have vectors too",
         "Bojanowski et al., Enriching Word Vectors with Subword Information, 2017",
-        {"max_ngram": 6, "learning_rate": 0.05, "subsample": 1e-4, "noise_exponent": 0.5},
+        {"max_ngram": 6},
         "word2vec",
     )
     yield AgentSpec(
