@@ -131,6 +131,15 @@ def mutations(session: nox.Session, package: str) -> None:
 
 
 @nox.session(python=RUNNING)
+def extras(session: nox.Session) -> None:
+    """The tests of what the extras bring, which `tests` skips because an environment there holds no extra."""
+    for package, extra, chosen in (("nlp-embeddings", "transformers", "contextual"), ("rl-algos", "box2d", "LunarLander")):
+        paths = [f"{path}[{extra}]" if Path(path).name.startswith(package.replace("-", "_")) else path for path in wheels(session, package)]
+        session.install("-c", LOCK, *paths, *testing(package))
+        run_pytest(session, f"packages/{package}/tests", "-k", chosen, *session.posargs)
+
+
+@nox.session(python=RUNNING)
 def lint(session: nox.Session) -> None:
     """Ruff's rules and its formatting."""
     session.install("-c", LOCK, *group("lint"))
