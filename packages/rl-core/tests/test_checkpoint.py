@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_core import checkpoint
-from rl_core.checkpoint import ARRAYS, STATE, BadCheckpoint
+from rl_core.checkpoint import ARRAYS, BLOCKS, STATE, BadCheckpoint, Block
 
 STATE_OF_AN_AGENT = {
     "weights": np.arange(6.0).reshape(2, 3),
@@ -80,7 +80,7 @@ def test_what_was_saved_is_loaded_in_every_kind_and_bit(tmp_path: Path) -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text().filter(lambda key: key != "$array"), inner),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text().filter(lambda key: key not in ("$array", "$block")), inner),
     )
 )
 @settings(derandomize=True, max_examples=40, deadline=None)
@@ -100,6 +100,11 @@ def test_equal_states_have_equal_bytes_whatever_the_order_of_their_keys(tmp_path
     [
         ({"a": {1: 2}}, "the state at 'a' has keys"),
         ({"$array": 1}, "has keys"),
+        ({"$block": 1}, "has keys"),
+        ({"a": Block("../b", np.zeros(1))}, "the block at 'a' is called '../b'"),
+        ({"a": Block("b", np.zeros(0))}, "has 0 numbers"),
+        ({"a": Block("b", np.array(["x"]))}, "the array at 'a' has dtype <U1"),
+        ({"a": Block("b", np.zeros(1)), "c": Block("b", np.zeros(1))}, "that no other of the state has"),
         ({"a": object()}, "the state at 'a' holds a object"),
         ({"a": {3}}, "holds a set"),
         ({"a": np.array(["x"])}, "the array at 'a' has dtype <U1"),
@@ -113,6 +118,75 @@ def test_a_state_that_could_not_come_back_is_refused(tmp_path: Path, state: dict
     with pytest.raises(TypeError, match=message):
         checkpoint.save(tmp_path, 1, state)
     assert not files(tmp_path)
+
+
+def blocks_of(count: int) -> dict[str, Any]:
+    """A state that grows by a block at a time."""
+    return {"past": [Block(f"past-{index}", np.full((3, 2), index, np.float32)) for index in range(count)], "count": count}
+
+
+def test_a_block_is_written_once_and_shared_by_later_checkpoints(tmp_path: Path) -> None:
+    path = None
+    for count in (1, 2, 3, 4, 5):
+        path = checkpoint.save(tmp_path, count, blocks_of(count), previous=path)
+    assert path is not None
+    name = f"{BLOCKS}/past-0.safetensors"
+    assert (path / name).samefile(tmp_path / "3" / name)
+    assert (path / name).stat().st_nlink == 3  # checkpoints 1 and 2 are gone, and their names with them
+    loaded = checkpoint.load(path)
+    for given_, back in zip(blocks_of(5)["past"], loaded["past"], strict=True):
+        assert back.name == given_.name
+        assert same(np.asarray(back.array), given_.array)
+        assert not back.array.flags.writeable
+    assert files(path) == files(checkpoint.save(tmp_path / "alone", 5, blocks_of(5)))  # shared or not, the same bytes
+    assert files(checkpoint.save(tmp_path, 6, loaded, previous=path)).keys() == files(path).keys()
+
+
+def test_blocks_of_a_checkpoint_that_is_gone_are_written_again(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, 1, blocks_of(2))
+    shutil.rmtree(path / BLOCKS)
+    assert checkpoint.load(checkpoint.save(tmp_path, 2, blocks_of(2), previous=path))["count"] == 2
+    assert checkpoint.load(checkpoint.save(tmp_path, 3, blocks_of(2), previous=tmp_path / "none"))["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda file: file.unlink(), "past-0.safetensors cannot be read: No such file"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-1]), "past-0.safetensors has .* bytes where .* were written"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-1] + b"!"), "past-0.safetensors does not have the checksum"),
+        (lambda file: (file.unlink(), os.mkfifo(file)), "past-0.safetensors is no ordinary file"),
+    ],
+)
+def test_a_damaged_block_is_refused_by_name(tmp_path: Path, harm: Callable[[Path], None], message: str) -> None:
+    path = checkpoint.save(tmp_path, 1, blocks_of(2))
+    harm(path / BLOCKS / "past-0.safetensors")
+    with pytest.raises(BadCheckpoint, match=message):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("../1/arrays", b"", "names a block '../1/arrays'"),
+        ("past-0", b"", "does not hold one array"),
+        ("past-0", safetensors.numpy.save({"other": np.zeros(3)}), "does not hold one array"),
+        ("past-0", struct.pack("<Q", 2**40) + b"{}", "does not hold one array"),
+    ],
+)
+def test_a_forged_block_is_refused_though_its_checksums_are_right(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = checkpoint.save(tmp_path, 1, blocks_of(1))
+    (path / BLOCKS / "past-0.safetensors").write_bytes(content)
+    rewrite(path, lambda document: document.update(blocks={name: checkpoint._fingerprint(content)}))
+    with pytest.raises(BadCheckpoint, match=message):
+        checkpoint.load(path)
+
+
+def test_a_reference_to_no_block_is_refused(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, 1, blocks_of(1))
+    rewrite(path, lambda document: document.update(blocks={}))
+    with pytest.raises(BadCheckpoint, match="refers to a block 'past-0' that it does not list"):
+        checkpoint.load(path)
 
 
 def test_the_newest_three_stay_and_those_beyond_the_last_save_go(tmp_path: Path) -> None:

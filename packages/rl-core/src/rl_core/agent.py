@@ -65,7 +65,8 @@ class Agent(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes while learning, but `progress`, `finished` and the numpy streams, which the run keeps.
 
-        Nested dicts (string keys) and lists of NumPy arrays, str, int, float, bool and None. Arrays are only read.
+        Nested dicts (string keys) and lists of NumPy arrays, str, int, float, bool and None. Arrays are only read. What is large and
+        no longer changes, as the full part of a replay buffer, is better given as `rl_core.checkpoint.Block`s.
         """
 
     @abstractmethod

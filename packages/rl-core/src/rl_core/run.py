@@ -69,6 +69,7 @@ class Run:
         self._clock: float | None = None  # when it was started; it runs while the agent learns
         self._checkpoint_clock = 0.0
         self._checkpointed = 0  # progress at the newest checkpoint
+        self._whole: Path | None = None  # the newest checkpoint that this process wrote or checked
         self._unsaved = True  # whether there is something that it lacks
         self._log: MetricsLog | None = None
         self._lock: manifest.Lock | None = None
@@ -222,7 +223,7 @@ class Run:
             try:
                 if self._log is not None:
                     self._log.sync()  # the metrics up to a checkpoint are never younger than it
-                checkpoint.save(self.folder / "checkpoints", progress, state)
+                self._whole = checkpoint.save(self.folder / "checkpoints", progress, state, previous=self._whole)
             except OSError as error:
                 raise self._disk_error(f"checkpoint {progress}", error) from error
             self._checkpointed, self._unsaved = progress, False
@@ -299,6 +300,7 @@ class Run:
             self.agent.progress = progress
             self.agent.finished = bool(state["finished"]) and state["budget"] >= self.budget
             self._checkpointed, self._unsaved = progress, state["budget"] != self.budget
+            self._whole = checkpoints / str(progress)
         except Exception as error:
             raise WorkError(
                 f"checkpoint {progress} of {str(self.folder)!r} does not fit agent {self.spec.name}: {type(error).__name__}: {error}",
