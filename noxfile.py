@@ -98,10 +98,13 @@ def tests(session: nox.Session, package: str) -> None:
 @nox.session(python=RUNNING)
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def learning(session: nox.Session, package: str) -> None:
-    """The tests that train for more than a few seconds."""
+    """The tests that train for more than a few seconds, and the table of scores of deep reinforcement learning."""
     arguments = narrow(session, package)
     session.install("-c", LOCK, *wheels(session, package), *testing(package))
     run_pytest(session, f"packages/{package}/tests", "-m", "learning", "--timeout", "1800", *arguments, may_be_empty=True)
+    if package == "rl-algos" and not arguments:
+        session.install("-c", LOCK, *(f"{path}[box2d]" if "rl_algos" in path else path for path in wheels(session, package)))
+        session.run("python", "benchmarks/deep_scores.py")
 
 
 @nox.session(python=OLDEST)
@@ -200,7 +203,8 @@ def mutate(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """One benchmark with its arguments (`-- ppo_speed --seeds 1`), or all that need none; see benchmarks/README.md."""
     session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("bench"))
-    every = [[path.stem] for path in sorted(Path("benchmarks").glob("*.py")) if path.stem != "embeddings_speed"]  # which needs a text
+    apart = ("embeddings_speed", "pairs", "deep_scores")  # needs a text; is what the others are made with; is the session learning's
+    every = [[path.stem] for path in sorted(Path("benchmarks").glob("*.py")) if path.stem not in apart]
     for name, *arguments in [session.posargs] if session.posargs else every:
         session.run("python", f"benchmarks/{name}.py", *arguments)
 
