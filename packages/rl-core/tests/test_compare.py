@@ -32,7 +32,8 @@ def test_runs_are_grouped_by_all_but_their_seed_with_an_interval_of_the_mean(pro
     give_score(program.folder / "large", 4.0)
     small = ["small0", "small1", "small2"]
     result = program.succeed("compare", "large", *small, "--out", "picture.png", "--json").json
-    large, three = result["groups"]
+    assert result["higher_is_better"] is False  # a squared error
+    three, large = result["groups"]  # the best first
     assert large["name"] == "slope plane linear-map, batch_size=16"
     assert (large["mean"], large["interval"], large["scores"]) == (4.0, None, [4.0])
     assert three["name"] == "slope plane linear-map, batch_size=8"

@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import threadpoolctl
 
 from rl_core import recipe
+from rl_core.api import hookimpl
 from rl_core.catalogue import Catalogue
 from rl_core.errors import RequestError
 from rl_core.run import Run, learn
 
 pytestmark = pytest.mark.usefixtures("probe")
 RESULT = {
-    "run", "agent", "task", "network", "seed", "progress", "unit", "seconds", "score", "metric", "headline", "metrics", "target", "reached",
+    "run", "agent", "task", "network", "seed", "progress", "unit", "seconds", "score", "metric", "headline", "metrics", "target",
+    "higher_is_better", "reached",
 }  # fmt: skip
 
 
@@ -237,6 +240,22 @@ main()
     assert "numpy with 2 and 2\n" in ended.err
     ended = program.run("eval", "two", python=["-c", code])
     assert "numpy with 2 and 2\n" in ended.err
+
+
+def test_learning_from_python_takes_the_threads_of_the_recipe_though_numpy_is_loaded(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Watch:
+        @hookimpl
+        def rl_metrics(self) -> None:
+            seen.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info())
+
+    catalogue = Catalogue.discover()
+    catalogue.register(Watch(), "watch")
+    with threadpoolctl.threadpool_limits(2):
+        learn("slope", out=tmp_path / "run", budget=3, catalogue=catalogue)
+        assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {2}  # given back
+    assert set(seen) == {1}
 
 
 def on_a_terminal(program: Any, *arguments: str, **environment: str) -> str:

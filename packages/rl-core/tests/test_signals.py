@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rl_core.signals import StopRequest
+from rl_core.signals import StopRequest, termination_as_interrupt
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -82,11 +82,18 @@ def test_signals_come_back_to_those_who_had_them() -> None:
         signal.signal(signal.SIGINT, before)
 
 
+def test_a_termination_outside_of_the_steps_is_an_interrupt_too() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), termination_as_interrupt():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_a_run_in_a_thread_needs_no_signals() -> None:
     seen: list[bool] = []
 
     def work() -> None:
-        with StopRequest() as stop:
+        with termination_as_interrupt(), StopRequest() as stop:
             seen.append(stop.requested)
 
     thread = threading.Thread(target=work)

@@ -19,6 +19,7 @@ from click.shell_completion import CompletionItem
 from rl_core.completion import component_names
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins import stdout_to_stderr
+from rl_core.signals import termination_as_interrupt
 
 if TYPE_CHECKING:
     from rl_core.catalogue import Catalogue
@@ -155,7 +156,7 @@ def predict(obj: Any, folder: Path, text: str, as_json: bool) -> None:
 @click.option("--out", type=UserPath(), help="Where the picture goes.  [default: compare.png beside the first run]")
 @JSON
 def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Means over seeds with 95 % intervals, as a table and a picture."""
+    """Means over seeds with 95 % intervals, the best first, as a table and a picture."""
     from rl_core import compare as comparing
 
     result = comparing.compare(folders, out)
@@ -232,7 +233,7 @@ def _learn(made: Run, as_json: bool) -> None:
 
     _warn(made)
     try:
-        with stdout_to_stderr():
+        with stdout_to_stderr(), termination_as_interrupt():
             result = made.learn()
     except Stopped as stopped:
         click.echo(str(stopped), err=True)

@@ -15,7 +15,7 @@ from rl_core.errors import RequestError, WorkError
 
 
 def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
-    """Groups of runs that differ in nothing but their seed, in the order given.
+    """Groups of runs that differ in nothing but their seed, the best mean first.
 
     Args:
         folders: Folders of finished runs.
@@ -39,6 +39,7 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
     if len({result["metric"] for result in results}) > 1:
         raise RequestError(f"these runs are judged by different metrics: {', '.join(kinds)}", "compare runs of one metric at a time")
     rows = [_row(label, [result for result, _ in runs]) for label, runs in groups.items()]
+    rows.sort(key=lambda row: row["mean"], reverse=results[0]["higher_is_better"])
     picture, headline = None, results[0]["headline"]
     names = [figure.metric_names(lines) for runs in groups.values() for _, lines in runs]
     common = [name for name in names[0] if all(name in other for other in names)]
@@ -50,7 +51,12 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
             figure.comparison(curves, picture, metric=headline if headline in common else common[0], unit=units)
         except (OSError, ValueError) as error:
             raise WorkError(f"the picture {str(picture)!r} cannot be written: {error}", "give another --out, ending in .png") from error
-    return {"metric": results[0]["metric"], "groups": rows, "figure": str(picture) if picture else None}
+    return {
+        "metric": results[0]["metric"],
+        "higher_is_better": results[0]["higher_is_better"],
+        "groups": rows,
+        "figure": str(picture) if picture else None,
+    }
 
 
 def _row(label: str, results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def _row(label: str, results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    keys = ("agent", "task", "network", "seed", "score", "metric", "seconds", "target", "unit", "headline")
+    keys = ("agent", "task", "network", "seed", "score", "metric", "seconds", "target", "unit", "headline", "higher_is_better")
     try:
         document = json.loads((folder / "result.json").read_text())
         result = {key: document[key] for key in keys}

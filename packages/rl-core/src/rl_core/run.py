@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import threadpoolctl
+
 from rl_core import checkpoint, manifest, metrics_log, recipe
 from rl_core.agent import Agent
 from rl_core.api import AgentSpec
@@ -143,6 +145,8 @@ class Run:
     def learn(self, *, quiet: bool = False) -> dict[str, Any]:
         """Learn up to the budget, evaluate, draw, and return what `result.json` holds.
 
+        Linear algebra runs on the recipe's number of threads, whatever the process has set: the last digits of sums depend on it.
+
         Raises:
             Stopped: after an interrupt, with everything saved.
             WorkError: if a metric is not finite, or the disk is full.
@@ -150,8 +154,9 @@ class Run:
         self.catalogue.call_run_hook("rl_run_started", run=self)
         result, problem = None, None
         try:
-            self._loop(quiet=quiet)
-            result = self.conclude()
+            with threadpoolctl.threadpool_limits(self.recipe.threads):
+                self._loop(quiet=quiet)
+                result = self.conclude()
             return result
         except BaseException as error:
             problem = error
@@ -263,6 +268,7 @@ class Run:
             "headline": self.agent.headline,
             "metrics": finite,
             "target": self.task.target,
+            "higher_is_better": self.task.higher_is_better,
             "reached": None if score is None else self.task.reached(score),
         }
 
