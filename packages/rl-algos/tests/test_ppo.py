@@ -14,7 +14,8 @@ from rl_algos.acrobot import Acrobot
 from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.cartpole import CartPole
 from rl_algos.pendulum import Pendulum
-from rl_algos.ppo import LOSSES, PPO, Batch, PPOConfig, Rollout, policy_loss
+from rl_algos.ppo import LOSSES, PPO, PPOConfig, policy_loss
+from rl_algos.rollout import Batch, Rollout
 from rl_core.envs import Envs, Transition
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
@@ -153,10 +154,10 @@ def test_a_time_limit_leaves_the_value_where_it_was_and_an_end_does_not(compiled
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_estimates_stop_at_a_cut_and_look_at_where_each_step_led(compiled):
-    agent = make_agent(config=replace(SMALL, discount=0.9, gae_lambda=0.5, compiled=compiled))
+    agent = make_agent(config=replace(SMALL, discount=0.9, compiled=compiled))
     obs, final_obs = np.random.default_rng(0).standard_normal((2, 3, 1, 4), dtype=np.float32)
     reward, no, cut = np.array([[1], [2], [3]], np.float32), np.zeros((3, 1), bool), np.array([[False], [True], [False]])
-    batch = agent.estimate(Rollout(obs, np.zeros((3, 1), np.int64), reward, no, cut, final_obs))
+    batch = agent.estimate(Rollout(obs, np.zeros((3, 1), np.int64), reward, no, cut, final_obs), 0.5)
     value, next_value = (agent.actor_critic.value(states[:, 0]) for states in (obs, final_obs))
     td_error = reward[:, 0] + 0.9 * next_value - value
     expected = [td_error[0] + 0.45 * td_error[1], td_error[1], td_error[2]]  # nothing of the third step comes back over the cut
@@ -254,7 +255,7 @@ def test_the_first_policy_is_near_uniform():
 
 def test_continuous_actions_are_cut_at_the_environment_only():
     agent = make_agent("Pendulum", replace(SMALL, log_std=3.0))
-    action = agent.collect().action
+    action = agent.collector.collect(agent.actor_critic, 16).action
     assert np.abs(action).max() > 10
     assert np.abs(agent.actions.to_env(action[0])).max() <= 2.0
 

@@ -10,12 +10,14 @@ import torch
 
 from dl_nets.mlp import MLP, MLPConfig
 from rl_algos.acrobot import Acrobot
+from rl_algos.actor_critic import build_networks
 from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.cartpole import CartPole
 from rl_algos.distributions import distribution
 from rl_algos.pendulum import Pendulum
-from rl_algos.ppo import PPO, ActorCritic, Batch, PPOConfig, build_actor_critic
-from rl_algos.ppo_compiled import CompiledActorCritic
+from rl_algos.ppo import PPO, PPOConfig, PPOLearner
+from rl_algos.ppo_compiled import CompiledPPOLearner
+from rl_algos.rollout import Batch
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 
@@ -31,12 +33,8 @@ SETTINGS = {
 
 def make_twins(task, config, activation="tanh"):
     network, actions = MLP(MLPConfig(hidden=(16, 8), activation=activation)), distribution(task.output_space)
-    both = [
-        build_actor_critic(replace(config, compiled=compiled), task, network, actions, np.random.default_rng(3), "cpu")
-        for compiled in (True, False)
-    ]
-    assert [type(one) for one in both] == [CompiledActorCritic, ActorCritic]
-    return both
+    actor, critic = build_networks(task, network, np.random.default_rng(3), policy_gain=config.policy_gain)
+    return CompiledPPOLearner(actor, critic, actions, config), PPOLearner(actor, critic, actions, config, torch.device("cpu"))
 
 
 def random_batch(task, twin, rng, size=64):
@@ -109,12 +107,11 @@ def test_ppo_on_either_path_is_the_same_run(task_class):
 
 @pytest.mark.parametrize("network", [MLPConfig(layer_norm=True), MLPConfig(activation="gelu"), MLPConfig(dropout=0.1)])
 def test_other_networks_and_inputs_take_the_plain_path(network):
-    task = CartPole(ArrayTaskConfig())
-    built = build_actor_critic(PPOConfig(), task, MLP(network), distribution(task.output_space), np.random.default_rng(0), "cpu")
-    assert type(built) is ActorCritic
-    lake = GymTask(GymConfig(id="FrozenLake-v1"))
-    built = build_actor_critic(PPOConfig(), lake, MLP(MLPConfig()), distribution(lake.output_space), np.random.default_rng(0), "cpu")
-    assert type(built) is ActorCritic
+    config = PPOConfig(num_envs=2, rollout_steps=2)
+    cartpole, lake = CartPole(ArrayTaskConfig()), GymTask(GymConfig(id="FrozenLake-v1"))
+    for task, built in ((cartpole, MLP(network)), (lake, MLP(MLPConfig()))):
+        assert type(PPO(config, task, built, seeds=Seeds(0), budget=1, device="cpu").actor_critic) is PPOLearner
+    assert type(PPO(config, cartpole, MLP(MLPConfig()), seeds=Seeds(0), budget=1, device="cpu").actor_critic) is CompiledPPOLearner
 
 
 def test_neither_path_moves_torch_s_or_numpy_s_own_generators():

@@ -1,9 +1,7 @@
-"""The compiled twin of PPO's actor and critic: plain perceptrons on one flat vector, gradients written out by hand.
+"""The compiled twin of PPO's update; `ppo.PPOLearner` is what to read, and `test_ppo_compiled` holds every update to it.
 
-`ppo.ActorCritic` is what to read; this file computes the same numbers several times as fast, and `test_ppo_compiled`
-holds every update to the other's.
-Source: the derivatives of `ppo.policy_loss`, `ppo.value_loss`, and of the distributions in `distributions`.
-Departures: none. Letters: B batch, A actions, D dimensions of a continuous action.
+Source: the derivative of `ppo.policy_loss`.
+Departures: none. Letters: B batch.
 """
 
 from __future__ import annotations
@@ -11,84 +9,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 from torch import nn
 
-from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters
+from dl_nets.fast_mlp import FlatAdam
 from rl_algos.compiled import announced
-from rl_algos.distributions import HALF_LOG_TWO_PI, Categorical, Gaussian
+from rl_algos.compiled_policies import CompiledActorCritic, standardise, value_error, vectorised
+from rl_algos.distributions import Categorical, Gaussian
 
 if TYPE_CHECKING:
     from rl_algos.ppo import PPOConfig
 
 
-vectorised = numba.njit(cache=True, error_model="numpy", fastmath=True)
-"""A compiled function whose sums may run in another order than written, always in the same one; twice to six times as fast."""
-
-
-class CompiledActorCritic:
-    """Does what `ppo.ActorCritic` does, for perceptrons of tanh or ReLU on vectors of floats, on the CPU.
-
-    Args:
-        actor: `Layout.of` must know it.
-        critic: And this one.
-        actions: What the head means.
-        config: Settings.
-    """
+class CompiledPPOLearner(CompiledActorCritic):
+    """Does what `ppo.PPOLearner` does, for perceptrons of tanh or ReLU on vectors of floats, on the CPU."""
 
     def __init__(self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PPOConfig) -> None:
-        actor_layout, critic_layout = Layout.of(actor), Layout.of(critic)
-        if actor_layout is None or critic_layout is None:
-            raise ValueError("the compiled path of ppo takes plain perceptrons of tanh or ReLU; for other networks set compiled=false")
+        super().__init__(actor, critic, actions, config)
         self._config = config
-        parts = [flat_parameters(actor), np.full(actions.scale_size, config.log_std, np.float32), flat_parameters(critic)]
-        self._parameters = np.concatenate(parts)
-        self._gradient = np.zeros_like(self._parameters)
-        actor_end, critic_start = len(parts[0]), len(parts[0]) + len(parts[1])
-        self._actor = FastMLP(actor_layout, self._parameters[:actor_end], self._gradient[:actor_end])
-        self._critic = FastMLP(critic_layout, self._parameters[critic_start:], self._gradient[critic_start:])
-        self.log_std = self._parameters[actor_end:critic_start]  # a view: it follows the training
-        self._log_std_gradient = self._gradient[actor_end:critic_start]
-        self._categorical = isinstance(actions, Categorical)
         self._adam = FlatAdam(self._parameters, self._gradient, epsilon=1e-5)
         with announced("PPO's update"):
             self._rehearse()
 
     def update(self, batch: tuple[np.ndarray, ...], learning_rate: float, clip_range: float) -> np.ndarray:
-        """One gradient step on a minibatch, a `ppo.Batch`; the five `ppo.LOSSES` before it."""
+        """One gradient step on a minibatch, a `rollout.Batch`; the five `ppo.LOSSES` before it."""
         config = self._config
         inputs, action, old_log_prob, old_value, advantage, return_ = batch
         if config.normalise_advantage:
             advantage = standardise(advantage)
-        head, value = self._actor.forward(inputs), self._critic.forward(inputs)[:, 0]
+        policy, value = self._policy(inputs), self._critic.forward(inputs)[:, 0]
         losses = np.empty(5, dtype=np.float32)
-        if self._categorical:
-            log_probs = log_softmax(head)
-            log_prob_error = surrogate_error(chosen(log_probs, action), old_log_prob, advantage, clip_range, losses)
-            error = categorical_error(log_probs, action, log_prob_error, config.entropy_weight, losses)
-        else:
-            log_prob = gaussian_log_prob(head, self.log_std, action)
-            log_prob_error = surrogate_error(log_prob, old_log_prob, advantage, clip_range, losses)
-            error = gaussian_error(head, self.log_std, action, log_prob_error, config.entropy_weight, self._log_std_gradient, losses)
+        log_prob_error = surrogate_error(self._log_prob(policy, action), old_log_prob, advantage, clip_range, losses)
+        self._descend_policy(policy, action, log_prob_error, config.entropy_weight, losses)
         held = np.inf if config.value_clip_range is None else config.value_clip_range
-        self._actor.backward(error)
         self._critic.backward(value_error(value, return_, old_value, held, config.value_weight, losses))
         self._adam.step(learning_rate, config.max_grad_norm)
         return losses
-
-    def head(self, inputs: np.ndarray) -> np.ndarray:
-        """The actor's output [B, A] or [B, D] on inputs [B, I]; a buffer."""
-        return self._actor.forward(inputs)
-
-    def value(self, inputs: np.ndarray) -> np.ndarray:
-        """V(s) [B] of inputs [B, I]."""
-        return self._critic.forward(inputs)[:, 0].copy()
-
-    def log_prob(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """Log-probabilities ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, I]."""
-        head = self._actor.forward(inputs)
-        return chosen(log_softmax(head), action) if self._categorical else gaussian_log_prob(head, self.log_std, action)
 
     def _rehearse(self) -> None:
         """Take a step of length 0, so that everything is compiled."""
@@ -97,35 +53,14 @@ class CompiledActorCritic:
         self.update((inputs, np.zeros(2, np.int64) if self._categorical else action, number, number, number, number), 0.0, 1.0)
         self._adam = FlatAdam(self._parameters, self._gradient, epsilon=1e-5)
 
-    def parameters(self) -> dict[str, np.ndarray]:
-        """Every trainable number, by name."""
-        named = {**self._actor.named_parameters("actor"), "log_std": self.log_std, **self._critic.named_parameters("critic")}
-        return {name: value for name, value in named.items() if value.size}
-
     def state_dict(self) -> dict[str, Any]:
         """Parameters, Adam's moments and its step count."""
-        return {"parameters": self._parameters.copy(), "adam": self._adam.state_dict()}
+        return {**super().state_dict(), "adam": self._adam.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        self._parameters[:] = state["parameters"]
+        super().load_state_dict(state)
         self._adam.load_state_dict(state["adam"])
-
-
-@vectorised
-def standardise(values: np.ndarray) -> np.ndarray:
-    """Values [B] less their mean, by their deviation (with B - 1, as torch has it).
-
-    >>> standardise(np.array([1, 2, 3], dtype=np.float32)).tolist()
-    [-1.0, 0.0, 1.0]
-    """
-    mean, square = np.float32(0.0), np.float32(0.0)
-    for value in values:
-        mean += value
-    mean /= np.float32(len(values))
-    for value in values:
-        square += (value - mean) ** 2
-    return (values - mean) / np.float32(np.sqrt(square / np.float32(len(values) - 1)) + np.float32(1e-8))
 
 
 @vectorised
@@ -157,153 +92,4 @@ def surrogate_error(
         divergence += ratio - 1 - log_ratio
         num_clipped += abs(ratio - 1) > clip_range
     losses[0], losses[3], losses[4] = loss / size, divergence / size, num_clipped / size
-    return error
-
-
-@vectorised
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Log-probabilities ln pi [B, A] of logits [B, A].
-
-    >>> print(np.exp(log_softmax(np.log(np.array([[1, 3]], dtype=np.float32)))))
-    [[0.25 0.75]]
-    """
-    size, num_actions = logits.shape
-    log_probs = np.empty_like(logits)
-    for b in range(size):
-        highest, total = logits[b, 0], np.float32(0.0)
-        for j in range(1, num_actions):
-            highest = max(highest, logits[b, j])
-        for j in range(num_actions):
-            total += np.exp(logits[b, j] - highest)
-        log_total = highest + np.log(total)
-        for j in range(num_actions):
-            log_probs[b, j] = logits[b, j] - log_total
-    return log_probs
-
-
-@vectorised
-def chosen(log_probs: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """The entries [B] of a table [B, A] at actions [B].
-
-    >>> chosen(np.array([[1.0, 2.0], [3.0, 4.0]], dtype=np.float32), np.array([1, 0])).tolist()
-    [2.0, 3.0]
-    """
-    log_prob = np.empty(len(log_probs), dtype=np.float32)
-    for b in range(len(log_probs)):
-        log_prob[b] = log_probs[b, action[b]]
-    return log_prob
-
-
-@vectorised
-def categorical_error(
-    log_probs: np.ndarray, action: np.ndarray, log_prob_error: np.ndarray, entropy_weight: float, losses: np.ndarray
-) -> np.ndarray:
-    """Derivative d loss / d logits [B, A]; writes the mean entropy into `losses` [5].
-
-    d ln pi(a) / d logit_j = 1[j = a] - pi_j, and d entropy / d logit_j = -pi_j (ln pi_j + entropy).
-
-    Args:
-        log_probs: ln pi [B, A].
-        action: [B].
-        log_prob_error: d loss / d ln pi(a|s), without the bonus [B].
-        entropy_weight: c2.
-        losses: [5].
-
-    >>> log_probs, losses = np.log(np.full((1, 2), 0.5, dtype=np.float32)), np.zeros(5, dtype=np.float32)
-    >>> print(categorical_error(log_probs, np.array([0]), np.array([-1], dtype=np.float32), 0.0, losses), losses[2].round(4))
-    [[-0.5  0.5]] 0.6931
-    """
-    size, num_actions = log_probs.shape
-    error, total = np.empty_like(log_probs), np.float32(0.0)
-    for b in range(size):
-        entropy = np.float32(0.0)
-        for j in range(num_actions):
-            error[b, j] = np.exp(log_probs[b, j])
-            entropy -= error[b, j] * log_probs[b, j]
-        for j in range(num_actions):
-            bonus = entropy_weight / size * error[b, j] * (log_probs[b, j] + entropy)
-            error[b, j] = log_prob_error[b] * ((j == action[b]) - error[b, j]) + bonus
-        total += entropy
-    losses[2] = total / size
-    return error
-
-
-@vectorised
-def gaussian_log_prob(mean: np.ndarray, log_std: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """Ln pi(a|s) [B] of actions [B, D] under means [B, D] and deviations exp(log_std) [D].
-
-    >>> zeros = np.zeros((1, 1), dtype=np.float32)
-    >>> print(gaussian_log_prob(zeros, zeros[0], zeros + 1).round(4))
-    [-1.4189]
-    """
-    log_prob = np.zeros(len(mean), dtype=np.float32)
-    for b in range(len(mean)):
-        for d in range(len(log_std)):
-            standard = (action[b, d] - mean[b, d]) * np.exp(-log_std[d])
-            log_prob[b] -= 0.5 * standard * standard + log_std[d] + HALF_LOG_TWO_PI
-    return log_prob
-
-
-@vectorised
-def gaussian_error(
-    mean: np.ndarray,
-    log_std: np.ndarray,
-    action: np.ndarray,
-    log_prob_error: np.ndarray,
-    entropy_weight: float,
-    log_std_error: np.ndarray,
-    losses: np.ndarray,
-) -> np.ndarray:
-    """Derivative d loss / d mean [B, D]; writes d loss / d log_std into `log_std_error` [D], and the entropy into `losses` [5].
-
-    With z = (a - mean) / sigma: d ln pi / d mean = z / sigma, d ln pi / d ln sigma = z^2 - 1, d entropy / d ln sigma = 1.
-
-    >>> zeros, std_error, losses = (np.zeros(shape, dtype=np.float32) for shape in ((1, 1), 1, 5))
-    >>> print(gaussian_error(zeros, zeros[0], zeros + 2, zeros[0] - 1, 0.5, std_error, losses), std_error)  # -(2^2 - 1) - 0.5
-    [[-2.]] [-3.5]
-    """
-    error, losses[2] = np.empty_like(mean), 0.0
-    for d in range(len(log_std)):
-        std_inverse, total = np.exp(-log_std[d]), 0.0
-        for b in range(len(mean)):
-            standard = (action[b, d] - mean[b, d]) * std_inverse
-            error[b, d] = log_prob_error[b] * standard * std_inverse
-            total += log_prob_error[b] * (standard * standard - 1)
-        log_std_error[d] = total - entropy_weight
-        losses[2] += log_std[d] + HALF_LOG_TWO_PI + 0.5
-    return error
-
-
-@vectorised
-def value_error(
-    value: np.ndarray, return_: np.ndarray, old_value: np.ndarray, held: float, weight: float, losses: np.ndarray
-) -> np.ndarray:
-    """D (weight * L^VF) / d V(s) [B, 1]; writes L^VF into `losses` [5].
-
-    Args:
-        value: V(s) [B].
-        return_: Its target [B].
-        old_value: V_old(s) [B].
-        held: How far V may move from V_old before the worse of both errors counts; infinite for no such limit.
-        weight: c1.
-        losses: Where the loss goes [5].
-
-    >>> one, losses = np.ones(1, dtype=np.float32), np.zeros(5, dtype=np.float32)
-    >>> value_error(2 * one, 3 * one, 0 * one, np.inf, 0.5, losses).tolist(), losses[1].item()
-    ([[-1.0]], 1.0)
-    """
-    size = len(value)
-    error = np.empty((size, 1), dtype=np.float32)
-    total = 0.0
-    for b in range(size):
-        miss = value[b] - return_[b]
-        held_miss = old_value[b] + min(max(value[b] - old_value[b], -held), held) - return_[b]
-        # Without the first condition rounding alone would make the held value the worse one half of the time.
-        if abs(value[b] - old_value[b]) > held and held_miss * held_miss > miss * miss:
-            total += held_miss * held_miss
-            error[b, 0] = 0.0
-        else:
-            total += miss * miss
-            error[b, 0] = 2 * weight * miss / size
-    losses[1] = total / size
     return error
