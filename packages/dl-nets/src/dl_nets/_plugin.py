@@ -51,6 +51,24 @@ def rl_networks() -> Iterable[NetworkSpec]:
         tags=("vision",),
     )
 
+    for name, summary, reference in (
+        ("gru", "Gated recurrent unit: two gates on a state", "Cho and others, Learning phrase representations using RNN, 2014"),
+        ("lstm", "Long short-term memory: gates around a cell", "Hochreiter and Schmidhuber, Long short-term memory, 1997"),
+        ("rnn", "Elman's recurrent network: its units see their last outputs", "Elman, Finding structure in time, 1990"),
+    ):
+        yield NetworkSpec(
+            name=name,
+            target="dl_nets.recurrent:RecurrentNetwork",
+            summary=summary,
+            reference=reference,
+            config={"cell": name},
+            # Data must hold a sequence (an image is one of rows); of a control task the agent makes one, if it carries a state.
+            fits=("data image-input", "data array-input", "control vector-input", "control discrete-input"),
+            task="digits",
+            tiny={"units": 8},
+            tags=("recurrent", "sequences"),
+        )
+
 
 @hookimpl
 def rl_tasks() -> Iterable[TaskSpec]:
