@@ -89,7 +89,7 @@ class Film:
 
     def __init__(self, copies, axis):
         self.copies, self.axis, self.clock = copies, axis, 0
-        self.space = spaces.Box(0, 255, tuple(np.insert([2, 2], axis if axis >= 0 else axis + 3, 3)), np.uint8)
+        self.space = spaces.Box(0, 255, tuple(np.insert([2, 2], axis, 3)), np.uint8)
         self.frames = self.begin()
 
     def begin(self):
@@ -109,7 +109,7 @@ class Film:
         return Transition(self.obs(), np.array([float(self.clock)]), flag, ~flag & False, final_obs)
 
 
-@pytest.mark.parametrize("axis", [0, 2, -1])
+@pytest.mark.parametrize("axis", [0, 2])
 @pytest.mark.parametrize("copies", [True, False])
 def test_a_stack_of_frames_comes_back_as_it_was_and_never_reaches_over_a_start(copies, axis):
     film = Film(copies, axis)
@@ -170,16 +170,16 @@ def test_the_same_generator_draws_the_same_whatever_was_drawn_before():
 LIFE = [GO, GO, END, GO, CUT, *[GO] * 9, END] * 6
 
 
-@pytest.mark.parametrize("storage", ["memory", "disk"])
-@pytest.mark.parametrize("envs", [1, 3])
+@pytest.mark.parametrize(("envs", "storage"), [(1, "memory"), (1, "disk"), (3, "memory")])
 @pytest.mark.parametrize("block_bytes", [2**24, 200])  # plain arrays; blocks of a few rows
 @pytest.mark.parametrize("split", [1, 37, 61])
-def test_a_buffer_that_was_saved_and_loaded_goes_on_to_the_same_bytes(tmp_path, split, block_bytes, envs, storage):
-    settings = {"capacity": 60 * envs, "envs": envs, "block_bytes": block_bytes, "storage": storage, "num_steps": 2}
+def test_a_buffer_that_was_saved_and_loaded_goes_on_to_the_same_bytes(tmp_path, monkeypatch, split, block_bytes, envs, storage):
+    monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", block_bytes)
+    settings = {"capacity": 60 * envs, "envs": envs, "storage": storage, "num_steps": 2}
     whole, first, second = make(**settings), make(**settings), make(**settings)
     live(whole, LIFE, envs)
     live(first, LIFE[:split], envs)
-    live(second, LIFE, envs)  # whatever was there before is gone
+    live(second, [GO] * 200, envs, first=500)  # whatever was there before is gone
     checkpoint.save(tmp_path, split, {"buffer": first.state_dict()})
     second.load_state_dict(checkpoint.load(tmp_path / str(split))["buffer"])
     place = 1_000.0 * np.arange(envs, dtype=np.float32)[:, None] + sum(1 + 10 * (end != GO) for end in LIFE[:split])
@@ -194,8 +194,9 @@ def test_a_buffer_that_was_saved_and_loaded_goes_on_to_the_same_bytes(tmp_path, 
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
 
 
-def test_a_block_never_changes_under_its_name_and_most_of_a_large_buffer_is_blocks():
-    buffer, known = make(capacity=500, block_bytes=320), {}
+def test_a_block_never_changes_under_its_name_and_most_of_a_large_buffer_is_blocks(monkeypatch):
+    monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", 320)
+    buffer, known = make(capacity=500), {}
     for start in range(0, 2_000, 30):
         live(buffer, [GO] * 30, first=start)
         (ring,) = buffer.state_dict()["rings"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rl_algos.q_network_specs import q_network_agents
 from rl_algos.tabular_specs import tabular_agents, tabular_schemes, tabular_tasks
 from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
@@ -34,6 +35,7 @@ def rl_agents() -> Iterator[AgentSpec]:
         tiny={"num_envs": 2, "rollout_steps": 8, "num_epochs": 1, "batch_size": 8},
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
+    yield from q_network_agents()
     yield from tabular_agents()
 
 

@@ -262,6 +262,27 @@ def explore(explorer: Explorer, values: np.ndarray, visits: np.ndarray, row: int
     return 0
 
 
+@kernel
+def explore_rows(explorer: Explorer, values: np.ndarray, visits: np.ndarray, step: int, uniform: np.ndarray) -> np.ndarray:
+    """Actions [B], one for each row of values [B, A], drawn with one uniform number [B] each.
+
+    Args:
+        explorer: The rule.
+        values: [B, A].
+        visits: How often each was tried [B, A].
+        step: Environment steps so far.
+        uniform: In [0, 1) [B].
+
+    >>> values, visits = np.array([[1.0, 0.0], [0.0, 1.0]]), np.zeros((2, 2), dtype=np.int64)
+    >>> explore_rows(Explorer(EPSILON_GREEDY, 0.5, 0.0, CONSTANT, 1.0), values, visits, 0, np.array([0.3, 0.9])).tolist()
+    [1, 1]
+    """
+    actions, scratch = np.empty(len(values), dtype=np.int64), np.empty(values.shape[1])
+    for row in range(len(values)):
+        actions[row] = explore(explorer, values, visits, row, step, uniform[row], scratch)
+    return actions
+
+
 @inlined
 def count_bonus(beta: float, visits: int) -> float:
     """beta / sqrt(N), what is added to a reward seen N times, this time included.

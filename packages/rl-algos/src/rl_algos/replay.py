@@ -62,7 +62,6 @@ class ReplayBuffer:
         stack_axis: Axis of an observation along which frames are stacked, the oldest first; `None` where none are.
         storage: "disk" keeps the rows in a memory-mapped file without a name, in the folder for temporary files, gone with the process.
         name: Of the blocks in a checkpoint; the buffers of one agent must differ in it.
-        block_bytes: Size of a block.
 
     >>> from gymnasium import spaces
     >>> line, two = spaces.Box(0, 9, (1,)), spaces.Discrete(2)
@@ -87,14 +86,13 @@ class ReplayBuffer:
         stack_axis: int | None = None,
         storage: Literal["memory", "disk"] = "memory",
         name: str = "replay",
-        block_bytes: int = BLOCK_BYTES,
     ) -> None:
         if capacity < num_envs:
             raise ValueError(f"capacity is {capacity}; it must be at least {num_envs}, a row for each environment")
         self.num_envs, self.name, self._discount, self._num_steps = num_envs, name, discount, num_steps
         self._kept = -(-capacity // num_envs)  # rows drawn from, of each environment
         shape = input_space.shape or ()
-        if stack_axis is not None and not -len(shape) <= stack_axis < len(shape):
+        if stack_axis is not None and not 0 <= stack_axis < len(shape):
             raise ValueError(f"stack_axis is {stack_axis}; an observation of {input_space} has the axes 0 to {len(shape) - 1}")
         self._stack_axis, self._stack = stack_axis, 1 if stack_axis is None else shape[stack_axis]
         self._frame_shape = shape if stack_axis is None else tuple(np.delete(shape, stack_axis).tolist())
@@ -110,8 +108,8 @@ class ReplayBuffer:
         )
         needed = self._kept + self._stack  # besides those drawn from: the frames before the oldest, and where the newest led
         self._block_rows = 0  # 0: all is saved as plain arrays
-        if num_envs * needed * row.itemsize >= 4 * block_bytes:
-            self._block_rows = max(1, block_bytes // row.itemsize)
+        if num_envs * needed * row.itemsize >= 4 * BLOCK_BYTES:
+            self._block_rows = max(1, BLOCK_BYTES // row.itemsize)
             needed = -(-needed // self._block_rows) * self._block_rows + self._block_rows  # full blocks, and the one being written
         self._rows = _allocate(num_envs, needed, row, storage)
         self._bytes = self._rows.view(np.uint8).reshape(num_envs, needed, row.itemsize)  # [N, L, bytes of a row]
@@ -236,8 +234,7 @@ class ReplayBuffer:
     def _frames(self, obs: np.ndarray) -> np.ndarray:
         """Observations [N, ...] as frames [N, S, D], as they are stored."""
         if self._stack_axis is not None:
-            axis = self._stack_axis if self._stack_axis < 0 else self._stack_axis + 1
-            obs = np.moveaxis(obs, axis, 1)
+            obs = np.moveaxis(obs, 1 + self._stack_axis, 1)
         return np.ascontiguousarray(obs, dtype=self._columns[0].dtype).reshape(self.num_envs, self._stack, -1)
 
     def _observations(self, frames: np.ndarray, slots: np.ndarray) -> np.ndarray:
@@ -247,8 +244,7 @@ class ReplayBuffer:
         ring, row = np.divmod(slots, self.num_rows)
         older = (row[:, None] - np.arange(self._stack - 1, -1, -1)) % self.num_rows  # [B, S]
         stacks = frames[ring[:, None] * self.num_rows + older].reshape(-1, self._stack, *self._frame_shape)
-        axis = self._stack_axis if self._stack_axis < 0 else self._stack_axis + 1
-        return np.ascontiguousarray(np.moveaxis(stacks, 1, axis))
+        return np.ascontiguousarray(np.moveaxis(stacks, 1, 1 + self._stack_axis))
 
 
 @kernel

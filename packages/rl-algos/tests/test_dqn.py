@@ -1,0 +1,414 @@
+"""Q-networks: their formulas, what an episode's end means to them, variants, exploration, images, exact resume, and learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from dl_nets.cnn import CNN, CNNConfig
+from dl_nets.mlp import MLP, MLPConfig
+from rl_algos.acrobot import Acrobot
+from rl_algos.array_envs import ArrayTaskConfig
+from rl_algos.cartpole import CartPole
+from rl_algos.dqn import DQN, DQNConfig, bootstrap_value, dueling_values, td_loss
+from rl_algos.pendulum import Pendulum
+from rl_algos.replay import Batch
+from rl_core import checkpoint
+from rl_core.envs import Envs, Transition
+from rl_core.gym_task import GymConfig, GymTask
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask
+
+SMALL = DQNConfig(num_envs=2, rollout_steps=8, num_updates=4, learning_starts=16, buffer_size=200, batch_size=16, target_steps=32)
+VARIANTS = {
+    "dqn": {},
+    "double": {"double": True},
+    "dueling": {"dueling": True},
+    "per": {"prioritised": True},
+    "rainbow-lite": {"double": True, "dueling": True, "prioritised": True, "return_steps": 3},
+}
+TASKS = {"CartPole": CartPole, "Acrobot": Acrobot, "Pendulum": Pendulum}
+
+
+def make_agent(task="CartPole", config=SMALL, seed=0, budget=1_000, seeds=None, hidden=(16, 16), network=None):
+    task = TASKS[task](ArrayTaskConfig()) if isinstance(task, str) else task
+    network = network or MLP(MLPConfig(hidden=hidden, activation="relu"))
+    return DQN(config, task, network, seeds=seeds or Seeds(seed), budget=budget, device="cpu")
+
+
+@dataclass(frozen=True)
+class ToyConfig:
+    """Nothing to set."""
+
+
+class Toy(ControlTask):
+    """A task whose environments are made by the class that it is given."""
+
+    Config = ToyConfig
+
+    def __init__(self, envs, input_space, num_actions=2, **settings):
+        super().__init__(ToyConfig())
+        self.make, self.settings = envs, settings
+        self.input_space, self.output_space = input_space, spaces.Discrete(num_actions, start=settings.pop("start", 0))
+
+    def envs(self, num_envs, seeds):
+        return self.make(num_envs, self, seeds, **self.settings)
+
+
+class OneState(Envs):
+    """A state that pays 1 a step for ever, cut, or ended, after five steps."""
+
+    def __init__(self, num_envs, task, seeds, ends):
+        super().__init__(num_envs, task.input_space, task.output_space)
+        self.ends, self.elapsed = ends, np.zeros(num_envs, dtype=np.int64)
+
+    def reset(self):
+        return np.ones((self.num_envs, 1), dtype=np.float32)
+
+    def step(self, actions):
+        self.elapsed += 1
+        over = self.elapsed >= 5
+        self.elapsed[over] = 0
+        reward, never = np.ones(self.num_envs, dtype=np.float32), np.zeros_like(over)
+        self._count(reward, over)
+        return Transition(self.reset(), reward, over if self.ends else never, never if self.ends else over, self.reset())
+
+    def state_dict(self):
+        return {"elapsed": self.elapsed.copy(), **self._counters()}
+
+    def load_state_dict(self, state):
+        self.elapsed = np.array(state["elapsed"])
+        self._load_counters(state)
+        return self.reset()
+
+
+class MovingDot(Envs):
+    """Two frames of 8 x 8 with a dot that moves left or right; it pays to say which, which no single frame shows."""
+
+    def __init__(self, num_envs, task, seeds):
+        super().__init__(num_envs, task.input_space, task.output_space)
+        self.rng = seeds.numpy("dots")
+        self.state = np.zeros((num_envs, 3), dtype=np.int64)  # direction, place, steps
+
+    def reset(self):
+        return np.stack([self.begin(env) for env in range(self.num_envs)])
+
+    def begin(self, env):
+        self.state[env] = self.rng.integers(2), self.rng.integers(8), 0
+        return self.picture(env)
+
+    def picture(self, env):
+        direction, place, _ = self.state[env]
+        frames = np.zeros((2, 8, 8), dtype=np.uint8)
+        frames[0, 4, (place - 2 * direction + 1) % 8] = frames[1, 4, place] = 255
+        return frames
+
+    def step(self, actions):
+        reward = (actions == self.state[:, 0]).astype(np.float32)
+        self.state[:, 1] = (self.state[:, 1] + 2 * self.state[:, 0] - 1) % 8
+        self.state[:, 2] += 1
+        final_obs = np.stack([self.picture(env) for env in range(self.num_envs)])
+        obs, over = final_obs.copy(), self.state[:, 2] >= 10
+        for env in np.flatnonzero(over):
+            obs[env] = self.begin(env)
+        self._count(reward, over)
+        return Transition(obs, reward, over, np.zeros_like(over), final_obs)
+
+    def state_dict(self):
+        return {"state": self.state.copy(), **self._counters()}
+
+    def load_state_dict(self, state):
+        self.state = np.array(state["state"])
+        self._load_counters(state)
+        return np.stack([self.picture(env) for env in range(self.num_envs)])
+
+
+def one_state(ends):
+    return Toy(OneState, spaces.Box(-1, 1, (1,), np.float32), num_actions=1, ends=ends)
+
+
+def moving_dot():
+    return Toy(MovingDot, spaces.Box(0, 255, (2, 8, 8), np.uint8))
+
+
+DOT_NETWORK = CNN(CNNConfig(channels=(4,), hidden=(16,)))
+DOT = replace(SMALL, stack_axis=0, num_envs=4, num_updates=8, learning_rate=1e-2, discount=0.0, exploration_steps=600, buffer_size=2_000)
+
+
+def batch_of(size=6, seed=0):
+    rng = np.random.default_rng(seed)
+    obs, next_obs = rng.standard_normal((2, size, 4), dtype=np.float32)
+    reward = rng.standard_normal(size, dtype=np.float32)
+    return Batch(obs, rng.integers(2, size=size), reward, np.array([0.9, 0.9, 0.0] * (size // 3), dtype=np.float32), next_obs)
+
+
+def ones(size=6):
+    return np.ones(size, dtype=np.float32)
+
+
+def test_dueling_values_have_the_value_as_their_mean_and_do_not_see_a_shift_of_all_advantages():
+    head = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(dueling_values(head).mean(dim=1), head[:, 0], atol=1e-6)
+    shifted = head + torch.tensor([0.0, 7.0, 7.0, 7.0])
+    np.testing.assert_allclose(dueling_values(shifted), dueling_values(head), atol=1e-5)
+
+
+def test_the_double_estimate_of_pure_noise_is_unbiased_and_the_maximum_is_not():
+    noise = torch.randn(2, 20_000, 4, generator=torch.Generator().manual_seed(0))  # all values are truly 0
+    assert bootstrap_value(noise[0], noise[0]).mean() == pytest.approx(1.03, abs=0.03)  # the mean of the largest of four normals
+    assert bootstrap_value(noise[0], noise[1]).mean() == pytest.approx(0.0, abs=0.03)
+
+
+def test_huber_s_slope_is_the_error_cut_at_one():
+    td_error = torch.tensor([-3.0, -0.4, 0.0, 1.0, 5.0], requires_grad=True)
+    td_loss(td_error, "huber").sum().backward()
+    assert td_error.grad.tolist() == pytest.approx([-1.0, -0.4, 0.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("dueling", [True, False])
+@pytest.mark.parametrize("double", [True, False])
+def test_targets_are_the_target_network_s_values_at_the_choice_of_the_right_network(double, dueling, compiled):
+    q = make_agent(config=replace(SMALL, double=double, dueling=dueling, compiled=compiled), hidden=(32,)).q
+    batch = batch_of(60)
+    at_first = q.values(batch.next_obs).copy()  # what the target network keeps
+    for _ in range(30):
+        q.update(batch, ones(60), 0.1)
+    learned, value = q.values(batch.next_obs).copy(), q.values(batch.obs)[np.arange(60), batch.action].copy()
+    choice = (learned if double else at_first).argmax(axis=1)
+    assert (learned.argmax(axis=1) != at_first.argmax(axis=1)).any()
+    target = batch.reward + batch.discount * at_first[np.arange(60), choice]
+    np.testing.assert_allclose(q.update(batch, ones(60), 0.1).td_error, value - target, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_weight_counts_as_so_many_copies(compiled):
+    weighted, copied = (make_agent(config=replace(SMALL, compiled=compiled)).q for _ in range(2))
+    batch = batch_of()
+    for _ in range(5):
+        weighted.update(batch, np.array([3, 0, 1, 0, 2, 0], dtype=np.float32), 1e-2)
+        copied.update(Batch(*(column[[0, 0, 0, 2, 4, 4]] for column in batch)), ones(), 1e-2)
+    for name, value in weighted.parameters().items():
+        np.testing.assert_allclose(value, copied.parameters()[name], atol=1e-4)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_target_network_stands_still_until_it_moves_by_its_rate(compiled):
+    q = make_agent(config=replace(SMALL, compiled=compiled)).q
+    batch = batch_of()._replace(discount=ones())
+    at_first = q.values(batch.next_obs).max(axis=1)
+    q.update(batch, ones(), 0.05)
+    q.update(batch, ones(), 0.05)
+
+    def target():
+        value = q.values(batch.obs)[np.arange(6), batch.action].copy()
+        return value - q.update(batch, ones(), 0.0).td_error - batch.reward
+
+    np.testing.assert_allclose(target(), at_first, atol=1e-5)
+    q.move_target(0.25)
+    quarter = target()
+    assert np.abs(quarter - at_first).max() > 1e-3
+    q.move_target(1.0)
+    np.testing.assert_allclose(target(), q.values(batch.next_obs).max(axis=1), atol=1e-5)
+    assert np.abs(quarter - target()).max() > 1e-3
+
+
+def test_the_agent_moves_its_target_network_every_so_many_steps():
+    agent = make_agent(config=replace(SMALL, target_steps=32, target_rate=0.5))
+    moves, agent.q.move_target = [], lambda rate: moves.append((agent.progress, rate))
+    for _ in range(6):
+        agent.step()
+    assert moves == [(32, 0.5), (64, 0.5), (96, 0.5)]
+
+
+@pytest.mark.parametrize(("variant", "compiled"), [*((name, True) for name in VARIANTS), ("dqn", False), ("rainbow-lite", False)])
+def test_a_time_limit_leaves_the_value_where_it_was_and_an_end_does_not(variant, compiled):
+    # One state that pays 1: without an end Q = 1 / (1 - 0.8) = 5, however often it is cut. With an end after every fifth step one
+    # target in five is 1 alone: Q = 1 + 0.8 * 4/5 Q. Returns of three steps are 1 and 1.8 before the end, and 2.44 (+ 0.8^3 Q).
+    config = replace(
+        SMALL, num_updates=10, discount=0.8, learning_rate=0.05, learning_rate_schedule="linear", loss="squared", target_steps=16,
+        batch_size=32, max_grad_norm=1_000.0, priority_exponent=0.0, compiled=compiled, **VARIANTS[variant],
+    )  # fmt: skip
+    ended = (1 + 1.8 + 3 * 2.44) / 5 / (1 - 0.512 * 2 / 5) if config.return_steps == 3 else 1 / (1 - 0.8 * 4 / 5)
+    for ends, expected in ((False, 5.0), (True, ended)):
+        agent = make_agent(one_state(ends), config, budget=800, hidden=())
+        while agent.progress < agent.budget:
+            agent.step()
+        assert agent.q.values(np.ones((1, 1), dtype=np.float32)).max() == pytest.approx(expected, rel=0.05)
+
+
+def test_what_surprised_is_replayed_more_often_and_weighs_less():
+    agent = make_agent(config=replace(SMALL, prioritised=True, num_updates=1, buffer_size=500))
+    seen, update = [], agent.q.update
+    agent.q.update = lambda batch, weight, rate: seen.append((weight.copy(), update(batch, weight, rate))) or seen[-1][1]
+    for _ in range(20):
+        agent.step()
+    assert any(weight.min() < 0.9 for weight, _ in seen)
+    before = agent.priorities.probabilities().copy()
+    slots, _ = agent.priorities.draw(np.random.default_rng(0), 1, 1.0)
+    agent.priorities.draw, kept = lambda *arguments: (slots, ones(1)), agent.priorities
+    td_error = agent.learn().td_error
+    after = kept.probabilities()
+    others = np.flatnonzero((before > 0) & (np.arange(len(before)) != slots[0]))
+    ratio = (np.abs(td_error[0]) + 1e-6) ** 0.6 / kept.state_dict()["leaves"][others[0]]
+    assert after[slots[0]] / after[others[0]] == pytest.approx(ratio, rel=1e-5)
+    assert after[slots[0]] != pytest.approx(before[slots[0]], rel=1e-3)
+
+
+def test_the_correction_of_priorities_is_whole_at_the_end_of_the_budget():
+    agent = make_agent(config=replace(SMALL, prioritised=True, weight_exponent=0.4, num_updates=1), budget=160)
+    given, draw = [], agent.priorities.draw
+    agent.priorities.draw = lambda rng, size, correction: given.append(correction) or draw(rng, size, correction)
+    for _ in range(10):
+        agent.step()
+    assert given == pytest.approx(0.4 + 0.6 * np.arange(2, 11) / 10)
+
+
+def test_answers_are_greedy_however_much_it_explores():
+    agent = make_agent(config=replace(SMALL, exploration="random"))
+    inputs = np.random.default_rng(0).standard_normal((500, 4), dtype=np.float32)
+    best = agent.q.values(inputs).argmax(axis=1)
+    assert len(set(best.tolist())) == 2
+    np.testing.assert_array_equal(agent.predict(inputs), best)
+
+
+def actions_of(agent, rounds):
+    taken, step = [], agent.envs.step
+    agent.envs.step = lambda actions: taken.append(actions.copy()) or step(actions)
+    for _ in range(rounds):
+        agent.step()
+    return np.concatenate(taken)
+
+
+def test_actions_are_random_until_learning_starts_and_greedy_where_nothing_is_explored():
+    agent = make_agent(config=replace(SMALL, exploration="greedy", learning_starts=160), hidden=())
+    agent.q.values = lambda inputs: np.tile(np.array([0.0, 1.0], dtype=np.float32), (len(inputs), 1))
+    actions = actions_of(agent, 20)
+    assert 50 < actions[:160].sum() < 110  # 80 on average, with a deviation of 6.3
+    assert (actions[160:] == 1).all()
+
+
+@pytest.mark.parametrize("exploration", ["greedy", "random", "epsilon-greedy", "boltzmann", "ucb"])
+def test_every_rule_explores_by_its_name(exploration):
+    task = GymTask(GymConfig(id="FrozenLake-v1"))
+    agent = make_agent(task, replace(SMALL, exploration=exploration, learning_starts=0, exploration_schedule="constant"))
+    metrics = agent.step()
+    assert metrics["updates"] == 4
+    assert agent.visits.sum() == agent.progress
+    assert agent.visits.shape == (16, 4)
+
+
+def test_an_upper_confidence_bound_tries_what_was_tried_least():
+    config = replace(SMALL, exploration="ucb", exploration_rate=1e6, exploration_schedule="constant", learning_starts=0, num_envs=1)
+    agent = make_agent(GymTask(GymConfig(id="FrozenLake-v1")), config)
+    for _ in range(10):
+        agent.step()
+    first = agent.visits[0]
+    assert first.max() - first.min() <= 1
+
+
+def test_counting_visits_needs_discrete_observations():
+    for setting in ({"exploration": "ucb"}, {"exploration_schedule": "visits"}):
+        with pytest.raises(ValueError, match=r"counts how often an observation was met, and observations are Box.*take epsilon-greedy"):
+            make_agent(config=replace(SMALL, **setting))
+
+
+def test_actions_that_cannot_be_counted_are_refused():
+    with pytest.raises(ValueError, match=r"the task takes actions of Box.*a Q-network values each of a Discrete number of actions"):
+        make_agent("Pendulum")
+
+
+def test_actions_count_from_where_the_task_s_do():
+    agent = make_agent(Toy(OneState, spaces.Box(-1, 1, (1,), np.float32), num_actions=3, start=5, ends=True))
+    assert set(actions_of(agent, 10).tolist()) == {5, 6, 7}
+    assert agent.predict(np.ones((2, 1), dtype=np.float32)).min() >= 5
+
+
+def test_the_exploration_rate_falls_along_its_line():
+    config = replace(SMALL, exploration_rate=1.0, exploration_end=0.2, exploration_steps=64)
+    agent = make_agent(config=config)
+    assert [agent.step()["exploration_rate"] for _ in range(5)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.2])
+
+
+def test_zero_updates_means_one_for_each_transition_and_none_come_before_learning_starts():
+    agent = make_agent(config=replace(SMALL, num_updates=0, learning_starts=16))
+    assert [agent.step()["updates"] for _ in range(3)] == [0, 16, 16]
+
+
+def test_a_stack_of_frames_shows_what_moves():
+    agent = make_agent(moving_dot(), DOT, budget=960, network=DOT_NETWORK)
+    while agent.progress < agent.budget:
+        agent.step()
+    assert agent.evaluate(episodes=20, seeds=Seeds(1))["mean return"] > 9.0  # of 10; a guess gets 5
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("variant", ["dqn", "rainbow-lite"])
+@pytest.mark.parametrize("task", ["CartPole", "gym", "dot"])
+def test_a_resumed_run_continues_to_the_last_bit(tmp_path, monkeypatch, task, variant, compiled):
+    config = replace(SMALL, compiled=compiled, learning_rate_schedule="linear", target_rate=0.5, buffer_size=90, **VARIANTS[variant])
+    network = None
+    if task == "dot":  # blocks of two or three rows, on the disk
+        monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", 400)
+        config, network = replace(config, stack_axis=0, storage="disk"), DOT_NETWORK
+    made = {"CartPole": lambda: "CartPole", "gym": lambda: GymTask(GymConfig(id="CartPole-v1")), "dot": moving_dot}[task]
+    seeds = Seeds(5)
+    agent = make_agent(made(), config, seeds=seeds, network=network)
+    for _ in range(8):  # the buffer has been round
+        agent.step()
+    checkpoint.save(tmp_path, agent.progress, {"agent": agent.state_dict(), "streams": seeds.state_dict()})
+    assert (tmp_path / "128" / "blocks").exists() == (task == "dot")
+    expected = [agent.step() for _ in range(3)]
+
+    other_seeds = Seeds(5)
+    other = make_agent(made(), config, seeds=other_seeds, network=network)
+    other.step()
+    state = checkpoint.load(tmp_path / "128")
+    other.load_state_dict(state["agent"])
+    other_seeds.load_state_dict(state["streams"])
+    other.progress = 128
+    assert [other.step() for _ in range(3)] == expected
+    for folder, left in (("left", agent), ("right", other)):
+        checkpoint.save(tmp_path / folder, 1, left.state_dict())
+    files = [path.relative_to(tmp_path / "left") for path in (tmp_path / "left").rglob("*") if path.is_file()]
+    for file in files:
+        assert (tmp_path / "left" / file).read_bytes() == (tmp_path / "right" / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"rollout_steps": 0}, "rollout_steps is 0; it must be at least 1"),
+        ({"num_updates": -1}, "num_updates is -1; it must be at least 0"),
+        ({"num_envs": 8, "buffer_size": 7}, "buffer_size is 7; it must be at least 8"),
+        ({"target_rate": 0.0}, r"target_rate is 0.0; it must be in \(0, 1\]"),
+        ({"discount": 1.5}, r"discount is 1.5; it must be in \[0, 1\]"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; it must be > 0"),
+        ({"exploration_rate": 1.5}, r"exploration_rate is 1.5; with epsilon-greedy it must be in \[0, 1\]"),
+        ({"stack_axis": -1}, "stack_axis is -1; it must be at least 0"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_in_words(setting, message):
+    with pytest.raises(ValueError, match=message):
+        DQNConfig(**setting)
+
+
+LEARNS = DQNConfig(
+    learning_rate=2.3e-3, batch_size=64, rollout_steps=64, num_updates=64, target_steps=64, exploration_steps=3_000, exploration_end=0.04
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("variant", "compiled"),
+    [("dqn", True), *(pytest.param(name, False, marks=pytest.mark.learning) for name in VARIANTS)],
+)
+def test_it_learns_cartpole_in_eight_thousand_steps(variant, compiled):
+    agent = make_agent(config=replace(LEARNS, compiled=compiled, **VARIANTS[variant]), budget=8_000, hidden=(64, 64))
+    while agent.progress < agent.budget:
+        agent.step()
+    # A policy that chooses at random keeps the pole up for 22 steps, with a deviation of 12: 100 on average of 20 is no luck.
+    assert agent.evaluate(episodes=20, seeds=agent.seeds)["mean return"] > 100
