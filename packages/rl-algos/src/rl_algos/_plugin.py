@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rl_algos.q_network_specs import q_network_agents
+from rl_algos.search_specs import search_agents
 from rl_algos.tabular_specs import tabular_agents, tabular_schemes, tabular_tasks
 from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
@@ -36,6 +37,7 @@ def rl_agents() -> Iterator[AgentSpec]:
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
     yield from q_network_agents()
+    yield from search_agents()
     yield from tabular_agents()
 
 

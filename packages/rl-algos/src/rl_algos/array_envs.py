@@ -66,7 +66,8 @@ class ArrayEnvs(Envs):
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
 
     def reset(self) -> np.ndarray:
-        """First observations [N, ...]."""
+        """First observations [N, ...]; episodes that were being played are given up."""
+        self._clear_counters()
         self._state = self._start(self.num_envs)
         self._elapsed[:] = 0
         return self._problem.observe(self._state)
@@ -129,4 +130,9 @@ class ArrayTask(ControlTask):
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """N copies stepped by one compiled call."""
-        return ArrayEnvs(self.problem, num_envs, seeds, self.config.time_limit or self.problem.time_limit)
+        return ArrayEnvs(self.problem, num_envs, seeds, self.time_limit)
+
+    @property
+    def time_limit(self) -> int:
+        """Steps after which an episode is cut."""
+        return self.config.time_limit or self.problem.time_limit

@@ -105,6 +105,14 @@ class Gaussian:
         action = self._middle + self._half_width * action.reshape(-1, *self._shape)
         return np.minimum(np.maximum(action, self._low), self._high)
 
+    def scale(self) -> np.ndarray:
+        """What `to_env` does, as numbers: middle, half width, lowest and highest action [4, D], float32.
+
+        >>> Gaussian(spaces.Box(0.0, 10.0, (1,))).scale().ravel().tolist()
+        [5.0, 5.0, 0.0, 10.0]
+        """
+        return np.stack([self._middle, self._half_width, self._low, self._high]).reshape(4, -1).astype(np.float32)
+
     def log_prob(self, head: torch.Tensor, log_std: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Log-probabilities ln pi(a|s) [B] of actions [B, D].
 

@@ -38,10 +38,14 @@ class RunningMoments:
     def update(self, batch: np.ndarray) -> None:
         """Take in a batch [B, ...] of elements."""
         batch = np.asarray(batch, dtype=np.float64)
-        total = self.count + len(batch)
-        offset = batch.mean(axis=0) - self.mean
-        squares = self.variance * self.count + batch.var(axis=0) * len(batch) + offset**2 * (self.count * len(batch) / total)
-        self.mean = self.mean + offset * (len(batch) / total)
+        self.take_in(len(batch), batch.mean(axis=0), batch.var(axis=0))
+
+    def take_in(self, count: int, mean: np.ndarray, variance: np.ndarray) -> None:
+        """Take in `count` elements of which mean and variance are known."""
+        total = self.count + count
+        offset = mean - self.mean
+        squares = self.variance * self.count + variance * count + offset**2 * (self.count * count / total)
+        self.mean = self.mean + offset * (count / total)
         self.variance = squares / total
         self.count = total
 

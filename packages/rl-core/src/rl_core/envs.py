@@ -56,7 +56,7 @@ class Envs(ABC):
 
     @abstractmethod
     def reset(self) -> np.ndarray:
-        """First observations [N, ...]. Called once, before the first step."""
+        """First observations [N, ...]. Called before the first step; called again, it gives up the episodes that were being played."""
 
     @abstractmethod
     def step(self, actions: np.ndarray) -> Transition:
@@ -86,6 +86,9 @@ class Envs(ABC):
                 self._finished.append((int(env), float(self._return[env]), int(self._length[env])))
             self._return[over] = 0.0
             self._length[over] = 0
+
+    def _clear_counters(self) -> None:
+        self._return[:], self._length[:] = 0.0, 0
 
     def _counters(self) -> dict[str, Any]:
         return {
@@ -122,7 +125,8 @@ class GymEnvs(Envs):
         self._discrete = not (self.output_space.shape or ())
 
     def reset(self) -> np.ndarray:
-        """First observations [N, ...]."""
+        """First observations [N, ...]; an episode that was given up is begun again from its seed."""
+        self._clear_counters()
         self._obs = np.stack([self._start(index) for index in range(self.num_envs)])
         return self._obs
 
