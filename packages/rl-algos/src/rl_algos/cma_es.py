@@ -125,8 +125,9 @@ class SearchDistribution:
         self.constants = constants(n, self.population_size, diagonal)
         self.mean, self.std, self.generation = np.array(mean, dtype=np.float64), float(std), 0
         self.path, self.sigma_path = np.zeros(n), np.zeros(n)  # p_c and p_sigma
-        self.covariance, self.axes = (np.ones(n), np.zeros((0, 0))) if diagonal else (np.eye(n), np.eye(n))  # C = B D^2 B^T
-        self.lengths = np.ones(n)  # D
+        self.covariance: np.ndarray = np.ones(n) if diagonal else np.eye(n)  # C = B D^2 B^T
+        self.axes: np.ndarray = np.zeros((0, 0)) if diagonal else np.eye(n)  # B
+        self.lengths: np.ndarray = np.ones(n)  # D
         self._decomposed = 0  # the generation when it was decomposed
 
     def ask(self, rng: np.random.Generator) -> np.ndarray:
@@ -151,10 +152,8 @@ class SearchDistribution:
 
         shares = np.where(w >= 0, w, w * n / np.maximum((whitened**2).sum(axis=1), 1e-300))  # (46)
         keep = 1 + c_one * (1 - steady) * c_path * (2 - c_path) - c_one - c_mu * w.sum()
-        if self._diagonal:
-            rank_one, rank_mu = self.path**2, shares @ steps**2
-        else:
-            rank_one, rank_mu = np.outer(self.path, self.path), (shares * steps.T) @ steps
+        rank_one = self.path**2 if self._diagonal else np.outer(self.path, self.path)
+        rank_mu = shares @ steps**2 if self._diagonal else (shares * steps.T) @ steps
         self.covariance = keep * self.covariance + c_one * rank_one + c_mu * rank_mu  # (47)
         self.std *= math.exp(min(1.0, c_sigma / damping * (norm / expected_norm - 1)))  # (44)
         self.generation += 1
