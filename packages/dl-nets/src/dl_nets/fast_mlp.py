@@ -149,12 +149,13 @@ class FastMLP:
             self._seen.append(hidden)
         return self._seen[-1]
 
-    def backward(self, error: np.ndarray, *, to_inputs: bool = False) -> np.ndarray | None:
+    def backward(self, error: np.ndarray, *, to_inputs: bool = False, to_parameters: bool = True) -> np.ndarray | None:
         """Write the gradient of a loss into `gradient`, after the `forward` that made its outputs.
 
         Args:
             error: Derivative of the loss by the outputs [B, O].
             to_inputs: Whether the derivative by the inputs is wanted.
+            to_parameters: Whether that by the parameters is; without it `gradient` stays as it was, at half of the cost.
 
         Returns:
             The derivative by the inputs [B, I], a buffer, or `None`.
@@ -162,8 +163,9 @@ class FastMLP:
         size = len(error)
         for layer in range(len(self._weights) - 1, -1, -1):
             below = self._seen[layer]
-            np.matmul(error.T, below, out=self._weight_gradients[layer])
-            np.matmul(self._ones[:size], error, out=self._bias_gradients[layer])
+            if to_parameters:
+                np.matmul(error.T, below, out=self._weight_gradients[layer])
+                np.matmul(self._ones[:size], error, out=self._bias_gradients[layer])
             if layer == 0 and not to_inputs:
                 return None
             weight, further = self._weights[layer], self._errors[layer][:size]
