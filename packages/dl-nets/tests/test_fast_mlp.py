@@ -38,6 +38,17 @@ def test_outputs_gradients_and_errors_of_inputs_are_torch_s(hidden, activation, 
         np.testing.assert_allclose(net.gradient, gradient, atol=1e-5)
 
 
+def test_an_error_can_go_to_the_inputs_and_leave_the_gradient_alone():
+    _, net = make_pair((7, 5), "relu")
+    rng = np.random.default_rng(1)
+    inputs, error = rng.standard_normal((9, 5), dtype=np.float32), rng.standard_normal((9, 3), dtype=np.float32)
+    net.forward(inputs)
+    both = net.backward(error, to_inputs=True).copy()
+    net.gradient[:] = 7.0
+    np.testing.assert_array_equal(net.backward(error, to_inputs=True, to_parameters=False), both)
+    assert (net.gradient == 7.0).all()
+
+
 def test_a_batch_is_its_rows_one_by_one():
     _, net = make_pair((16, 16), "tanh")
     inputs = np.random.default_rng(2).standard_normal((8, 5), dtype=np.float32)

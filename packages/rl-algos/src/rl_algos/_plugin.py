@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rl_algos.control_specs import control_agents
 from rl_algos.q_network_specs import q_network_agents
 from rl_algos.search_specs import search_agents
 from rl_algos.tabular_specs import tabular_agents, tabular_schemes, tabular_tasks
@@ -36,6 +37,7 @@ def rl_agents() -> Iterator[AgentSpec]:
         tiny={"num_envs": 2, "rollout_steps": 8, "num_epochs": 1, "batch_size": 8},
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
+    yield from control_agents()
     yield from q_network_agents()
     yield from search_agents()
     yield from tabular_agents()

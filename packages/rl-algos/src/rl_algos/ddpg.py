@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -101,6 +101,27 @@ def critic_loss(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return ((target - value) ** 2).mean()
 
 
+class Nets(NamedTuple):
+    """A policy with its critics, or their targets."""
+
+    actor: nn.Module
+    critics: list[nn.Module]
+
+    def module(self) -> nn.ModuleDict:
+        """All of them as one module."""
+        return nn.ModuleDict({"actor": self.actor, "critics": nn.ModuleList(self.critics)})
+
+    def action(self, obs: torch.Tensor) -> torch.Tensor:
+        """The policy's actions [B, D], in [-1, 1]."""
+        action: torch.Tensor = self.actor(obs).tanh()
+        return action
+
+    def values(self, obs: torch.Tensor, action: torch.Tensor, num_critics: int = 2) -> torch.Tensor:
+        """Q(s, a) of the first critics [1 or 2, B]."""
+        pair = torch.cat([obs, action], dim=1)
+        return torch.stack([critic(pair).squeeze(1) for critic in self.critics[:num_critics]])
+
+
 class ActorCritic:
     """The policy, its critics and their targets, in torch: any network on any device. The compiled twin is in `ddpg_compiled`.
 
@@ -114,8 +135,10 @@ class ActorCritic:
     def __init__(self, actor: nn.Module, critics: list[nn.Module], config: DDPGConfig, device: torch.device) -> None:
         self._config, self._device = config, device
         # Dropout and batch statistics would make the policy that is improved another one than acts: evaluation mode throughout.
-        self._module = nn.ModuleDict({"actor": actor, "critics": nn.ModuleList(critics)}).to(device).eval()
-        self._target = copy.deepcopy(self._module).requires_grad_(False)
+        self._nets = Nets(actor, critics)
+        self._module = self._nets.module().to(device).eval()
+        self._target_nets = copy.deepcopy(self._nets)
+        self._target = self._target_nets.module().requires_grad_(False)
         self._actor_optimiser = Optimiser("adam", actor.parameters(), learning_rate=config.actor_learning_rate)
         self._critic_optimiser = Optimiser("adam", self._module["critics"].parameters(), learning_rate=config.critic_learning_rate)
         self._num_updates = 0
@@ -130,10 +153,10 @@ class ActorCritic:
         config = self._config
         obs, action, reward, discount, next_obs, blur = (self._tensor(column) for column in (*batch, noise))
         with torch.no_grad():
-            next_action = smoothed(self._action(self._target, next_obs), config.target_noise * blur, config.target_noise_clip)
-            next_value = self._values(self._target, next_obs, next_action).min(dim=0).values  # TD3 (10)
+            next_action = smoothed(self._target_nets.action(next_obs), config.target_noise * blur, config.target_noise_clip)
+            next_value = self._target_nets.values(next_obs, next_action).min(dim=0).values  # TD3 (10)
             target = td_target(reward, discount, next_value)
-        values = self._values(self._module, obs, action)
+        values = self._nets.values(obs, action)
         loss = torch.stack([critic_loss(value, target) for value in values]).sum()
         self._critic_optimiser.zero_grad()
         loss.backward()
@@ -148,21 +171,21 @@ class ActorCritic:
 
     def _improve(self, obs: torch.Tensor) -> float:
         """One step of the policy up the first critic's slope (DDPG (6)); -Q before it."""
-        loss = -self._values(self._module, obs, self._action(self._module, obs), num_critics=1).mean()
+        loss = -self._nets.values(obs, self._nets.action(obs), num_critics=1).mean()
         self._actor_optimiser.zero_grad()
-        loss.backward(inputs=list(self._module["actor"].parameters()))  # and none into the critic
+        loss.backward(inputs=list(self._nets.actor.parameters()))  # and none into the critic
         self._actor_optimiser.step()
         return loss.item()
 
     @torch.no_grad()
     def act(self, inputs: np.ndarray) -> np.ndarray:
         """The policy's actions [B, D], in [-1, 1], at inputs [B, I]."""
-        return self._action(self._module, self._tensor(inputs)).cpu().numpy()
+        return self._nets.action(self._tensor(inputs)).cpu().numpy()
 
     @torch.no_grad()
     def value(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Q(s, a) of each critic [1 or 2, B] for inputs [B, I] and actions [B, D]."""
-        return self._values(self._module, self._tensor(inputs), self._tensor(action)).cpu().numpy()
+        return self._nets.values(self._tensor(inputs), self._tensor(action)).cpu().numpy()
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Every trainable number, by name."""
@@ -185,16 +208,6 @@ class ActorCritic:
         self._actor_optimiser.load_state_dict(state["actor_optimiser"])
         self._critic_optimiser.load_state_dict(state["critic_optimiser"])
         self._num_updates = int(state["num_updates"])
-
-    @staticmethod
-    def _action(module: nn.ModuleDict, obs: torch.Tensor) -> torch.Tensor:
-        return module["actor"](obs).tanh()
-
-    @staticmethod
-    def _values(module: nn.ModuleDict, obs: torch.Tensor, action: torch.Tensor, num_critics: int = 2) -> torch.Tensor:
-        """Q(s, a) of the first critics [1 or 2, B]."""
-        pair = torch.cat([obs, action], dim=1)
-        return torch.stack([critic(pair).squeeze(1) for critic in module["critics"][:num_critics]])
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)

@@ -136,15 +136,19 @@ class ActorCritic:
     def __init__(self, actor: nn.Module, critics: list[nn.Module], config: SACConfig, target_entropy: float, device: torch.device) -> None:
         self._config, self._target_entropy, self._device = config, target_entropy, device
         # Dropout and batch statistics would make the policy that is improved another one than acts: evaluation mode throughout.
-        self._module = nn.ModuleDict({"actor": actor, "critics": nn.ModuleList(critics)}).to(device).eval()
-        self._target = copy.deepcopy(self._module["critics"]).requires_grad_(False)
+        self._actor, self._critics = actor, nn.ModuleList(critics)
+        self._module = nn.ModuleDict({"actor": actor, "critics": self._critics}).to(device).eval()
+        self._target = copy.deepcopy(self._critics).requires_grad_(False)
         self._log_temperature = nn.Parameter(torch.full((1,), math.log(config.temperature), device=device))
         if config.tune_temperature:
             self._module.register_parameter("log_temperature", self._log_temperature)
+        self._parts = {
+            "critics": list(self._critics.parameters()),
+            "actor": list(actor.parameters()),
+            "temperature": [self._log_temperature],
+        }
         self._optimisers = {
-            "critics": Optimiser("adam", self._module["critics"].parameters(), learning_rate=config.learning_rate),
-            "actor": Optimiser("adam", actor.parameters(), learning_rate=config.learning_rate),
-            "temperature": Optimiser("adam", [self._log_temperature], learning_rate=config.learning_rate),
+            name: Optimiser("adam", parameters, learning_rate=config.learning_rate) for name, parameters in self._parts.items()
         }
 
     def update(self, batch: Batch, noise: np.ndarray) -> np.ndarray:
@@ -158,38 +162,37 @@ class ActorCritic:
         obs, action, reward, discount, next_obs, next_noise, new_noise = (self._tensor(column) for column in (*batch, *noise))
         temperature = self._log_temperature.detach().exp()
         with torch.no_grad():
-            next_action, next_log_prob = squashed(self._module["actor"](next_obs), next_noise)
+            next_action, next_log_prob = squashed(self._actor(next_obs), next_noise)
             next_value = _values(self._target, next_obs, next_action).min(dim=0).values
             target = soft_target(reward, discount, next_value, next_log_prob, temperature)
-        values = _values(self._module["critics"], obs, action)
+        values = _values(self._critics, obs, action)
         loss_of_critics = torch.stack([critic_loss(value, target) for value in values]).sum()
         self._descend("critics", loss_of_critics)
 
-        new_action, log_prob = squashed(self._module["actor"](obs), new_noise)
-        loss_of_policy = policy_loss(log_prob, _values(self._module["critics"], obs, new_action).min(dim=0).values, temperature)
+        new_action, log_prob = squashed(self._actor(obs), new_noise)
+        loss_of_policy = policy_loss(log_prob, _values(self._critics, obs, new_action).min(dim=0).values, temperature)
         self._descend("actor", loss_of_policy)
         if config.tune_temperature:
             self._descend("temperature", temperature_loss(self._log_temperature, log_prob.detach(), self._target_entropy))
-        follow_module(self._target, self._module["critics"], config.target_rate)
+        follow_module(self._target, self._critics, config.target_rate)
         with torch.no_grad():
             return torch.stack([loss_of_critics, values[0].mean(), loss_of_policy, -log_prob.mean(), temperature[0]]).cpu().numpy()
 
     def _descend(self, part: str, loss: torch.Tensor) -> None:
         """One step of a part's parameters down a loss, which leaves no gradient in any other part."""
-        parameters = [self._log_temperature] if part == "temperature" else list(self._module[part].parameters())
         self._optimisers[part].zero_grad()
-        loss.backward(inputs=parameters)
+        loss.backward(inputs=self._parts[part])
         self._optimisers[part].step()
 
     @torch.no_grad()
     def head(self, inputs: np.ndarray) -> np.ndarray:
         """Means and ln sigmas [B, 2 D] at inputs [B, I]."""
-        return self._module["actor"](self._tensor(inputs)).cpu().numpy()
+        return self._actor(self._tensor(inputs)).cpu().numpy()
 
     @torch.no_grad()
     def value(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Q(s, a) of each critic [2, B] for inputs [B, I] and actions [B, D]."""
-        return _values(self._module["critics"], self._tensor(inputs), self._tensor(action)).cpu().numpy()
+        return _values(self._critics, self._tensor(inputs), self._tensor(action)).cpu().numpy()
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Every trainable number, by name."""
@@ -245,7 +248,7 @@ class SAC(Agent):
                 losses += [self.update() for _ in range(self.config.num_updates)]
         metrics = self.experience.episode_metrics()
         if losses:
-            metrics |= dict(zip(LOSSES, np.mean(losses, axis=0, dtype=np.float64).tolist(), strict=True))
+            metrics |= {name: float(number) for name, number in zip(LOSSES, np.mean(losses, axis=0), strict=True)}
         return metrics
 
     def explore(self) -> np.ndarray:
