@@ -20,7 +20,7 @@ from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
-SMALL: dict[str, Any] = {"num_envs": 2, "iteration_steps": 8, "warmup_steps": 8, "batch_size": 8, "buffer_size": 40}
+SMALL: dict[str, Any] = {"num_envs": 2, "iteration_steps": 8, "learning_starts": 8, "batch_size": 8, "buffer_size": 40}
 TWIN: dict[str, Any] = {"twin_critics": True, "policy_delay": 2, "target_noise": 0.2, "noise": "gaussian"}
 AGENTS = {"ddpg": (DDPG, DDPGConfig, {}), "td3": (DDPG, DDPGConfig, TWIN), "sac": (SAC, SACConfig, {})}
 BOTH_PATHS = pytest.mark.parametrize("compiled", [True, False])
@@ -104,7 +104,7 @@ def assert_same(left, right):
 def test_a_time_limit_leaves_the_value_where_it_was_and_an_end_does_not(name, compiled):
     # One state that pays 1 whatever is done, for ever: Q = 1 / (1 - 0.9) = 10, however often it is cut. With an end after every
     # fourth step, a quarter of the transitions has no future: Q = 1 + 0.75 * 0.9 Q = 1 / 0.325.
-    settings = {"discount": 0.9, "target_rate": 0.5, "batch_size": 64, "buffer_size": 1_000, "warmup_steps": 400, "num_updates": 8}
+    settings = {"discount": 0.9, "target_rate": 0.5, "batch_size": 64, "buffer_size": 1_000, "learning_starts": 400, "num_updates": 8}
     settings |= {"learning_rate": 3e-3, "temperature": 1e-6, "tune_temperature": False} if name == "sac" else {"critic_learning_rate": 3e-3}
     for ends, expected in ((False, 10.0), (True, 1 / 0.325)):
         agent = make_agent(name, Peak(4, ends=ends, height=1.0), compiled=compiled, hidden=(8,), **settings)
@@ -118,7 +118,7 @@ def test_a_time_limit_leaves_the_value_where_it_was_and_an_end_does_not(name, co
 @TORCH_LATER
 def test_the_best_action_is_found_in_the_task_s_own_units(name, compiled):
     # The peak is at 3 of [0, 4]; an answer at random is off by 1.25 on average.
-    settings = {"num_envs": 1, "batch_size": 32, "buffer_size": 2_000, "warmup_steps": 200, "num_updates": 2, "target_rate": 0.05}
+    settings = {"num_envs": 1, "batch_size": 32, "buffer_size": 2_000, "learning_starts": 200, "num_updates": 2, "target_rate": 0.05}
     rates = {"learning_rate": 3e-3} if name == "sac" else {"actor_learning_rate": 1e-3, "critic_learning_rate": 3e-3}
     agent = make_agent(name, Peak(), compiled=compiled, hidden=(32, 32), **settings, **rates)
     while agent.progress < 1_200:
@@ -167,7 +167,7 @@ def test_answers_are_the_policy_s_without_noise_and_touch_nothing_that_step_uses
 @EVERY_AGENT
 def test_it_acts_at_random_at_first_and_then_near_its_policy(name):
     task = Peak(length=5)
-    agent = make_agent(name, task, num_envs=1, iteration_steps=300, warmup_steps=200)
+    agent = make_agent(name, task, num_envs=1, iteration_steps=300, learning_starts=200)
     agent.step()
     taken = np.array(agent.experience._envs.actions)[:, 0, 0]
     assert taken[:200].min() < 0.2  # of [0, 4]: 200 numbers all above 0.2 have the chance 0.95^200 = 4e-5
@@ -193,7 +193,7 @@ def test_a_step_is_finite_and_changes_every_parameter(name, compiled):
 
 @EVERY_AGENT
 def test_updates_come_in_rounds(name):
-    agent = make_agent(name, num_envs=1, iteration_steps=12, warmup_steps=4, train_steps=4, num_updates=3)
+    agent = make_agent(name, num_envs=1, iteration_steps=12, learning_starts=3, rollout_steps=4, num_updates=3)
     count = 0
     update = agent.update
 
@@ -252,7 +252,7 @@ def test_observations_that_are_no_vectors_are_refused_in_words(space):
         (SACConfig, {"temperature": 0.0}, r"temperature is 0.0; it must be > 0"),
         (SACConfig, {"discount": 1.5}, r"discount is 1.5; it must be in \[0, 1\]"),
         (SACConfig, {"num_envs": 8, "buffer_size": 4}, r"buffer_size is 4; it must be >= 8"),
-        (SACConfig, {"train_steps": 0}, r"train_steps is 0; it must be >= 1"),
+        (SACConfig, {"rollout_steps": 0}, r"rollout_steps is 0; it must be >= 1"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_in_words(config_class, setting, message):

@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
 from torch import nn
 
 from dl_nets.fast_mlp import FastMLP, Layout, flat_parameters
 from rl_algos.actor_critic import PolicyConfig
+from rl_algos.compiled import vectorised
 from rl_algos.distributions import HALF_LOG_TWO_PI, Categorical, Gaussian
-
-vectorised = numba.njit(cache=True, error_model="numpy", fastmath=True)
-"""A compiled function whose sums may run in another order than written, always in the same one; twice to six times as fast."""
 
 
 class CompiledActorCritic:

@@ -27,10 +27,10 @@ class ExperienceConfig:
 
     num_envs: int = 1  # N, environments stepped together, >= 1
     iteration_steps: int = 200  # steps of each environment in one iteration, whose metrics are reported together, >= 1
-    warmup_steps: int = 1_000  # environment steps of random actions before learning begins, >= 1
-    train_steps: int = 1  # steps of each environment between two rounds of updates, >= 1
+    learning_starts: int = 1_000  # environment steps with random actions before the first update, >= 0
+    rollout_steps: int = 1  # steps of each environment between two rounds of updates, >= 1
     num_updates: int = 1  # gradient steps in a round, >= 1
-    buffer_size: int = 1_000_000  # transitions that are kept, >= num_envs
+    buffer_size: int = 1_000_000  # rows of the replay buffer: transitions, and one or more an episode, >= num_envs
     batch_size: int = 256  # transitions in a gradient step, >= 1
     discount: float = 0.99  # gamma, weight of the next step's reward, in [0, 1]
     target_rate: float = 0.005  # tau, how much of the way to the networks their targets go at a time, in (0, 1]
@@ -39,8 +39,9 @@ class ExperienceConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        for name in ("num_envs", "iteration_steps", "warmup_steps", "train_steps", "num_updates", "batch_size"):
+        for name in ("num_envs", "iteration_steps", "rollout_steps", "num_updates", "batch_size"):
             require_range(self, name, 1, INFINITY)
+        require_range(self, "learning_starts", 0, INFINITY)
         require_range(self, "buffer_size", self.num_envs, INFINITY)
         require_range(self, "discount", 0.0, 1.0)
         require_range(self, "target_rate", 0.0, 1.0, open_low=True)
@@ -81,7 +82,7 @@ class Experience:
 
     def is_training(self, progress: int) -> bool:
         """Whether a round of updates is due after so many environment steps."""
-        return progress >= self._config.warmup_steps and progress // self._config.num_envs % self._config.train_steps == 0
+        return progress > self._config.learning_starts and progress // self._config.num_envs % self._config.rollout_steps == 0
 
     def batch(self) -> Batch:
         """Transitions drawn evenly [B]; the discount of one that terminated is 0, of one that was cut it is not."""
