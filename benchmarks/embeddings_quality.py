@@ -117,9 +117,9 @@ def train(system: str, model: str, seed: int, task: CorpusTask, tokens: Path, pa
 
 def ours(model: str, seed: int, task: CorpusTask) -> WordAgent:
     """Our agent, with its budget."""
-    if model == "glove":
-        return GloVe(GloVeConfig(), task, None, seeds=Seeds(seed), budget=GLOVE_ROUNDS)
     words = int(task.counts[task.corpus.counts >= 5].sum())
+    if model == "glove":
+        return GloVe(GloVeConfig(), task, None, seeds=Seeds(seed), budget=GLOVE_ROUNDS * words)
     return Word2Vec(Word2VecConfig(**OURS[model]), task, None, seeds=Seeds(seed), budget=ROUNDS * words)
 
 

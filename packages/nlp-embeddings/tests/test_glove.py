@@ -17,7 +17,16 @@ from rl_core.seeds import Seeds
 
 def agent(task: CorpusTask | None = None, **config: object) -> GloVe:
     settings = {"vector_size": 10, **config}
-    return GloVe(GloVeConfig(**settings), task or CorpusTask(CorpusConfig()), None, seeds=Seeds(0), budget=5)
+    return GloVe(GloVeConfig(**settings), task or CorpusTask(CorpusConfig()), None, seeds=Seeds(0), budget=10**9)
+
+
+def learn_rounds(learner: GloVe, rounds: int) -> float:
+    """Mean loss over the pairs of the last of so many rounds over all pairs."""
+    for epoch in range(learner.epoch, learner.epoch + rounds):
+        steps = []
+        while learner.epoch == epoch:
+            steps.append(learner.step())
+    return sum(step["loss"] * step["pairs"] for step in steps) / sum(step["pairs"] for step in steps)
 
 
 def test_counting_agrees_with_counting_by_hand(tmp_path: Path) -> None:
@@ -79,8 +88,8 @@ def test_the_compiled_kernel_does_what_the_reading_twin_does() -> None:
     counts = rng.gamma(1.0, 8.0, 200).astype(np.float32) + 0.1
     start = [rng.normal(0, 0.5, (12, 6)).astype(np.float32) for _ in range(2)] + [np.ones((12, 6), dtype=np.float32) for _ in range(2)]
     ours, theirs = [a.copy() for a in start], [a.astype(np.float64) for a in start]
-    loss = train_glove(rows, columns, counts, *ours, 10.0, 0.75, np.float32(0.05))
-    expected = train_glove_reading(rows, columns, counts, *theirs, 10.0, 0.75, 0.05)
+    loss = train_glove(rows, columns, counts, *ours, 10.0, 0.75, np.float32(0.05), np.float32(0.8))
+    expected = train_glove_reading(rows, columns, counts, *theirs, 10.0, 0.75, 0.05, 0.8)
     assert loss == pytest.approx(expected, rel=1e-4)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
@@ -121,26 +130,69 @@ def test_rounds_hold_every_pair_of_groups_once_and_no_group_twice_in_a_round() -
 @pytest.mark.parametrize("threads", [2, 5])
 def test_any_number_of_threads_gives_the_same_bits(threads: int) -> None:
     one, many = agent(), agent(threads=threads)
-    for _ in range(2):
-        first, second = one.step(), many.step()
-    assert first["pairs"] == second["pairs"]
+    assert learn_rounds(one, 2) == pytest.approx(learn_rounds(many, 2), rel=1e-12)
     for name, weights in one.weights.items():
         np.testing.assert_array_equal(many.weights[name], weights)
 
 
-def test_a_continued_run_ends_with_the_same_bits() -> None:
-    whole, first = agent(), agent()
-    for _ in range(4):
+def test_a_round_goes_through_every_pair_once_and_is_the_whole_corpus_once() -> None:
+    learner = agent()
+    steps = [learner.step()["pairs"]]
+    while learner.epoch == 0:
+        steps.append(learner.step()["pairs"])
+    number = len(learner.vocabulary.words)
+    expected = count_cooccurrences(learner.task, number, 10, learner.task.corpus.folder / "again")
+    assert sum(steps) == len(expected)
+    assert len(steps) > 20  # there are so many points at which a run can be cut
+    assert learner.progress == learner.vocabulary.counts.sum()
+
+
+@pytest.mark.parametrize("cut", [1, 7, 40])
+def test_a_run_cut_anywhere_in_a_round_ends_with_the_same_bits(cut: int) -> None:
+    whole, first, second = agent(), agent(), agent()
+    for _ in range(45):
         whole.step()
-    for _ in range(2):
+    for _ in range(cut):
         first.step()
-    second = agent()
+    assert first.part > 0
     second.load_state_dict(first.state_dict())
     second.progress = first.progress
-    for _ in range(2):
+    for _ in range(45 - cut):
         second.step()
+    assert (second.progress, second.epoch, second.part) == (whole.progress, whole.epoch, whole.part)
     for name, weights in whole.weights.items():
         np.testing.assert_array_equal(second.weights[name], weights)
+
+
+def test_a_text_of_few_words_makes_progress_with_every_step(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(" ".join(f"w{n}" for n in range(12)))
+    learner = agent(CorpusTask(CorpusConfig(path=str(path))), min_count=1)
+    reached = [learner.step() and learner.progress for _ in range(30)]
+    assert (np.diff([0, *reached]) > 0).all()
+
+
+def test_a_run_is_not_continued_on_a_changed_corpus(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("a b c. " * 100)
+    first = agent(CorpusTask(CorpusConfig(path=str(path))))
+    first.step()
+    path.write_text("a b c. " * 101)
+    second = agent(CorpusTask(CorpusConfig(path=str(path))))
+    second.load_state_dict(first.state_dict())
+    with pytest.raises(ValueError, match="the corpus has 303 words and had 300"):
+        second.step()
+
+
+def test_biases_step_by_a_rate_of_their_own() -> None:
+    words, contexts = np.zeros((2, 3), dtype=np.float32), np.zeros((2, 3), dtype=np.float32)
+    squares = [np.ones((2, 3), dtype=np.float32) for _ in range(2)]
+    pair = (np.array([0], dtype=np.int32), np.array([1], dtype=np.int32), np.array([np.e], dtype=np.float32))
+    loss = train_glove(*pair, words, contexts, *squares, 1.0, 0.75, np.float32(0.05), np.float32(0.5))
+    assert loss == pytest.approx(1.0)  # both directions are 1 away from log e
+    np.testing.assert_allclose(words, [[0, 0, 0.5], [0, 0, 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(contexts, words, rtol=1e-6)
+    np.testing.assert_allclose(squares[0][:, -1], 1.25, rtol=1e-6)
 
 
 def test_products_of_vectors_become_the_logarithms_of_counts(tmp_path: Path) -> None:
@@ -148,8 +200,8 @@ def test_products_of_vectors_become_the_logarithms_of_counts(tmp_path: Path) -> 
     path = tmp_path / "planted.txt"
     path.write_text("\n".join(" ".join(f"{'ab'[n % 2]}{k}" for k in rng.integers(0, 10, 12)) for n in range(1500)))
     learner = agent(CorpusTask(CorpusConfig(path=str(path), sentences="line")))
-    losses = [learner.step()["loss"] for _ in range(30)]
-    assert losses[-1] < 0.05 * losses[0]
+    first = learn_rounds(learner, 1)
+    assert learn_rounds(learner, 29) < 0.05 * first
     words, contexts = learner.weights["words"], learner.weights["contexts"]
     number = learner.vocabulary.number
     pairs = [(number["a0"], number["a1"]), (number["b2"], number["b5"])]
@@ -164,6 +216,7 @@ def test_products_of_vectors_become_the_logarithms_of_counts(tmp_path: Path) -> 
         ({"window": 0}, "window is 0; it must be >= 1"),
         ({"memory_mb": 1}, "memory_mb is 1; it must be >= 16"),
         ({"x_max": 0.0}, "x_max is 0.0; it must be > 0"),
+        ({"bias_learning_rate": 0.0}, "bias_learning_rate is 0.0; it must be > 0"),
     ],
 )
 def test_settings_out_of_range_are_refused_in_words(change: dict, message: str) -> None:

@@ -1,9 +1,10 @@
 """GloVe: word vectors whose products are the logarithms of how often words stand near each other.
 
 Source: Pennington, Socher, Manning, "GloVe: Global Vectors for Word Representation", 2014.
-Departures: none from the paper. From the authors' program: single precision; the biases' steps are scaled by the rate like all
-others (their program left that out in 2019 and so moves biases 20 times as fast); a pair is held once and learned from in both
-directions one after the other; held-out sentences are not counted.
+Departures: the biases learn at a rate of their own, 1, as in the authors' program since 2019: at the vectors' rate, the paper's way,
+biases are still on their way when vectors are done, and vectors take on what is the words' frequency. The vectors' rate is twice the
+paper's 0.05, which is meant for billions of words. From the authors' program: single precision; a pair is held once and learned from
+in both directions one after the other; held-out sentences are not counted.
 Parallel without races: words are in eight groups, and two pairs that share no group share no row. Rounds of pairs of groups that
 share none run at once, so the result does not depend on the number of threads.
 Letters: V words, d dimensions, X_ij weighted co-occurrences.
@@ -27,6 +28,7 @@ from nlp_embeddings.glove_kernels import train_glove
 from nlp_embeddings.shards import parallel
 from nlp_embeddings.vocabulary import Vocabulary
 from nlp_embeddings.word_agent import WordAgent
+from nlp_embeddings.word_reader import refuse_changed_corpus
 
 GROUPS = 8
 PAIR = np.dtype([("row", "<i4"), ("column", "<i4"), ("count", "<f4")])
@@ -41,7 +43,8 @@ class GloVeConfig:
     min_count: int = 5  # a rarer word has no vector, >= 1
     x_max: float = 10.0  # co-occurrences above it weigh 1 (the paper's 100 is for billions of words), > 0
     weight_exponent: float = 0.75  # alpha of the weight (x / x_max)^alpha, > 0
-    learning_rate: float = 0.05  # eta of AdaGrad, > 0
+    learning_rate: float = 0.1  # eta of AdaGrad, for the vectors; the paper's is 0.05, for billions of words, > 0
+    bias_learning_rate: float = 1.0  # eta of AdaGrad, for the biases, > 0
     text_vector: Literal["mean", "tf-idf"] = "tf-idf"  # a text is the mean of its words' vectors | weighted by how telling they are
     threads: int = 1  # kernels that run at once; any number gives the same bits, >= 1
     memory_mb: int = 512  # bound of counting and of one block of pairs, in MiB, >= 16
@@ -50,7 +53,7 @@ class GloVeConfig:
         for name, least in (("vector_size", 1), ("window", 1), ("min_count", 1), ("threads", 1), ("memory_mb", 16)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be >= {least}")
-        for name in ("x_max", "weight_exponent", "learning_rate"):
+        for name in ("x_max", "weight_exponent", "learning_rate", "bias_learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be > 0")
 
@@ -76,7 +79,10 @@ def rounds_of_groups(num_groups: int) -> list[list[tuple[int, int]]]:
 
 
 class GloVe(WordAgent):
-    """Learns word vectors from co-occurrence counts; one step is one round over all pairs."""
+    """Learns word vectors from co-occurrence counts; one step is one round of groups of one block of pairs.
+
+    Progress counts words: all pairs once are the whole corpus once.
+    """
 
     Config: ClassVar[type] = GloVeConfig
 
@@ -84,7 +90,10 @@ class GloVe(WordAgent):
         super().__init__(config, task, network, **run)
         self._rng = self.seeds.numpy("first vectors")
         self.weights: dict[str, np.ndarray] = {}
+        self.epoch, self.part = 0, 0  # rounds over all pairs finished, and the next part of the one that goes on
+        self._corpus_words = -1
         self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
+        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def begin(self) -> None:
@@ -96,21 +105,25 @@ class GloVe(WordAgent):
         announce_compiling("glove", train_glove)
 
     def step(self) -> dict[str, float]:
-        """One round over all pairs, block after block, each block in rounds of groups."""
+        """Learn from the pairs of the next round of groups; of several where a text is so short that one is worth no word."""
         if not self.weights:
             self.begin()
         if not self._blocks:
             self._prepare()
-        order = np.random.default_rng(self.seeds.integer("order", self.progress)).permutation(len(self._blocks))
+        words, before = int(self.vocabulary.counts.sum()), self.progress
         total, pairs = 0.0, 0
-        for number in order:
-            block, cells = self._blocks[number]
-            for cell in range(len(cells)):
-                calls = [lambda a=a, b=b, block=block: self._train(block[a:b]) for a, b in cells[cell] if b > a]
-                total += sum(parallel(calls, self.config.threads)) if calls else 0.0
-            pairs += len(block)
-        self.progress += 1
-        return {"loss": total / max(pairs, 1), "pairs": float(pairs)}
+        while self.progress == before:
+            if not self._parts:
+                self._parts = self._parts_in_order()
+            block, cells = self._parts[self.part]
+            calls = [lambda a=a, b=b, block=block: self._train(block[a:b]) for a, b in cells if b > a]
+            total += sum(parallel(calls, self.config.threads))
+            pairs += int(np.diff(cells).sum())
+            self.part += 1
+            self.progress = self.epoch * words + words * self.part // len(self._parts)
+            if self.part == len(self._parts):
+                self.epoch, self.part, self._parts = self.epoch + 1, 0, []
+        return {"loss": total / pairs, "pairs": float(pairs), "epoch": float(self.epoch)}
 
     def word_vectors(self) -> np.ndarray:
         """W + W~ without biases [V, d], as the paper has it."""
@@ -123,24 +136,35 @@ class GloVe(WordAgent):
         return {name: self.weights[name] for name in ("words", "contexts")}
 
     def state_dict(self) -> dict[str, Any]:
-        """Vocabulary, vectors, biases and AdaGrad's sums."""
-        return {"vocabulary": self.vocabulary.state_dict(), "weights": dict(self.weights)}
+        """Vocabulary, vectors, biases, AdaGrad's sums, and the position."""
+        position = {"epoch": self.epoch, "part": self.part, "corpus_words": len(self.task.corpus)}
+        return {"vocabulary": self.vocabulary.state_dict(), "weights": dict(self.weights), "position": position}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave; pairs are counted anew from the corpus, or found in the cache."""
         self.vocabulary = Vocabulary.from_state(state["vocabulary"])
         self.weights = {name: np.array(value) for name, value in state["weights"].items()}
-        self._blocks = []
+        self.epoch, self.part = int(state["position"]["epoch"]), int(state["position"]["part"])
+        self._corpus_words = int(state["position"]["corpus_words"])
+        self._blocks, self._parts = [], []
         self.forget()
+
+    def _parts_in_order(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What this round over all pairs goes through: blocks in an order of the round's own, and of each its rounds of groups."""
+        order = np.random.default_rng(self.seeds.integer("order", self.epoch)).permutation(len(self._blocks))
+        return [(pairs, cells) for pairs, rounds in (self._blocks[n] for n in order) for cells in rounds if np.diff(cells).any()]
 
     def _train(self, pairs: np.ndarray) -> float:
         w, config = self.weights, self.config
         columns = (np.ascontiguousarray(pairs[name]) for name in ("row", "column", "count"))
         matrices = (w["words"], w["contexts"], w["squares_words"], w["squares_contexts"])
-        return float(train_glove(*columns, *matrices, config.x_max, config.weight_exponent, np.float32(config.learning_rate)))
+        rates = (np.float32(config.learning_rate), np.float32(config.bias_learning_rate))
+        return float(train_glove(*columns, *matrices, config.x_max, config.weight_exponent, *rates))
 
     def _prepare(self) -> None:
         """Count, or find the counts in the cache, then deal the pairs at random into blocks that fit the memory."""
+        if self._corpus_words >= 0:
+            refuse_changed_corpus(self.task, self._corpus_words)
         config, num_words = self.config, len(self.vocabulary.words)
         held = hashlib.blake2b(self.task.held_out[1].tobytes(), digest_size=6).hexdigest()
         folder = self.task.corpus.folder / f"pairs-{num_words}-{config.window}-{held}"

@@ -10,8 +10,8 @@ CLIP = 100.0  # of one coordinate's gradient, as in the reference program
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _step(word, context, squares_word, squares_context, row, column, log_count, weight, rate):
-    """One direction of a pair: `word[row]` and `context[column]` move; the last two columns are bias and the constant 1's place."""
+def _step(word, context, squares_word, squares_context, row, column, log_count, weight, rate, bias_rate):
+    """One direction of a pair: `word[row]` and `context[column]` move; the last column is the bias."""
     width = word.shape[1]
     size = width - 1
     difference = np.float32(0)
@@ -28,7 +28,7 @@ def _step(word, context, squares_word, squares_context, row, column, log_count, 
         context[column, k] = c - by_context / np.sqrt(squares_context[column, k])
         squares_word[row, k] += by_word * by_word
         squares_context[column, k] += by_context * by_context
-    step = min(max(slope, -clip), clip) * rate
+    step = min(max(slope, -clip), clip) * bias_rate
     word[row, size] -= step / np.sqrt(squares_word[row, size])
     context[column, size] -= step / np.sqrt(squares_context[column, size])
     squares_word[row, size] += step * step
@@ -37,7 +37,7 @@ def _step(word, context, squares_word, squares_context, row, column, log_count, 
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def train_glove(rows, columns, counts, words, contexts, squares_words, squares_contexts, x_max, exponent, rate):
+def train_glove(rows, columns, counts, words, contexts, squares_words, squares_contexts, x_max, exponent, rate, bias_rate):
     """Train on pairs, each in both directions, with AdaGrad.
 
     Args:
@@ -50,7 +50,8 @@ def train_glove(rows, columns, counts, words, contexts, squares_words, squares_c
         squares_contexts: Like `contexts`.
         x_max: Counts above it weigh 1.
         exponent: Of the weight.
-        rate: eta.
+        rate: eta of the vectors, float32.
+        bias_rate: eta of the biases, float32.
 
     Returns:
         Sum of the weighted squared errors, halved, before each step.
@@ -60,7 +61,7 @@ def train_glove(rows, columns, counts, words, contexts, squares_words, squares_c
         i, j = np.int64(rows[n]), np.int64(columns[n])
         log_count = np.float32(np.log(counts[n]))
         weight = np.float32(1) if counts[n] >= x_max else np.float32((counts[n] / x_max) ** exponent)
-        total += _step(words, contexts, squares_words, squares_contexts, i, j, log_count, weight, rate)
+        total += _step(words, contexts, squares_words, squares_contexts, i, j, log_count, weight, rate, bias_rate)
         if i != j:
-            total += _step(words, contexts, squares_words, squares_contexts, j, i, log_count, weight, rate)
+            total += _step(words, contexts, squares_words, squares_contexts, j, i, log_count, weight, rate, bias_rate)
     return total

@@ -44,8 +44,10 @@ def train_glove_reading(
     x_max: float,
     exponent: float,
     rate: float,
+    bias_rate: float,
 ) -> float:
     """Train on pairs, as `train_glove` does; arguments and result as there."""
+    rates = np.append(np.full(words.shape[1] - 1, rate), bias_rate)
     total = 0.0
     for i, j, count in zip(rows.tolist(), columns.tolist(), counts.tolist(), strict=True):
         weight = float(glove_weight(np.array(count), x_max, exponent))
@@ -53,13 +55,13 @@ def train_glove_reading(
             word, context = words[a], contexts[b]
             total += glove_loss(word[:-1], context[:-1], word[-1], context[-1], count, weight)
             by_word, by_context, by_bias = glove_gradient(word[:-1], context[:-1], word[-1], context[-1], count, weight)
-            _adagrad(word, squares_words[a], np.append(by_word, by_bias), rate)
-            _adagrad(context, squares_contexts[b], np.append(by_context, by_bias), rate)
+            _adagrad(word, squares_words[a], np.append(by_word, by_bias), rates)
+            _adagrad(context, squares_contexts[b], np.append(by_context, by_bias), rates)
     return total
 
 
-def _adagrad(values: np.ndarray, squares: np.ndarray, gradient: np.ndarray, rate: float) -> None:
-    """AdaGrad as in the reference program: the sum is of squared steps, rate included, and starts at 1."""
-    step = np.clip(gradient, -100, 100) * rate
+def _adagrad(values: np.ndarray, squares: np.ndarray, gradient: np.ndarray, rates: np.ndarray) -> None:
+    """AdaGrad as in the reference program: the sum is of squared steps, rates included, and starts at 1."""
+    step = np.clip(gradient, -100, 100) * rates
     values -= step / np.sqrt(squares)
     squares += step**2

@@ -59,7 +59,7 @@ def blocks_of_file(path: Path, *, undecodable: Literal["refuse", "replace"] = "r
             data = carry + block
             if not data:
                 break
-            end = len(data) if not block else max(data.rfind(cut) for cut in _CUTS) + 1
+            end = len(data) if not block else next((place + 1 for cut in _CUTS if (place := data.rfind(cut)) >= 0), 0)
             if end == 0 and len(data) < 4 * BLOCK_BYTES:
                 carry = data
                 continue

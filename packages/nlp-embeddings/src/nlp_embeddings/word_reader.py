@@ -48,14 +48,18 @@ class WordReader:
         self._expected = int(state["corpus_words"])
 
     def check(self) -> None:
-        """Refuse to go on in another corpus.
+        """Refuse to go on in another corpus; see `refuse_changed_corpus`."""
+        refuse_changed_corpus(self.task, getattr(self, "_expected", len(self.task.corpus)))
 
-        Raises:
-            ValueError: if the corpus no longer has as many words as when the state was saved.
-        """
-        expected = getattr(self, "_expected", len(self.task.corpus))
-        if expected != len(self.task.corpus):
-            raise ValueError(
-                f"the corpus has {len(self.task.corpus)} words and had {expected} when the run was saved: it has changed, "
-                "and the run cannot be continued; restore the text, or start anew"
-            )
+
+def refuse_changed_corpus(task: CorpusTask, expected: int) -> None:
+    """Nothing, for a corpus that is still that of a saved run.
+
+    Raises:
+        ValueError: if the corpus no longer has the `expected` number of words.
+    """
+    if expected != len(task.corpus):
+        raise ValueError(
+            f"the corpus has {len(task.corpus)} words and had {expected} when the run was saved: it has changed, "
+            "and the run cannot be continued; restore the text, or start anew"
+        )
