@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from gymnasium import spaces
 
 from dl_nets.mlp import MLP, MLPConfig
 from rl_algos.acrobot import Acrobot
@@ -15,11 +14,9 @@ from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.cartpole import CartPole
 from rl_algos.pendulum import Pendulum
 from rl_algos.ppo import LOSSES, PPO, PPOConfig, policy_loss
-from rl_algos.rollout import Batch, Rollout
-from rl_core.envs import Envs, Transition
+from rl_algos.rollout import Batch, Rollout, minibatches
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
 
 SMALL = PPOConfig(num_envs=4, rollout_steps=16, num_epochs=2, batch_size=16)
 TASKS = {"CartPole": CartPole, "Acrobot": Acrobot, "Pendulum": Pendulum}
@@ -28,67 +25,6 @@ TASKS = {"CartPole": CartPole, "Acrobot": Acrobot, "Pendulum": Pendulum}
 def make_agent(task="CartPole", config=SMALL, seed=0, budget=1_000, seeds=None, hidden=(8, 8)):
     task = TASKS[task](ArrayTaskConfig()) if isinstance(task, str) else task
     return PPO(config, task, MLP(MLPConfig(hidden=hidden)), seeds=seeds or Seeds(seed), budget=budget, device="cpu")
-
-
-def assert_same(left, right):
-    assert type(left) is type(right)
-    if isinstance(left, dict):
-        assert left.keys() == right.keys()
-        for key in left:
-            assert_same(left[key], right[key])
-    elif isinstance(left, list):
-        assert len(left) == len(right)
-        for one, other in zip(left, right, strict=True):
-            assert_same(one, other)
-    elif isinstance(left, np.ndarray):
-        assert left.dtype == right.dtype
-        np.testing.assert_array_equal(left, right)
-    else:
-        assert left == right
-
-
-class OneState(ControlTask):
-    """A chain of one state that pays 1 a step for ever, cut, or ended, after some steps."""
-
-    Config = dict
-    input_space = spaces.Box(-1, 1, (1,), np.float32)
-    output_space = spaces.Discrete(2)
-
-    def __init__(self, length, ends):
-        super().__init__({})
-        self.length, self.ends = length, ends
-
-    def envs(self, num_envs, seeds):
-        return OneStateEnvs(num_envs, self)
-
-    def evaluate(self, predict, *, episodes, seeds):
-        return {}
-
-
-class OneStateEnvs(Envs):
-    def __init__(self, num_envs, task):
-        super().__init__(num_envs, task.input_space, task.output_space)
-        self.task, self.elapsed = task, np.zeros(num_envs, dtype=np.int64)
-
-    def reset(self):
-        return np.ones((self.num_envs, 1), dtype=np.float32)
-
-    def step(self, actions):
-        self.elapsed += 1
-        over = self.elapsed >= self.task.length
-        self.elapsed[over] = 0
-        reward, never = np.ones(self.num_envs, dtype=np.float32), np.zeros_like(over)
-        self._count(reward, over)
-        ended, cut = (over, never) if self.task.ends else (never, over)
-        return Transition(self.reset(), reward, ended, cut, self.reset())
-
-    def state_dict(self):
-        return {"elapsed": self.elapsed.copy(), **self._counters()}
-
-    def load_state_dict(self, state):
-        self.elapsed = np.array(state["elapsed"])
-        self._load_counters(state)
-        return self.reset()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +73,7 @@ def test_a_good_action_becomes_more_probable_and_a_bad_one_less(advantage, compi
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-def test_a_time_limit_leaves_the_value_where_it_was_and_an_end_does_not(compiled):
+def test_a_time_limit_leaves_the_value_where_it_was_and_an_end_does_not(compiled, one_state):
     # One state that pays 1: without an end V = 1 / (1 - 0.9) = 10, however often it is cut. With an end after every
     # fifth step the state cannot tell how far it is, and the mean over the five of 1 + 0.9 + ... is what a critic can say.
     config = replace(
@@ -146,7 +82,7 @@ def test_a_time_limit_leaves_the_value_where_it_was_and_an_end_does_not(compiled
     )  # fmt: skip
     steps_left = np.arange(1, 6)
     for ends, expected in ((False, 10.0), (True, np.mean((1 - 0.9**steps_left) / 0.1))):
-        agent = make_agent(OneState(5, ends), config, budget=10**9)
+        agent = make_agent(one_state(5, ends), config, budget=10**9)
         for _ in range(60):
             agent.step()
         assert agent.actor_critic.value(np.ones((1, 1), dtype=np.float32))[0] == pytest.approx(expected, rel=0.02)
@@ -167,7 +103,7 @@ def test_estimates_stop_at_a_cut_and_look_at_where_each_step_led(compiled):
 
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("task", [*TASKS, "gym"])
-def test_a_resumed_run_continues_to_the_last_bit(task, compiled):
+def test_a_resumed_run_continues_to_the_last_bit(task, compiled, assert_same):
     if task == "gym":
         task = GymTask(GymConfig(id="CartPole-v1"))
     config = replace(
@@ -202,7 +138,7 @@ def _copy(value):
 
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("task", TASKS)
-def test_predict_and_evaluate_touch_nothing_that_step_uses(task, compiled):
+def test_predict_and_evaluate_touch_nothing_that_step_uses(task, compiled, assert_same):
     config = replace(SMALL, compiled=compiled, normalise_obs=True)
     left, right = make_agent(task, config), make_agent(task, config)
     left.step(), right.step()
@@ -239,8 +175,7 @@ def test_schedules_go_down_with_the_budget():
 
 
 def test_minibatches_cover_a_rollout_once_an_epoch_in_a_new_order():
-    agent = make_agent(config=replace(SMALL, batch_size=20))
-    batches = list(agent.minibatches())
+    batches = list(minibatches(np.random.default_rng(0), 64, 20, 2))
     assert [len(batch) for batch in batches] == [21, 21, 22] * 2
     epochs = [np.concatenate(batches[:3]), np.concatenate(batches[3:])]
     for epoch in epochs:

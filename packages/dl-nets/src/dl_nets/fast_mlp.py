@@ -178,6 +178,28 @@ class FastMLP:
             error = further
         return error
 
+    def tangent(self, direction: np.ndarray) -> np.ndarray:
+        """J v [B, O]: how fast the outputs move when the parameters [P] move along `direction` v [P], at the last `forward`.
+
+        Forward-mode differentiation: a layer's tangent is that of its inputs through its weights, and its inputs through the weights'.
+
+        Source: B. Pearlmutter, "Fast exact multiplication by the Hessian", 1994, section 3.
+
+        >>> net = FastMLP(Layout((1, 1), "tanh"), np.array([2, 1], dtype=np.float32), np.zeros(2, dtype=np.float32))
+        >>> outputs = net.forward(np.array([[3.0]], dtype=np.float32))
+        >>> net.tangent(np.array([10, 1], dtype=np.float32)).tolist()  # 10 * 3 + 1
+        [[31.0]]
+        """
+        weights, biases = _views(self.layout, direction)
+        moved = self._seen[0] @ weights[0].T
+        _add_bias(moved, biases[0])
+        for layer in range(1, len(weights)):
+            self._slope(moved, self._seen[layer])
+            moved = moved @ self._weights[layer].T
+            moved += self._seen[layer] @ weights[layer].T
+            _add_bias(moved, biases[layer])
+        return moved
+
     def named_parameters(self, prefix: str) -> dict[str, np.ndarray]:
         """Weights [O, I] and biases [O] by name, as views: "actor.0.weight"."""
         named: dict[str, np.ndarray] = {}
@@ -280,6 +302,44 @@ def adam_step(
         mean[i] = keep_1 * mean[i] + add_1 * clipped
         square[i] = keep_2 * square[i] + add_2 * clipped * clipped
         parameters[i] -= alpha * mean[i] / (np.sqrt(square[i]) * root + small)
+    return norm
+
+
+@_vectorised
+def rmsprop_step(
+    parameters: np.ndarray, gradient: np.ndarray, square: np.ndarray, learning_rate: float, decay: float, epsilon: float, max_norm: float
+) -> float:
+    """Norm of the gradient [P]; parameters and squares [P] are changed in place by one step of RMSProp.
+
+    v <- beta v + (1 - beta) g^2, then theta <- theta - alpha g / sqrt(v + epsilon): epsilon stands inside the root.
+
+    Args:
+        parameters: theta.
+        gradient: g, scaled by max_norm / (|g| + 1e-6) where that is less than 1, as torch does.
+        square: v.
+        learning_rate: alpha.
+        decay: beta.
+        epsilon: > 0.
+        max_norm: Longest gradient that is not scaled.
+
+    Source: V. Mnih and others, "Asynchronous methods for deep reinforcement learning", 2016, (S2) and (S3).
+
+    >>> theta, square = np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
+    >>> rmsprop_step(theta, np.full(1, 2, dtype=np.float32), square, 0.1, 0.5, 0.0, np.inf)  # v = (1 + 2^2) / 2
+    2.0
+    >>> print(square, theta.round(4))  # -0.1 * 2 / sqrt(2.5)
+    [2.5] [-0.1265]
+    """
+    total = np.float32(0.0)
+    for i in range(len(gradient)):
+        total += gradient[i] * gradient[i]
+    norm = np.sqrt(total)
+    scale = np.float32(min(1.0, max_norm / (norm + 1e-6)))
+    keep, add, alpha, small = np.float32(decay), np.float32(1.0 - decay), np.float32(learning_rate), np.float32(epsilon)
+    for i in range(len(gradient)):
+        clipped = gradient[i] * scale
+        square[i] = keep * square[i] + add * clipped * clipped
+        parameters[i] -= alpha * clipped / np.sqrt(square[i] + small)
     return norm
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rl_algos.control_specs import control_agents
+from rl_algos.policy_gradient_specs import policy_gradient_agents
 from rl_algos.q_network_specs import q_network_agents
 from rl_algos.search_specs import search_agents
 from rl_algos.tabular_specs import tabular_agents, tabular_schemes, tabular_tasks
@@ -38,6 +39,7 @@ def rl_agents() -> Iterator[AgentSpec]:
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
     yield from control_agents()
+    yield from policy_gradient_agents()
     yield from q_network_agents()
     yield from search_agents()
     yield from tabular_agents()

@@ -95,14 +95,24 @@ class ActorCritic:
         return torch.from_numpy(array).to(self._device)
 
 
-def build_networks(task: ControlTask, network: Network, rng: np.random.Generator, *, policy_gain: float) -> tuple[nn.Module, nn.Module]:
-    """Actor and critic of the same network, each with parameters of its own.
+class NoCritic(nn.Module):
+    """Stands in for a critic where nothing is learned of values: 0 everywhere, without parameters."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Zeros [B, 1] for inputs [B, ...]."""
+        return torch.zeros(len(inputs), 1, device=inputs.device)
+
+
+def build_networks(
+    task: ControlTask, network: Network, rng: np.random.Generator, *, policy_gain: float, with_critic: bool = True
+) -> tuple[nn.Module, nn.Module]:
+    """Actor and critic of the same network, each with parameters of its own; a `NoCritic` where none is wanted.
 
     The networks start as they are configured (`mlp` and `cnn`: orthogonal, gain sqrt(2), last layer 1); the policy's last layer
     is then scaled down by `policy_gain`, so that the first policy prefers nothing.
     """
     actor = network.build(task.input_space, task.output_space, rng)
-    critic = network.build(task.input_space, spaces.Box(-np.inf, np.inf, (1,), np.float32), rng)
+    critic = network.build(task.input_space, spaces.Box(-np.inf, np.inf, (1,), np.float32), rng) if with_critic else NoCritic()
     last = [module for module in actor.modules() if isinstance(module, nn.Linear)][-1]
     last.weight.data.mul_(policy_gain)
     return actor, critic
@@ -112,4 +122,4 @@ def can_be_compiled(task: ControlTask, device: str, *modules: nn.Module) -> bool
     """Whether all modules are plain perceptrons, on vectors of floats, that may run on the CPU: what `compiled_policies` takes."""
     space = task.input_space
     is_vector = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f"
-    return device != "cuda" and is_vector and all(Layout.of(module) is not None for module in modules)
+    return device != "cuda" and is_vector and all(Layout.of(module) or isinstance(module, NoCritic) for module in modules)

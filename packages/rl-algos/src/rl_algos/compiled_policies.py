@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from dl_nets.fast_mlp import FastMLP, Layout, flat_parameters
-from rl_algos.actor_critic import PolicyConfig
+from rl_algos.actor_critic import NoCritic, PolicyConfig
 from rl_algos.compiled import vectorised
 from rl_algos.distributions import HALF_LOG_TWO_PI, Categorical, Gaussian
 
@@ -35,9 +35,13 @@ class CompiledActorCritic:
 
     def __init__(self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PolicyConfig) -> None:
         actor_layout, critic_layout = Layout.of(actor), Layout.of(critic)
+        self._has_critic = not isinstance(critic, NoCritic)
+        if actor_layout is not None and not self._has_critic:
+            critic_layout = Layout(actor_layout.sizes[:1], "tanh")  # no layers, no parameters
         if actor_layout is None or critic_layout is None:
             raise ValueError("the compiled path takes plain perceptrons of tanh or ReLU; for other networks set compiled=false")
-        parts = [flat_parameters(actor), np.full(actions.scale_size, config.log_std, np.float32), flat_parameters(critic)]
+        parts = [flat_parameters(actor), np.full(actions.scale_size, config.log_std, np.float32)]
+        parts.append(flat_parameters(critic) if self._has_critic else np.zeros(0, np.float32))
         self._parameters = np.concatenate(parts)
         self._gradient = np.zeros_like(self._parameters)
         actor_end, critic_start = len(parts[0]), len(parts[0]) + len(parts[1])
@@ -53,7 +57,7 @@ class CompiledActorCritic:
 
     def value(self, inputs: np.ndarray) -> np.ndarray:
         """V(s) [B] of inputs [B, I]."""
-        return self._critic.forward(inputs)[:, 0].copy()
+        return self._critic.forward(inputs)[:, 0].copy() if self._has_critic else np.zeros(len(inputs), np.float32)
 
     def log_prob(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Log-probabilities ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, I]."""
@@ -106,6 +110,29 @@ def standardise(values: np.ndarray) -> np.ndarray:
     for value in values:
         square += (value - mean) ** 2
     return (values - mean) / np.float32(np.sqrt(square / np.float32(len(values) - 1)) + np.float32(1e-8))
+
+
+@vectorised
+def policy_gradient_error(log_prob: np.ndarray, advantage: np.ndarray, size: int, losses: np.ndarray) -> np.ndarray:
+    """D loss / d ln pi(a|s) [B] of -mean(advantage * ln pi): -advantage / size; writes the loss into `losses` at 0.
+
+    Args:
+        log_prob: ln pi(a|s) [B].
+        advantage: [B].
+        size: What the mean is over: B, or more where this is a part of a batch.
+        losses: Written to at 0.
+
+    >>> losses = np.zeros(3, dtype=np.float32)
+    >>> error = policy_gradient_error(np.array([-1, -3], dtype=np.float32), np.array([2, 1], dtype=np.float32), 2, losses)
+    >>> error.tolist(), losses[0].item()  # -(2 * -1 + 1 * -3) / 2
+    ([-1.0, -0.5], 2.5)
+    """
+    error, loss = np.empty(len(log_prob), dtype=np.float32), np.float32(0.0)
+    for b in range(len(log_prob)):
+        error[b] = -advantage[b] / np.float32(size)
+        loss += error[b] * log_prob[b]
+    losses[0] = loss
+    return error
 
 
 @vectorised

@@ -71,12 +71,19 @@ class OnPolicy(Agent):
             normalise_obs=config.normalise_obs,
             normalise_reward=config.normalise_reward,
         )
-        actor, critic = build_networks(task, network, seeds.numpy("initialisation"), policy_gain=config.policy_gain)
+        actor, critic = build_networks(
+            task, network, seeds.numpy("initialisation"), policy_gain=config.policy_gain, with_critic=self.has_critic
+        )
         self.actor_critic: Any
         if config.compiled and can_be_compiled(task, device, actor, critic):
             self.actor_critic = self.compiled_learner(actor, critic, self.actions, config)
         else:
             self.actor_critic = self.learner(actor, critic, self.actions, config, resolve_device(device))
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether values are learned."""
+        return True
 
     def estimate(self, rollout: Rollout, gae_lambda: float) -> Batch:
         """The rollout [T, N, ...] as one batch [T N, ...], with advantages and the targets of the values."""

@@ -13,7 +13,7 @@ Letters: B batch, T steps of a rollout, N environments, A actions, D dimensions 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -29,7 +29,7 @@ from rl_algos.distributions import Categorical, Gaussian
 from rl_algos.on_policy import OnPolicy, OnPolicyConfig
 from rl_algos.ppo_compiled import CompiledPPOLearner
 from rl_algos.ranges import require_at_least, require_fraction, require_positive
-from rl_algos.rollout import Batch
+from rl_algos.rollout import Batch, minibatches
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -174,7 +174,7 @@ class PPO(OnPolicy):
         rollout = self.collector.collect(self.actor_critic, config.rollout_steps)
         batch = self.estimate(rollout, config.gae_lambda)
         losses = []
-        for indices in self.minibatches():
+        for indices in minibatches(self.shuffle, rollout.reward.size, config.batch_size, config.num_epochs):
             losses.append(self.actor_critic.update(batch.take(indices), learning_rate, clip_range))
             if config.target_kl is not None and losses[-1][LOSSES.index("kl")] > config.target_kl:
                 break
@@ -184,12 +184,3 @@ class PPO(OnPolicy):
         metrics = dict(zip(LOSSES, np.mean(losses, axis=0).tolist(), strict=True))
         metrics |= {"value": float(batch.value.mean()), "learning_rate": learning_rate, "updates": len(losses)}
         return metrics | self.collector.episode_metrics()
-
-    def minibatches(self) -> Iterator[np.ndarray]:
-        """Indices [M] of each minibatch, in a new order in every epoch: M is `batch_size`, or what divides a rollout evenly above it."""
-        size = self.config.rollout_steps * self.config.num_envs
-        num_batches = max(1, size // self.config.batch_size)
-        for _ in range(self.config.num_epochs):
-            order = self.shuffle.permutation(size)
-            for i in range(num_batches):
-                yield order[size * i // num_batches : size * (i + 1) // num_batches]

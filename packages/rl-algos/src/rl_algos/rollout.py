@@ -5,7 +5,7 @@ Letters: T steps, N environments, B = T N transitions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -109,6 +109,38 @@ class Collector:
             self.obs = after.obs
         return Rollout(*(np.stack(column) for column in zip(*steps, strict=True)))
 
+    def collect_episodes(self, policy: Policy, episodes_per_env: int, max_steps: int) -> tuple[Rollout, np.ndarray]:
+        """Whole episodes of the policy as it is, each environment's from its first step on.
+
+        An environment that is done with its share goes on until the slowest is, but what it does then does not count: to take whichever
+        episodes end first would favour short ones. The episodes then under way are given up.
+
+        Args:
+            policy: Who acts.
+            episodes_per_env: How many episodes of each environment, >= 1.
+            max_steps: Steps of one environment after which its episode is cut.
+
+        Returns:
+            The rollout [T, N, ...], and which of its steps count [T, N].
+        """
+        missing = np.full(self.num_envs, episodes_per_env)
+        steps, counts = [], []
+        while missing.any():
+            (noise,) = self.actions.noise(self.noise, 1, self.num_envs)
+            action = self.actions.sample(policy.head(self.inputs(self.obs)), policy.log_std, noise)
+            after = self.envs.step(self.actions.to_env(action))
+            counts.append(missing > 0)
+            truncated = after.truncated | (counts[-1] & ~after.terminated & (len(counts) >= max_steps))
+            steps.append((self.obs, action, after.reward, after.terminated, truncated, after.final_obs))
+            missing -= counts[-1] & (after.terminated | truncated)
+            if len(counts) >= max_steps:
+                missing[:] = 0
+            self.obs = after.obs
+        rollout = Rollout(*(np.stack(column) for column in zip(*steps, strict=True)))
+        if not rollout.over[-1].all() or len(counts) >= max_steps:
+            self.obs = self.envs.restart()
+        return rollout, np.stack(counts)
+
     def inputs(self, obs: np.ndarray) -> np.ndarray:
         """Observations [B, ...] as the networks see them."""
         if self.normalise_obs:
@@ -148,3 +180,18 @@ class Collector:
 def flat(array: np.ndarray) -> np.ndarray:
     """Time and environments as one axis: [T N, ...] of [T, N, ...]."""
     return array.reshape(-1, *array.shape[2:])
+
+
+def minibatches(rng: np.random.Generator, size: int, batch_size: int, num_epochs: int) -> Iterator[np.ndarray]:
+    """Indices [M] of each minibatch of `size` transitions, in a new order in every epoch.
+
+    M is `batch_size`, or what divides the transitions evenly above it.
+
+    >>> [len(indices) for indices in minibatches(np.random.default_rng(0), 64, 20, 2)]
+    [21, 21, 22, 21, 21, 22]
+    """
+    num_batches = max(1, size // batch_size)
+    for _ in range(num_epochs):
+        order = rng.permutation(size)
+        for i in range(num_batches):
+            yield order[size * i // num_batches : size * (i + 1) // num_batches]

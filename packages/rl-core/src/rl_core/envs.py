@@ -58,6 +58,12 @@ class Envs(ABC):
     def reset(self) -> np.ndarray:
         """First observations [N, ...]. Called before the first step; called again, it gives up the episodes that were being played."""
 
+    def restart(self) -> np.ndarray:
+        """First observations [N, ...] of new episodes; those under way are given up and not counted."""
+        self._return[:] = 0.0
+        self._length[:] = 0
+        return self.reset()
+
     @abstractmethod
     def step(self, actions: np.ndarray) -> Transition:
         """Take actions [N, ...]. An implementation ends with `self._count(reward, terminated | truncated)`."""
@@ -129,6 +135,11 @@ class GymEnvs(Envs):
         self._clear_counters()
         self._obs = np.stack([self._start(index) for index in range(self.num_envs)])
         return self._obs
+
+    def restart(self) -> np.ndarray:
+        """First observations [N, ...] of new episodes, each with the next seed where one was under way."""
+        self._episode += self._length > 0
+        return super().restart()
 
     def step(self, actions: np.ndarray) -> Transition:
         """Take actions [N, ...], one environment after the other."""

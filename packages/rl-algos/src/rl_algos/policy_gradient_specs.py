@@ -1,0 +1,75 @@
+"""Agents that follow the gradient of the return by the policy's parameters, as data: nothing is imported until it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rl_core.api import AgentSpec
+
+FITS = tuple(
+    f"control {input_}-input {output}-output" for input_ in ("vector", "image", "discrete") for output in ("discrete", "continuous")
+)
+"""What any network takes and a policy can give."""
+
+WILLIAMS = "Williams. Simple statistical gradient-following algorithms for connectionist reinforcement learning, 1992"
+
+
+def policy_gradient_agents() -> Iterator[AgentSpec]:
+    """Agents, by name."""
+    yield AgentSpec(
+        name="a2c",
+        target="rl_algos.a2c:A2C",
+        summary="Advantage actor-critic: a gradient step after every few steps of many environments",
+        reference="Mnih and others. Asynchronous methods for deep reinforcement learning, 2016",
+        fits=FITS,
+        unit="environment steps",
+        task="CartPole-v1",
+        network="mlp",
+        budget=500_000,
+        presets="rl_algos:presets/a2c.yaml",
+        tiny={"num_envs": 2, "rollout_steps": 4, "entropy_weight": 0.01, "learning_rate_schedule": "linear"},
+        tags=("on-policy", "policy gradient", "actor-critic"),
+    )
+    yield AgentSpec(
+        name="reinforce",
+        target="rl_algos.reinforce:Reinforce",
+        summary="REINFORCE: whole episodes, each action weighted by the return that followed it",
+        reference=WILLIAMS,
+        fits=FITS,
+        unit="environment steps",
+        task="CartPole-v1",
+        network="mlp",
+        budget=100_000,
+        presets="rl_algos:presets/reinforce.yaml",
+        tiny={"num_envs": 2, "max_episode_steps": 12},
+        tags=("on-policy", "policy gradient", "Monte Carlo"),
+    )
+    yield AgentSpec(
+        name="reinforce-baseline",
+        target="rl_algos.reinforce:Reinforce",
+        summary="REINFORCE with a learned baseline: returns less what the state promised",
+        reference=WILLIAMS,
+        fits=FITS,
+        unit="environment steps",
+        task="CartPole-v1",
+        network="mlp",
+        budget=100_000,
+        config={"baseline": "learned", "normalise_advantage": True},
+        presets="rl_algos:presets/reinforce.yaml",
+        tiny={"num_envs": 2, "max_episode_steps": 12, "value_epochs": 1},
+        tags=("on-policy", "policy gradient", "Monte Carlo", "baseline"),
+    )
+    yield AgentSpec(
+        name="vpg",
+        target="rl_algos.vpg:VPG",
+        summary="Vanilla policy gradient: one step a rollout, advantages by GAE",
+        reference="Sutton, McAllester, Singh, Mansour. Policy gradient methods with function approximation, 2000",
+        fits=FITS,
+        unit="environment steps",
+        task="CartPole-v1",
+        network="mlp",
+        budget=100_000,
+        presets="rl_algos:presets/vpg.yaml",
+        tiny={"num_envs": 2, "rollout_steps": 8, "value_epochs": 1, "value_batch_size": 8},
+        tags=("on-policy", "policy gradient", "actor-critic"),
+    )
