@@ -19,7 +19,7 @@ def policy_gradient_agents() -> Iterator[AgentSpec]:
     yield AgentSpec(
         name="a2c",
         target="rl_algos.a2c:A2C",
-        summary="Advantage actor-critic: a gradient step after every few steps of many environments",
+        summary="Advantage actor-critic: a step after every few steps of many environments",
         reference="Mnih and others. Asynchronous methods for deep reinforcement learning, 2016",
         fits=FITS,
         unit="environment steps",
