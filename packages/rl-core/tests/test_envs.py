@@ -131,6 +131,35 @@ def test_an_evaluation_counts_a_fixed_number_of_episodes_of_each_environment() -
     assert few["episodes"] == 3
 
 
+class FirstSeen:
+    """Answers with a push towards where the pole leaned first in the episode; knows from `begin` alone when that was."""
+
+    def __init__(self) -> None:
+        self.starts: list[np.ndarray] = []
+        self.asked = 0
+
+    def begin(self, starts: np.ndarray) -> None:
+        self.starts.append(starts)
+
+    def __call__(self, obs: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        assert len(self.starts) == self.asked  # told before each question
+        first = (np.abs(obs) <= 0.05).all(axis=1)  # Gymnasium's first states, and few others
+        assert first[self.starts[-1]].all()
+        return (obs[:, 2] > 0).astype(np.int64)
+
+
+def test_a_predictor_with_a_memory_is_told_where_episodes_begin() -> None:
+    made, player, seeds = task("CartPole-v1"), FirstSeen(), Seeds(0, ("evaluation",))
+    scores = made.evaluate(player, episodes=20, seeds=seeds)
+    assert player.starts[0].all()
+    assert not player.starts[1].any()
+    lengths = [np.flatnonzero(column) for column in np.stack(player.starts).T]
+    assert scores["mean length"] == np.mean([length[1] for length in lengths])  # each of 20 environments gave its first episode
+    plain = made.evaluate(lambda obs: (obs[:, 2] > 0).astype(np.int64), episodes=20, seeds=seeds)
+    assert plain == scores
+
+
 def test_a_gymnasium_task_shows_its_spaces_and_its_threshold() -> None:
     made = task("CartPole-v1")
     assert made.traits() == {"control", "vector-input", "discrete-output"}

@@ -104,6 +104,15 @@ def rl_tasks() -> Iterator[TaskSpec]:
         agent="ppo",
         tags=("classic control",),
     )
+    yield TaskSpec(
+        name="masked-CartPole-v1",
+        target="rl_algos.cartpole:MaskedCartPole",
+        summary="CartPole with the velocities hidden: for policies with a memory",
+        reference="Wierstra, Foerster, Peters, Schmidhuber. Recurrent policy gradients, 2010",
+        traits=("control", "vector-input", "discrete-output"),
+        agent="ppo",
+        tags=("classic control", "partially observed"),
+    )
     yield from tabular_tasks()
 
 

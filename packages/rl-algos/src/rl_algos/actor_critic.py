@@ -14,8 +14,10 @@ from gymnasium import spaces
 from torch import nn
 
 from dl_nets.fast_mlp import Layout
+from dl_nets.recurrent import RecurrentNetwork
 from dl_nets.streams import load_module_state, module_state
 from rl_algos.distributions import Categorical, Gaussian
+from rl_algos.recurrence import Replay, Sequences
 from rl_core.network import Network
 from rl_core.task import ControlTask
 
@@ -53,7 +55,8 @@ class ActorCritic:
         self._actions, self._device = actions, device
         self._log_std = nn.Parameter(torch.full((actions.scale_size,), config.log_std))
         # Dropout and batch statistics would make the ratio differ from 1 before anything was learned: evaluation mode throughout.
-        self._actor, self._critic = actor.eval(), critic.eval()
+        self._actor: Any = actor.eval()
+        self._critic: Any = critic.eval()
         self._module = nn.ModuleDict({"actor": actor, "critic": critic})
         self._module.register_parameter("log_std", self._log_std)
         self._module.to(device)
@@ -74,6 +77,19 @@ class ActorCritic:
         head = self._actor(self._tensor(inputs))
         return self._actions.log_prob(head, self._log_std, self._tensor(action)).cpu().numpy()
 
+    @torch.no_grad()
+    def advance(self, inputs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The actor's output [N, A] or [N, D] on inputs [N, ...] that follow those before, and what both networks then remember [N, S].
+
+        Args:
+            inputs: [N, ...].
+            state: What they remembered, 0 where an episode begins [N, S].
+        """
+        given, before = self._tensor(inputs), self._tensor(state)
+        head, after = self._actor.advance(given, before)
+        _, critic_after = self._critic.advance(given, before)
+        return head.cpu().numpy(), torch.cat([after, critic_after], dim=1).cpu().numpy()
+
     @property
     def log_std(self) -> np.ndarray:
         """The ln sigma [D] of a Gaussian, [0] of a categorical."""
@@ -91,8 +107,9 @@ class ActorCritic:
         """Take back what `state_dict` gave."""
         load_module_state(self._module, state["module"])
 
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device)
+    def _tensor(self, array: Any) -> Any:
+        """The same numbers on the device: a tensor of an array, `Sequences` of tensors of those of arrays."""
+        return array.to(self._device) if isinstance(array, Sequences) else torch.from_numpy(array).to(self._device)
 
 
 class NoCritic(nn.Module):
@@ -104,15 +121,29 @@ class NoCritic(nn.Module):
 
 
 def build_networks(
-    task: ControlTask, network: Network, rng: np.random.Generator, *, policy_gain: float, with_critic: bool = True
+    task: ControlTask,
+    network: Network,
+    rng: np.random.Generator,
+    *,
+    policy_gain: float,
+    with_critic: bool = True,
+    carries_state: bool = False,
 ) -> tuple[nn.Module, nn.Module]:
     """Actor and critic of the same network, each with parameters of its own; a `NoCritic` where none is wanted.
 
     The networks start as they are configured (`mlp` and `cnn`: orthogonal, gain sqrt(2), last layer 1); the policy's last layer
-    is then scaled down by `policy_gain`, so that the first policy prefers nothing.
+    is then scaled down by `policy_gain`, so that the first policy prefers nothing. For an agent that carries a state, recurrent
+    networks come as `Replay`, the critic's part of the state behind the actor's.
     """
-    actor = network.build(task.input_space, task.output_space, rng)
-    critic = network.build(task.input_space, spaces.Box(-np.inf, np.inf, (1,), np.float32), rng) if with_critic else NoCritic()
+    values = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    actor: nn.Module
+    critic: nn.Module
+    if carries_state and isinstance(network, RecurrentNetwork):
+        actor = Replay(network.build_stepped(task.input_space, task.output_space, rng))
+        critic = Replay(network.build_stepped(task.input_space, values, rng), first=actor.state_size)
+    else:
+        actor = network.build(task.input_space, task.output_space, rng)
+        critic = network.build(task.input_space, values, rng) if with_critic else NoCritic()
     last = [module for module in actor.modules() if isinstance(module, nn.Linear)][-1]
     last.weight.data.mul_(policy_gain)
     return actor, critic

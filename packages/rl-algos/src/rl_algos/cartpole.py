@@ -62,6 +62,15 @@ def observe(state: np.ndarray) -> np.ndarray:
     return state.astype(np.float32)
 
 
+@kernel
+def observe_masked(state: np.ndarray) -> np.ndarray:
+    """Positions and angles [N, 2], float32, without the velocities."""
+    obs = np.empty((len(state), 2), dtype=np.float32)
+    for n in range(len(state)):
+        obs[n, 0], obs[n, 1] = state[n, 0], state[n, 2]
+    return obs
+
+
 _HIGH = np.array([2 * X_LIMIT, np.inf, 2 * THETA_LIMIT, np.inf], dtype=np.float32)
 
 
@@ -78,3 +87,12 @@ class CartPole(ArrayTask):
         time_limit=500,
         target=475.0,
     )
+
+
+class MaskedCartPole(ArrayTask):
+    """The same with the velocities hidden: one observation does not tell which way the pole falls, two that follow one another do.
+
+    Source: D. Wierstra, A. Foerster, J. Peters, J. Schmidhuber, "Recurrent policy gradients", 2010, section 5.1.
+    """
+
+    problem = CartPole.problem._replace(observe=observe_masked, input_space=spaces.Box(-_HIGH[::2], _HIGH[::2], dtype=np.float32))

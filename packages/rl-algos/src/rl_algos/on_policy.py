@@ -18,11 +18,12 @@ from rl_algos.compiled_policies import CompiledActorCritic
 from rl_algos.distributions import distribution
 from rl_algos.gae import advantages
 from rl_algos.ranges import require_at_least, require_fraction
+from rl_algos.recurrence import Player, Replay, one_step, replayed
 from rl_algos.rollout import Batch, Collector, Rollout, flat
 from rl_core.agent import Agent
 from rl_core.network import Network
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
+from rl_core.task import ControlTask, Predict
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class OnPolicy(Agent):
     """Builds the policy, plays it, and estimates how good each action was. A subclass is the algorithm: it writes `step`.
 
     A subclass names its two learners, which differ in how they compute and not in what: `learner` in torch, for any network and
-    device, and `compiled_learner` for plain perceptrons on the CPU.
+    device, and `compiled_learner` for plain perceptrons on the CPU. One that updates on whole
+    sequences says `carries_state`, and then takes recurrent networks.
     """
 
     headline = "episode_return"
@@ -56,12 +58,22 @@ class OnPolicy(Agent):
     task: ControlTask
     learner: ClassVar[type[ActorCritic]]
     compiled_learner: ClassVar[type[CompiledActorCritic]]
+    carries_state: ClassVar[bool] = False
 
     def __init__(
         self, config: OnPolicyConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto"
     ) -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
         self.actions = distribution(task.output_space)
+        actor, critic = build_networks(
+            task,
+            network,
+            seeds.numpy("initialisation"),
+            policy_gain=config.policy_gain,
+            with_critic=self.has_critic,
+            carries_state=self.carries_state,
+        )
+        self.state_size = sum(module.state_size for module in (actor, critic) if isinstance(module, Replay))
         self.collector = Collector(
             task,
             self.actions,
@@ -70,9 +82,7 @@ class OnPolicy(Agent):
             discount=config.discount,
             normalise_obs=config.normalise_obs,
             normalise_reward=config.normalise_reward,
-        )
-        actor, critic = build_networks(
-            task, network, seeds.numpy("initialisation"), policy_gain=config.policy_gain, with_critic=self.has_critic
+            state_size=self.state_size,
         )
         self.actor_critic: Any
         if config.compiled and can_be_compiled(task, device, actor, critic):
@@ -87,9 +97,12 @@ class OnPolicy(Agent):
 
     def estimate(self, rollout: Rollout, gae_lambda: float) -> Batch:
         """The rollout [T, N, ...] as one batch [T N, ...], with advantages and the targets of the values."""
-        inputs, action = self.collector.inputs(flat(rollout.obs)), flat(rollout.action)
-        value = self.actor_critic.value(inputs)
-        next_value = self.actor_critic.value(self.collector.inputs(flat(rollout.final_obs)))
+        inputs: Any = self.collector.inputs(flat(rollout.obs))
+        led_to: Any = self.collector.inputs(flat(rollout.final_obs))
+        action = flat(rollout.action)
+        if self.state_size:
+            inputs, led_to = replayed(inputs, rollout), one_step(led_to, flat(rollout.next_state))
+        value, next_value = self.actor_critic.value(inputs), self.actor_critic.value(led_to)
         reward = self.collector.reward(rollout)
         # A terminated episode has no future; one that a time limit cut has, and the critic says what it is worth.
         discount = np.where(rollout.terminated, 0.0, self.config.discount).astype(np.float32)
@@ -100,8 +113,14 @@ class OnPolicy(Agent):
 
     @one_thread
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """The most probable actions [B, ...] at observations [B, ...]."""
+        """The most probable actions [B, ...] at observations [B, ...]; with a memory, at the first observations of episodes."""
+        if self.state_size:
+            return self._answer(inputs, np.zeros((len(inputs), self.state_size), np.float32))[0]
         return self.actions.to_env(self.actions.greedy(self.actor_critic.head(self.collector.inputs(inputs))))
+
+    def predictor(self) -> Predict:
+        """`predict`, or a player that remembers each episode."""
+        return Player(one_thread(self._answer), self.state_size) if self.state_size else self.predict
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Every trainable number, by name."""
@@ -115,3 +134,8 @@ class OnPolicy(Agent):
         """Take back what `state_dict` gave."""
         self.actor_critic.load_state_dict(state["actor_critic"])
         self.collector.load_state_dict(state)
+
+    def _answer(self, inputs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The most probable actions [B, ...] at observations [B, ...] that follow a state [B, S], and the state after them."""
+        head, state = self.actor_critic.advance(self.collector.inputs(inputs), state)
+        return self.actions.to_env(self.actions.greedy(head)), state

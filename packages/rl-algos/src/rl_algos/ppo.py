@@ -13,7 +13,7 @@ Letters: B batch, T steps of a rollout, N environments, A actions, D dimensions 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -29,6 +29,7 @@ from rl_algos.distributions import Categorical, Gaussian
 from rl_algos.on_policy import OnPolicy, OnPolicyConfig
 from rl_algos.ppo_compiled import CompiledPPOLearner
 from rl_algos.ranges import require_at_least, require_fraction, require_positive
+from rl_algos.recurrence import sequence_minibatches
 from rl_algos.rollout import Batch, minibatches
 from rl_core.network import Network
 from rl_core.seeds import Seeds
@@ -159,6 +160,7 @@ class PPO(OnPolicy):
     Config: ClassVar[type] = PPOConfig
     config: PPOConfig
     learner, compiled_learner = PPOLearner, CompiledPPOLearner
+    carries_state = True
 
     def __init__(self, config: PPOConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
@@ -174,7 +176,7 @@ class PPO(OnPolicy):
         rollout = self.collector.collect(self.actor_critic, config.rollout_steps)
         batch = self.estimate(rollout, config.gae_lambda)
         losses = []
-        for indices in minibatches(self.shuffle, rollout.reward.size, config.batch_size, config.num_epochs):
+        for indices in self.minibatches():
             losses.append(self.actor_critic.update(batch.take(indices), learning_rate, clip_range))
             if config.target_kl is not None and losses[-1][LOSSES.index("kl")] > config.target_kl:
                 break
@@ -184,3 +186,10 @@ class PPO(OnPolicy):
         metrics = dict(zip(LOSSES, np.mean(losses, axis=0).tolist(), strict=True))
         metrics |= {"value": float(batch.value.mean()), "learning_rate": learning_rate, "updates": len(losses)}
         return metrics | self.collector.episode_metrics()
+
+    def minibatches(self) -> Iterator[np.ndarray]:
+        """Indices [M] of each minibatch in every epoch: with a memory those of whole environments, else those of any transitions."""
+        steps, envs, size, epochs = self.config.rollout_steps, self.config.num_envs, self.config.batch_size, self.config.num_epochs
+        if self.state_size:
+            return sequence_minibatches(self.shuffle, steps, envs, size, epochs)
+        return minibatches(self.shuffle, steps * envs, size, epochs)

@@ -13,8 +13,11 @@ from gymnasium import spaces
 
 from rl_algos.distributions import Categorical, Gaussian
 from rl_algos.normalisation import RewardScale, RunningMoments
+from rl_algos.recurrence import forgotten
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
+
+NOTHING = np.zeros((0, 0, 0), np.float32)
 
 
 class Rollout(NamedTuple):
@@ -26,6 +29,8 @@ class Rollout(NamedTuple):
     terminated: np.ndarray
     truncated: np.ndarray
     final_obs: np.ndarray
+    state: np.ndarray = NOTHING  # what the policy remembered before each step [T, N, S]
+    next_state: np.ndarray = NOTHING  # and after it, before the next episode begins [T, N, S]
 
     @property
     def over(self) -> np.ndarray:
@@ -36,7 +41,7 @@ class Rollout(NamedTuple):
 class Batch(NamedTuple):
     """Transitions with all that an update needs, estimated once a rollout: constants to the gradient."""
 
-    inputs: np.ndarray  # observations as the networks see them [B, ...]
+    inputs: Any  # observations as the networks see them [B, ...], or `Sequences` of them
     action: np.ndarray  # as it was drawn, before any cut [B] or [B, D]
     log_prob: np.ndarray  # ln pi_old(a|s) [B]
     value: np.ndarray  # V_old(s) [B]
@@ -70,6 +75,7 @@ class Collector:
         discount: gamma of the return that rewards are scaled by.
         normalise_obs: Whether the networks see observations with mean 0 and deviation 1.
         normalise_reward: Whether rewards are divided by the running deviation of the return.
+        state_size: S, how many numbers the policy remembers of an episode; 0 for one without a memory.
 
     Raises:
         ValueError: if observations that have no mean are to be normalised.
@@ -85,6 +91,7 @@ class Collector:
         discount: float,
         normalise_obs: bool = False,
         normalise_reward: bool = False,
+        state_size: int = 0,
     ) -> None:
         if normalise_obs and not isinstance(task.input_space, spaces.Box):
             raise ValueError(
@@ -97,16 +104,18 @@ class Collector:
         self.noise = seeds.numpy("actions")
         self.envs = task.envs(num_envs, seeds)
         self.obs = self.envs.reset()
+        self.state = np.zeros((num_envs, state_size), np.float32)  # 0 where an episode begins
 
     def collect(self, policy: Policy, num_steps: int) -> Rollout:
         """A rollout of the policy as it is, from where the last one ended."""
         noise = self.actions.noise(self.noise, num_steps, self.num_envs)
         steps = []
         for t in range(num_steps):
-            action = self.actions.sample(policy.head(self.inputs(self.obs)), policy.log_std, noise[t])
+            head, state = self._head(policy)
+            action = self.actions.sample(head, policy.log_std, noise[t])
             after = self.envs.step(self.actions.to_env(action))
-            steps.append((self.obs, action, after.reward, after.terminated, after.truncated, after.final_obs))
-            self.obs = after.obs
+            steps.append((self.obs, action, after.reward, after.terminated, after.truncated, after.final_obs, self.state, state))
+            self.obs, self.state = after.obs, forgotten(state, after.terminated | after.truncated) if state.size else state
         return Rollout(*(np.stack(column) for column in zip(*steps, strict=True)))
 
     def collect_episodes(self, policy: Policy, episodes_per_env: int, max_steps: int) -> tuple[Rollout, np.ndarray]:
@@ -167,14 +176,22 @@ class Collector:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Running statistics and where the environments are."""
-        return {"moments": self.moments.state_dict(), "reward_scale": self.reward_scale.state_dict(), "envs": self.envs.state_dict()}
+        """Running statistics, where the environments are, and what the policy remembers of them."""
+        state = {"moments": self.moments.state_dict(), "reward_scale": self.reward_scale.state_dict(), "envs": self.envs.state_dict()}
+        return {**state, "state": self.state} if self.state.size else state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.moments.load_state_dict(state["moments"])
         self.reward_scale.load_state_dict(state["reward_scale"])
         self.obs = self.envs.load_state_dict(state["envs"])
+        if self.state.size:
+            self.state = np.array(state["state"])
+
+    def _head(self, policy: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The policy's head at the current observations, and what it remembers then [N, S]."""
+        inputs = self.inputs(self.obs)
+        return policy.advance(inputs, self.state) if self.state.size else (policy.head(inputs), self.state)
 
 
 def flat(array: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rl_core.network import Network
     from rl_core.seeds import Seeds
-    from rl_core.task import Task
+    from rl_core.task import Predict, Task
 
 
 class Agent(ABC):
@@ -79,7 +79,11 @@ class Agent(ABC):
 
     def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """Numbers that the task judges this agent by, `task.metric` among them."""
-        return self.task.evaluate(self.predict, episodes=episodes, seeds=seeds)
+        return self.task.evaluate(self.predictor(), episodes=episodes, seeds=seeds)
+
+    def predictor(self) -> Predict:
+        """What answers in an evaluation: `predict`, or an object of its own that carries a state; see `rl_core.task.Predict`."""
+        return self.predict
 
     def answer(self, text: str) -> Any:
         """A JSON-able answer to a text, for `rl-core predict RUN INPUT`. The task reads the text unless an agent knows better."""

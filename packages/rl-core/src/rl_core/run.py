@@ -241,7 +241,7 @@ class Run:
         seeds = Seeds(self.recipe.seed if seed is None else seed, ("evaluation",))
         if self.task is self.agent.task:
             return self.agent.evaluate(episodes=episodes, seeds=seeds)
-        return self.task.evaluate(self.agent.predict, episodes=episodes, seeds=seeds)
+        return self.task.evaluate(self.agent.predictor(), episodes=episodes, seeds=seeds)
 
     def conclude(self) -> dict[str, Any]:
         """Evaluate, write `result.json` and the figures."""

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from rl_core.seeds import Seeds
 
 Predict = Callable[[np.ndarray], np.ndarray]
-"""Inputs [B, ...] to answers [B, ...] in the task's output space."""
+"""Inputs [B, ...] to answers [B, ...] in the task's output space.
+
+One that carries a state from step to step has a method `begin(starts)` besides. A control task asks of the same environment in the
+same row throughout, and calls `begin` with the rows whose episode starts [B], before the first question and after every step.
+"""
 
 
 class Task(ABC):
@@ -111,10 +115,13 @@ class ControlTask(Task):
         quota = np.full(num_envs, episodes // num_envs)
         quota[: episodes % num_envs] += 1
         obs = envs.reset()
+        begin = getattr(predict, "begin", _forget_nothing)
+        begin(np.ones(num_envs, dtype=np.bool_))
         returns, lengths = [], []
         while quota.any():
             transition = envs.step(predict(obs))
             obs = transition.obs
+            begin(transition.terminated | transition.truncated)
             for env, return_, length in envs.pop_episodes():
                 if quota[env] > 0:
                     quota[env] -= 1
@@ -159,6 +166,10 @@ class DataTask(Task):
             predictions.append(predict(inputs))
             targets.append(target)
         return self.score(np.concatenate(predictions), np.concatenate(targets))
+
+
+def _forget_nothing(starts: np.ndarray) -> None:
+    """What `begin` is to a predictor without a state."""
 
 
 def _input_trait(space: gymnasium.Space) -> str:

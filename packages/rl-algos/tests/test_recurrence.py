@@ -1,0 +1,278 @@
+"""Policies with a memory: what they replay is what acted, an episode's end is forgotten, a rollout's end is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from dl_nets.mlp import MLP, MLPConfig
+from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
+from rl_algos.array_envs import ArrayTaskConfig
+from rl_algos.cartpole import CartPole, MaskedCartPole
+from rl_algos.pendulum import Pendulum
+from rl_algos.ppo import PPO, PPOConfig
+from rl_algos.recurrence import Replay, Sequences, sequence_minibatches
+from rl_core.envs import Envs, Transition
+from rl_core.gym_task import GymConfig, GymTask
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask
+
+SMALL = PPOConfig(num_envs=3, rollout_steps=8, num_epochs=2, batch_size=8, normalise_obs=True)
+CELLS = ("rnn", "gru", "lstm")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make_agent(cell="lstm", config=SMALL, task=None, seeds=None, time_limit=5, **network):
+    network = RecurrentNetwork(RecurrentConfig(cell, **{"units": 6, **network}))
+    task = task or MaskedCartPole(ArrayTaskConfig(time_limit=time_limit))
+    return PPO(config, task, network, seeds=seeds or Seeds(0), budget=1_000, device="cpu")
+
+
+class Recall(ControlTask):
+    """A cue of -1 or 1 is shown once, and asked for when the second number of an observation turns 1, `delay` steps later."""
+
+    Config = dict
+    input_space = spaces.Box(-1, 1, (2,), np.float32)
+    output_space = spaces.Discrete(2)
+
+    def __init__(self, delay):
+        super().__init__({})
+        self.delay = delay
+
+    def envs(self, num_envs, seeds):
+        return RecallEnvs(num_envs, self, seeds.numpy("cues"))
+
+
+class RecallEnvs(Envs):
+    def __init__(self, num_envs, task, rng):
+        super().__init__(num_envs, task.input_space, task.output_space)
+        self.delay, self.rng = task.delay, rng
+
+    def reset(self):
+        self.elapsed = 0
+        self.cue = self.rng.integers(0, 2, self.num_envs)
+        return np.stack([2.0 * self.cue - 1.0, np.zeros(self.num_envs)], axis=1).astype(np.float32)
+
+    def step(self, actions):
+        asked = self.elapsed == self.delay
+        reward = np.where(actions == self.cue, 1.0, -1.0).astype(np.float32) * asked
+        over = np.full(self.num_envs, asked)
+        self._count(reward, over)
+        self.elapsed += 1
+        final_obs = np.zeros((self.num_envs, 2), np.float32)
+        final_obs[:, 1] = self.elapsed == self.delay
+        return Transition(self.reset() if asked else final_obs, reward, over, np.zeros_like(over), final_obs)
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        return self.reset()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_is_replayed_is_what_acted(cell):
+    agent = make_agent(cell)
+    for _ in range(3):
+        acted, advance = [], agent.actor_critic.advance
+        agent.actor_critic.advance = lambda inputs, state, acted=acted, advance=advance: acted.append(advance(inputs, state)) or acted[-1]
+        rollout = agent.collector.collect(agent.actor_critic, 8)
+        agent.actor_critic.advance = advance
+        assert rollout.over.any()
+        batch = agent.estimate(rollout, 0.9)
+        heads = np.concatenate([head for head, _ in acted])
+        np.testing.assert_allclose(agent.actor_critic.head(batch.inputs), heads, atol=1e-6)
+        shifted = heads - np.log(np.exp(heads).sum(axis=1, keepdims=True))
+        np.testing.assert_allclose(batch.log_prob, np.take_along_axis(shifted, batch.action[:, None], 1)[:, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("task", [MaskedCartPole, Pendulum])
+def test_the_first_minibatch_finds_the_policy_that_collected(task):
+    agent = make_agent(config=replace(SMALL, num_epochs=1, batch_size=24), task=task(ArrayTaskConfig(time_limit=5)))
+    for _ in range(3):
+        metrics = agent.step()
+        assert metrics["updates"] == 1
+        assert metrics["kl"] == pytest.approx(0.0, abs=1e-6)
+        assert metrics["clip_fraction"] == 0.0
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_values_are_those_of_each_episode_alone_over_cuts_ends_and_rollouts(cell):
+    # Each value, and each bootstrap, must be the critic's after the observations of its own episode from the first on: cut ones
+    # (a limit of 5 steps) and those that span two rollouts of 8.
+    agent = make_agent(cell, replace(SMALL, discount=0.9, gae_lambda=0.0, normalise_obs=False))
+    critic = agent.actor_critic._critic.network
+    history = [[] for _ in range(3)]
+
+    def value(observations):
+        inputs = torch.from_numpy(np.stack(observations))[:, None]
+        with torch.no_grad():
+            return critic(inputs, critic.initial_state(1), torch.zeros(len(inputs), 1, dtype=torch.bool))[0][-1, 0, 0].item()
+
+    for _ in range(3):
+        rollout = agent.collector.collect(agent.actor_critic, 8)
+        batch = agent.estimate(rollout, 0.0)
+        bootstrap = (batch.advantage - rollout.reward.ravel() + batch.value) / 0.9
+        for t in range(8):
+            for n in range(3):
+                history[n].append(rollout.obs[t, n])
+                assert batch.value[3 * t + n] == pytest.approx(value(history[n]), abs=1e-5)
+                expected = 0.0 if rollout.terminated[t, n] else value([*history[n], rollout.final_obs[t, n]])
+                assert bootstrap[3 * t + n] == pytest.approx(expected, abs=1e-4)
+                history[n] = [] if rollout.over[t, n] else history[n]
+        assert rollout.truncated.any()
+    assert not rollout.over[-1].all()
+
+
+def test_an_update_does_not_depend_on_the_order_of_the_environments():
+    agents = [make_agent(), make_agent()]
+    columns = []
+    for agent, envs in zip(agents, (np.arange(3), np.array([2, 0, 1])), strict=True):
+        batch = agent.estimate(agent.collector.collect(agent.actor_critic, 8), 0.9)
+        agent.actor_critic.update(batch.take((3 * np.arange(8)[:, None] + envs).ravel()), 0.1, 0.2)
+        columns.append(agent.parameters())
+    for name, value in columns[0].items():
+        np.testing.assert_allclose(value, columns[1][name], atol=1e-4, err_msg=name)
+
+
+def test_minibatches_hold_whole_environments_in_the_order_of_time():
+    batches = list(sequence_minibatches(np.random.default_rng(0), num_steps=4, num_envs=6, batch_size=8, num_epochs=2))
+    assert [len(indices) for indices in batches] == [8] * 6
+    for indices in batches:
+        steps = indices.reshape(4, 2)
+        assert (steps // 6 == np.arange(4)[:, None]).all()
+        assert (steps % 6 == steps[0] % 6).all()
+    epochs = [np.concatenate(batches[:3]), np.concatenate(batches[3:])]
+    assert all(sorted(epoch) == list(range(24)) for epoch in epochs)
+    assert (epochs[0] != epochs[1]).any()
+    assert len(list(sequence_minibatches(np.random.default_rng(0), 4, 2, batch_size=2, num_epochs=1))) == 2  # no less than an environment
+
+
+@pytest.mark.parametrize("indices", [[0, 2, 1, 3, 4, 5], [3, 4, 5, 0, 1, 2], [0, 4, 2], [1, 3, 4]], ids=str)
+def test_transitions_that_are_no_sequences_are_refused(indices):
+    sequences = Sequences(np.zeros((6, 1)), np.zeros(6, bool), np.zeros((6, 1)), 3 if len(indices) == 3 else 2)
+    with pytest.raises(ValueError, match=r"the transitions are not whole sequences of \d steps in order"):
+        sequences[np.array(indices)]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_resumed_run_continues_to_the_last_bit(cell):
+    seeds = Seeds(5)
+    agent = make_agent(cell, seeds=seeds)
+    for _ in range(3):
+        agent.step()
+    state, streams = agent.state_dict(), seeds.state_dict()
+    assert state["state"].any()
+    expected = [agent.step() for _ in range(3)]
+
+    other_seeds = Seeds(5)
+    other = make_agent(cell, seeds=other_seeds)
+    other.step()
+    other.load_state_dict(state)
+    other_seeds.load_state_dict(streams)
+    other.progress = 72
+    assert [other.step() for _ in range(3)] == expected
+    for name, value in other.parameters().items():
+        np.testing.assert_array_equal(value, agent.parameters()[name])
+    np.testing.assert_array_equal(other.collector.state, agent.collector.state)
+
+
+def test_a_step_changes_every_parameter_of_any_cell_and_input():
+    for cell, task in (("rnn", GymTask(GymConfig(id="FrozenLake-v1"))), ("gru", Pendulum(ArrayTaskConfig())), ("lstm", None)):
+        config = replace(SMALL, normalise_obs=False, entropy_weight=0.01)
+        agent = make_agent(cell, config, task, before=(4,), after=(4,))
+        before = {name: value.copy() for name, value in agent.parameters().items()}
+        metrics = agent.step()
+        assert all(np.isfinite(number) for number in metrics.values())
+        for name, value in agent.parameters().items():
+            assert (value != before[name]).any(), (cell, name)
+
+
+def test_an_evaluation_remembers_each_episode_and_touches_nothing():
+    left, right = make_agent(), make_agent()
+    left.step(), right.step()
+    obs = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
+    player, again = left.predictor(), left.predictor()
+    player.begin(np.ones(4, bool)), again.begin(np.ones(4, bool))
+    first = player(obs[0])
+    np.testing.assert_array_equal(first, left.predict(obs[0]))
+    np.testing.assert_array_equal(first, again(obs[0]))
+    second = player._state.copy()
+    player.begin(np.array([True, False, False, False]))
+    assert not player._state[0].any()
+    np.testing.assert_array_equal(player._state[1:], second[1:])
+    left.evaluate(episodes=5, seeds=left.seeds)
+    assert left.step() == right.step()
+    assert left.seeds.state_dict() == right.seeds.state_dict()
+
+
+def test_an_agent_that_carries_no_state_refuses_a_recurrent_network():
+    class Forgetful(PPO):
+        carries_state = False
+
+    network = RecurrentNetwork(RecurrentConfig("lstm"))
+    with pytest.raises(ValueError, match=r"network lstm needs an agent that carries its state from step to step, and this one does not"):
+        Forgetful(SMALL, MaskedCartPole(ArrayTaskConfig()), network, seeds=Seeds(0), budget=10, device="cpu")
+
+
+def test_actor_and_critic_keep_their_states_side_by_side():
+    agent = make_agent(units=4)
+    assert isinstance(agent.actor_critic._actor, Replay)
+    before = agent.collector.state.copy()
+    assert before.shape == (3, 16)
+    agent.actor_critic._critic.network.weight.data += 1.0
+    agent.collector.collect(agent.actor_critic, 2)
+    moved = agent.collector.state
+    other = make_agent(units=4)
+    other.collector.collect(other.actor_critic, 2)
+    np.testing.assert_array_equal(moved[:, :8], other.collector.state[:, :8])
+    assert (moved[:, 8:] != other.collector.state[:, 8:]).any()
+
+
+def test_a_masked_pole_moves_as_the_one_in_full_view():
+    tasks = CartPole(ArrayTaskConfig()), MaskedCartPole(ArrayTaskConfig())
+    full, masked = (task.envs(5, Seeds(0)) for task in tasks)
+    assert tasks[1].input_space.shape == (2,)
+    np.testing.assert_array_equal(full.reset()[:, ::2], masked.reset())
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        actions = rng.integers(0, 2, 5)
+        left, right = full.step(actions), masked.step(actions)
+        np.testing.assert_array_equal(left.obs[:, ::2], right.obs)
+        np.testing.assert_array_equal(left.final_obs[:, ::2], right.final_obs)
+        for name in ("reward", "terminated", "truncated"):
+            np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
+
+
+RECALLING = PPOConfig(
+    num_envs=16, rollout_steps=8, num_epochs=8, batch_size=64, learning_rate=1e-2, gae_lambda=1.0, discount=1.0, entropy_weight=0.01
+)
+
+
+def recalled(network, delay=5):
+    agent = PPO(RECALLING, Recall(delay), network, seeds=Seeds(0), budget=6_000, device="cpu")
+    while agent.progress < agent.budget:
+        agent.step()
+    return agent.evaluate(episodes=200, seeds=agent.seeds)["mean return"]
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_cue_is_recalled_exactly_after_five_steps(cell):
+    # The episode is 6 steps and a rollout 8: most cues must be carried over the end of a rollout.
+    assert recalled(RecurrentNetwork(RecurrentConfig(cell, units=16))) == 1.0
+
+
+def test_without_a_memory_a_cue_is_guessed():
+    # 200 fair guesses of +-1: a mean beyond 0.28 comes up once in 13,000.
+    assert abs(recalled(MLP(MLPConfig(hidden=(16,))))) < 0.28
