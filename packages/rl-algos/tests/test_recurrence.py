@@ -11,11 +11,13 @@ from gymnasium import spaces
 
 from dl_nets.mlp import MLP, MLPConfig
 from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
+from rl_algos.a2c import A2C, A2CConfig
 from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.cartpole import CartPole, MaskedCartPole
 from rl_algos.pendulum import Pendulum
 from rl_algos.ppo import PPO, PPOConfig
 from rl_algos.recurrence import Replay, Sequences, sequence_minibatches
+from rl_algos.reinforce import Reinforce, ReinforceConfig
 from rl_core.envs import Envs, Transition
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
@@ -33,10 +35,10 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def make_agent(cell="lstm", config=SMALL, task=None, seeds=None, time_limit=5, **network):
+def make_agent(cell="lstm", config=SMALL, task=None, seeds=None, time_limit=5, agent=PPO, **network):
     network = RecurrentNetwork(RecurrentConfig(cell, **{"units": 6, **network}))
     task = task or MaskedCartPole(ArrayTaskConfig(time_limit=time_limit))
-    return PPO(config, task, network, seeds=seeds or Seeds(0), budget=1_000, device="cpu")
+    return agent(config, task, network, seeds=seeds or Seeds(0), budget=1_000, device="cpu")
 
 
 class Recall(ControlTask):
@@ -167,9 +169,10 @@ def test_transitions_that_are_no_sequences_are_refused(indices):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_resumed_run_continues_to_the_last_bit(cell):
+@pytest.mark.parametrize(("kind", "config"), [(PPO, SMALL), (A2C, A2CConfig(num_envs=3, rollout_steps=8))], ids=["ppo", "a2c"])
+def test_a_resumed_run_continues_to_the_last_bit(cell, kind, config):
     seeds = Seeds(5)
-    agent = make_agent(cell, seeds=seeds)
+    agent = make_agent(cell, config, seeds=seeds, agent=kind)
     for _ in range(3):
         agent.step()
     state, streams = agent.state_dict(), seeds.state_dict()
@@ -177,7 +180,7 @@ def test_a_resumed_run_continues_to_the_last_bit(cell):
     expected = [agent.step() for _ in range(3)]
 
     other_seeds = Seeds(5)
-    other = make_agent(cell, seeds=other_seeds)
+    other = make_agent(cell, config, seeds=other_seeds, agent=kind)
     other.step()
     other.load_state_dict(state)
     other_seeds.load_state_dict(streams)
@@ -221,9 +224,11 @@ def test_an_agent_that_carries_no_state_refuses_a_recurrent_network():
     class Forgetful(PPO):
         carries_state = False
 
-    network = RecurrentNetwork(RecurrentConfig("lstm"))
-    with pytest.raises(ValueError, match=r"network lstm needs an agent that carries its state from step to step, and this one does not"):
-        Forgetful(SMALL, MaskedCartPole(ArrayTaskConfig()), network, seeds=Seeds(0), budget=10, device="cpu")
+    for agent, config in ((Forgetful, SMALL), (Reinforce, ReinforceConfig())):
+        with pytest.raises(
+            ValueError, match=r"network lstm needs an agent that carries its state from step to step, and this one does not"
+        ):
+            make_agent(config=config, agent=agent)
 
 
 def test_actor_and_critic_keep_their_states_side_by_side():
@@ -260,8 +265,8 @@ RECALLING = PPOConfig(
 )
 
 
-def recalled(network, delay=5):
-    agent = PPO(RECALLING, Recall(delay), network, seeds=Seeds(0), budget=6_000, device="cpu")
+def recalled(network, delay=5, config=RECALLING, kind=PPO, budget=6_000):
+    agent = kind(config, Recall(delay), network, seeds=Seeds(0), budget=budget, device="cpu")
     while agent.progress < agent.budget:
         agent.step()
     return agent.evaluate(episodes=200, seeds=agent.seeds)["mean return"]
@@ -271,6 +276,11 @@ def recalled(network, delay=5):
 def test_a_cue_is_recalled_exactly_after_five_steps(cell):
     # The episode is 6 steps and a rollout 8: most cues must be carried over the end of a rollout.
     assert recalled(RecurrentNetwork(RecurrentConfig(cell, units=16))) == 1.0
+
+
+def test_a2c_recalls_a_cue_too():
+    config = A2CConfig(num_envs=16, rollout_steps=8, learning_rate=3e-3, discount=1.0, entropy_weight=0.01)
+    assert recalled(RecurrentNetwork(RecurrentConfig("lstm", units=16)), config=config, kind=A2C, budget=60_000) == 1.0
 
 
 def test_without_a_memory_a_cue_is_guessed():

@@ -124,6 +124,7 @@ class A2C(OnPolicy):
     Config: ClassVar[type] = A2CConfig
     config: A2CConfig
     learner, compiled_learner = A2CLearner, CompiledA2CLearner
+    carries_state = True
 
     @one_thread
     def step(self) -> dict[str, float]:
