@@ -143,7 +143,7 @@ def test_predict_and_evaluate_touch_nothing_that_step_uses(task, compiled, asser
     left, right = make_agent(task, config), make_agent(task, config)
     left.step(), right.step()
     left.predict(np.stack([left.task.input_space.low] * 500))
-    left.task.time_limit = 5
+    left.task = TASKS[task](ArrayTaskConfig(time_limit=5))
     left.evaluate(episodes=3, seeds=left.seeds)
     assert left.step() == right.step()
     assert_same(left.state_dict(), right.state_dict())
