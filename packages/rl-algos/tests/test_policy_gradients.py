@@ -19,6 +19,7 @@ from rl_algos.compiled_policies import policy_gradient_error
 from rl_algos.pendulum import Pendulum
 from rl_algos.policy_gradient import PART, policy_loss
 from rl_algos.reinforce import Reinforce, ReinforceConfig
+from rl_algos.trpo import TRPO, TRPOConfig
 from rl_algos.vpg import VPG, VPGConfig
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
@@ -30,6 +31,8 @@ AGENTS = {
     "reinforce": (Reinforce, ReinforceConfig(num_envs=4, **SHORT)),
     "reinforce-baseline": (Reinforce, ReinforceConfig(num_envs=4, baseline="learned", normalise_advantage=True, **SHORT)),
     "reinforce-whole": (Reinforce, ReinforceConfig(num_envs=4, returns="whole", baseline="mean", **SHORT)),
+    "npg": (TRPO, TRPOConfig(num_envs=4, rollout_steps=16, value_epochs=2, value_batch_size=32, line_search=False)),
+    "trpo": (TRPO, TRPOConfig(num_envs=4, rollout_steps=16, value_epochs=2, value_batch_size=32)),
     "vpg": (VPG, VPGConfig(num_envs=4, rollout_steps=16, value_epochs=2, value_batch_size=32)),
 }
 
@@ -60,7 +63,7 @@ def test_either_path_is_the_same_run(name, task):
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_resumed_run_continues_to_the_last_bit(name, task, compiled, assert_same):
     task = GymTask(GymConfig(id="CartPole-v1")) if task == "gym" else task
-    settings = {"compiled": compiled, "normalise_obs": True, "normalise_reward": True, "learning_rate_schedule": "linear"}
+    settings = {"compiled": compiled, "normalise_obs": True, "normalise_reward": True}
     seeds, other_seeds = Seeds(5), Seeds(5)
     agent = make_agent(name, task, seeds=seeds, **settings)
     for _ in range(2):
@@ -181,6 +184,9 @@ def test_observations_without_a_mean_are_not_normalised(name):
         (A2CConfig, {"num_envs": 0}, r"num_envs is 0; it must be at least 1"),
         (ReinforceConfig, {"episodes_per_env": 0}, r"episodes_per_env is 0; it must be at least 1"),
         (ReinforceConfig, {"learning_rate": -1.0}, r"learning_rate is -1.0; it must be > 0"),
+        (TRPOConfig, {"target_kl": 0.0}, r"target_kl is 0.0; it must be > 0"),
+        (TRPOConfig, {"shrink": 1.5}, r"shrink is 1.5; it must be in \[0, 1\]"),
+        (TRPOConfig, {"damping": -0.1}, r"damping is -0.1; it must be at least 0"),
         (VPGConfig, {"gae_lambda": 2.0}, r"gae_lambda is 2.0; it must be in \[0, 1\]"),
         (VPGConfig, {"num_envs": 1, "rollout_steps": 1}, r"a rollout must have at least 2 transitions"),
     ],
@@ -197,6 +203,8 @@ def test_a_setting_out_of_range_is_refused_in_words(config, setting, message):
         ("reinforce", 60_000, {"num_envs": 8, "max_episode_steps": 500, "learning_rate": 1e-2, "learning_rate_schedule": "linear"}),
         ("reinforce-baseline", 30_000, {"num_envs": 8, "max_episode_steps": 500, "learning_rate": 1e-2, "value_epochs": 10}),
         ("reinforce-whole", 60_000, {"num_envs": 8, "max_episode_steps": 500, "learning_rate": 1e-2, "learning_rate_schedule": "linear"}),
+        ("npg", 15_000, {"num_envs": 8, "rollout_steps": 64, "value_epochs": 5}),
+        ("trpo", 15_000, {"num_envs": 8, "rollout_steps": 64, "value_epochs": 5}),
         ("vpg", 30_000, {"num_envs": 8, "rollout_steps": 64, "learning_rate": 1e-2, "value_epochs": 10, "value_batch_size": 64}),
     ],
 )

@@ -66,6 +66,16 @@ class Categorical:
         log_prob = head.log_softmax(dim=1)
         return -(log_prob.exp() * log_prob).sum(dim=1)
 
+    def kl(self, old_head: torch.Tensor, old_log_std: torch.Tensor, head: torch.Tensor, log_std: torch.Tensor) -> torch.Tensor:
+        """KL(old || new) [B] in nats: sum_j p_j (ln p_j - ln q_j).
+
+        >>> none = torch.zeros(0)
+        >>> Categorical(spaces.Discrete(2)).kl(torch.zeros(1, 2), none, torch.tensor([[0.0, math.log(3)]]), none)  # (ln 2 + ln 2/3) / 2
+        tensor([0.1438])
+        """
+        old_log_prob, log_prob = old_head.log_softmax(dim=1), head.log_softmax(dim=1)
+        return (old_log_prob.exp() * (old_log_prob - log_prob)).sum(dim=1)
+
 
 class Gaussian:
     """Independent normal distributions over a `Box`; the head gives means [B, D], the deviations do not depend on the state.
@@ -125,6 +135,16 @@ class Gaussian:
     def entropy(self, head: torch.Tensor, log_std: torch.Tensor) -> torch.Tensor:
         """Entropy [B] in nats, the same for every state."""
         return (log_std + HALF_LOG_TWO_PI + 0.5).sum().expand(len(head))
+
+    def kl(self, old_head: torch.Tensor, old_log_std: torch.Tensor, head: torch.Tensor, log_std: torch.Tensor) -> torch.Tensor:
+        """KL(old || new) [B] in nats: sum_d ln(s/s_old) + (s_old^2 + (m_old - m)^2) / (2 s^2) - 1/2.
+
+        >>> zero, one = torch.zeros(1, 1), torch.ones(1, 1)
+        >>> Gaussian(spaces.Box(-1, 1, (1,))).kl(zero, zero[0], one, zero[0])
+        tensor([0.5000])
+        """
+        square = (2 * (old_log_std - log_std)).exp() + (-2 * log_std).exp() * (old_head - head) ** 2
+        return (log_std - old_log_std + 0.5 * (square - 1)).sum(dim=1)
 
 
 def distribution(space: gymnasium.Space) -> Categorical | Gaussian:

@@ -31,6 +31,21 @@ def policy_gradient_agents() -> Iterator[AgentSpec]:
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
     yield AgentSpec(
+        name="npg",
+        target="rl_algos.trpo:TRPO",
+        summary="Natural policy gradient: conjugate gradient through the Fisher matrix",
+        reference="Kakade. A natural policy gradient, 2002",
+        fits=FITS,
+        unit="environment steps",
+        task="CartPole-v1",
+        network="mlp",
+        budget=100_000,
+        config={"line_search": False},
+        presets="rl_algos:presets/trpo.yaml",
+        tiny={"num_envs": 2, "rollout_steps": 8, "gradient_iterations": 2, "value_epochs": 1, "value_batch_size": 8},
+        tags=("on-policy", "policy gradient", "natural gradient"),
+    )
+    yield AgentSpec(
         name="reinforce",
         target="rl_algos.reinforce:Reinforce",
         summary="REINFORCE: whole episodes, each action weighted by the return that followed it",
@@ -58,6 +73,20 @@ def policy_gradient_agents() -> Iterator[AgentSpec]:
         presets="rl_algos:presets/reinforce.yaml",
         tiny={"num_envs": 2, "max_episode_steps": 12, "value_epochs": 1},
         tags=("on-policy", "policy gradient", "Monte Carlo", "baseline"),
+    )
+    yield AgentSpec(
+        name="trpo",
+        target="rl_algos.trpo:TRPO",
+        summary="Trust-region policy optimisation: natural steps held within a KL divergence",
+        reference="Schulman, Levine, Moritz, Jordan, Abbeel. Trust region policy optimization, 2015",
+        fits=FITS,
+        unit="environment steps",
+        task="CartPole-v1",
+        network="mlp",
+        budget=100_000,
+        presets="rl_algos:presets/trpo.yaml",
+        tiny={"num_envs": 2, "rollout_steps": 8, "gradient_iterations": 2, "value_epochs": 1, "value_batch_size": 8},
+        tags=("on-policy", "policy gradient", "natural gradient", "trust region"),
     )
     yield AgentSpec(
         name="vpg",
