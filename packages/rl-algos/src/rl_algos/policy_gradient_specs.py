@@ -75,6 +75,19 @@ def policy_gradient_agents() -> Iterator[AgentSpec]:
         tags=("on-policy", "policy gradient", "Monte Carlo", "baseline"),
     )
     yield AgentSpec(
+        name="reinforce-crossentropy",
+        target="rl_algos.reinforce_crossentropy:ReinforceCrossentropy",
+        summary="REINFORCE as classification: actions as classes, returns as sample weights",
+        reference=WILLIAMS,
+        fits=tuple(traits for traits in FITS if traits.endswith("discrete-output")),
+        unit="environment steps",
+        task="CartPole-v1",
+        network="mlp",
+        budget=100_000,
+        tiny={"num_envs": 2, "max_episode_steps": 12},
+        tags=("on-policy", "policy gradient", "Monte Carlo", "supervised"),
+    )
+    yield AgentSpec(
         name="trpo",
         target="rl_algos.trpo:TRPO",
         summary="Trust-region policy optimisation: natural steps held within a KL divergence",
