@@ -14,6 +14,10 @@ RUNS = {
     "ppo on a replayed CartPole-v1": ["ppo", "--task", "gym:CartPole-v1", "--budget", 6_000, "--checkpoint-every", 500],
     "supervised with mlp": ["supervised", "--network", "mlp", "--task", "breast-cancer", "--budget", 30, "--checkpoint-every", 2],
     "supervised with cnn": ["supervised", "--network", "cnn", "--task", "digits", "--budget", 6, "--checkpoint-every", 1],
+    "skip-gram": ["skip-gram", "--budget", 300_000, "--checkpoint-every", 30_000, "--set", "chunk_words=10000"],
+    "fasttext": ["fasttext", "--budget", 150_000, "--checkpoint-every", 30_000, "--set", "chunk_words=10000", "--set", "buckets=20000"],
+    "glove": ["glove", "--budget", 600_000, "--checkpoint-every", 30_000],
+    "text-classifier": ["text-classifier", "--budget", 20, "--checkpoint-every", 2, "--set", "buckets=20000"],
 }
 
 

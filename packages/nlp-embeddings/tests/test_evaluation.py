@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nlp_embeddings.applications import bilingual_map, k_means, orthogonal_map
+from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
 from nlp_embeddings.evaluation import (
     Pair,
     classify,
@@ -24,6 +25,7 @@ from nlp_embeddings.evaluation_tasks import (
     SimilarityTask,
 )
 from nlp_embeddings.vectors import WordVectors
+from nlp_embeddings.word_agent import WordAgent
 from rl_core.seeds import Seeds
 
 GRID = {
@@ -171,6 +173,40 @@ def test_analogies_are_a_task(tmp_path: Path) -> None:
         lambda texts: np.stack([vectors.get_vector(str(text)) for text in texts]), episodes=1, seeds=Seeds(0)
     )
     assert score["accuracy"] >= 0.9
+
+
+class Parallelograms(WordAgent):
+    """Word vectors that are known."""
+
+    def step(self) -> dict[str, float]:
+        raise NotImplementedError
+
+    def word_vectors(self) -> np.ndarray:
+        return self.known.vectors
+
+    def state_dict(self) -> dict:
+        return {}
+
+    def load_state_dict(self, state: object) -> None:
+        self.known = state
+
+
+def test_a_word_agent_answers_analogies_from_its_whole_vocabulary(tmp_path: Path) -> None:
+    known = parallelograms()
+    path = tmp_path / "q.txt"
+    path.write_text("\n".join(f"s{i} p{i} s{j} p{j}" for i in range(6) for j in range(6) if i != j))
+    task = AnalogyTask(EvaluationConfig(file=str(path)))
+    right = word_analogies(known, task.groups)["accuracy"]
+    between = [(known["p0"] - known["s0"] + known[f"s{j}"]) for j in range(1, 6)]  # words of no question, where the answers are looked for
+    crowd = WordVectors([*known.index_to_key, *(f"near{j}" for j in range(5))], np.concatenate([known.vectors, between]))
+    scores = []
+    for vectors in (known, crowd):
+        agent = Parallelograms(None, CorpusTask(CorpusConfig()), None, seeds=Seeds(0), budget=1)
+        agent.load_state_dict(vectors)
+        agent.vocabulary.words = vectors.index_to_key
+        scores.append(task.evaluate(agent.predictor(), episodes=1, seeds=Seeds(0))["accuracy"])
+    assert scores[0] == right >= 0.9
+    assert scores[1] < right - 0.1
 
 
 def test_classification_is_a_task(tmp_path: Path) -> None:

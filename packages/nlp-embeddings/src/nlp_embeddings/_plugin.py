@@ -82,6 +82,20 @@ def rl_agents() -> Iterator[AgentSpec]:
         tags=("word vectors", "text"),
     )
     yield AgentSpec(
+        name="contextual",
+        target="nlp_embeddings.contextual_agent:Contextual",
+        summary="Vectors of texts, and of words in their contexts, from a local transformer",
+        reference="Devlin et al., BERT, 2019; Bommasani, Davis, Cardie, Reductions to Static Embeddings, 2020",
+        requires=("torch", "transformers"),
+        extra="nlp-embeddings[transformers]",
+        fits=("corpus text-input vector-output",),
+        unit="words",
+        budget=1_000_000_000,
+        task="treasure-island",
+        tiny={"chunk_words": 200, "batch_size": 8},
+        tags=("word vectors", "text", "transformer", "deterministic"),
+    )
+    yield AgentSpec(
         name="text-classifier",
         target="nlp_embeddings.text_classifier:TextClassifier",
         summary="fastText as a classifier: the mean of words and n-grams tells the label",

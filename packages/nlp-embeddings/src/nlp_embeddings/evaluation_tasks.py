@@ -26,6 +26,7 @@ from nlp_embeddings.evaluation import (
 )
 from nlp_embeddings.text_files import open_bytes
 from nlp_embeddings.vectors import WordVectors
+from nlp_embeddings.word_agent import WordPredict
 from rl_core.seeds import Seeds
 from rl_core.task import Predict
 
@@ -81,10 +82,11 @@ class SimilarityTask(EvaluationTask):
 
 
 class AnalogyTask(EvaluationTask):
-    """a is to b as c is to what? Judged by the share of right first answers among the words of the questions.
+    """a is to b as c is to what? Judged by the share of right first answers.
 
-    The answers are looked for among the questions' own words, since a task knows no other; scores are higher than when they
-    are looked for in a whole vocabulary (`evaluation.word_analogies` on exported vectors does that).
+    They are looked for among the 30,000 most frequent words of the agent's vocabulary, as word2vec's own evaluation does it. An agent
+    that has no vocabulary is asked for vectors of the questions' words alone, and finds answers among those: that is easier, and not
+    to be compared.
     """
 
     metric = "accuracy"
@@ -95,6 +97,8 @@ class AnalogyTask(EvaluationTask):
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """Accuracy by 3CosAdd: of all, semantic and syntactic questions, and of each group; and the share that could be asked."""
+        if isinstance(predict, WordPredict):
+            return word_analogies(predict.vectors, self.groups)
         words = sorted({word.lower() for questions in self.groups.values() for question in questions for word in question})
         vectors = _units(predict, words)
         known = np.asarray(vectors.any(axis=1))

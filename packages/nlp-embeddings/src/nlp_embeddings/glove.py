@@ -2,9 +2,9 @@
 
 Source: Pennington, Socher, Manning, "GloVe: Global Vectors for Word Representation", 2014.
 Departures: the biases learn at a rate of their own, 1, as in the authors' program since 2019: at the vectors' rate, the paper's way,
-biases are still on their way when vectors are done, and vectors take on what is the words' frequency. The vectors' rate is twice the
-paper's 0.05, which is meant for billions of words. From the authors' program: single precision; a pair is held once and learned from
-in both directions one after the other; held-out sentences are not counted.
+biases are still on their way when vectors are done, and vectors take on what is the words' frequency. The vectors' rate is 0.075
+instead of 0.05, which is meant for billions of words. From the authors' program: single precision; a pair is held once and learned
+from in both directions one after the other; held-out sentences are not counted.
 Parallel without races: words are in eight groups, and two pairs that share no group share no row. Rounds of pairs of groups that
 share none run at once, so the result does not depend on the number of threads.
 Letters: V words, d dimensions, X_ij weighted co-occurrences.
@@ -43,7 +43,7 @@ class GloVeConfig:
     min_count: int = 5  # a rarer word has no vector, >= 1
     x_max: float = 10.0  # co-occurrences above it weigh 1 (the paper's 100 is for billions of words), > 0
     weight_exponent: float = 0.75  # alpha of the weight (x / x_max)^alpha, > 0
-    learning_rate: float = 0.1  # eta of AdaGrad, for the vectors; the paper's is 0.05, for billions of words, > 0
+    learning_rate: float = 0.075  # eta of AdaGrad, for the vectors, > 0
     bias_learning_rate: float = 1.0  # eta of AdaGrad, for the biases, > 0
     text_vector: Literal["mean", "tf-idf"] = "tf-idf"  # a text is the mean of its words' vectors | weighted by how telling they are
     threads: int = 1  # kernels that run at once; any number gives the same bits, >= 1

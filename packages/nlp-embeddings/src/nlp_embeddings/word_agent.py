@@ -19,6 +19,22 @@ from nlp_embeddings.vocabulary import Vocabulary
 from rl_core.agent import Agent
 
 
+class WordPredict:
+    """What a task is given of a `WordAgent`: its answers, and the vectors behind them."""
+
+    def __init__(self, agent: WordAgent) -> None:
+        self._agent = agent
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Vectors of texts [B, d]."""
+        return self._agent.predict(inputs)
+
+    @property
+    def vectors(self) -> WordVectors:
+        """Vectors of the vocabulary, most frequent word first."""
+        return self._agent.vectors
+
+
 class WordAgent(Agent):
     """Learns vectors of words; a text is the mean of its words' vectors.
 
@@ -62,6 +78,10 @@ class WordAgent(Agent):
             weights = dict(zip(self.vocabulary.words, self.vocabulary.weights.tolist(), strict=True))
         known = self.vocabulary.number
         return np.stack([self.vectors.mean_vector(self.task.tokens(str(text), known), weights) for text in inputs])
+
+    def predictor(self) -> WordPredict:
+        """`predict`, which also shows the vectors of the whole vocabulary: analogies are answered from those."""
+        return WordPredict(self)
 
     def answer(self, text: str) -> Any:
         """An answer to a question about words or passages.
