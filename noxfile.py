@@ -136,7 +136,10 @@ def mutations(session: nox.Session, package: str) -> None:
 @nox.session(python=RUNNING)
 def extras(session: nox.Session) -> None:
     """The tests of what the extras bring, which `tests` skips because an environment there holds no extra."""
-    for package, extra, chosen in (("nlp-embeddings", "transformers", "contextual"), ("rl-algos", "box2d", "LunarLander")):
+    for package, extra, chosen in (
+        ("nlp-embeddings", "transformers", "contextual"),
+        ("rl-algos", "atari,box2d,mujoco", "atari or extras or pong or ALE or LunarLander"),
+    ):
         paths = [f"{path}[{extra}]" if Path(path).name.startswith(package.replace("-", "_")) else path for path in wheels(session, package)]
         session.install("-c", LOCK, *paths, *testing(package))
         run_pytest(session, f"packages/{package}/tests", "-k", chosen, *session.posargs)

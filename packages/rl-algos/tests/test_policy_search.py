@@ -12,7 +12,7 @@ from dl_nets.mlp import MLP, MLPConfig
 from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.ars import ARS, ARSConfig, movement, top_directions
 from rl_algos.cartpole import CartPole
-from rl_algos.cem import CEM, CEMConfig, elites, refit
+from rl_algos.cem import CEM, CEMConfig, elites, extra_variance, refit
 from rl_algos.cma_es import CMAES, CMAESConfig, SearchDistribution, constants
 from rl_algos.es import ES, ESConfig, centred_ranks, gradient
 from rl_algos.pendulum import Pendulum
@@ -158,6 +158,7 @@ def test_cem_goes_down_a_bowl():
 
 
 def test_the_added_variance_falls_and_keeps_the_candidates_apart():
+    assert [extra_variance(4.0, "inverse", generation, 50) for generation in (1, 2, 8)] == [4.0, 2.0, 0.5]
     agent = make_agent(CEM, config=CEMConfig(population_size=6, elite_fraction=0.2, extra_variance=4.0))
     for generation in range(1, 6):
         agent.step()

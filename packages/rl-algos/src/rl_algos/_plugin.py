@@ -113,10 +113,34 @@ def rl_tasks() -> Iterator[TaskSpec]:
         agent="ppo",
         tags=("classic control", "partially observed"),
     )
+    yield TaskSpec(
+        name="pong-pixels",
+        target="rl_algos.atari:PongPixels",
+        summary="Pong from what moved on the screen, with two actions: up and down",
+        reference="Karpathy. Deep reinforcement learning: Pong from pixels, 2016",
+        traits=("control", "vector-input", "discrete-output"),
+        agent="ppo",
+        requires=("ale_py",),
+        extra="rl-algos[atari]",
+        tags=("atari", "pixels"),
+    )
     yield from tabular_tasks()
 
 
 @hookimpl
 def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
     """Open families of tasks, by name."""
+    yield TaskSchemeSpec(
+        name="ALE",
+        target="rl_algos.atari:Atari",
+        summary="Any Atari game as a stack of small grey images; ALE/<Game>-v5 does too",
+        reference="Bellemare, Naddaf, Veness, Bowling. The arcade learning environment, 2013",
+        argument="game",
+        example="ALE:Pong-v5",
+        traits=("control", "image-input", "discrete-output"),
+        agents=("dqn", "ppo"),
+        requires=("ale_py", "cv2"),
+        extra="rl-algos[atari]",
+        tags=("atari", "pixels"),
+    )
     yield from tabular_schemes()

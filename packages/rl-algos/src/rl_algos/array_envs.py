@@ -66,8 +66,7 @@ class ArrayEnvs(Envs):
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
 
     def reset(self) -> np.ndarray:
-        """First observations [N, ...]; episodes that were being played are given up."""
-        self._clear_counters()
+        """First observations [N, ...]."""
         self._state = self._start(self.num_envs)
         self._elapsed[:] = 0
         return self._problem.observe(self._state)

@@ -157,7 +157,7 @@ class Population:
             for env in np.flatnonzero((after.terminated | after.truncated) & busy):
                 playing[env], queued = queued, queued + 1
         self._envs.pop_episodes()
-        self._obs = self._envs.reset()  # an idle environment was in the middle of an episode
+        self._obs = self._envs.restart()  # an idle environment was in the middle of an episode
         if self._normalise_obs:
             self.moments.take_in(seen.count, seen.mean, seen.variance)
         return Scores(returns.reshape(-1, num_episodes), lengths.reshape(-1, num_episodes))

@@ -154,7 +154,8 @@ class Catalogue:
         """The component of that name.
 
         Args:
-            name: `ppo`, `rl-algos/ppo`, `gym:CartPole-v1`, or a Gymnasium id that no plugin brings.
+            name: `ppo`, `rl-algos/ppo`, `gym:CartPole-v1`, or a Gymnasium id that no plugin brings. One with a namespace, such as
+                `ALE/Pong-v5`, belongs to the scheme of that name where a plugin brings it.
             kind: Where to look; `None` looks among agents, then networks, then tasks: what `rl-core run` takes.
 
         Raises:
@@ -262,6 +263,9 @@ class Catalogue:
 
     def _of_gymnasium(self, name: str) -> Entry | None:
         """A Gymnasium id as the last resort: the only place where looking up a name imports Gymnasium."""
+        namespace, slash, rest = name.partition("/")
+        if slash and any(entry.name == namespace for entry in self.entries("scheme")):
+            return self._of_scheme(None, f"{namespace}:{rest}")
         if not _GYMNASIUM_ID.fullmatch(name) or not any(entry.name == "gym" for entry in self.entries("scheme")):
             return None
         return self._of_scheme(None, f"gym:{name}") if name in _gymnasium_ids() else None

@@ -56,7 +56,7 @@ class Envs(ABC):
 
     @abstractmethod
     def reset(self) -> np.ndarray:
-        """First observations [N, ...]. Called before the first step; called again, it gives up the episodes that were being played."""
+        """First observations [N, ...]. Called once, before the first step."""
 
     def restart(self) -> np.ndarray:
         """First observations [N, ...] of new episodes; those under way are given up and not counted."""
@@ -93,9 +93,6 @@ class Envs(ABC):
             self._return[over] = 0.0
             self._length[over] = 0
 
-    def _clear_counters(self) -> None:
-        self._return[:], self._length[:] = 0.0, 0
-
     def _counters(self) -> dict[str, Any]:
         return {
             "return": self._return.copy(),
@@ -131,8 +128,7 @@ class GymEnvs(Envs):
         self._discrete = not (self.output_space.shape or ())
 
     def reset(self) -> np.ndarray:
-        """First observations [N, ...]; an episode that was given up is begun again from its seed."""
-        self._clear_counters()
+        """First observations [N, ...]."""
         self._obs = np.stack([self._start(index) for index in range(self.num_envs)])
         return self._obs
 

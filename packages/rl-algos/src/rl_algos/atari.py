@@ -1,0 +1,230 @@
+"""Games of the Atari 2600 as pixels: any of them with the usual preprocessing, and Pong as the classic policy-gradient example sees it.
+
+Source: M. G. Bellemare, Y. Naddaf, J. Veness, M. Bowling. "The arcade learning environment", 2013; preprocessing as in V. Mnih and
+others, "Human-level control through deep reinforcement learning", 2015, methods; sticky actions from M. C. Machado and others,
+"Revisiting the arcade learning environment", 2018, section 5.2. `pong-pixels` after A. Karpathy, "Deep reinforcement learning: Pong
+from pixels", 2016.
+Departures: frames are stacked along the last axis, where an image of this house has its channels; no button is pressed to start a game.
+Errata: where a lost life counts as an end, the usual wrapper presses a button before the next life, and Gymnasium's begins a new game;
+here the game simply goes on, and the score is that of whole games.
+Letters: N environments, H W height and width, C frames of a stack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import ale_py
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation, TransformAction, TransformObservation
+
+from rl_algos.ranges import require_range
+from rl_core.envs import Envs, GymEnvs, Transition
+from rl_core.errors import nearest
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask
+
+UP, DOWN = 2, 3  # of Pong's six buttons
+TOP, BOTTOM = 35, 195  # rows of Pong's field
+MOVES = np.ones(256, dtype=np.float32)  # by the red of a pixel: 1 for ball and paddles
+MOVES[[0, 109, 144]] = 0.0  # the background
+
+
+@dataclass(frozen=True)
+class AtariConfig:
+    """Which game, and how it is seen; the defaults are those of the sources."""
+
+    game: str = "Pong-v5"  # name in Gymnasium's registry behind ALE/, with its version
+    frame_skip: int = 4  # frames that an action is held for, of which the last two are seen as their maximum, >= 1
+    frame_stack: int = 4  # C, newest frames that are seen together, >= 1
+    screen_size: int = 84  # H and W, pixels, >= 8
+    noop_max: int = 30  # most frames that pass before the first action, at random, >= 0
+    sticky: float = 0.25  # probability that a frame takes the button of the frame before, in [0, 1]
+    clip_reward: bool = True  # whether what is learned from is the sign of a reward; the score is counted as it is
+    episode: Literal["game", "life"] = "game"  # what the learner takes for an episode; the score is that of whole games
+    full_actions: bool = False  # all 18 buttons, or those that the game uses
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of range."""
+        for name, low in (("frame_skip", 1), ("frame_stack", 1), ("screen_size", 8), ("noop_max", 0)):
+            require_range(self, name, low, math.inf)
+        require_range(self, "sticky", 0, 1)
+
+
+class Atari(ControlTask):
+    """A game by its id, as a stack of small grey images [H, W, C], uint8, the oldest first.
+
+    Raises:
+        ValueError: if there is no such game.
+    """
+
+    Config: ClassVar[type] = AtariConfig
+    config: AtariConfig
+
+    def __init__(self, config: AtariConfig) -> None:
+        super().__init__(config)
+        env = self._make()
+        self.input_space, self.output_space = env.observation_space, env.action_space
+        env.close()
+
+    def envs(self, num_envs: int, seeds: Seeds) -> Envs:
+        """Games one after the other, replayed on resume."""
+        return AtariEnvs(self._make, num_envs, seeds, clip_reward=self.config.clip_reward, episode=self.config.episode)
+
+    def _make(self) -> gymnasium.Env:
+        config = self.config
+        env = _game(config.game, frameskip=1, repeat_action_probability=config.sticky, full_action_space=config.full_actions)
+        env = AtariPreprocessing(env, noop_max=config.noop_max, frame_skip=config.frame_skip, screen_size=config.screen_size)
+        env = FrameStackObservation(env, config.frame_stack)
+        shape = (config.screen_size, config.screen_size, config.frame_stack)
+        return TransformObservation(env, lambda frames: np.moveaxis(frames, 0, -1), spaces.Box(0, 255, shape, np.uint8))
+
+
+class AtariEnvs(GymEnvs):
+    """Games whose learner may see clipped rewards, and lives or points as episodes, while game and score go on.
+
+    The end of a life must not begin another game: the lives after the first would never be learned. As nothing but the learner's
+    view changes, a game is still saved as its seed and the actions since.
+
+    Args:
+        make: Builds one game.
+        num_envs: N, at least 1.
+        seeds: Where the games' seeds come from.
+        clip_reward: Whether the learner sees the sign of a reward.
+        episode: What ends with `terminated` for the learner: the game alone, or also a life, or a point that is won or lost.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], gymnasium.Env],
+        num_envs: int,
+        seeds: Seeds,
+        *,
+        clip_reward: bool,
+        episode: Literal["game", "life", "point"],
+    ) -> None:
+        super().__init__(make, num_envs, seeds)
+        self._clip_reward, self._kind = clip_reward, episode
+        self._lives = np.zeros(num_envs, dtype=np.int64)
+
+    def reset(self) -> np.ndarray:
+        """First observations [N, ...]."""
+        obs = super().reset()
+        self._lives = self._count_lives()
+        return obs
+
+    def step(self, actions: np.ndarray) -> Transition:
+        """Take actions [N]; episodes are counted by whole games and unclipped rewards."""
+        after = super().step(actions)
+        ends = np.zeros(self.num_envs, dtype=bool)
+        if self._kind == "life":
+            lives = self._count_lives()
+            ends, self._lives = lives < self._lives, lives
+        elif self._kind == "point":
+            ends = after.reward != 0
+        reward = np.sign(after.reward) if self._clip_reward else after.reward
+        return after._replace(reward=reward, terminated=after.terminated | (ends & ~after.truncated))
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
+        """Replay every game up to where it was; the observations [N, ...]."""
+        obs = super().load_state_dict(state)
+        self._lives = self._count_lives()
+        return obs
+
+    def _count_lives(self) -> np.ndarray:
+        return np.array([env.unwrapped.ale.lives() for env in self._envs])
+
+
+@dataclass(frozen=True)
+class PongPixelsConfig:
+    """How Pong is played and seen; the defaults are those of the classic example."""
+
+    frame_skip: tuple[int, ...] = (2, 4)  # fewest and most frames that an action is held for, at random, each >= 1
+    sticky: float = 0.0  # probability that a frame takes the button of the frame before, in [0, 1]
+    episode: Literal["game", "point"] = "point"  # what the learner takes for an episode; the score is that of whole games
+    shape: Literal["vector", "image"] = "vector"  # pixels in a row [6400], or as an image [80, 80, 1]
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of range."""
+        if len(self.frame_skip) != 2 or not 1 <= self.frame_skip[0] <= self.frame_skip[1]:
+            raise ValueError(f"frame_skip is {list(self.frame_skip)}; it must be two numbers of at least 1, the fewer frames first")
+        require_range(self, "sticky", 0, 1)
+
+
+class PongPixels(ControlTask):
+    """Pong with two actions, up and down, seen as the difference of two frames of 80 x 80: what moved, and from where."""
+
+    Config: ClassVar[type] = PongPixelsConfig
+    config: PongPixelsConfig
+
+    def __init__(self, config: PongPixelsConfig) -> None:
+        super().__init__(config)
+        env = self._make()
+        self.input_space, self.output_space = env.observation_space, env.action_space
+        env.close()
+
+    def envs(self, num_envs: int, seeds: Seeds) -> Envs:
+        """Games one after the other, replayed on resume."""
+        return AtariEnvs(self._make, num_envs, seeds, clip_reward=False, episode=self.config.episode)
+
+    def _make(self) -> gymnasium.Env:
+        fewest, most = self.config.frame_skip
+        env = _game("Pong-v5", frameskip=(fewest, most + 1), repeat_action_probability=self.config.sticky)
+        env = TransformAction(env, lambda action: DOWN if action else UP, spaces.Discrete(2))
+        return DifferenceFrames(env, (6400,) if self.config.shape == "vector" else (80, 80, 1))
+
+
+class DifferenceFrames(gymnasium.Wrapper):
+    """What changed on Pong's field between two steps: 1 where something came, -1 where something left; 0 at first.
+
+    Args:
+        env: Pong, with observations of 210 x 160 pixels in red, green and blue.
+        shape: Of the observations, 6,400 numbers.
+    """
+
+    def __init__(self, env: gymnasium.Env, shape: tuple[int, ...]) -> None:
+        super().__init__(env)
+        self.observation_space = spaces.Box(-1.0, 1.0, shape, np.float32)
+        self._frame = np.zeros((80, 80), dtype=np.float32)
+
+    def reset(self, **options: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """Nothing has changed yet."""
+        screen, info = self.env.reset(**options)
+        self._frame = field(screen)
+        return np.zeros(self.observation_space.shape, dtype=np.float32), info
+
+    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
+        """What this step changed."""
+        screen, reward, terminated, truncated, info = self.env.step(action)
+        frame, before = field(screen), self._frame
+        self._frame = frame
+        return (frame - before).reshape(self.observation_space.shape), reward, terminated, truncated, info
+
+
+def field(screen: np.ndarray) -> np.ndarray:
+    """Pong's field [80, 80] of a screen [210, 160, 3]: every second pixel, 1 for ball and paddles, 0 for the background.
+
+    >>> screen = np.full((210, 160, 3), 144, dtype=np.uint8)
+    >>> screen[:35] = 236  # the score, which is cut off
+    >>> screen[35 + 2 * 10, 2 * 70] = 236
+    >>> np.argwhere(field(screen)).tolist()
+    [[10, 70]]
+    """
+    return MOVES[screen[TOP:BOTTOM:2, ::2, 0]]
+
+
+def _game(game: str, **options: Any) -> gymnasium.Env:
+    """A game of the Arcade Learning Environment, which is told not to greet on every start."""
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    gymnasium.register_envs(ale_py)
+    try:
+        return gymnasium.make(f"ALE/{game}", disable_env_checker=True, **options)
+    except gymnasium.error.UnregisteredEnv as error:
+        games = [name.removeprefix("ALE/") for name in gymnasium.registry if name.startswith("ALE/")]
+        close = ", ".join(nearest(game, games)) or "Pong-v5"
+        raise ValueError(f"there is no Atari game {game!r}; a game is called as {close}") from error

@@ -1,0 +1,48 @@
+"""Tasks that need an extra: they run where it is installed, and say what to install where it is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from rl_core import catalogue
+from rl_core.catalogue import Catalogue
+from rl_core.errors import RequestError
+from rl_core.recipe import resolve
+from rl_core.seeds import Seeds
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [("ALE/Pong-v5", "ale_py", "atari"), ("pong-pixels", "ale_py", "atari"), ("LunarLander-v3", "Box2D", "box2d")],
+)
+def test_a_task_without_its_extra_is_listed_as_missing_with_the_command(monkeypatch, name, module, extra):
+    monkeypatch.setattr(catalogue, "is_installed", lambda wanted: wanted != module)
+    entry = Catalogue.discover().find(name, "task")
+    assert module in entry.missing
+    assert entry.remedy == f'pip install "rl-algos[{extra}]"'
+    with pytest.raises(RequestError, match=rf"needs {module}, which is not installed"):
+        entry.load()
+
+
+@pytest.mark.parametrize(
+    ("task", "module", "extra"),
+    [("gym:HalfCheetah-v5", "mujoco", "mujoco"), ("gym:LunarLander-v3", "Box2D", "box2d"), ("pong-pixels", "ale_py", "atari")],
+)
+@pytest.mark.parametrize("agent", ["ppo", "ars"])
+def test_agents_learn_on_the_environments_of_an_extra_and_continue_exactly(task, module, extra, agent):
+    pytest.importorskip(module, reason=f"needs the extra {extra}: pip install 'rl-algos[{extra}]'")
+    settings = {
+        "ppo": ["num_envs=1", "rollout_steps=20", "num_epochs=1", "network.hidden=[8]"],
+        "ars": ["num_directions=1", "network.hidden=[]"],
+    }
+    made = resolve(Catalogue.discover(), agent, task=task, overrides=settings[agent])
+    task = made.built_task
+    agents, seeds = [], [Seeds(0), Seeds(0)]
+    for tree in seeds:
+        agents.append(made.agent_class(made.agent_config, task, made.built_network, seeds=tree, budget=1_000, device="cpu"))
+    first, other = agents
+    first.step()
+    other.load_state_dict(first.state_dict())
+    seeds[1].load_state_dict(seeds[0].state_dict())
+    other.progress = first.progress
+    assert first.step() == other.step()
