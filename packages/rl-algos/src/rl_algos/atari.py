@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import ale_py
@@ -27,7 +27,7 @@ from rl_algos.ranges import require_range
 from rl_core.envs import Envs, GymEnvs, Transition
 from rl_core.errors import nearest
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
+from rl_core.task import ControlTask, Predict
 
 UP, DOWN = 2, 3  # of Pong's six buttons
 TOP, BOTTOM = 35, 195  # rows of Pong's field
@@ -45,7 +45,7 @@ class AtariConfig:
     screen_size: int = 84  # H and W, pixels, >= 8
     noop_max: int = 30  # most frames that pass before the first action, at random, >= 0
     sticky: float = 0.25  # probability that a frame takes the button of the frame before, in [0, 1]
-    clip_reward: bool = True  # whether what is learned from is the sign of a reward; the score is counted as it is
+    clip_reward: bool = True  # whether rewards are cut to their sign to learn from; the score is counted as it is
     episode: Literal["game", "life"] = "game"  # what the learner takes for an episode; the score is that of whole games
     full_actions: bool = False  # all 18 buttons, or those that the game uses
 
@@ -76,6 +76,11 @@ class Atari(ControlTask):
         """Games one after the other, replayed on resume."""
         return AtariEnvs(self._make, num_envs, seeds, clip_reward=self.config.clip_reward, episode=self.config.episode)
 
+    def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Scores of whole games, with the rewards as they are."""
+        whole = Atari(replace(self.config, clip_reward=False, episode="game"))
+        return ControlTask.evaluate(whole, predict, episodes=episodes, seeds=seeds)
+
     def _make(self) -> gymnasium.Env:
         config = self.config
         env = _game(config.game, frameskip=1, repeat_action_probability=config.sticky, full_action_space=config.full_actions)
@@ -86,17 +91,18 @@ class Atari(ControlTask):
 
 
 class AtariEnvs(GymEnvs):
-    """Games whose learner may see clipped rewards, and lives or points as episodes, while game and score go on.
+    """Games whose learner may see clipped rewards, and lives or points as episodes, while the game goes on.
 
     The end of a life must not begin another game: the lives after the first would never be learned. As nothing but the learner's
-    view changes, a game is still saved as its seed and the actions since.
+    view changes, a game is still saved as its seed and the actions since. Episodes are counted as the learner sees them.
 
     Args:
         make: Builds one game.
         num_envs: N, at least 1.
         seeds: Where the games' seeds come from.
         clip_reward: Whether the learner sees the sign of a reward.
-        episode: What ends with `terminated` for the learner: the game alone, or also a life, or a point that is won or lost.
+        episode: What ends with `terminated` for the learner: the game alone, or also a life, or a point that is won or lost. The
+            first observation after a life is as it is, a stack that goes on; after a point it is 0, as at the start of a game.
     """
 
     def __init__(
@@ -111,30 +117,47 @@ class AtariEnvs(GymEnvs):
         super().__init__(make, num_envs, seeds)
         self._clip_reward, self._kind = clip_reward, episode
         self._lives = np.zeros(num_envs, dtype=np.int64)
+        self._ends = np.zeros(num_envs, dtype=bool)  # whose episode ended with the last step, though its game did not
 
     def reset(self) -> np.ndarray:
-        """First observations [N, ...]."""
+        """First observations [N, ...] of new games."""
         obs = super().reset()
-        self._lives = self._count_lives()
+        self._lives, self._ends = self._count_lives(), np.zeros_like(self._ends)
         return obs
 
+    def restart(self) -> np.ndarray:
+        """First observations [N, ...] of new games, each with the next seed where one was under way."""
+        self._length = np.array([len(actions) for actions in self._actions])  # an episode may have just ended within a game
+        return super().restart()
+
     def step(self, actions: np.ndarray) -> Transition:
-        """Take actions [N]; episodes are counted by whole games and unclipped rewards."""
+        """Take actions [N]."""
         after = super().step(actions)
-        ends = np.zeros(self.num_envs, dtype=bool)
-        if self._kind == "life":
-            lives = self._count_lives()
-            ends, self._lives = lives < self._lives, lives
-        elif self._kind == "point":
-            ends = after.reward != 0
         reward = np.sign(after.reward) if self._clip_reward else after.reward
-        return after._replace(reward=reward, terminated=after.terminated | (ends & ~after.truncated))
+        return after._replace(obs=self._seen(after.obs), reward=reward, terminated=after.terminated | self._ends)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the games are, and whose episode has just ended."""
+        return {**super().state_dict(), "ends": self._ends.copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
         """Replay every game up to where it was; the observations [N, ...]."""
         obs = super().load_state_dict(state)
-        self._lives = self._count_lives()
-        return obs
+        self._lives, self._ends = self._count_lives(), np.array(state["ends"])
+        return self._seen(obs)
+
+    def _count(self, reward: np.ndarray, over: np.ndarray) -> None:
+        lives = self._count_lives()
+        self._ends = {"game": np.zeros_like(over), "life": lives < self._lives, "point": reward != 0}[self._kind] & ~over
+        self._lives = lives
+        super()._count(np.sign(reward) if self._clip_reward else reward, over | self._ends)
+
+    def _seen(self, obs: np.ndarray) -> np.ndarray:
+        if self._kind != "point" or not self._ends.any():
+            return obs
+        seen = obs.copy()
+        seen[self._ends] = 0
+        return seen
 
     def _count_lives(self) -> np.ndarray:
         return np.array([env.unwrapped.ale.lives() for env in self._envs])
@@ -171,6 +194,10 @@ class PongPixels(ControlTask):
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """Games one after the other, replayed on resume."""
         return AtariEnvs(self._make, num_envs, seeds, clip_reward=False, episode=self.config.episode)
+
+    def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Scores of whole games: points won less points lost."""
+        return ControlTask.evaluate(PongPixels(replace(self.config, episode="game")), predict, episodes=episodes, seeds=seeds)
 
     def _make(self) -> gymnasium.Env:
         fewest, most = self.config.frame_skip
