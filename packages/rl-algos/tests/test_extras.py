@@ -46,3 +46,15 @@ def test_agents_learn_on_the_environments_of_an_extra_and_continue_exactly(task,
     seeds[1].load_state_dict(seeds[0].state_dict())
     other.progress = first.progress
     assert first.step() == other.step()
+
+
+def test_dqn_learns_from_stacked_frames_with_the_settings_of_all_atari_games():
+    pytest.importorskip("rl_algos.atari", reason="needs the extra atari: pip install 'rl-algos[atari]'")
+    smaller = ["learning_starts=8", "buffer_size=100", "batch_size=4", "rollout_steps=4", "network.channels=[2]", "network.hidden=[8]"]
+    made = resolve(Catalogue.discover(), "dqn", task="ALE/Pong-v5", overrides=smaller)
+    assert (made.recipe.network, made.recipe.config["stack_axis"]) == ("cnn", 2)
+    agent = made.agent_class(made.agent_config, made.built_task, made.built_network, seeds=Seeds(0), budget=1_000, device="cpu")
+    before = {name: value.copy() for name, value in agent.parameters().items()}
+    while agent.progress < 20:
+        agent.step()
+    assert any((value != before[name]).any() for name, value in agent.parameters().items())

@@ -53,6 +53,7 @@ def test_a_name_with_a_scheme_is_a_task_of_the_family(catalogue: Catalogue) -> N
         assert entry.scheme is not None
         assert entry.scheme.agents == ("ppo", "dqn", "q-learning")
     assert catalogue.find("gym:ALE/Pong-v5", "task").spec.config == {"id": "ALE/Pong-v5"}
+    assert catalogue.find("gym/CartPole-v1").name == "gym:CartPole-v1"  # as ALE/Pong-v5 does where a plugin brings a scheme ALE
 
 
 def test_a_bare_gymnasium_id_is_tried_last(catalogue: Catalogue) -> None:

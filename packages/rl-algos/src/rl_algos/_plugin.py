@@ -119,7 +119,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
         summary="Pong from what moved on the screen, with two actions: up and down",
         reference="Karpathy. Deep reinforcement learning: Pong from pixels, 2016",
         traits=("control", "vector-input", "discrete-output"),
-        agent="ppo",
+        agent="reinforce",
         requires=("ale_py",),
         extra="rl-algos[atari]",
         tags=("atari", "pixels"),

@@ -80,7 +80,7 @@ class AgentSpec(Spec):
         budget: Default budget in that unit.
         task: Name of the default task.
         network: Name of the default network; `None` for an agent that takes none.
-        presets: Import string of a data file, `"rl_algos:presets/ppo.yaml"`: tuned settings by task name.
+        presets: Import string of a data file, `"rl_algos:presets/ppo.yaml"`: tuned settings by task name, or for a whole scheme, `ALE:*`.
         tiny: Config fields that make one step as small as it can be; what the conformance kit runs.
     """
 

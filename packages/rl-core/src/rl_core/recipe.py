@@ -292,16 +292,17 @@ def _fitting(catalogue: Catalogue, kind: str, traits: frozenset[str]) -> list[st
 
 
 def _preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
-    """The agent's tuned settings for the task: those for `task+network` before those for `task` alone."""
+    """The agent's tuned settings for the task: those for `task+network` before those for `task`, before those for its family `scheme:*`."""
     spec: AgentSpec = agent.spec
     package, _, resource = spec.presets.partition(":")
     if not resource:
         return {}
     name = task.name.removeprefix("gym:")
     presets = documents.parse_yaml(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
-    if network is not None and f"{name}+{network.name}" in presets:
-        return presets[f"{name}+{network.name}"]
-    return presets.get(name, {})
+    wanted = [name] if network is None else [f"{name}+{network.name}", name]
+    if task.scheme is not None:
+        wanted.append(f"{task.scheme.name}:*")
+    return next((presets[key] for key in wanted if key in presets), {})
 
 
 def _short(catalogue: Catalogue, entry: Entry) -> str:
