@@ -15,9 +15,10 @@ from rl_algos.a2c import A2C, A2CConfig
 from rl_algos.acrobot import Acrobot
 from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.cartpole import CartPole
-from rl_algos.compiled_policies import policy_gradient_error
+from rl_algos.compiled_policies import gaussian_error, policy_gradient_error, value_error
 from rl_algos.pendulum import Pendulum
 from rl_algos.policy_gradient import PART, policy_loss
+from rl_algos.ppo_compiled import surrogate_error
 from rl_algos.reinforce import Reinforce, ReinforceConfig
 from rl_algos.trpo import TRPO, TRPOConfig
 from rl_algos.vpg import VPG, VPGConfig
@@ -146,6 +147,25 @@ def test_the_compiled_error_is_the_gradient_of_the_loss():
     loss.backward()
     np.testing.assert_allclose(policy_gradient_error(log_prob, advantage, 9, losses), tensor.grad, rtol=1e-6)
     assert losses[0] == pytest.approx(loss.item(), rel=1e-6)
+
+
+def test_what_a_kernel_says_does_not_hang_on_where_its_arrays_lie():
+    # Sums in loops that also write came out one digit different when the written array lay within 256 bytes behind a read one.
+    rng, seen, junk = np.random.default_rng(0), set(), []
+    first = [rng.standard_normal(12, dtype=np.float32) for _ in range(4)]
+    for _ in range(400):
+        junk.append(np.empty(rng.integers(1, 60), np.float32))
+        if len(junk) > 20:
+            junk.pop(rng.integers(20))
+        one, two, three, four = (column.copy() for column in first)
+        losses = np.zeros(5, dtype=np.float32)
+        errors = [policy_gradient_error(one, two, 12, losses)]
+        errors.append(value_error(one, two, three, 0.5, 1.0, losses))
+        seen.add((losses.tobytes(), *(error.tobytes() for error in errors)))
+        errors.append(surrogate_error(one, two, four, 0.2, losses))
+        errors.append(gaussian_error(one[:, None], two[:1], three[:, None], four, 0.1, np.empty(1, np.float32), losses))
+        seen.add((losses.tobytes(), *(error.tobytes() for error in errors)))
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -107,6 +107,21 @@ class A2CLearner(ActorCritic):
         loss.backward()
         return torch.stack([loss_of_policy, loss_of_value, entropy]).detach().cpu().numpy()
 
+    @property
+    def vector(self) -> np.ndarray:
+        """All parameters [P]."""
+        return nn.utils.parameters_to_vector(self._module.parameters()).detach().cpu().numpy()
+
+    @vector.setter
+    def vector(self, vector: np.ndarray) -> None:
+        nn.utils.vector_to_parameters(torch.tensor(vector, device=self._device), self._module.parameters())
+
+    @property
+    def gradient_vector(self) -> np.ndarray:
+        """What `gradient` left [P]; a copy."""
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._module.parameters()]
+        return torch.cat([gradient.flatten() for gradient in gradients]).cpu().numpy()
+
     def state_dict(self) -> dict[str, Any]:
         """Parameters and RMSProp's squares."""
         return {**super().state_dict(), "squares": {name: square.cpu().numpy().copy() for name, square in self._squares.items()}}

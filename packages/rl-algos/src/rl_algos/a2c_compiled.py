@@ -48,6 +48,20 @@ class CompiledA2CLearner(CompiledActorCritic):
         self._critic.backward(value_error(value, batch.return_, value, np.inf, self._config.value_weight, losses))
         return losses
 
+    @property
+    def vector(self) -> np.ndarray:
+        """All parameters [P], a view."""
+        return self._parameters
+
+    @vector.setter
+    def vector(self, vector: np.ndarray) -> None:
+        self._parameters[:] = vector
+
+    @property
+    def gradient_vector(self) -> np.ndarray:
+        """What `gradient` left [P], a view."""
+        return self._gradient
+
     def _rehearse(self) -> None:
         """Take a step of length 0, so that everything is compiled."""
         inputs, action = np.zeros((2, self._actor.layout.sizes[0]), np.float32), np.zeros((2, len(self.log_std)), np.float32)

@@ -16,7 +16,10 @@ kernel = numba.njit(cache=True, error_model="numpy")
 """A compiled function whose machine code is kept beside its source."""
 
 vectorised = numba.njit(cache=True, error_model="numpy", fastmath=True)
-"""A compiled function whose sums may run in another order than written, always in the same one; twice to six times as fast."""
+"""A compiled function whose sums may run in another order than written, always in the same one; twice to six times as fast.
+
+A loop that adds up must write to no array: the processor then takes another loop, with another order of the sum, where the written
+array happens to lie close behind a read one (`test_policy_gradients` moves arrays about)."""
 
 inlined = numba.njit(cache=True, error_model="numpy", inline="always")
 """A short function that is written into the loops that call it: a call with arrays costs as much as a table look-up."""

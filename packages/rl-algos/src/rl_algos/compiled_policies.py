@@ -130,8 +130,9 @@ def policy_gradient_error(log_prob: np.ndarray, advantage: np.ndarray, size: int
     error, loss = np.empty(len(log_prob), dtype=np.float32), np.float32(0.0)
     for b in range(len(log_prob)):
         error[b] = -advantage[b] / np.float32(size)
-        loss += error[b] * log_prob[b]
-    losses[0] = loss
+    for b in range(len(log_prob)):
+        loss -= advantage[b] * log_prob[b]
+    losses[0] = loss / np.float32(size)
     return error
 
 
@@ -243,6 +244,8 @@ def gaussian_error(
         for b in range(len(mean)):
             standard = (action[b, d] - mean[b, d]) * std_inverse
             error[b, d] = log_prob_error[b] * standard * std_inverse
+        for b in range(len(mean)):
+            standard = (action[b, d] - mean[b, d]) * std_inverse
             total += log_prob_error[b] * (standard * standard - 1)
         log_std_error[d] = total - entropy_weight
         losses[2] += log_std[d] + HALF_LOG_TWO_PI + 0.5
@@ -274,11 +277,12 @@ def value_error(
         miss = value[b] - return_[b]
         held_miss = old_value[b] + min(max(value[b] - old_value[b], -held), held) - return_[b]
         # Without the first condition rounding alone would make the held value the worse one half of the time.
-        if abs(value[b] - old_value[b]) > held and held_miss * held_miss > miss * miss:
-            total += held_miss * held_miss
-            error[b, 0] = 0.0
-        else:
-            total += miss * miss
-            error[b, 0] = 2 * weight * miss / size
+        is_held = abs(value[b] - old_value[b]) > held and held_miss * held_miss > miss * miss
+        error[b, 0] = 0.0 if is_held else 2 * weight * miss / size
+    for b in range(size):
+        miss = value[b] - return_[b]
+        held_miss = old_value[b] + min(max(value[b] - old_value[b], -held), held) - return_[b]
+        is_held = abs(value[b] - old_value[b]) > held and held_miss * held_miss > miss * miss
+        total += held_miss * held_miss if is_held else miss * miss
     losses[1] = total / size
     return error

@@ -31,6 +31,20 @@ def policy_gradient_agents() -> Iterator[AgentSpec]:
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
     yield AgentSpec(
+        name="a3c",
+        target="rl_algos.a3c:A3C",
+        summary="Asynchronous advantage actor-critic: processes that learn at once, without locks",
+        reference="Mnih and others. Asynchronous methods for deep reinforcement learning, 2016",
+        fits=FITS,
+        unit="environment steps",
+        task="CartPole-v1",
+        network="mlp",
+        budget=500_000,
+        presets="rl_algos:presets/a3c.yaml",
+        tiny={"num_workers": 1, "num_envs": 2, "rollout_steps": 4, "rollouts_per_step": 2, "entropy_weight": 0.01},
+        tags=("on-policy", "policy gradient", "actor-critic", "asynchronous"),
+    )
+    yield AgentSpec(
         name="npg",
         target="rl_algos.trpo:TRPO",
         summary="Natural policy gradient: conjugate gradient through the Fisher matrix",

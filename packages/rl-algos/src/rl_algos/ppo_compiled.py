@@ -81,14 +81,18 @@ def surrogate_error(
     for b in range(size):
         log_ratio = log_prob[b] - old_log_prob[b]
         ratio = np.exp(log_ratio)
-        gain = ratio * advantage[b]
         # Decided by the ratio, not by comparing two gains: inside the range they are equal but for their rounding.
         if (advantage[b] > 0 and ratio > 1 + clip_range) or (advantage[b] < 0 and ratio < 1 - clip_range):
             error[b] = 0.0
+        else:
+            error[b] = -ratio * advantage[b] / size
+    for b in range(size):
+        log_ratio = log_prob[b] - old_log_prob[b]
+        ratio = np.exp(log_ratio)
+        if (advantage[b] > 0 and ratio > 1 + clip_range) or (advantage[b] < 0 and ratio < 1 - clip_range):
             loss -= min(max(ratio, 1 - clip_range), 1 + clip_range) * advantage[b]
         else:
-            error[b] = -gain / size
-            loss -= gain
+            loss -= ratio * advantage[b]
         divergence += ratio - 1 - log_ratio
         num_clipped += abs(ratio - 1) > clip_range
     losses[0], losses[3], losses[4] = loss / size, divergence / size, num_clipped / size

@@ -1,0 +1,205 @@
+"""A3C: one worker is A2C, several learn at once and leave with the run, and what is shared."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from dl_nets.mlp import MLP, MLPConfig
+from rl_algos.a2c import A2C, A2CConfig
+from rl_algos.a3c import A3C, A3CConfig, Shared
+from rl_algos.array_envs import ArrayTaskConfig
+from rl_algos.cartpole import CartPole
+from rl_algos.pendulum import Pendulum
+from rl_algos.rollout import Batch
+from rl_core.gym_task import GymConfig, GymTask
+from rl_core.seeds import Seeds
+
+SMALL = {"num_envs": 3, "rollout_steps": 4, "rollouts_per_step": 5, "entropy_weight": 0.01}
+
+
+def make_agent(task=None, seeds=None, budget=10_000, hidden=(8, 8), **settings):
+    config = A3CConfig(**(SMALL | {"num_workers": 1} | settings))
+    task = task or CartPole(ArrayTaskConfig())
+    return A3C(config, task, MLP(MLPConfig(hidden=hidden)), seeds=seeds or Seeds(0), budget=budget, device="cpu")
+
+
+@pytest.mark.parametrize(("compiled", "tolerance"), [(True, 0.0), (False, 1e-5)])
+@pytest.mark.parametrize("task", [CartPole, Pendulum])
+def test_one_worker_is_a2c(task, compiled, tolerance):
+    task = task(ArrayTaskConfig())
+    ours = make_agent(task, compiled=compiled)
+    config = A2CConfig(num_envs=3, rollout_steps=4, entropy_weight=0.01, compiled=compiled)
+    theirs = A2C(config, task, MLP(MLPConfig(hidden=(8, 8))), seeds=Seeds(0), budget=10_000, device="cpu")
+    for _ in range(4):
+        ours.step()
+        for _ in range(5):
+            theirs.step()
+    assert ours.progress == theirs.progress == 4 * 5 * 12
+    for name, value in theirs.parameters().items():
+        np.testing.assert_allclose(ours.parameters()[name], value, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_gradient_is_of_one_rollout_and_not_added_to_the_last(compiled):
+    # The widely copied way of sharing gradients lets them pile up where zero_grad sets them to None: 1, 2, 3 for 1, 1, 1.
+    learner, rng = make_agent(compiled=compiled).agent.actor_critic, np.random.default_rng(0)
+    numbers = (rng.standard_normal(6, dtype=np.float32) for _ in range(4))
+    batch = Batch(rng.standard_normal((6, 4), dtype=np.float32), np.array([0, 1, 1, 0, 1, 0]), *numbers)
+    gradients = []
+    for _ in range(3):
+        learner.gradient(batch)
+        gradients.append(learner.gradient_vector.copy())
+    assert np.abs(gradients[0]).max() > 1e-3
+    np.testing.assert_array_equal(gradients[1], gradients[0])
+    np.testing.assert_array_equal(gradients[2], gradients[0])
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("task", ["array", "gym"])
+def test_a_resumed_run_of_one_worker_continues_to_the_last_bit(task, compiled, assert_same):
+    task = CartPole(ArrayTaskConfig()) if task == "array" else GymTask(GymConfig(id="CartPole-v1"))
+    seeds, other_seeds = Seeds(5), Seeds(5)
+    agent, other = (make_agent(task, one, compiled=compiled, learning_rate_schedule="linear") for one in (seeds, other_seeds))
+    agent.step()
+    state, streams, progress = agent.state_dict(), seeds.state_dict(), agent.progress
+    expected = [agent.step() for _ in range(2)]
+    other.step()
+    other.load_state_dict(state)
+    other_seeds.load_state_dict(streams)
+    other.progress = progress
+    assert [other.step() for _ in range(2)] == expected
+    assert_same(other.state_dict(), agent.state_dict())
+
+
+def test_a_worker_learns_into_what_is_shared():
+    agent = make_agent()
+    before, square = agent.shared.parameters.copy(), agent.shared.square.copy()
+    agent.step()
+    assert (agent.shared.parameters != before).any()
+    assert (agent.shared.square != square).any()
+    inputs = np.random.default_rng(0).standard_normal((50, 4), dtype=np.float32)
+    agent.predict(inputs)
+    agent.shared.parameters[:] = 0.0
+    assert (agent.predict(inputs) == 0).all()  # what answers is what is shared, not a copy of some time ago
+
+
+def test_both_halves_of_shared_memory_are_views():
+    memory = np.zeros(6, dtype=np.float32)
+    shared = Shared.of(memory.data)
+    shared.parameters[:], shared.square[:] = 1.0, 2.0
+    assert memory.tolist() == [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
+
+
+@pytest.mark.learning
+def test_two_workers_learn_at_once_and_are_saved_and_leave():
+    agent = make_agent(num_workers=2)
+    before = agent.shared.parameters.copy()
+    metrics = agent.step()
+    assert agent.progress == 2 * 5 * 12
+    assert np.isfinite(list(metrics.values())).all()
+    assert (agent.shared.parameters != before).any()
+    state = agent.state_dict()
+    ends = [worker["collector"]["envs"]["state"] for worker in state["workers"]]
+    assert (ends[0] != ends[1]).any()  # each plays episodes of its own
+    agent.step()
+    agent.load_state_dict(state)
+    np.testing.assert_array_equal(agent.shared.parameters, state["parameters"])
+    for saved, restored in zip(state["workers"], agent.state_dict()["workers"], strict=True):
+        np.testing.assert_array_equal(restored["collector"]["envs"]["state"], saved["collector"]["envs"]["state"])
+        assert restored["seeds"] == saved["seeds"]
+    processes = agent.processes
+    assert all(process.is_alive() for process in processes)
+    os.kill(processes[1].pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match=r"worker 1 of a3c is gone, with exit code -9; .* set num_workers=1"):
+        agent.step()
+    del agent
+    for process in processes:
+        process.join(10)
+        assert not process.is_alive()
+
+
+SCRIPT = """
+from rl_algos.a3c import A3C, A3CConfig
+from rl_algos.array_envs import ArrayTaskConfig
+from rl_algos.cartpole import CartPole
+from dl_nets.mlp import MLP, MLPConfig
+from rl_core.seeds import Seeds
+
+if __name__ == "__main__":
+    config = A3CConfig(num_workers=2, rollouts_per_step=20)
+    agent = A3C(config, CartPole(ArrayTaskConfig()), MLP(MLPConfig()), seeds=Seeds(0), budget=10**9, device="cpu")
+    agent.step()
+    print(*[process.pid for process in agent.processes], flush=True)
+    while True:
+        agent.step()
+"""
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_workers_leave_with_the_run_however_it_ends(tmp_path, end):
+    path = tmp_path / "run.py"
+    path.write_text(SCRIPT)
+    run = subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    pids = [int(pid) for pid in run.stdout.readline().split()]
+    assert len(pids) == 2
+    run.send_signal(end)
+    run.wait(30)
+    deadline = time.monotonic() + 30
+    while any(_lives(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a worker outlives its run"
+        time.sleep(0.05)
+
+
+def _lives(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("resumed", [False, True])
+def test_two_workers_learn_cartpole_also_when_taken_up_again(resumed):
+    settings = {"hidden": (64, 64), "num_envs": 4, "rollout_steps": 5, "rollouts_per_step": 50, "num_workers": 2, "entropy_weight": 0.0}
+    agent = make_agent(learning_rate=2e-3, **settings)
+    while agent.progress < 120_000:
+        agent.step()
+        if resumed and agent.progress == 60_000:
+            state = agent.state_dict()
+            agent = make_agent(learning_rate=2e-3, **settings)
+            agent.load_state_dict(state)
+            agent.progress = 60_000
+    # Chance keeps the pole up for 22 steps, with a deviation of 12; how far it gets depends on who comes first.
+    assert agent.evaluate(episodes=20, seeds=agent.seeds)["mean return"] > 100
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"num_workers": 0}, r"num_workers is 0; it must be at least 1"),
+        ({"rollouts_per_step": 0}, r"rollouts_per_step is 0; it must be at least 1"),
+        ({"normalise_obs": True}, r"normalise_obs is true; the workers of a3c share parameters but no running statistics: take a2c"),
+        ({"normalise_reward": True}, r"normalise_reward is true"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_in_words(setting, message):
+    with pytest.raises(ValueError, match=message):
+        A3CConfig(**setting)
+
+
+def test_another_device_and_another_number_of_workers_are_refused_in_words():
+    with pytest.raises(ValueError, match=r"device is cuda; the workers of a3c share"):
+        A3C(A3CConfig(num_workers=1), CartPole(ArrayTaskConfig()), MLP(MLPConfig()), seeds=Seeds(0), budget=1, device="cuda")
+    agent = make_agent()
+    state = agent.state_dict()
+    with pytest.raises(ValueError, match=r"the saved run has 2 workers; num_workers is 1"):
+        agent.load_state_dict(state | {"workers": state["workers"] * 2})
