@@ -12,6 +12,8 @@ RUNS = {
     "ppo on Acrobot-v1": ["ppo", "--task", "Acrobot-v1", "--budget", 12_000, "--checkpoint-every", 1_500],
     "ppo on Pendulum-v1": ["ppo", "--task", "Pendulum-v1", "--budget", 12_000, "--checkpoint-every", 1_500],
     "ppo on a replayed CartPole-v1": ["ppo", "--task", "gym:CartPole-v1", "--budget", 6_000, "--checkpoint-every", 500],
+    "ppo with a memory": ["ppo", "--task", "masked-CartPole-v1", "--budget", 8_000, "--checkpoint-every", 1_000],
+    "a2c with a memory": ["a2c", "--task", "masked-CartPole-v1", "--network", "gru", "--budget", 8_000, "--checkpoint-every", 1_000],
     "supervised with mlp": ["supervised", "--network", "mlp", "--task", "breast-cancer", "--budget", 30, "--checkpoint-every", 2],
     "supervised with cnn": ["supervised", "--network", "cnn", "--task", "digits", "--budget", 6, "--checkpoint-every", 1],
     "skip-gram": ["skip-gram", "--budget", 300_000, "--checkpoint-every", 30_000, "--set", "chunk_words=10000"],
