@@ -1,4 +1,4 @@
-"""What several test files need: a comparison of saved states, and a task whose values are known exactly."""
+"""What several test files need: a comparison of saved states, a task whose values are known exactly, and one that takes a memory."""
 
 from __future__ import annotations
 
@@ -56,6 +56,54 @@ class OneStateEnvs(Envs):
         self.elapsed = np.array(state["elapsed"])
         self._load_counters(state)
         return self._obs()
+
+
+class Recall(ControlTask):
+    """A cue of -1 or 1 is shown once, and asked for when the second number of an observation turns 1, `delay` steps later."""
+
+    Config = dict
+    input_space = spaces.Box(-1, 1, (2,), np.float32)
+    output_space = spaces.Discrete(2)
+
+    def __init__(self, delay):
+        super().__init__({})
+        self.delay = delay
+
+    def envs(self, num_envs, seeds):
+        return RecallEnvs(num_envs, self, seeds.numpy("cues"))
+
+
+class RecallEnvs(Envs):
+    def __init__(self, num_envs, task, rng):
+        super().__init__(num_envs, task.input_space, task.output_space)
+        self.delay, self.rng = task.delay, rng
+
+    def reset(self):
+        self.elapsed = 0
+        self.cue = self.rng.integers(0, 2, self.num_envs)
+        return np.stack([2.0 * self.cue - 1.0, np.zeros(self.num_envs)], axis=1).astype(np.float32)
+
+    def step(self, actions):
+        asked = self.elapsed == self.delay
+        reward = np.where(actions == self.cue, 1.0, -1.0).astype(np.float32) * asked
+        over = np.full(self.num_envs, asked)
+        self._count(reward, over)
+        self.elapsed += 1
+        final_obs = np.zeros((self.num_envs, 2), np.float32)
+        final_obs[:, 1] = self.elapsed == self.delay
+        return Transition(self.reset() if asked else final_obs, reward, over, np.zeros_like(over), final_obs)
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        return self.reset()
+
+
+@pytest.fixture
+def recall():
+    """A task that only a memory solves: `recall(delay)`."""
+    return Recall
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from gymnasium import spaces
 
 from dl_nets.mlp import MLP, MLPConfig
 from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
@@ -18,10 +17,8 @@ from rl_algos.pendulum import Pendulum
 from rl_algos.ppo import PPO, PPOConfig
 from rl_algos.recurrence import Replay, Sequences, sequence_minibatches
 from rl_algos.reinforce import Reinforce, ReinforceConfig
-from rl_core.envs import Envs, Transition
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
 
 SMALL = PPOConfig(num_envs=3, rollout_steps=8, num_epochs=2, batch_size=8, normalise_obs=True)
 CELLS = ("rnn", "gru", "lstm")
@@ -39,48 +36,6 @@ def make_agent(cell="lstm", config=SMALL, task=None, seeds=None, time_limit=5, a
     network = RecurrentNetwork(RecurrentConfig(cell, **{"units": 6, **network}))
     task = task or MaskedCartPole(ArrayTaskConfig(time_limit=time_limit))
     return agent(config, task, network, seeds=seeds or Seeds(0), budget=1_000, device="cpu")
-
-
-class Recall(ControlTask):
-    """A cue of -1 or 1 is shown once, and asked for when the second number of an observation turns 1, `delay` steps later."""
-
-    Config = dict
-    input_space = spaces.Box(-1, 1, (2,), np.float32)
-    output_space = spaces.Discrete(2)
-
-    def __init__(self, delay):
-        super().__init__({})
-        self.delay = delay
-
-    def envs(self, num_envs, seeds):
-        return RecallEnvs(num_envs, self, seeds.numpy("cues"))
-
-
-class RecallEnvs(Envs):
-    def __init__(self, num_envs, task, rng):
-        super().__init__(num_envs, task.input_space, task.output_space)
-        self.delay, self.rng = task.delay, rng
-
-    def reset(self):
-        self.elapsed = 0
-        self.cue = self.rng.integers(0, 2, self.num_envs)
-        return np.stack([2.0 * self.cue - 1.0, np.zeros(self.num_envs)], axis=1).astype(np.float32)
-
-    def step(self, actions):
-        asked = self.elapsed == self.delay
-        reward = np.where(actions == self.cue, 1.0, -1.0).astype(np.float32) * asked
-        over = np.full(self.num_envs, asked)
-        self._count(reward, over)
-        self.elapsed += 1
-        final_obs = np.zeros((self.num_envs, 2), np.float32)
-        final_obs[:, 1] = self.elapsed == self.delay
-        return Transition(self.reset() if asked else final_obs, reward, over, np.zeros_like(over), final_obs)
-
-    def state_dict(self):
-        return {}
-
-    def load_state_dict(self, state):
-        return self.reset()
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -265,24 +220,24 @@ RECALLING = PPOConfig(
 )
 
 
-def recalled(network, delay=5, config=RECALLING, kind=PPO, budget=6_000):
-    agent = kind(config, Recall(delay), network, seeds=Seeds(0), budget=budget, device="cpu")
+def recalled(task, network, config=RECALLING, kind=PPO, budget=6_000):
+    agent = kind(config, task, network, seeds=Seeds(0), budget=budget, device="cpu")
     while agent.progress < agent.budget:
         agent.step()
     return agent.evaluate(episodes=200, seeds=agent.seeds)["mean return"]
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_a_cue_is_recalled_exactly_after_five_steps(cell):
+def test_a_cue_is_recalled_exactly_after_five_steps(cell, recall):
     # The episode is 6 steps and a rollout 8: most cues must be carried over the end of a rollout.
-    assert recalled(RecurrentNetwork(RecurrentConfig(cell, units=16))) == 1.0
+    assert recalled(recall(5), RecurrentNetwork(RecurrentConfig(cell, units=16))) == 1.0
 
 
-def test_a2c_recalls_a_cue_too():
+def test_a2c_recalls_a_cue_too(recall):
     config = A2CConfig(num_envs=16, rollout_steps=8, learning_rate=3e-3, discount=1.0, entropy_weight=0.01)
-    assert recalled(RecurrentNetwork(RecurrentConfig("lstm", units=16)), config=config, kind=A2C, budget=60_000) == 1.0
+    assert recalled(recall(5), RecurrentNetwork(RecurrentConfig("lstm", units=16)), config=config, kind=A2C, budget=60_000) == 1.0
 
 
-def test_without_a_memory_a_cue_is_guessed():
+def test_without_a_memory_a_cue_is_guessed(recall):
     # 200 fair guesses of +-1: a mean beyond 0.28 comes up once in 13,000.
-    assert abs(recalled(MLP(MLPConfig(hidden=(16,))))) < 0.28
+    assert abs(recalled(recall(5), MLP(MLPConfig(hidden=(16,))))) < 0.28

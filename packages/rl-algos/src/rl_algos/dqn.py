@@ -26,17 +26,20 @@ from torch import nn
 from dl_nets.devices import resolve_device
 from dl_nets.fast_mlp import Layout, one_thread
 from dl_nets.optimisers import Optimiser, clip_gradient_norm
+from dl_nets.recurrent import RecurrentNetwork
 from dl_nets.schedules import schedule
 from dl_nets.streams import load_module_state, module_state
 from rl_algos.dqn_compiled import CompiledQNetwork, Update
 from rl_algos.exploration import RANDOM, Exploration, explore_rows, rate_at
 from rl_algos.prioritised_replay import Priorities
 from rl_algos.ranges import require_at_least, require_fraction, require_positive, require_range
+from rl_algos.recurrence import Player, forgotten
 from rl_algos.replay import Batch, ReplayBuffer
+from rl_algos.sequence_replay import SequenceReplay
 from rl_core.agent import Agent
 from rl_core.network import Network
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
+from rl_core.task import ControlTask, Predict
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class DQNConfig(Exploration):
     storage: Literal["memory", "disk"] = "memory"  # disk keeps the replay buffer in a memory-mapped file
     stack_axis: int | None = None  # axis along which observations stack frames, the oldest first, >= 0; none where they do not
     batch_size: int = 32  # B, transitions of a gradient step, >= 1
+    sequence_steps: int = 16  # T, steps in a row that a network with a memory learns from; B / T sequences a gradient step, >= 1
+    burn_in_steps: int = 8  # steps before them that only bring its memory up to date, >= 0
     learning_rate: float = 1e-4  # alpha, step size of Adam, > 0
     learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear goes down to 0 at the end of the budget
     discount: float = 0.99  # gamma, weight of the next step's reward, in [0, 1]
@@ -72,8 +77,8 @@ class DQNConfig(Exploration):
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         super().__post_init__()
-        require_at_least(self, 1, "num_envs", "rollout_steps", "batch_size", "return_steps", "target_steps")
-        require_at_least(self, 0, "num_updates", "learning_starts", "priority_exponent")
+        require_at_least(self, 1, "num_envs", "rollout_steps", "batch_size", "return_steps", "target_steps", "sequence_steps")
+        require_at_least(self, 0, "num_updates", "learning_starts", "priority_exponent", "burn_in_steps")
         require_at_least(self, self.num_envs, "buffer_size")
         require_positive(self, "learning_rate", "max_grad_norm")
         require_fraction(self, "discount", "weight_exponent")
@@ -127,9 +132,10 @@ class QNetwork:
     """
 
     def __init__(self, module: nn.Module, config: DQNConfig, device: torch.device) -> None:
+        self.state_size = 0
         self._config, self._device = config, device
-        self._module = module.eval().to(device)  # dropout would make a network disagree with its own target
-        self._target = copy.deepcopy(self._module).requires_grad_(False)
+        self._module: Any = module.eval().to(device)  # dropout would make a network disagree with its own target
+        self._target: Any = copy.deepcopy(self._module).requires_grad_(False)
         self._optimiser = Optimiser("adam", self._module.parameters(), learning_rate=config.learning_rate)
 
     def update(self, batch: Batch, weight: np.ndarray, learning_rate: float) -> Update:
@@ -208,12 +214,14 @@ class DQN(Agent):
                 f"observation was met, and observations are {space}; take epsilon-greedy or boltzmann, and another schedule"
             )
         self._start, self._num_actions = int(task.output_space.start), int(task.output_space.n)
-        self.q = build_q_network(config, task, network, seeds.numpy("initialisation"), device)
+        self.q: Any = build_q_network(config, task, network, seeds.numpy("initialisation"), device)
         self.replay = ReplayBuffer(
             config.buffer_size, config.num_envs, space, task.output_space, discount=config.discount, num_steps=config.return_steps,
             stack_axis=config.stack_axis, storage=config.storage,
         )  # fmt: skip
         self.priorities = Priorities(self.replay, exponent=config.priority_exponent) if config.prioritised else None
+        self.sequences = build_sequences(config, self.replay, self.q.state_size) if self.q.state_size else None
+        self.state = np.zeros((config.num_envs, self.q.state_size), np.float32)  # what a network with a memory knows of each episode
         self.visits = np.zeros((int(space.n) if isinstance(space, spaces.Discrete) else 1, self._num_actions), dtype=np.int64)
         self.exploration, self.draws = seeds.numpy("exploration"), seeds.numpy("replay")
         self.envs = task.envs(config.num_envs, seeds)
@@ -229,7 +237,7 @@ class DQN(Agent):
             self.q.move_target(config.target_rate)
 
         updates = []
-        if self.progress > config.learning_starts:
+        if self.progress > config.learning_starts and (self.sequences is None or self.sequences.num_sequences):
             updates = [self.learn() for _ in range(config.num_updates or self.progress - before)]
         metrics: dict[str, float] = {"updates": len(updates), "exploration_rate": float(rate_at(config.explorer(), self.progress, 0))}
         if updates:
@@ -246,10 +254,14 @@ class DQN(Agent):
         if self.progress < self.config.learning_starts:
             explorer = explorer._replace(rule=RANDOM)
         cells = self.obs - self.task.input_space.start if len(self.visits) > 1 else np.zeros(len(self.obs), dtype=np.int64)
-        values = self.q.values(self.inputs(self.obs))
+        values, state = self.values(self.obs, self.state)
         action = explore_rows(explorer, values, self.visits[cells], self.progress, self.exploration.random(len(values)))
         np.add.at(self.visits, (cells, action), 1)
         after = self.envs.step(action + self._start)
+        if self.sequences is not None:
+            over = after.terminated | after.truncated
+            self.sequences.add(self.state, state, over)
+            self.state = forgotten(state, over)
         self.replay.add(self.obs, action, after)
         if self.priorities is not None:
             self.priorities.follow()
@@ -260,6 +272,9 @@ class DQN(Agent):
         """One gradient step on replayed transitions."""
         config, done = self.config, min(1.0, self.progress / self.budget)
         learning_rate = config.learning_rate * schedule(config.learning_rate_schedule)(done)
+        if self.sequences is not None:
+            replayed = self.sequences.sample(self.draws, max(1, config.batch_size // config.sequence_steps))
+            return self.q.update_sequences(replayed._replace(inputs=self.inputs(replayed.inputs)), learning_rate)
         if self.priorities is None:
             slots, weight = self.replay.draw(self.draws, config.batch_size), np.ones(config.batch_size, dtype=np.float32)
         else:
@@ -280,8 +295,22 @@ class DQN(Agent):
 
     @one_thread
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """The actions of the largest values [B] at observations [B, ...]."""
-        return self.q.values(self.inputs(inputs)).argmax(axis=1) + self._start
+        """The actions of the largest values [B] at observations [B, ...]; with a memory, at the first observations of episodes."""
+        return self.greedy(inputs, np.zeros((len(inputs), self.q.state_size), np.float32))[0]
+
+    def predictor(self) -> Predict:
+        """`predict`, or a player that remembers each episode."""
+        return self.predict if self.sequences is None else Player(one_thread(self.greedy), self.q.state_size)
+
+    def greedy(self, obs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The actions of the largest values [B] at observations [B, ...] that follow states [B, S], and the states after them."""
+        values, state = self.values(obs, state)
+        return values.argmax(axis=1) + self._start, state
+
+    def values(self, obs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Q [B, A] at observations [B, ...] that follow states [B, S], and the states after them; S is 0 without a memory."""
+        inputs = self.inputs(obs)
+        return (self.q.values(inputs), state) if self.sequences is None else self.q.advance(inputs, state)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Every trainable number, by name."""
@@ -290,7 +319,11 @@ class DQN(Agent):
     def state_dict(self) -> dict[str, Any]:
         """Networks, what is remembered, how often what was tried, and where the environments are."""
         state = {"q": self.q.state_dict(), "replay": self.replay.state_dict(), "visits": self.visits.copy(), "envs": self.envs.state_dict()}
-        return state if self.priorities is None else {**state, "priorities": self.priorities.state_dict()}
+        if self.priorities is not None:
+            state["priorities"] = self.priorities.state_dict()
+        if self.sequences is not None:
+            state |= {"sequences": self.sequences.state_dict(), "state": self.state}
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
@@ -298,6 +331,9 @@ class DQN(Agent):
         self.replay.load_state_dict(state["replay"])
         if self.priorities is not None:
             self.priorities.load_state_dict(state["priorities"])
+        if self.sequences is not None:
+            self.sequences.load_state_dict(state["sequences"])
+            self.state = np.array(state["state"])
         self.visits = np.array(state["visits"])
         self.obs = self.envs.load_state_dict(state["envs"])
 
@@ -308,11 +344,30 @@ def build_q_network(
     """A network from observations to a value of each action, or to one value and the actions' advantages where it duels."""
     num_outputs = int(task.output_space.n) + config.dueling
     space = seen_space(task.input_space, config.stack_axis)
-    module = network.build(space, spaces.Box(-np.inf, np.inf, (num_outputs,), np.float32), rng)
+    heads = spaces.Box(-np.inf, np.inf, (num_outputs,), np.float32)
+    if isinstance(network, RecurrentNetwork):
+        from rl_algos.recurrent_dqn import RecurrentQNetwork  # it extends this file
+
+        return RecurrentQNetwork(network.build_stepped(space, heads, rng), config, resolve_device(device))
+    module = network.build(space, heads, rng)
     is_vector = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f"
     if config.compiled and device != "cuda" and Layout.of(module) is not None and is_vector:
         return CompiledQNetwork(module, config)
     return QNetwork(module, config, resolve_device(device))
+
+
+def build_sequences(config: DQNConfig, replay: ReplayBuffer, state_size: int) -> SequenceReplay:
+    """What a network with a memory learns from, instead of single transitions.
+
+    Raises:
+        ValueError: if frames are stacked, or transitions prioritised: neither is made for sequences.
+    """
+    if config.prioritised or config.stack_axis is not None:
+        what = "prioritised is true" if config.prioritised else f"stack_axis is {config.stack_axis}"
+        raise ValueError(f"{what}, and the network has a memory, which replays plain sequences evenly; leave it out, or take network mlp")
+    return SequenceReplay(
+        replay, state_size, num_steps=config.sequence_steps, burn_in_steps=config.burn_in_steps, return_steps=config.return_steps
+    )
 
 
 def seen_space(space: gymnasium.Space[Any], stack_axis: int | None) -> gymnasium.Space[Any]:

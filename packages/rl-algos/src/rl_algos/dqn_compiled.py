@@ -42,6 +42,7 @@ class CompiledQNetwork:
         layout = Layout.of(module)
         if layout is None:
             raise ValueError("the compiled path of dqn takes plain perceptrons of tanh or ReLU; for other networks set compiled=false")
+        self.state_size = 0
         self._config = config
         self._parameters = flat_parameters(module)
         self._target_parameters = self._parameters.copy()

@@ -188,6 +188,15 @@ class ReplayBuffer:
             self._observations(obs, slots), action[slots].reshape(-1, *self._action_shape), return_, discount, self._observations(obs, last)
         )
 
+    def observations(self, slots: np.ndarray) -> np.ndarray:
+        """Observations [B, ...] in the rows at slots [B], whether a transition starts there or not."""
+        return self._observations(self._flat[0], slots)
+
+    def led_to(self, slots: np.ndarray) -> np.ndarray:
+        """Slots [B] of the rows that the transitions at slots [B] led to, by up to n steps."""
+        _, _, reward, kind = self._flat
+        return look_ahead(reward, kind, slots, self.num_rows, self._num_steps, self._discount)[2]
+
     def state_dict(self) -> dict[str, Any]:
         """All rows that may be drawn, with what belongs to them; full stretches of a large buffer as blocks that are not copied."""
         rings = []
