@@ -127,7 +127,7 @@ def policy_gradient_error(log_prob: np.ndarray, advantage: np.ndarray, size: int
     >>> error.tolist(), losses[0].item()  # -(2 * -1 + 1 * -3) / 2
     ([-1.0, -0.5], 2.5)
     """
-    error, loss = np.empty(len(log_prob), dtype=np.float32), np.float32(0.0)
+    error, loss = np.empty(len(log_prob), dtype=np.float32), 0.0
     for b in range(len(log_prob)):
         error[b] = -advantage[b] / np.float32(size)
     for b in range(len(log_prob)):
