@@ -130,7 +130,7 @@ class FastMLP:
         self._weights, self._biases = _views(layout, parameters)
         self._weight_gradients, self._bias_gradients = _views(layout, gradient)
         self._reserve(0)
-        self._activate: Callable[..., Any] = np.tanh if layout.activation == "tanh" else _relu
+        self._activate = _bias_and_tanh if layout.activation == "tanh" else _bias_and_relu
         self._slope = _times_tanh_slope if layout.activation == "tanh" else _times_relu_slope
         self._seen: list[np.ndarray] = []
 
@@ -143,9 +143,10 @@ class FastMLP:
         for weight, bias, buffer in zip(self._weights, self._biases, self._outputs, strict=True):
             hidden = buffer[:size]
             np.matmul(self._seen[-1], weight.T, out=hidden)
-            _add_bias(hidden, bias)
             if buffer is not self._outputs[-1]:
-                self._activate(hidden, out=hidden)
+                self._activate(hidden, bias)
+            else:
+                _add_bias(hidden, bias)
             self._seen.append(hidden)
         return self._seen[-1]
 
@@ -367,8 +368,17 @@ def _times_relu_slope(error: np.ndarray, output: np.ndarray) -> None:
             error[b, o] = error[b, o] if output[b, o] > 0 else np.float32(0.0)
 
 
-def _relu(values: np.ndarray, out: np.ndarray) -> None:
-    np.maximum(values, np.float32(0.0), out=out)
+def _bias_and_tanh(values: np.ndarray, bias: np.ndarray) -> None:
+    _add_bias(values, bias)
+    np.tanh(values, out=values)  # NumPy's is vectorised, numba's is not
+
+
+@_vectorised
+def _bias_and_relu(values: np.ndarray, bias: np.ndarray) -> None:
+    """Add a bias [O] to each row of values [B, O], and set what is below 0 to 0."""
+    for b in range(values.shape[0]):
+        for o in range(values.shape[1]):
+            values[b, o] = max(values[b, o] + bias[o], np.float32(0.0))
 
 
 def _views(layout: Layout, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
