@@ -1,0 +1,131 @@
+"""DDPG, TD3 and SAC beside stable-baselines3's: environment steps per second while learning, RL Zoo's settings for Pendulum, one thread.
+
+    python benchmarks/control_speed.py            # some five minutes; writes control_speed.md
+    python benchmarks/control_speed.py --pairs 1
+
+A step is one step of the environment and one gradient step on 256 transitions, with networks of 256 x 256 (SAC) and 400 x 300 (DDPG,
+TD3). The random steps at first, which the Zoo gives DDPG and TD3 10,000 of, are cut to 300 and are not timed. Nearly all that is left
+is matrix products, whose speed is the BLAS's; the last line of the table's file tells how much of a ratio that is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
+
+import gymnasium
+import numpy as np
+import stable_baselines3
+import threadpoolctl
+import torch
+from pairs import HEAD, Pair, paired, row
+from stable_baselines3.common.noise import NormalActionNoise
+
+from dl_nets.mlp import MLP, MLPConfig
+from rl_algos.array_envs import ArrayTaskConfig
+from rl_algos.ddpg import DDPG, DDPGConfig
+from rl_algos.pendulum import Pendulum
+from rl_algos.sac import SAC, SACConfig
+from rl_core.seeds import Seeds
+
+ASKED = 1.3
+RANDOM_STEPS, STEPS = 300, 600
+HIDDEN = {"ddpg": (400, 300), "td3": (400, 300), "sac": (256, 256)}
+COMMON: dict[str, Any] = {"learning_starts": RANDOM_STEPS, "batch_size": 256, "target_rate": 0.005, "iteration_steps": RANDOM_STEPS}
+RATES: dict[str, Any] = {"actor_learning_rate": 1e-3, "critic_learning_rate": 1e-3, "noise": "gaussian", "noise_std": 0.1}
+TD3: dict[str, Any] = {"twin_critics": True, "policy_delay": 2, "target_noise": 0.2}
+
+
+def ours(name: str, seed: int) -> Callable[[], int]:
+    """Our agent after its random steps; the work is `STEPS` more."""
+    task, network = Pendulum(ArrayTaskConfig()), MLP(MLPConfig(hidden=HIDDEN[name], activation="relu"))
+    agent: SAC | DDPG
+    if name == "sac":
+        agent = SAC(SACConfig(**COMMON, learning_rate=1e-3), task, network, seeds=Seeds(seed), budget=20_000, device="cpu")
+    else:
+        config = DDPGConfig(**COMMON, **RATES, **(TD3 if name == "td3" else {}), discount=0.98, buffer_size=200_000)
+        agent = DDPG(config, task, network, seeds=Seeds(seed), budget=20_000, device="cpu")
+    agent.step()
+
+    def work() -> int:
+        while agent.progress < RANDOM_STEPS + STEPS:
+            agent.step()
+        return STEPS
+
+    return work
+
+
+def theirs(name: str, seed: int) -> Callable[[], int]:
+    """Stable-baselines3's agent after its random steps; the work is `STEPS` more."""
+    settings: dict[str, Any] = {"learning_starts": RANDOM_STEPS, "learning_rate": 1e-3, "seed": seed, "device": "cpu"}
+    if name != "sac":
+        settings |= {"gamma": 0.98, "buffer_size": 200_000, "train_freq": 1, "gradient_steps": 1}
+        settings |= {"action_noise": NormalActionNoise(np.zeros(1), np.full(1, 0.1)), "policy_kwargs": {"net_arch": [400, 300]}}
+    kind = {"ddpg": stable_baselines3.DDPG, "td3": stable_baselines3.TD3, "sac": stable_baselines3.SAC}[name]
+    model = kind("MlpPolicy", gymnasium.make("Pendulum-v1"), **settings)
+    model.learn(RANDOM_STEPS)
+
+    def work() -> int:
+        model.learn(STEPS, reset_num_timesteps=False)
+        return STEPS
+
+    return work
+
+
+def product_rates() -> tuple[float, float]:
+    """GFLOP/s of NumPy and of torch at 256 x 256 times 256 x 256."""
+    left, right = np.random.default_rng(0).standard_normal((2, 256, 256), dtype=np.float32)
+    tensors = torch.from_numpy(left), torch.from_numpy(right)
+
+    def way(product: Callable[[], Any]) -> Callable[[int], Callable[[], int]]:
+        def work() -> int:
+            for _ in range(200):
+                product()
+            return 200
+
+        return lambda seed: work
+
+    pairs: list[Pair] = paired(way(lambda: left @ right), way(lambda: tensors[0] @ tensors[1]), 9)
+    rates = [[2 * 256**3 * timing.steps / timing.cpu_seconds / 1e9 for timing in side] for side in zip(*pairs, strict=True)]
+    return statistics.median(rates[0]), statistics.median(rates[1])
+
+
+def main() -> None:
+    """Run the pairs and write the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pairs", type=int, default=5)
+    num_pairs = parser.parse_args().pairs
+    torch.set_num_threads(1)
+    rows = []
+    for name in HIDDEN:
+        pairs = paired(lambda seed, name=name: ours(name, seed), lambda seed, name=name: theirs(name, seed), num_pairs)
+        rows.append(row(f"{name}, {' x '.join(map(str, HIDDEN[name]))}", pairs, ASKED))
+        print(rows[-1], flush=True)
+    numpy_rate, torch_rate = product_rates()
+    kernels = ", ".join(str(info.get("architecture")) for info in threadpoolctl.threadpool_info() if "numpy" in info["filepath"])
+    versions = f"torch {torch.__version__}, numpy {np.__version__}, stable-baselines3 {stable_baselines3.__version__}"
+    lines = [
+        "# Speed of continuous control on Pendulum-v1, beside stable-baselines3's",
+        "",
+        "Written by `benchmarks/control_speed.py`, which says how it is measured. One thread, a gradient step each step, batches of 256.",
+        f"{platform.machine()}, Python {platform.python_version()}, {versions}.",
+        "",
+        *HEAD,
+        *rows,
+        "",
+        f"At 256 x 256 x 256 NumPy's OpenBLAS (kernels for {kernels}) multiplies at {numpy_rate:.0f} GFLOP/s here, torch at "
+        f"{torch_rate:.0f}: a factor of {numpy_rate / torch_rate:.2f} in these ratios is the library's.",
+        "",
+    ]
+    Path(__file__).with_suffix(".md").write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
