@@ -178,6 +178,20 @@ def test_it_acts_at_random_at_first_and_then_near_its_policy(name):
         assert abs(taken[280:] - later).mean() < 1.0  # 2 is the half width: a deviation of 0.2, or of 0.37 for the drift
 
 
+def test_random_actions_are_held_and_a_resumed_run_holds_them_on():
+    agent = make_agent("sac", Peak(length=99), num_envs=1, iteration_steps=12, learning_starts=50, hold_steps=5)
+    agent.step()
+    first = np.array(agent.experience._envs.actions)[:, 0, 0]
+    assert len(np.unique(first)) == 3
+    assert (first[:5] == first[0]).all()
+    assert (first[5:10] == first[5]).all()
+    other = make_agent("sac", Peak(length=99), num_envs=1, iteration_steps=12, learning_starts=50, hold_steps=5)
+    other.load_state_dict(agent.state_dict())
+    other.progress = agent.progress
+    other.step()
+    assert np.array(other.experience._envs.actions)[:3, 0, 0].tolist() == [first[-1]] * 3
+
+
 @EVERY_AGENT
 @BOTH_PATHS
 def test_a_step_is_finite_and_changes_every_parameter(name, compiled):

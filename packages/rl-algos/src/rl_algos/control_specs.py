@@ -8,7 +8,7 @@ from typing import Any
 from rl_core.api import AgentSpec
 
 _TAGS = ("off-policy", "actor-critic", "replay")
-_TINY: Mapping[str, Any] = {"num_envs": 2, "iteration_steps": 4, "learning_starts": 4, "batch_size": 4, "buffer_size": 12}
+_TINY: Mapping[str, Any] = {"num_envs": 2, "iteration_steps": 4, "hold_steps": 3, "learning_starts": 4, "batch_size": 4, "buffer_size": 12}
 
 
 def control_agents() -> Iterator[AgentSpec]:

@@ -255,7 +255,7 @@ class DDPG(Agent):
     def explore(self) -> np.ndarray:
         """Actions to learn from [N, D]: at random at first, then the policy's with noise."""
         if self.progress < self.config.learning_starts:
-            return self.experience.random_action()
+            return self.experience.random_action(self.progress)
         return np.clip(self.actor_critic.act(self.experience.obs) + self.noise.sample(), -1.0, 1.0)
 
     def update(self) -> np.ndarray:

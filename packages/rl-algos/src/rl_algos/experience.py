@@ -28,6 +28,7 @@ class ExperienceConfig:
     num_envs: int = 1  # N, environments stepped together, >= 1
     iteration_steps: int = 200  # steps of each environment in one iteration, whose metrics are reported together, >= 1
     learning_starts: int = 1_000  # environment steps with random actions before the first update, >= 0
+    hold_steps: int = 1  # steps that each random action is held for, >= 1; where pushing now and then leads nowhere, take more
     rollout_steps: int = 1  # steps of each environment between two rounds of updates, >= 1
     num_updates: int = 1  # gradient steps in a round, >= 1
     buffer_size: int = 1_000_000  # rows of the replay buffer: transitions, and one or more an episode, >= num_envs
@@ -39,7 +40,7 @@ class ExperienceConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        for name in ("num_envs", "iteration_steps", "rollout_steps", "num_updates", "batch_size"):
+        for name in ("num_envs", "iteration_steps", "hold_steps", "rollout_steps", "num_updates", "batch_size"):
             require_range(self, name, 1, INFINITY)
         require_range(self, "learning_starts", 0, INFINITY)
         require_range(self, "buffer_size", self.num_envs, INFINITY)
@@ -67,11 +68,14 @@ class Experience:
         space = spaces.Box(-1.0, 1.0, (actions.num_dimensions,), np.float32)
         self._replay = ReplayBuffer(config.buffer_size, config.num_envs, task.input_space, space, discount=config.discount)
         self._envs = task.envs(config.num_envs, seeds)
+        self._held = np.zeros((config.num_envs, actions.num_dimensions), dtype=np.float32)
         self.obs = single(self._envs.reset())
 
-    def random_action(self) -> np.ndarray:
-        """Any actions [N, D], to begin with."""
-        return self._actions.uniform(self._warmup, self._config.num_envs)
+    def random_action(self, progress: int) -> np.ndarray:
+        """Any actions [N, D], to begin with, after so many environment steps."""
+        if progress // self._config.num_envs % self._config.hold_steps == 0:
+            self._held = self._actions.uniform(self._warmup, self._config.num_envs)
+        return self._held
 
     def live(self, action: np.ndarray) -> np.ndarray:
         """Take actions in [-1, 1] [N, D] and remember what came of them; whether each episode is over [N]."""
@@ -99,12 +103,13 @@ class Experience:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The replay buffer and where the environments are; the streams are saved with the run."""
-        return {"replay": self._replay.state_dict(), "envs": self._envs.state_dict()}
+        """The replay buffer, where the environments are and what they are doing; the streams are saved with the run."""
+        return {"replay": self._replay.state_dict(), "envs": self._envs.state_dict(), "held": self._held}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self._replay.load_state_dict(state["replay"])
+        self._held = np.array(state["held"])
         self.obs = single(self._envs.load_state_dict(state["envs"]))
 
 

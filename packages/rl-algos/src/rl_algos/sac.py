@@ -254,7 +254,7 @@ class SAC(Agent):
     def explore(self) -> np.ndarray:
         """Actions to learn from [N, D]: anywhere at first, then drawn from the policy."""
         if self.progress < self.config.learning_starts:
-            return self.experience.random_action()
+            return self.experience.random_action(self.progress)
         mean, log_std = np.split(self.actor_critic.head(self.experience.obs), 2, axis=1)
         return np.tanh(mean + np.exp(np.clip(log_std, *LOG_STD_BOUNDS)) * self.noise.standard_normal(mean.shape, dtype=np.float32))
 
