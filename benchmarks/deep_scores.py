@@ -54,7 +54,7 @@ ROWS = [
     *(Row(agent, "Acrobot-v1", -100.0) for agent in ("dqn", "trpo", "a2c", "ppo")),
     *(Row(agent, "Acrobot-v1", -100.0) for agent in ("cem", "es", "cma-es", "ars")),
     Row("dqn", "MountainCar-v0", -120.0),
-    *(Row(agent, "MountainCarContinuous-v0", 90.0) for agent in ("cem", "es", "cma-es", "ars")),
+    *(Row(agent, "MountainCarContinuous-v0", 90.0) for agent in ("sac", "cem", "es", "cma-es", "ars")),
     *(Row(agent, "Pendulum-v1", -200.0) for agent in ("ddpg", "td3", "sac", "ppo")),
     Row("dqn", "LunarLander-v3", 130.0),
     Row("ppo", "LunarLander-v3", 200.0),
