@@ -1,7 +1,7 @@
 """A population of policies, each a flat vector of parameters, judged by whole episodes: what policy search is made of.
 
-Source: the common ground of `cem`, `es`, `cma_es` and `ars`. A score is the return of whole episodes of the greedy policy; every
-environment step of every candidate is counted, and so is the statistics' share of them.
+Source: the common ground of `cem`, `es`, `cma_es` and `ars`: a score is the return of whole episodes of the greedy policy, and the
+environment steps of every candidate count.
 Departures: none. Letters: P candidates, E episodes of each, M = P E episodes, n parameters of a candidate, N environments, B batch.
 """
 
