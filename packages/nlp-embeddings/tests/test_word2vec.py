@@ -19,6 +19,7 @@ from nlp_embeddings.word2vec_reading import (
     softmax_loss,
     train_reading,
 )
+from nlp_embeddings.word_reader import WordReader
 from rl_core.seeds import Seeds
 
 NO_TREE = (np.zeros(1, dtype=np.int8), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
@@ -130,6 +131,13 @@ def test_cbows_corrected_step_is_the_gradient_of_its_loss_and_the_classic_one_is
         outer[1] -= 1e-3 * logistic_gradient(before[1], outputs[path, :4].astype(np.float64), labels)[0]
     moved = only_middle[1][:, :4] - before - outer
     np.testing.assert_allclose(moved, expected * (1 if divide else 2), atol=5e-6)
+
+
+def test_no_two_chunks_of_any_round_have_one_number() -> None:
+    reader, numbers = WordReader(CorpusTask(CorpusConfig()), 5_000), []
+    while reader.epoch < 3:
+        numbers.append(reader.chunk()[2])
+    assert len(set(numbers)) == len(numbers)
 
 
 def test_the_alias_table_draws_each_word_by_its_weight() -> None:
