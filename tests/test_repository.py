@@ -93,3 +93,12 @@ def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
     assert listed.stdout == ""
     paths = subprocess.run(["git", "grep", "-InP", forbidden[-1]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert [line for line in paths.stdout.splitlines() if "tests/test_repository.py" not in line] == []
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("packages/*/tests/mutations.toml")), ids=lambda path: path.parents[1].name)
+def test_every_fault_of_a_list_can_be_put_in(path: Path) -> None:
+    (source,) = [found.parent for found in (path.parents[1] / "src").glob("*/__init__.py")]
+    for mutation in tomllib.loads(path.read_text(encoding="utf-8"))["mutation"]:
+        assert mutation.keys() == {"file", "old", "new", "test", "why"}
+        count = (source / mutation["file"]).read_text(encoding="utf-8").count(mutation["old"])
+        assert count == 1, f"{mutation['file']} has {count} times, not once: {mutation['old']!r}"
