@@ -18,6 +18,7 @@ RUNS = {
     "cem on CartPole-v1": ["cem", "--task", "CartPole-v1", "--budget", 60_000, "--checkpoint-every", 5_000, "--set", "compiled=false"],
     "cma-es on Acrobot-v1": ["cma-es", "--task", "Acrobot-v1", "--budget", 300_000, "--checkpoint-every", 20_000],
     "es on Pendulum-v1": ["es", "--task", "Pendulum-v1", "--budget", 300_000, "--checkpoint-every", 20_000],
+    "dqn with a memory": ["dqn", "--task", "masked-CartPole-v1", "--network", "lstm", "--budget", 3_000, "--checkpoint-every", 400],
     "supervised with mlp": ["supervised", "--network", "mlp", "--task", "breast-cancer", "--budget", 30, "--checkpoint-every", 2],
     "supervised with cnn": ["supervised", "--network", "cnn", "--task", "digits", "--budget", 6, "--checkpoint-every", 1],
     "skip-gram": ["skip-gram", "--budget", 300_000, "--checkpoint-every", 30_000, "--set", "chunk_words=10000"],

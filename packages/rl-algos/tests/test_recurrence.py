@@ -11,6 +11,7 @@ import torch
 from dl_nets.mlp import MLP, MLPConfig
 from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
 from rl_algos.a2c import A2C, A2CConfig
+from rl_algos.a3c import A3C, A3CConfig
 from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.cartpole import CartPole, MaskedCartPole
 from rl_algos.pendulum import Pendulum
@@ -184,6 +185,20 @@ def test_an_agent_that_carries_no_state_refuses_a_recurrent_network():
             ValueError, match=r"network lstm needs an agent that carries its state from step to step, and this one does not"
         ):
             make_agent(config=config, agent=agent)
+
+
+def test_one_worker_of_a3c_is_a2c_with_a_memory_too():
+    ours = make_agent(config=A3CConfig(num_workers=1, num_envs=3, rollout_steps=8, rollouts_per_step=2), agent=A3C)
+    theirs = make_agent(config=A2CConfig(num_envs=3, rollout_steps=8), agent=A2C)
+    ours.step(), theirs.step(), theirs.step()
+    for name, value in theirs.parameters().items():
+        np.testing.assert_allclose(ours.parameters()[name], value, atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(ours.agent.collector.state, theirs.collector.state, atol=1e-5)
+    players = ours.predictor(), theirs.predictor()
+    for player in players:
+        player.begin(np.ones(4, dtype=bool))
+        player(np.ones((4, 2), np.float32))
+    np.testing.assert_allclose(players[0]._state, players[1]._state, atol=1e-5)
 
 
 def test_actor_and_critic_keep_their_states_side_by_side():

@@ -242,7 +242,7 @@ class RecurrentNetwork(Network):
         if not isinstance(input_space, spaces.Box) or len(input_space.shape) < 2:
             raise ValueError(
                 f"the input space is {input_space}, which has no axis of time; network {self.config.cell} needs an agent that carries its "
-                "state from step to step, and this one does not; take such an agent (ppo, a2c and dqn do), or network mlp"
+                "state from step to step, and this one does not; take such an agent (ppo, a2c, a3c and dqn do), or network mlp"
             )
         step = spaces.Box(-np.inf, np.inf, input_space.shape[1:], np.float32)
         return SequenceReader(Recurrent(self.config, Features(step), num_outputs, rng))

@@ -31,7 +31,7 @@ from rl_algos.ranges import require_at_least
 from rl_core.agent import Agent
 from rl_core.network import Network
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
+from rl_core.task import ControlTask, Predict
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would take torch's threads along, half alive
 PATIENCE = 5.0  # seconds that a worker has to leave before it is killed
@@ -168,6 +168,11 @@ class A3C(Agent):
         """The most probable actions [B, ...] at observations [B, ...]."""
         self.agent.actor_critic.vector = self.shared.parameters
         return self.agent.predict(inputs)
+
+    def predictor(self) -> Predict:
+        """`predict`, or a player that remembers each episode."""
+        self.agent.actor_critic.vector = self.shared.parameters
+        return self.agent.predictor()
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Every trainable number, by name."""
