@@ -328,6 +328,17 @@ def test_actions_count_from_where_the_task_s_do():
     assert agent.predict(np.ones((2, 1), dtype=np.float32)).min() >= 5
 
 
+def test_observations_go_to_the_unit_box_where_they_are_bounded_if_asked_for():
+    agent = make_agent("Acrobot", replace(SMALL, scale_obs=True))
+    space = agent.task.input_space
+    np.testing.assert_allclose(agent.inputs(np.stack([space.low, space.high, (space.low + space.high) / 2])).T, [[-1, 1, 0]] * 6, atol=1e-6)
+    agent.step()
+    cart = make_agent(config=replace(SMALL, scale_obs=True)).inputs(np.array([[2.4, 3.0, 0.0, -3.0]], dtype=np.float32))
+    np.testing.assert_allclose(cart, [[0.5, 3.0, 0.0, -3.0]])  # velocities have no bounds
+    with pytest.raises(ValueError, match=r"scale_obs is true, and observations are Discrete\(16\)"):
+        make_agent(GymTask(GymConfig(id="FrozenLake-v1")), replace(SMALL, scale_obs=True))
+
+
 def test_the_exploration_rate_falls_along_its_line():
     config = replace(SMALL, exploration_rate=1.0, exploration_end=0.2, exploration_steps=64)
     agent = make_agent(config=config)

@@ -31,6 +31,7 @@ from dl_nets.schedules import schedule
 from dl_nets.streams import load_module_state, module_state
 from rl_algos.dqn_compiled import CompiledQNetwork, Update
 from rl_algos.exploration import RANDOM, Exploration, explore_rows, rate_at
+from rl_algos.normalisation import box_scale
 from rl_algos.prioritised_replay import Priorities
 from rl_algos.ranges import require_at_least, require_fraction, require_positive, require_range
 from rl_algos.recurrence import Player, forgotten
@@ -56,6 +57,7 @@ class DQNConfig(Exploration):
     buffer_size: int = 100_000  # rows of the replay buffer: transitions, and one or more an episode, >= num_envs
     storage: Literal["memory", "disk"] = "memory"  # disk keeps the replay buffer in a memory-mapped file
     stack_axis: int | None = None  # axis along which observations stack frames, the oldest first, >= 0; none where they do not
+    scale_obs: bool = False  # whether observations go from their Box's bounds to [-1, 1], where it has any
     batch_size: int = 32  # B, transitions of a gradient step, >= 1
     sequence_steps: int = 16  # T, steps in a row that a network with a memory learns from; B / T sequences a gradient step, >= 1
     burn_in_steps: int = 8  # steps before them that only bring its memory up to date, >= 0
@@ -224,6 +226,7 @@ class DQN(Agent):
         self.state = np.zeros((config.num_envs, self.q.state_size), np.float32)  # what a network with a memory knows of each episode
         self.visits = np.zeros((int(space.n) if isinstance(space, spaces.Discrete) else 1, self._num_actions), dtype=np.int64)
         self.exploration, self.draws = seeds.numpy("exploration"), seeds.numpy("replay")
+        self._scale = box_scale(space) if config.scale_obs else None
         self.envs = task.envs(config.num_envs, seeds)
         self.obs = self.envs.reset()
 
@@ -290,6 +293,8 @@ class DQN(Agent):
         """Observations [B, ...] as the network sees them: stacked frames are the channels of an image, its last axis."""
         if obs.dtype == np.float64:
             obs = obs.astype(np.float32)
+        if self._scale is not None:
+            obs = (obs - self._scale[0]) / self._scale[1]
         axis = self.config.stack_axis
         return obs if axis is None else np.moveaxis(obs, 1 + axis, -1)
 

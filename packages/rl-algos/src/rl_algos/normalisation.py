@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import gymnasium
 import numpy as np
+from gymnasium import spaces
 
 EPSILON = 1e-8  # added to a variance before its root is divided by
 
@@ -97,3 +99,19 @@ class RewardScale:
         """Take back what `state_dict` gave."""
         self._moments.load_state_dict(state["moments"])
         self._return = np.array(state["return"])
+
+
+def box_scale(space: gymnasium.Space[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Middle and half width of a Box, float32, which take what is in it to [-1, 1]; 0 and 1 where a dimension is unbounded.
+
+    >>> box_scale(spaces.Box(np.array([-1, 0], np.float32), np.array([3, np.inf], np.float32)))
+    (array([1., 0.], dtype=float32), array([2., 1.], dtype=float32))
+
+    Raises:
+        ValueError: if the space is no Box of floats.
+    """
+    if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
+        raise ValueError(f"scale_obs is true, and observations are {space}; only those of a Box of floats are scaled, so set it to false")
+    bounded = np.isfinite(space.low) & np.isfinite(space.high)
+    low, high = np.where(bounded, space.low, -1.0), np.where(bounded, space.high, 1.0)
+    return ((high + low) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
