@@ -38,6 +38,9 @@ AGENTS = {
 }
 
 
+CLASSES = [name for name in AGENTS if name not in ("reinforce", "reinforce-whole", "npg")]  # one entry for each way of learning
+
+
 def make_agent(name, task="CartPole", *, seeds=None, budget=1_000, hidden=(8, 8), network=None, **settings):
     agent, config = AGENTS[name]
     task = TASKS[task](ArrayTaskConfig(time_limit=50)) if isinstance(task, str) else task
@@ -45,7 +48,7 @@ def make_agent(name, task="CartPole", *, seeds=None, budget=1_000, hidden=(8, 8)
     return agent(replace(config, **settings), task, network, seeds=seeds or Seeds(0), budget=budget, device="cpu")
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["CartPole", "Pendulum"])
 @pytest.mark.parametrize("name", AGENTS)
 def test_either_path_is_the_same_run(name, task):
     agents = [make_agent(name, task, compiled=compiled, normalise_obs=True, normalise_reward=True) for compiled in (True, False)]
@@ -59,9 +62,8 @@ def test_either_path_is_the_same_run(name, task):
     np.testing.assert_allclose(np.concatenate(left), np.concatenate(right), atol=1e-3)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-@pytest.mark.parametrize("task", ["Pendulum", "gym"])
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize(("task", "compiled"), [("Pendulum", True), ("Pendulum", False), ("gym", True)])
+@pytest.mark.parametrize("name", CLASSES)
 def test_a_resumed_run_continues_to_the_last_bit(name, task, compiled, assert_same):
     task = GymTask(GymConfig(id="CartPole-v1")) if task == "gym" else task
     settings = {"compiled": compiled, "normalise_obs": True, "normalise_reward": True}
@@ -82,7 +84,7 @@ def test_a_resumed_run_continues_to_the_last_bit(name, task, compiled, assert_sa
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", CLASSES)
 def test_a_step_is_finite_and_changes_every_parameter(name, compiled):
     agent = make_agent(name, "Pendulum", compiled=compiled)
     before = {key: value.copy() for key, value in agent.parameters().items()}
@@ -92,7 +94,7 @@ def test_a_step_is_finite_and_changes_every_parameter(name, compiled):
         assert (value != before[key]).any(), key
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", CLASSES)
 def test_pictures_and_other_networks_are_learned_from(name, one_state):
     pictures = one_state(5, True, spaces.Box(0, 255, (16, 16, 1), np.uint8))
     cnn = CNN(CNNConfig(channels=(4,), hidden=(8,)))

@@ -80,6 +80,7 @@ def test_a_resumed_run_continues_to_the_last_bit(task, assert_same):
     assert_same(other.state_dict(), agent.state_dict())
 
 
+@pytest.mark.learning
 def test_cartpole_is_learned_by_classification():
     agent = make_agent(config=ReinforceCrossentropyConfig(), budget=60_000, hidden=(64, 64))
     while agent.progress < agent.budget:

@@ -129,7 +129,7 @@ def test_the_largest_step_ends_at_the_divergence_asked_for():
     assert step @ matrix @ step / 2 == pytest.approx(0.05)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("compiled", [True, pytest.param(False, marks=pytest.mark.learning)])
 def test_the_line_search_lets_no_divergence_above_the_bound_pass(compiled):
     settings = {"num_envs": 8, "rollout_steps": 64, "damping": 1e-3, "hidden": (16,), "compiled": compiled, "value_epochs": 1}
     searched, unsearched = make_agent(**settings), make_agent(**settings, line_search=False)
