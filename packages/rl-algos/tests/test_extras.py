@@ -29,7 +29,8 @@ def test_a_task_without_its_extra_is_listed_as_missing_with_the_command(monkeypa
     [("gym:HalfCheetah-v5", "mujoco", "mujoco"), ("gym:LunarLander-v3", "Box2D", "box2d"), ("pong-pixels", "ale_py", "atari")],
 )
 @pytest.mark.parametrize("agent", ["ppo", "ars"])
-def test_agents_learn_on_the_environments_of_an_extra_and_continue_exactly(task, module, extra, agent):
+def test_agents_learn_on_the_environments_of_an_extra_and_continue_exactly(tmp_path, monkeypatch, task, module, extra, agent):
+    monkeypatch.chdir(tmp_path)  # where MuJoCo writes its log
     pytest.importorskip(module, reason=f"needs the extra {extra}: pip install 'rl-algos[{extra}]'")
     settings = {
         "ppo": ["num_envs=1", "rollout_steps=20", "num_epochs=1", "network.hidden=[8]"],
