@@ -138,7 +138,8 @@ class _Words:
     @property
     def words(self) -> list[str]:
         """All words by id, on one line each."""
-        return [word if "\n" not in word else word.replace("\n", " ") for word in self.index]
+        words = list(self.index)
+        return words if "\n" not in "".join(words) else [word.replace("\n", " ") for word in words]
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
         """Ids of tokens; dropped ones are left out, new ones entered."""
@@ -156,9 +157,13 @@ class _Words:
         return found
 
     def ids_of_whole(self, words: Iterable[str]) -> list[int]:
-        """Ids of tokens that are words as they are: as `ids`, and several times as fast."""
-        index = self.index
-        found = [index.setdefault(word, len(index)) for word in words]
+        """Ids of different tokens that are words as they are: as `ids`, and several times as fast where all are new."""
+        index, words = self.index, list(words)
+        if index.keys().isdisjoint(words):
+            found = list(range(len(index), len(index) + len(words)))
+            index.update(zip(words, found, strict=True))
+        else:
+            found = [index.setdefault(word, len(index)) for word in words]
         self._make_room()
         return found
 
@@ -180,6 +185,7 @@ def _scanned_pieces(blocks: Iterable[bytes], vocabulary: _Words, sentences: str)
     out = np.empty(_OUT_EVENTS, dtype=np.int32)
     state, open_words = np.zeros(2, dtype=np.int64), np.array([0, -1])
     token_begin, token_ids, flags = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
+    single = np.zeros(0, dtype=np.int32)
     one_token = tokenizer.name in ("whitespace", "regex")  # what an ASCII chunk is, for "regex" if it is letters and digits alone
     whole = tokenizer.name == "whitespace"
     as_they_are = whole and not vocabulary.drop and vocabulary.change is None
@@ -206,14 +212,17 @@ def _scanned_pieces(blocks: Iterable[bytes], vocabulary: _Words, sentences: str)
             marks = [0] * len(texts) if by_line else [_flag(text, self_ending) for text in texts]
             if sizes:
                 widest = max(widest, *sizes)
-                token_begin = np.concatenate([token_begin, token_begin[-1] + np.cumsum(sizes)])
+                ends, marked = np.cumsum(sizes), np.array(marks, dtype=np.uint8)
+                first = np.array([*numbers, 0], dtype=np.int32)[ends - sizes]  # of the chunks that are no token, any
+                single = np.concatenate([single, np.where(np.equal(sizes, 1), first * 4 + marked, -1)])
+                token_begin = np.concatenate([token_begin, token_begin[-1] + ends])
                 token_ids = np.concatenate([token_ids, np.array(numbers, dtype=np.int32)])
-                flags = np.concatenate([flags, np.array(marks, dtype=np.uint8)])
+                flags = np.concatenate([flags, marked])
             known = table.num
             ids_out = np.empty(n_out * widest, dtype=np.int32)
             ends_out = np.empty(n_out * widest + 1, dtype=np.int64)
             n_ids, n_ends = expand(
-                out, n_out, token_begin, token_ids, flags, open_words, MAX_SENTENCE_WORDS, ids_out, ends_out, vocabulary.counts
+                out, n_out, single, token_begin, token_ids, flags, open_words, MAX_SENTENCE_WORDS, ids_out, ends_out, vocabulary.counts
             )
             yield ids_out[:n_ids], ends_out[:n_ends]
             if position < len(data):
@@ -249,8 +258,9 @@ class _ChunkTable:
     def texts(self, first: int) -> list[str]:
         """Chunks from `first` on."""
         begins = (self._begins[first : self.num + 1] - self._begins[first]).tolist()
-        pool = self._pool[self._begins[first] : self._begins[self.num]].tobytes()
-        return [pool[begin:end].decode("utf-8") for begin, end in itertools.pairwise(begins)]
+        pool = self._pool[self._begins[first] : self._begins[self.num]].tobytes().decode("latin-1")  # a letter a byte
+        pieces = [pool[begin:end] for begin, end in itertools.pairwise(begins)]
+        return [piece if piece.isascii() else piece.encode("latin-1").decode("utf-8") for piece in pieces]
 
     def make_room(self, spare_bytes: int) -> None:
         """Double whatever is near full; a chunk may be as long as a whole block."""
@@ -316,4 +326,4 @@ def _renumber(work: Path, vocabulary: _Words) -> None:
             file.seek(-ids.nbytes, 1)
             rank[ids].tofile(file)
     counts[order].astype("<i8").tofile(work / "counts.bin")
-    (work / "words.txt").write_text("\n".join([words[number] for number in order.tolist()]), encoding="utf-8")
+    (work / "words.txt").write_text("\n".join(np.array(words, dtype=object)[order]), encoding="utf-8")

@@ -133,12 +133,13 @@ def rehash(slots, hashes, num):
 
 
 @njit(cache=True, nogil=True)
-def expand(chunks, num_events, token_begin, token_ids, flags, open_words, max_words, ids, ends, counts):
+def expand(chunks, num_events, single, token_begin, token_ids, flags, open_words, max_words, ids, ends, counts):
     """Chunk numbers to token ids.
 
     Args:
         chunks: What `scan` gave [M].
         num_events: How many of them.
+        single: Of a chunk that is one token, its id * 4 + its flag, all in one place; of others -1.
         token_begin: Where each chunk's tokens begin in `token_ids`; entry n is its end.
         token_ids: Token ids of all chunks.
         flags: Per chunk: 1 is an abbreviation, 2 ends a sentence by itself, 0 neither.
@@ -161,9 +162,15 @@ def expand(chunks, num_events, token_begin, token_ids, flags, open_words, max_wo
                 n_ends += 1
                 words = 0
             continue
-        for k in range(token_begin[chunk], token_begin[chunk + 1]):
-            ids[n_ids] = token_ids[k]
-            counts[token_ids[k]] += 1
+        packed = np.int64(single[chunk])
+        if packed >= 0:
+            flag, begin, end = packed & 3, 0, 1
+        else:
+            flag, begin, end = np.int64(flags[chunk]), token_begin[chunk], token_begin[chunk + 1]
+        for k in range(begin, end):
+            word = packed >> 2 if packed >= 0 else np.int64(token_ids[k])
+            ids[n_ids] = word
+            counts[word] += 1
             n_ids += 1
             words += 1
             if words >= max_words:
@@ -171,7 +178,7 @@ def expand(chunks, num_events, token_begin, token_ids, flags, open_words, max_wo
                 n_ends += 1
                 words = 0
         last = chunk
-        if flags[chunk] == 2 and words > 0:
+        if flag == 2 and words > 0:
             ends[n_ends] = n_ids
             n_ends += 1
             words = 0
