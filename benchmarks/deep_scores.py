@@ -56,6 +56,7 @@ ROWS = [
     Row("dqn", "MountainCar-v0", -120.0),
     *(Row(agent, "MountainCarContinuous-v0", 90.0) for agent in ("sac", "cem", "es", "cma-es", "ars")),
     *(Row(agent, "Pendulum-v1", -200.0) for agent in ("ddpg", "td3", "sac", "ppo")),
+    *(Row("trpo", task, None) for task in ("MountainCar-v0", "Pendulum-v1")),
     Row("dqn", "LunarLander-v3", 130.0),
     Row("ppo", "LunarLander-v3", 200.0),
     Row("ppo", "masked-CartPole-v1", 450.0, "lstm"),
