@@ -19,6 +19,7 @@ from rl_algos.ppo import PPO, PPOConfig
 from rl_algos.recurrence import Replay, Sequences, sequence_minibatches
 from rl_algos.reinforce import Reinforce, ReinforceConfig
 from rl_core.gym_task import GymConfig, GymTask
+from rl_core.run import learn
 from rl_core.seeds import Seeds
 
 SMALL = PPOConfig(num_envs=3, rollout_steps=8, num_epochs=2, batch_size=8, normalise_obs=True)
@@ -256,3 +257,11 @@ def test_a2c_recalls_a_cue_too(recall):
 def test_without_a_memory_a_cue_is_guessed(recall):
     # 200 fair guesses of +-1: a mean beyond 0.28 comes up once in 13,000.
     assert abs(recalled(recall(5), MLP(MLPConfig(hidden=(16,))))) < 0.28
+
+
+@pytest.mark.learning
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("network", "least", "most"), [("lstm", 450.0, 500.0), ("mlp", 0.0, 200.0)])
+def test_a_pole_whose_velocities_are_hidden_takes_a_memory(network, least, most, tmp_path):
+    # Seeds 0 to 4 are in benchmarks/deep_scores.md; this is another one.
+    assert least <= learn("ppo", task="masked-CartPole-v1", network=network, seed=102, out=tmp_path / "run")["score"] <= most
