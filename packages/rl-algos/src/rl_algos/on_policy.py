@@ -49,8 +49,8 @@ class OnPolicy(Agent):
     """Builds the policy, plays it, and estimates how good each action was. A subclass is the algorithm: it writes `step`.
 
     A subclass names its two learners, which differ in how they compute and not in what: `learner` in torch, for any network and
-    device, and `compiled_learner` for plain perceptrons on the CPU. One that updates on whole
-    sequences says `carries_state`, and then takes recurrent networks.
+    device, and `compiled_learner` for plain perceptrons on the CPU. One that updates on whole sequences says `carries_state`, and
+    then takes recurrent networks.
     """
 
     headline = "episode_return"

@@ -21,7 +21,7 @@ from dl_nets.schedules import schedule
 from rl_algos.compiled import kernel
 from rl_algos.gae import advantages
 from rl_algos.on_policy import OnPolicy, OnPolicyConfig
-from rl_algos.policy_gradient import PolicyGradientLearner
+from rl_algos.policy_gradient import PolicyGradientLearner, parts
 from rl_algos.policy_gradient_compiled import CompiledPolicyGradientLearner
 from rl_algos.ranges import require_at_least, require_positive
 from rl_algos.rollout import Rollout, flat, minibatches
@@ -137,8 +137,14 @@ class Reinforce(OnPolicy):
 
     def advantage(self, inputs: np.ndarray, return_: np.ndarray) -> np.ndarray:
         """Returns less the baseline [B], constants to the gradient."""
-        baseline = {"none": 0.0, "mean": return_.mean()}.get(self.config.baseline)
-        advantage = return_ - (self.actor_critic.value(inputs) if baseline is None else baseline)
+        match self.config.baseline:
+            case "none":
+                baseline = np.zeros(1)
+            case "mean":
+                baseline = return_.mean(keepdims=True)
+            case _:
+                baseline = np.concatenate([self.actor_critic.value(inputs[part]) for part in parts(len(inputs))])
+        advantage = return_ - baseline
         if self.config.normalise_advantage and len(advantage) > 1:
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         return advantage.astype(np.float32)
