@@ -75,6 +75,7 @@ def test_every_environment_s_share_counts_from_its_first_step_to_its_last():
     rollout, counts = agent.collector.collect_episodes(agent.actor_critic, 2, 100)
     assert counts.sum(axis=0).tolist() == [1 + 2, 2 + 3, 3 + 4]
     assert len(counts) == 7  # as long as the slowest
+    assert rollout.over[-1].all()  # what is given up does not go on in the next rollout's running return
     for n in range(3):
         assert rollout.obs[counts[:, n], n, 0].tolist() == [0.0] * (n + 1) + [1.0] * (n + 2)  # whole episodes, in order
         assert rollout.over[counts[:, n], n].sum() == 2

@@ -133,22 +133,21 @@ class Collector:
             The rollout [T, N, ...], and which of its steps count [T, N].
         """
         missing = np.full(self.num_envs, episodes_per_env)
-        steps, counts = [], []
-        while missing.any():
+        steps, counts, is_last = [], [], False
+        while not is_last:
             (noise,) = self.actions.noise(self.noise, 1, self.num_envs)
             action = self.actions.sample(policy.head(self.inputs(self.obs)), policy.log_std, noise)
             after = self.envs.step(self.actions.to_env(action))
+            over = after.terminated | after.truncated
             counts.append(missing > 0)
-            truncated = after.truncated | (counts[-1] & ~after.terminated & (len(counts) >= max_steps))
+            missing -= counts[-1] & over
+            is_last = not missing.any() or len(counts) >= max_steps
+            truncated = ~after.terminated if is_last else after.truncated  # what is under way at the end is cut there
             steps.append((self.obs, action, after.reward, after.terminated, truncated, after.final_obs))
-            missing -= counts[-1] & (after.terminated | truncated)
-            if len(counts) >= max_steps:
-                missing[:] = 0
             self.obs = after.obs
-        rollout = Rollout(*(np.stack(column) for column in zip(*steps, strict=True)))
-        if not rollout.over[-1].all() or len(counts) >= max_steps:
+        if not over.all():
             self.obs = self.envs.restart()
-        return rollout, np.stack(counts)
+        return Rollout(*(np.stack(column) for column in zip(*steps, strict=True))), np.stack(counts)
 
     def inputs(self, obs: np.ndarray) -> np.ndarray:
         """Observations [B, ...] as the networks see them."""
