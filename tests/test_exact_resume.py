@@ -18,6 +18,8 @@ RUNS = {
     "cem on CartPole-v1": ["cem", "--task", "CartPole-v1", "--budget", 60_000, "--checkpoint-every", 5_000, "--set", "compiled=false"],
     "cma-es on Acrobot-v1": ["cma-es", "--task", "Acrobot-v1", "--budget", 300_000, "--checkpoint-every", 20_000],
     "es on Pendulum-v1": ["es", "--task", "Pendulum-v1", "--budget", 300_000, "--checkpoint-every", 20_000],
+    "dqn on CartPole-v1": ["dqn", "--task", "CartPole-v1", "--budget", 6_000, "--checkpoint-every", 500],
+    "rainbow-lite on a replayed CartPole-v1": ["rainbow-lite", "--task", "gym:CartPole-v1", "--budget", 6_000, "--checkpoint-every", 500],
     "dqn with a memory": ["dqn", "--task", "masked-CartPole-v1", "--network", "lstm", "--budget", 3_000, "--checkpoint-every", 400],
     "a2c": ["a2c", "--budget", 12_000, "--checkpoint-every", 1_500],
     "a3c with one worker": ["a3c", "--budget", 24_000, "--checkpoint-every", 4_000, "--set", "num_workers=1"],

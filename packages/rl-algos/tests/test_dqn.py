@@ -423,3 +423,22 @@ def test_it_learns_cartpole_in_eight_thousand_steps(variant, compiled):
         agent.step()
     # A policy that chooses at random keeps the pole up for 22 steps, with a deviation of 12: 100 on average of 20 is no luck.
     assert agent.evaluate(episodes=20, seeds=agent.seeds)["mean return"] > 100
+
+
+@pytest.mark.parametrize("variant", ["rainbow-lite", pytest.param("dqn", marks=pytest.mark.learning)])
+def test_kills_leave_no_trace_in_a_buffer_that_is_saved_in_blocks(program, monkeypatch, variant):
+    monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", 2_048)  # 64 rows
+    settings = ["buffer_size=1000", "rollout_steps=32", "num_updates=4", "network.hidden=[8]"]
+    arguments = ["run", variant, "--budget", 3_000, "--checkpoint-every", 250, "--seed", 1, "--device", "cpu"]
+    arguments += [argument for setting in settings for argument in ("--set", setting)]
+    program.succeed(*arguments, "--out", "whole")
+    program.disturbed("killed", arguments, whole="whole", kills=3, seed=2, forked=True)
+    program.succeed("resume", "killed")
+    folders = [max((program.folder / run / "checkpoints").iterdir(), key=lambda path: int(path.name)) for run in ("whole", "killed")]
+    files = [sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file()) for folder in folders]
+    assert files[0] == files[1]
+    for file in files[0]:
+        assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes(), file
+    blocks = [path.stat().st_nlink for path in (folders[0] / "blocks").iterdir()]
+    assert len(blocks) >= 15
+    assert sum(links > 1 for links in blocks) >= len(blocks) - 8  # all but the newest are those of the checkpoint before
