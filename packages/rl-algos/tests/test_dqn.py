@@ -352,6 +352,7 @@ def test_zero_updates_means_one_for_each_transition_and_none_come_before_learnin
 
 def test_a_stack_of_frames_shows_what_moves():
     agent = make_agent(moving_dot(), DOT, budget=960, network=DOT_NETWORK)
+    np.testing.assert_array_equal(agent.inputs(agent.obs)[..., 1], agent.obs[:, 1])  # frames are an image's channels
     while agent.progress < agent.budget:
         agent.step()
     assert agent.evaluate(episodes=20, seeds=Seeds(1))["mean return"] > 9.0  # of 10; a guess gets 5
