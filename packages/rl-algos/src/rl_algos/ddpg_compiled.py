@@ -165,7 +165,8 @@ def critic_error(value: np.ndarray, target: np.ndarray, losses: np.ndarray) -> n
         miss = value[b] - target[b]
         loss += miss * miss
         total += value[b]
-        error[b, 0] = np.float32(2.0 / size) * miss
+    for b in range(size):
+        error[b, 0] = np.float32(2.0 / size) * (value[b] - target[b])
     losses[0] += loss / size
     losses[1] = total / size
     return error

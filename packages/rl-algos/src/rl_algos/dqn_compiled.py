@@ -168,13 +168,9 @@ def head_error(
     for b in range(size):
         delta = q[b, action[b]] - target[b]
         td_error[b] = delta
-        value += q[b, action[b]]
         slope = delta
         if huber and abs(delta) > 1:
             slope = np.float32(1.0) if delta > 0 else np.float32(-1.0)
-            loss += weight[b] * (abs(delta) - 0.5)
-        else:
-            loss += weight[b] * 0.5 * delta * delta
         slope *= weight[b] / np.float32(size)
         if dueling:
             error[b, 0] = slope
@@ -183,4 +179,8 @@ def head_error(
             error[b, 1 + action[b]] += slope
         else:
             error[b, action[b]] = slope
+    for b in range(size):
+        size_of_error = abs(td_error[b])
+        loss += weight[b] * (size_of_error - 0.5 if huber and size_of_error > 1 else 0.5 * size_of_error * size_of_error)
+        value += q[b, action[b]]
     return error, td_error, loss / size, value / size

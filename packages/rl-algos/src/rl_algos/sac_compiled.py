@@ -155,8 +155,10 @@ def squashed(head: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarra
             # ln(1 - tanh^2 u) = 2 (ln 2 - |u| - ln(1 + exp(-2 |u|))), the same for u and -u
             log_slope = 2.0 * (LOG_TWO - abs(before) - math.log1p(math.exp(-2.0 * abs(before))))
             total += -0.5 * noise[b, d] * noise[b, d] - log_std - HALF_LOG_TWO_PI - log_slope
-            action[b, d] = math.tanh(before)
         log_prob[b] = total
+        for d in range(num_dimensions):
+            log_std = min(max(head[b, num_dimensions + d], LOG_STD_BOUNDS[0]), LOG_STD_BOUNDS[1])
+            action[b, d] = math.tanh(head[b, d] + math.exp(log_std) * noise[b, d])
     return action, log_prob
 
 
@@ -194,6 +196,7 @@ def smaller_error(value: np.ndarray, other_value: np.ndarray) -> tuple[np.ndarra
     total = 0.0
     for b in range(size):
         total += min(value[b], other_value[b])
+    for b in range(size):
         if value[b] <= other_value[b]:
             error[b, 0] = -1.0 / size
         else:

@@ -74,10 +74,9 @@ def categorical_curvature(log_probs: np.ndarray, tangent: np.ndarray) -> np.ndar
     for b in range(size):
         mean = np.float32(0.0)
         for j in range(num_actions):
-            moved[b, j] = np.exp(log_probs[b, j])
-            mean += moved[b, j] * tangent[b, j]
+            mean += np.exp(log_probs[b, j]) * tangent[b, j]
         for j in range(num_actions):
-            moved[b, j] *= (tangent[b, j] - mean) / np.float32(size)
+            moved[b, j] = np.exp(log_probs[b, j]) * (tangent[b, j] - mean) / np.float32(size)
     return moved
 
 
