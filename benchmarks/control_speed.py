@@ -31,10 +31,10 @@ from pairs import HEAD, Pair, paired, row
 from stable_baselines3.common.noise import NormalActionNoise
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.ddpg import DDPG, DDPGConfig
-from rl_algos.pendulum import Pendulum
 from rl_algos.sac import SAC, SACConfig
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.pendulum import Pendulum
 from rl_core.seeds import Seeds
 
 RANDOM_STEPS, STEPS = 300, 600

@@ -26,9 +26,9 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from dl_nets.mlp import MLP, MLPConfig
 from rl_algos.a2c import A2C
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
 from rl_algos.on_policy import OnPolicy
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
 from rl_algos.trpo import TRPO
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds

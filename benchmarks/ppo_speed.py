@@ -28,9 +28,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
 from rl_algos.ppo import PPO, PPOConfig
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
 from rl_core.seeds import Seeds
 
 BUDGET, EVERY, SOLVED = 100_000, 10_000, 475.0

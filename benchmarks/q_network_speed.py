@@ -29,11 +29,11 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer as TheirBuffer
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
 from rl_algos.dqn import DQN, DQNConfig
 from rl_algos.prioritised_replay import Priorities
 from rl_algos.replay import ReplayBuffer
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
 from rl_core.envs import Transition
 from rl_core.seeds import Seeds
 

@@ -25,9 +25,9 @@ from pairs import HEAD, paired, row
 from stable_baselines3.common.env_util import make_vec_env
 
 from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import MaskedCartPole
 from rl_algos.ppo import PPO, PPOConfig
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import MaskedCartPole
 from rl_core.seeds import Seeds
 
 STEPS = 4 * 32 * 8

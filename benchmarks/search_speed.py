@@ -25,9 +25,9 @@ import torch
 from stable_baselines3.common.env_util import make_vec_env
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.ars import ARS, ARSConfig
-from rl_algos.cartpole import CartPole
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask

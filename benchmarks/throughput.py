@@ -23,12 +23,12 @@ import numpy as np
 
 from dl_nets.mlp import MLP, MLPConfig
 from rl_algos.a2c import A2C, A2CConfig
-from rl_algos.acrobot import Acrobot
-from rl_algos.array_envs import ArrayTask, ArrayTaskConfig
-from rl_algos.cartpole import CartPole
 from rl_algos.on_policy import OnPolicy, OnPolicyConfig
-from rl_algos.pendulum import Pendulum
 from rl_algos.ppo import PPO, PPOConfig
+from rl_algos.tasks.acrobot import Acrobot
+from rl_algos.tasks.array_envs import ArrayTask, ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
+from rl_algos.tasks.pendulum import Pendulum
 from rl_core.seeds import Seeds
 
 NUM_ENVS = (1, 8, 64, 512)

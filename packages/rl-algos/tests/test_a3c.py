@@ -14,10 +14,10 @@ import pytest
 from dl_nets.mlp import MLP, MLPConfig
 from rl_algos.a2c import A2C, A2CConfig
 from rl_algos.a3c import A3C, A3CConfig, Shared
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
-from rl_algos.pendulum import Pendulum
 from rl_algos.rollout import Batch
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
+from rl_algos.tasks.pendulum import Pendulum
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 
@@ -127,8 +127,8 @@ def test_two_workers_learn_at_once_and_are_saved_and_leave():
 
 SCRIPT = """
 from rl_algos.a3c import A3C, A3CConfig
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
 from dl_nets.mlp import MLP, MLPConfig
 from rl_core.seeds import Seeds
 

@@ -6,11 +6,11 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rl_algos.acrobot import Acrobot
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
-from rl_algos.mountain_car import MountainCar, MountainCarContinuous
-from rl_algos.pendulum import Pendulum
+from rl_algos.tasks.acrobot import Acrobot
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
+from rl_algos.tasks.mountain_car import MountainCar, MountainCarContinuous
+from rl_algos.tasks.pendulum import Pendulum
 from rl_core.seeds import Seeds
 
 TASKS = {

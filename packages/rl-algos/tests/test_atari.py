@@ -9,7 +9,7 @@ from rl_algos.replay import ReplayBuffer
 from rl_core.catalogue import Catalogue
 from rl_core.seeds import Seeds
 
-atari = pytest.importorskip("rl_algos.atari", reason="needs the extra atari: pip install 'rl-algos[atari]'")
+atari = pytest.importorskip("rl_algos.tasks.atari", reason="needs the extra atari: pip install 'rl-algos[atari]'")
 
 TASKS = {"ALE/Pong-v5": lambda: atari.Atari(atari.AtariConfig()), "pong-pixels": lambda: atari.PongPixels(atari.PongPixelsConfig())}
 

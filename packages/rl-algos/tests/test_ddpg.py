@@ -11,8 +11,8 @@ from gymnasium import spaces
 
 from dl_nets.fast_mlp import Layout
 from dl_nets.mlp import MLP, MLPConfig
+from rl_algos.compiled.ddpg import CompiledActorCritic
 from rl_algos.ddpg import ActorCritic, DDPGConfig, build_actor_critic
-from rl_algos.ddpg_compiled import CompiledActorCritic
 from rl_algos.perceptrons import Perceptrons
 from rl_algos.replay import Batch
 

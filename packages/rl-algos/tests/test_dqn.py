@@ -11,12 +11,12 @@ from gymnasium import spaces
 
 from dl_nets.cnn import CNN, CNNConfig
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.acrobot import Acrobot
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
 from rl_algos.dqn import DQN, DQNConfig, bootstrap_value, dueling_values, td_loss
-from rl_algos.pendulum import Pendulum
 from rl_algos.replay import Batch
+from rl_algos.tasks.acrobot import Acrobot
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
+from rl_algos.tasks.pendulum import Pendulum
 from rl_core import checkpoint
 from rl_core.envs import Envs, Transition
 from rl_core.gym_task import GymConfig, GymTask

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
+from rl_algos.compiled.dqn import CompiledQNetwork, head_error
 from rl_algos.dqn import DQN, DQNConfig, QNetwork, dueling_values, td_loss
-from rl_algos.dqn_compiled import CompiledQNetwork, head_error
 from rl_algos.replay import Batch
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
 from rl_core.seeds import Seeds
 
 SMALL = DQNConfig(num_envs=2, rollout_steps=8, learning_starts=0, buffer_size=200, batch_size=16, learning_rate=1e-2)

@@ -50,7 +50,7 @@ def test_agents_learn_on_the_environments_of_an_extra_and_continue_exactly(tmp_p
 
 
 def test_dqn_learns_from_stacked_frames_with_the_settings_of_all_atari_games():
-    pytest.importorskip("rl_algos.atari", reason="needs the extra atari: pip install 'rl-algos[atari]'")
+    pytest.importorskip("rl_algos.tasks.atari", reason="needs the extra atari: pip install 'rl-algos[atari]'")
     smaller = ["learning_starts=8", "buffer_size=100", "batch_size=4", "rollout_steps=4", "network.channels=[2]", "network.hidden=[8]"]
     made = resolve(Catalogue.discover(), "dqn", task="ALE/Pong-v5", overrides=smaller)
     assert (made.recipe.network, made.recipe.config["stack_axis"]) == ("cnn", 2)

@@ -12,14 +12,14 @@ from gymnasium import spaces
 from dl_nets.cnn import CNN, CNNConfig
 from dl_nets.mlp import MLP, MLPConfig
 from rl_algos.a2c import A2C, A2CConfig
-from rl_algos.acrobot import Acrobot
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
-from rl_algos.compiled_policies import gaussian_error, policy_gradient_error, value_error
-from rl_algos.pendulum import Pendulum
+from rl_algos.compiled.policies import gaussian_error, policy_gradient_error, value_error
+from rl_algos.compiled.ppo import surrogate_error
 from rl_algos.policy_gradient import PART, policy_loss
-from rl_algos.ppo_compiled import surrogate_error
 from rl_algos.reinforce import Reinforce, ReinforceConfig
+from rl_algos.tasks.acrobot import Acrobot
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
+from rl_algos.tasks.pendulum import Pendulum
 from rl_algos.trpo import TRPO, TRPOConfig
 from rl_algos.vpg import VPG, VPGConfig
 from rl_core.gym_task import GymConfig, GymTask

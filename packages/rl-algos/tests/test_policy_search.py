@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.array_envs import ArrayTaskConfig
 from rl_algos.ars import ARS, ARSConfig, movement, top_directions
-from rl_algos.cartpole import CartPole
 from rl_algos.cem import CEM, CEMConfig, elites, extra_variance, refit
 from rl_algos.cma_es import CMAES, CMAESConfig, SearchDistribution, constants
 from rl_algos.es import ES, ESConfig, centred_ranks, gradient
-from rl_algos.pendulum import Pendulum
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
+from rl_algos.tasks.pendulum import Pendulum
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 

@@ -9,13 +9,13 @@ from gymnasium import spaces
 from torch import nn
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.acrobot import Acrobot
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
-from rl_algos.mountain_car import MountainCarContinuous
-from rl_algos.pendulum import Pendulum
+from rl_algos.compiled.population import respond_each
 from rl_algos.population import Population
-from rl_algos.population_compiled import respond_each
+from rl_algos.tasks.acrobot import Acrobot
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
+from rl_algos.tasks.mountain_car import MountainCarContinuous
+from rl_algos.tasks.pendulum import Pendulum
 from rl_core.envs import Envs, Transition
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.network import Network

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.acrobot import Acrobot
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
-from rl_algos.pendulum import Pendulum
 from rl_algos.ppo import LOSSES, PPO, PPOConfig, policy_loss
 from rl_algos.rollout import Batch, Rollout, minibatches
+from rl_algos.tasks.acrobot import Acrobot
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
+from rl_algos.tasks.pendulum import Pendulum
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 

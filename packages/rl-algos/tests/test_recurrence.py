@@ -12,12 +12,12 @@ from dl_nets.mlp import MLP, MLPConfig
 from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
 from rl_algos.a2c import A2C, A2CConfig
 from rl_algos.a3c import A3C, A3CConfig
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole, MaskedCartPole
-from rl_algos.pendulum import Pendulum
 from rl_algos.ppo import PPO, PPOConfig
 from rl_algos.recurrence import Replay, Sequences, sequence_minibatches
 from rl_algos.reinforce import Reinforce, ReinforceConfig
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole, MaskedCartPole
+from rl_algos.tasks.pendulum import Pendulum
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.run import learn
 from rl_core.seeds import Seeds

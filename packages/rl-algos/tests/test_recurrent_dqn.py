@@ -10,9 +10,9 @@ import torch
 
 from dl_nets.mlp import MLP, MLPConfig
 from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import MaskedCartPole
 from rl_algos.dqn import DQN, DQNConfig
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import MaskedCartPole
 from rl_core.seeds import Seeds
 
 SMALL = DQNConfig(

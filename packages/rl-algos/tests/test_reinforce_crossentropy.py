@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.acrobot import Acrobot
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
-from rl_algos.pendulum import Pendulum
 from rl_algos.reinforce import Reinforce, ReinforceConfig
 from rl_algos.reinforce_crossentropy import ReinforceCrossentropy, ReinforceCrossentropyConfig, sample_weights
+from rl_algos.tasks.acrobot import Acrobot
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
+from rl_algos.tasks.pendulum import Pendulum
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 

@@ -11,10 +11,11 @@ from gymnasium import spaces
 from torch import distributions as reference
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos import sac, sac_compiled
+from rl_algos import sac
+from rl_algos.compiled import sac as sac_compiled
+from rl_algos.compiled.sac import CompiledActorCritic
 from rl_algos.replay import Batch
 from rl_algos.sac import ActorCritic, SACConfig, build_actor_critic
-from rl_algos.sac_compiled import CompiledActorCritic
 
 BOTH_PATHS = pytest.mark.parametrize("compiled", [True, False])
 SETTINGS = {"learned": {}, "fixed": {"tune_temperature": False, "temperature": 0.2}, "target": {"target_entropy": 1.5, "temperature": 0.5}}

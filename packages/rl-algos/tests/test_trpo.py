@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.array_envs import ArrayTaskConfig
-from rl_algos.cartpole import CartPole
-from rl_algos.pendulum import Pendulum
+from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
+from rl_algos.tasks.pendulum import Pendulum
 from rl_algos.trpo import TRPO, NaturalLearner, TRPOConfig, conjugate_gradient, largest_step
 from rl_core.seeds import Seeds
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rl_algos.control_specs import control_agents
-from rl_algos.policy_gradient_specs import policy_gradient_agents
-from rl_algos.q_network_specs import q_network_agents
-from rl_algos.search_specs import search_agents
-from rl_algos.tabular_specs import tabular_agents, tabular_schemes, tabular_tasks
+from rl_algos.specs.control import control_agents
+from rl_algos.specs.policy_gradient import policy_gradient_agents
+from rl_algos.specs.q_network import q_network_agents
+from rl_algos.specs.search import search_agents
+from rl_algos.specs.tabular import tabular_agents, tabular_schemes, tabular_tasks
 from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 1
@@ -50,7 +50,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     """Tasks, by name."""
     yield TaskSpec(
         name="Acrobot-v1",
-        target="rl_algos.acrobot:Acrobot",
+        target="rl_algos.tasks.acrobot:Acrobot",
         summary="Swing the free end of a two-link pendulum above a line",
         reference="Sutton. Generalization in reinforcement learning, 1996",
         traits=("control", "vector-input", "discrete-output"),
@@ -59,7 +59,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     )
     yield TaskSpec(
         name="CartPole-v1",
-        target="rl_algos.cartpole:CartPole",
+        target="rl_algos.tasks.cartpole:CartPole",
         summary="Keep a pole upright on a cart that is pushed left or right",
         reference="Barto, Sutton, Anderson. Neuronlike adaptive elements, 1983",
         traits=("control", "vector-input", "discrete-output"),
@@ -80,7 +80,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     )
     yield TaskSpec(
         name="MountainCar-v0",
-        target="rl_algos.mountain_car:MountainCar",
+        target="rl_algos.tasks.mountain_car:MountainCar",
         summary="Climb out of a valley with an engine too weak to do it directly",
         reference="Moore. Efficient memory-based learning for robot control, 1990",
         traits=("control", "vector-input", "discrete-output"),
@@ -89,7 +89,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     )
     yield TaskSpec(
         name="MountainCarContinuous-v0",
-        target="rl_algos.mountain_car:MountainCarContinuous",
+        target="rl_algos.tasks.mountain_car:MountainCarContinuous",
         summary="Climb out of a valley on as little fuel as possible",
         reference="Moore. Efficient memory-based learning for robot control, 1990",
         traits=("control", "vector-input", "continuous-output"),
@@ -98,7 +98,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     )
     yield TaskSpec(
         name="Pendulum-v1",
-        target="rl_algos.pendulum:Pendulum",
+        target="rl_algos.tasks.pendulum:Pendulum",
         summary="Swing a pendulum up with a weak motor and hold it there",
         traits=("control", "vector-input", "continuous-output"),
         agent="ppo",
@@ -106,7 +106,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     )
     yield TaskSpec(
         name="masked-CartPole-v1",
-        target="rl_algos.cartpole:MaskedCartPole",
+        target="rl_algos.tasks.cartpole:MaskedCartPole",
         summary="CartPole with the velocities hidden: for policies with a memory",
         reference="Wierstra, Foerster, Peters, Schmidhuber. Recurrent policy gradients, 2010",
         traits=("control", "vector-input", "discrete-output"),
@@ -115,7 +115,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     )
     yield TaskSpec(
         name="pong-pixels",
-        target="rl_algos.atari:PongPixels",
+        target="rl_algos.tasks.atari:PongPixels",
         summary="Pong from what moved on the screen, with two actions: up and down",
         reference="Karpathy. Deep reinforcement learning: Pong from pixels, 2016",
         traits=("control", "vector-input", "discrete-output"),
@@ -132,7 +132,7 @@ def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
     """Open families of tasks, by name."""
     yield TaskSchemeSpec(
         name="ALE",
-        target="rl_algos.atari:Atari",
+        target="rl_algos.tasks.atari:Atari",
         summary="Any Atari game as a stack of small grey images; ALE/<Game>-v5 does too",
         reference="Bellemare, Naddaf, Veness, Bowling. The arcade learning environment, 2013",
         argument="game",

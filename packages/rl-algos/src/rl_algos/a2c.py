@@ -24,8 +24,8 @@ from torch import nn
 from dl_nets.fast_mlp import one_thread
 from dl_nets.optimisers import clip_gradient_norm
 from dl_nets.schedules import schedule
-from rl_algos.a2c_compiled import CompiledA2CLearner
 from rl_algos.actor_critic import ActorCritic
+from rl_algos.compiled.a2c import CompiledA2CLearner
 from rl_algos.distributions import Categorical, Gaussian
 from rl_algos.on_policy import OnPolicy, OnPolicyConfig
 from rl_algos.policy_gradient import policy_loss
@@ -76,7 +76,7 @@ def rmsprop_step(parameter: torch.Tensor, square: torch.Tensor, learning_rate: f
 
 
 class A2CLearner(ActorCritic):
-    """The policy, its critic and RMSProp's squares, in torch. The compiled twin is in `a2c_compiled`."""
+    """The policy, its critic and RMSProp's squares, in torch. The compiled twin is in `compiled.a2c`."""
 
     def __init__(
         self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: A2CConfig, device: torch.device

@@ -1,4 +1,4 @@
-"""A policy and its critic as two networks, in torch: any network on any device. The compiled twin is in `compiled_policies`.
+"""A policy and its critic as two networks, in torch: any network on any device. The compiled twin is in `compiled.policies`.
 
 Letters: B batch, A actions, D dimensions of a continuous action.
 """
@@ -150,7 +150,7 @@ def build_networks(
 
 
 def can_be_compiled(task: ControlTask, device: str, *modules: nn.Module) -> bool:
-    """Whether all modules are plain perceptrons, on vectors of floats, that may run on the CPU: what `compiled_policies` takes."""
+    """Whether all modules are plain perceptrons, on vectors of floats, that may run on the CPU: what `compiled.policies` takes."""
     space = task.input_space
     is_vector = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f"
     return device != "cuda" and is_vector and all(Layout.of(module) or isinstance(module, NoCritic) for module in modules)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.compiled import announced, kernel
+from rl_algos.compiled.kernels import announced, kernel
 from rl_algos.exploration import Exploration, Explorer, draw_action, explore
 from rl_algos.ranges import require_range
 from rl_core.agent import Agent

@@ -28,7 +28,7 @@ from dl_nets.fast_mlp import Layout, one_thread
 from dl_nets.optimisers import Optimiser
 from dl_nets.streams import load_module_state, module_state
 from rl_algos.bounded_actions import BoundedActions, pair_space
-from rl_algos.ddpg_compiled import CompiledActorCritic
+from rl_algos.compiled.ddpg import CompiledActorCritic
 from rl_algos.experience import INFINITY, Experience, ExperienceConfig, single
 from rl_algos.noise import Noise, NoiseName
 from rl_algos.ranges import require_range
@@ -123,7 +123,7 @@ class Nets(NamedTuple):
 
 
 class ActorCritic:
-    """The policy, its critics and their targets, in torch: any network on any device. The compiled twin is in `ddpg_compiled`.
+    """The policy, its critics and their targets, in torch: any network on any device. The compiled twin is in `compiled.ddpg`.
 
     Args:
         actor: Observations [B, I] to actions before they are squashed by tanh [B, D].

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from rl_algos.compiled import kernel
+from rl_algos.compiled.kernels import kernel
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 

@@ -29,7 +29,7 @@ from dl_nets.optimisers import Optimiser, clip_gradient_norm
 from dl_nets.recurrent import RecurrentNetwork
 from dl_nets.schedules import schedule
 from dl_nets.streams import load_module_state, module_state
-from rl_algos.dqn_compiled import CompiledQNetwork, Update
+from rl_algos.compiled.dqn import CompiledQNetwork, Update
 from rl_algos.exploration import RANDOM, Exploration, explore_rows, rate_at
 from rl_algos.normalisation import box_scale
 from rl_algos.prioritised_replay import Priorities
@@ -125,7 +125,7 @@ def td_loss(td_error: torch.Tensor, loss: Literal["huber", "squared"]) -> torch.
 
 
 class QNetwork:
-    """The learning network, the target network and their optimiser, in torch: any network on any device. Its twin is in `dqn_compiled`.
+    """The learning network, the target network and their optimiser, in torch: any network on any device. Its twin is in `compiled.dqn`.
 
     Args:
         module: Inputs [B, ...] to Q [B, A], or to V and A [B, 1 + A] of a dueling network.

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from rl_algos.compiled import inlined, kernel
+from rl_algos.compiled.kernels import inlined, kernel
 
 RULES = ("greedy", "random", "epsilon-greedy", "boltzmann", "ucb")
 SCHEDULES = ("constant", "linear", "exponential", "visits")

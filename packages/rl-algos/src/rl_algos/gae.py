@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rl_algos.compiled import kernel
+from rl_algos.compiled.kernels import kernel
 
 
 @kernel

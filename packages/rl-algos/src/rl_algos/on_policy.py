@@ -14,7 +14,7 @@ import numpy as np
 from dl_nets.devices import resolve_device
 from dl_nets.fast_mlp import one_thread
 from rl_algos.actor_critic import ActorCritic, build_networks, can_be_compiled
-from rl_algos.compiled_policies import CompiledActorCritic
+from rl_algos.compiled.policies import CompiledActorCritic
 from rl_algos.distributions import distribution
 from rl_algos.gae import advantages
 from rl_algos.ranges import require_at_least, require_fraction

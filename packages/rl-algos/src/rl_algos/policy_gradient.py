@@ -50,7 +50,7 @@ def parts(size: int) -> Iterator[slice]:
 
 
 class PolicyGradientLearner(ActorCritic):
-    """A policy and a critic, each with an optimiser of its own, in torch. The compiled twin is in `policy_gradient_compiled`."""
+    """A policy and a critic, each with an optimiser of its own, in torch. The compiled twin is in `compiled.policy_gradient`."""
 
     def __init__(
         self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PolicyGradientConfig, device: torch.device

@@ -17,11 +17,11 @@ from torch import nn
 
 from dl_nets.devices import resolve_device
 from dl_nets.fast_mlp import Layout, flat_parameters
-from rl_algos.array_envs import ArrayTask
-from rl_algos.compiled import announced
+from rl_algos.compiled.kernels import announced
+from rl_algos.compiled.population import play_episodes, respond_each
 from rl_algos.distributions import Gaussian, distribution
 from rl_algos.normalisation import EPSILON, RunningMoments
-from rl_algos.population_compiled import play_episodes, respond_each
+from rl_algos.tasks.array_envs import ArrayTask
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask

@@ -25,9 +25,9 @@ from dl_nets.fast_mlp import one_thread
 from dl_nets.optimisers import Optimiser, clip_gradient_norm
 from dl_nets.schedules import schedule
 from rl_algos.actor_critic import ActorCritic
+from rl_algos.compiled.ppo import CompiledPPOLearner
 from rl_algos.distributions import Categorical, Gaussian
 from rl_algos.on_policy import OnPolicy, OnPolicyConfig
-from rl_algos.ppo_compiled import CompiledPPOLearner
 from rl_algos.ranges import require_at_least, require_fraction, require_positive
 from rl_algos.recurrence import sequence_minibatches
 from rl_algos.rollout import Batch, minibatches
@@ -112,7 +112,7 @@ def kl_divergence(log_ratio: torch.Tensor) -> torch.Tensor:
 
 
 class PPOLearner(ActorCritic):
-    """The policy, its critic and their optimiser, in torch. The compiled twin is in `ppo_compiled`."""
+    """The policy, its critic and their optimiser, in torch. The compiled twin is in `compiled.ppo`."""
 
     def __init__(
         self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PPOConfig, device: torch.device

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_algos.compiled import announced, kernel
+from rl_algos.compiled.kernels import announced, kernel
 from rl_algos.replay import NOTHING, ReplayBuffer
 
 

@@ -17,8 +17,8 @@ import torch
 
 from dl_nets.optimisers import clip_gradient_norm
 from dl_nets.recurrent import Recurrent
+from rl_algos.compiled.dqn import Update
 from rl_algos.dqn import QNetwork, bootstrap_value, dueling_values, td_loss
-from rl_algos.dqn_compiled import Update
 from rl_algos.sequence_replay import Replayed
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ import numpy as np
 
 from dl_nets.fast_mlp import one_thread
 from dl_nets.schedules import schedule
-from rl_algos.compiled import kernel
+from rl_algos.compiled.kernels import kernel
+from rl_algos.compiled.policy_gradient import CompiledPolicyGradientLearner
 from rl_algos.gae import advantages
 from rl_algos.on_policy import OnPolicy, OnPolicyConfig
 from rl_algos.policy_gradient import PolicyGradientLearner, parts
-from rl_algos.policy_gradient_compiled import CompiledPolicyGradientLearner
 from rl_algos.ranges import require_at_least, require_positive
 from rl_algos.rollout import Rollout, flat, minibatches
 from rl_core.network import Network

@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 import gymnasium
 import numpy as np
 
-from rl_algos.compiled import announced, kernel
+from rl_algos.compiled.kernels import announced, kernel
 from rl_core.checkpoint import Block
 from rl_core.envs import Transition
 

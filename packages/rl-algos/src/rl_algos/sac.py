@@ -28,12 +28,12 @@ from dl_nets.fast_mlp import Layout, one_thread
 from dl_nets.optimisers import Optimiser
 from dl_nets.streams import load_module_state, module_state
 from rl_algos.bounded_actions import BoundedActions, pair_space
+from rl_algos.compiled.sac import LOG_STD_BOUNDS, CompiledActorCritic
 from rl_algos.ddpg import critic_loss
 from rl_algos.distributions import HALF_LOG_TWO_PI
 from rl_algos.experience import INFINITY, Experience, ExperienceConfig, single
 from rl_algos.ranges import require_range
 from rl_algos.replay import Batch
-from rl_algos.sac_compiled import LOG_STD_BOUNDS, CompiledActorCritic
 from rl_algos.targets import follow_module
 from rl_core.agent import Agent
 from rl_core.network import Network
@@ -123,7 +123,7 @@ def temperature_loss(log_temperature: torch.Tensor, log_prob: torch.Tensor, targ
 
 
 class ActorCritic:
-    """The policy, two critics, their targets and the temperature, in torch. The compiled twin is in `sac_compiled`.
+    """The policy, two critics, their targets and the temperature, in torch. The compiled twin is in `compiled.sac`.
 
     Args:
         actor: Observations [B, I] to means and ln sigmas [B, 2 D].

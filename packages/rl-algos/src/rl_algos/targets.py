@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rl_algos.compiled import vectorised
+from rl_algos.compiled.kernels import vectorised
 
 
 @vectorised

@@ -23,12 +23,12 @@ import torch
 
 from dl_nets.fast_mlp import one_thread
 from dl_nets.schedules import schedule
-from rl_algos.compiled_policies import standardise
+from rl_algos.compiled.policies import standardise
+from rl_algos.compiled.trpo import CompiledNaturalLearner
 from rl_algos.on_policy import OnPolicy, OnPolicyConfig
 from rl_algos.policy_gradient import PolicyGradientLearner
 from rl_algos.ranges import require_at_least, require_fraction, require_positive
 from rl_algos.rollout import minibatches
-from rl_algos.trpo_compiled import CompiledNaturalLearner
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -110,7 +110,7 @@ def largest_step(direction: np.ndarray, moved: np.ndarray, target_kl: float) -> 
 
 
 class NaturalLearner(PolicyGradientLearner):
-    """A policy that is moved by hand, and its critic, in torch. The compiled twin is in `trpo_compiled`."""
+    """A policy that is moved by hand, and its critic, in torch. The compiled twin is in `compiled.trpo`."""
 
     @property
     def policy_vector(self) -> np.ndarray:

@@ -18,10 +18,10 @@ import numpy as np
 
 from dl_nets.fast_mlp import one_thread
 from dl_nets.schedules import schedule
-from rl_algos.compiled_policies import standardise
+from rl_algos.compiled.policies import standardise
+from rl_algos.compiled.policy_gradient import CompiledPolicyGradientLearner
 from rl_algos.on_policy import OnPolicy, OnPolicyConfig
 from rl_algos.policy_gradient import PolicyGradientLearner
-from rl_algos.policy_gradient_compiled import CompiledPolicyGradientLearner
 from rl_algos.ranges import require_at_least, require_fraction, require_positive
 from rl_algos.rollout import minibatches
 from rl_core.network import Network

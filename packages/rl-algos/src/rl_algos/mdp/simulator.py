@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.compiled import borrowed, inlined, kernel
+from rl_algos.compiled.kernels import borrowed, inlined, kernel
 from rl_algos.mdp.model import MDP, Table
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds

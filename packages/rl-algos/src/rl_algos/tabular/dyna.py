@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rl_algos.compiled import borrowed, inlined, kernel
+from rl_algos.compiled.kernels import borrowed, inlined, kernel
 from rl_algos.exploration import Exploration, Explorer, explore, largest
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
 from rl_algos.ranges import require_range

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.compiled import announced
+from rl_algos.compiled.kernels import announced
 from rl_algos.mdp.simulator import MDPEnvs
 from rl_core.agent import Agent
 from rl_core.network import Network

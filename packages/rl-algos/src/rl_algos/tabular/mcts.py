@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.compiled import announced, kernel
+from rl_algos.compiled.kernels import announced, kernel
 from rl_algos.mdp.model import Table
 from rl_algos.mdp.simulator import MDPEnvs, draw_outcome
 from rl_algos.ranges import require_range

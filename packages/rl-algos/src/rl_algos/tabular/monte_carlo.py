@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from rl_algos.compiled import borrowed, inlined, kernel
+from rl_algos.compiled.kernels import borrowed, inlined, kernel
 from rl_algos.exploration import Exploration, Explorer, action_probabilities, explore, largest
 from rl_algos.mdp.simulator import MDPEnvs, Playing, borrow_playing, play
 from rl_algos.ranges import require_range

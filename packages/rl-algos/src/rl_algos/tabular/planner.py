@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_algos.compiled import inlined, kernel
+from rl_algos.compiled.kernels import inlined, kernel
 from rl_algos.mdp.model import MDP
 from rl_algos.tabular.learner import draw_values
 from rl_core.agent import Agent

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from rl_algos.compiled import announced
+from rl_algos.compiled.kernels import announced
 from rl_algos.mdp.model import MDP
 from rl_algos.ranges import require_range
 from rl_algos.tabular.planner import ROUNDING, Planner, certificate, macqueen_bounds, sweep, sweep_policy

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from rl_algos.compiled import borrowed, inlined, kernel
+from rl_algos.compiled.kernels import borrowed, inlined, kernel
 from rl_algos.exploration import Exploration, Explorer, explore
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
 from rl_algos.ranges import require_range

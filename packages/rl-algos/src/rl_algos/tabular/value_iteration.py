@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import sparse
 
-from rl_algos.compiled import announced, kernel
+from rl_algos.compiled.kernels import announced, kernel
 from rl_algos.ranges import require_range
 from rl_algos.tabular.planner import Model, Planner, backup, certificate, macqueen_bounds, only_rounding, sweep
 from rl_core.network import Network

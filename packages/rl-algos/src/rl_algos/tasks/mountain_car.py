@@ -13,8 +13,8 @@ import math
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.array_envs import ArrayTask, Problem
-from rl_algos.compiled import kernel
+from rl_algos.compiled.kernels import kernel
+from rl_algos.tasks.array_envs import ArrayTask, Problem
 
 MIN_POSITION, MAX_POSITION = -1.2, 0.6
 MAX_SPEED = 0.07  # a step

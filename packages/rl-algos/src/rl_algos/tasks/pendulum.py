@@ -10,8 +10,8 @@ import math
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.array_envs import ArrayTask, Problem
-from rl_algos.compiled import kernel
+from rl_algos.compiled.kernels import kernel
+from rl_algos.tasks.array_envs import ArrayTask, Problem
 
 GRAVITY = 10.0  # m/s^2; mass and length are 1
 MAX_SPEED = 8.0  # rad/s

@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters
-from rl_algos.compiled import announced, vectorised
+from rl_algos.compiled.kernels import announced, vectorised
 
 if TYPE_CHECKING:
     from rl_algos.dqn import DQNConfig

@@ -13,8 +13,8 @@ import numpy as np
 from torch import nn
 
 from dl_nets.fast_mlp import FlatAdam
-from rl_algos.compiled import announced, vectorised
-from rl_algos.compiled_policies import CompiledActorCritic, standardise, value_error
+from rl_algos.compiled.kernels import announced, vectorised
+from rl_algos.compiled.policies import CompiledActorCritic, standardise, value_error
 from rl_algos.distributions import Categorical, Gaussian
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 from torch import nn
 
 from dl_nets.fast_mlp import FlatAdam
-from rl_algos.compiled import announced, vectorised
+from rl_algos.compiled.kernels import announced, vectorised
 from rl_algos.perceptrons import Perceptrons
 from rl_algos.replay import Batch
 from rl_algos.targets import follow

@@ -17,8 +17,8 @@ import numpy as np
 from torch import nn
 
 from dl_nets.fast_mlp import FlatAdam
-from rl_algos.compiled import announced, vectorised
-from rl_algos.ddpg_compiled import critic_error
+from rl_algos.compiled.ddpg import critic_error
+from rl_algos.compiled.kernels import announced, vectorised
 from rl_algos.distributions import HALF_LOG_TWO_PI
 from rl_algos.perceptrons import Perceptrons
 from rl_algos.replay import Batch

@@ -95,7 +95,7 @@ def play_episodes(
     """Returns [M] and lengths [M] of M episodes, and of all observations seen the mean [I] and the sum of squared distances from it [I].
 
     Args:
-        start: As in `array_envs.Problem`; so are `move` and `observe`.
+        start: As in `tasks.array_envs.Problem`; so are `move` and `observe`.
         move: One step of a state.
         observe: What is seen of a state.
         time_limit: Steps after which an episode is cut.

@@ -16,7 +16,7 @@ from torch import nn
 
 from dl_nets.fast_mlp import FastMLP, Layout, flat_parameters
 from rl_algos.actor_critic import NoCritic, PolicyConfig
-from rl_algos.compiled import vectorised
+from rl_algos.compiled.kernels import vectorised
 from rl_algos.distributions import HALF_LOG_TWO_PI, Categorical, Gaussian
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from torch import nn
 
 from dl_nets.fast_mlp import rmsprop_step
-from rl_algos.compiled import announced
-from rl_algos.compiled_policies import CompiledActorCritic, policy_gradient_error, value_error
+from rl_algos.compiled.kernels import announced
+from rl_algos.compiled.policies import CompiledActorCritic, policy_gradient_error, value_error
 from rl_algos.distributions import Categorical, Gaussian
 from rl_algos.rollout import Batch
 

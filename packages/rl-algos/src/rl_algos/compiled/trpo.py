@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rl_algos.compiled import vectorised
-from rl_algos.policy_gradient_compiled import CompiledPolicyGradientLearner
+from rl_algos.compiled.kernels import vectorised
+from rl_algos.compiled.policy_gradient import CompiledPolicyGradientLearner
 
 
 class CompiledNaturalLearner(CompiledPolicyGradientLearner):

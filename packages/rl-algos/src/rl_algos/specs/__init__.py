@@ -1,0 +1,1 @@
+"""What this package brings, as data: a list for each family."""
