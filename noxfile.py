@@ -165,7 +165,8 @@ def types(session: nox.Session) -> None:
 @nox.session(python=RUNNING)
 def docs(session: nox.Session) -> None:
     """Every example in a docstring, and every program and command shown on a page."""
-    session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("test"))
+    paths = [f"{path}[atari]" if "rl_algos" in path else path for path in wheels(session, *PACKAGES)]  # a module of tasks needs it
+    session.install("-c", LOCK, *paths, *group("test"))
     modules = [package.replace("-", "_") for package in PACKAGES]
     run_pytest(session, "--doctest-modules", "--pyargs", *modules)
     session.install("-c", LOCK, TEMPLATE)
