@@ -80,7 +80,7 @@ def constants(n: int, population_size: int, diagonal: bool = False) -> Constants
     """Table 1 (equations 49 to 58) for n parameters and lambda candidates; a diagonal has less to learn and does so faster.
 
     >>> table = constants(10, 10)
-    >>> table.num_parents, round(table.mu_eff, 3), round(float(table.weights[:5].sum()), 9)
+    >>> table.num_parents, round(float(table.mu_eff), 3), round(float(table.weights[:5].sum()), 9)
     (5, 3.167, 1.0)
     """
     raw = math.log((population_size + 1) / 2) - np.log(np.arange(1, population_size + 1))  # (49)

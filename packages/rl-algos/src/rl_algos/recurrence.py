@@ -88,7 +88,7 @@ def sequence_minibatches(rng: np.random.Generator, num_steps: int, num_envs: int
         num_epochs: Passes over the rollout.
 
     >>> [indices.tolist() for indices in sequence_minibatches(np.random.default_rng(2), 3, 2, batch_size=3, num_epochs=1)]
-    [[1, 3, 5], [0, 2, 4]]
+    [[0, 2, 4], [1, 3, 5]]
     """
     num_batches = min(num_envs, max(1, num_steps * num_envs // batch_size))
     for _ in range(num_epochs):
