@@ -182,7 +182,7 @@ def main() -> None:
         "# The speed of Q-networks and of replay, beside stable-baselines3's",
         "",
         "Written by `benchmarks/q_network_speed.py`, which says how it is measured. A step is one of the environment, or one batch drawn.",
-        f"{platform.machine()}, Python {platform.python_version()}, {versions}; a machine that was busy with other things.",
+        f"{platform.machine()}, Python {platform.python_version()}, {versions}.",
         "",
         *pairs.HEAD,
         *rows,

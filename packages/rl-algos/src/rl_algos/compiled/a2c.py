@@ -1,4 +1,4 @@
-"""The compiled twin of A2C's update; `a2c.A2CLearner` is what to read, and `test_a2c` holds every update to it.
+"""The compiled twin of A2C's update; `a2c.A2CLearner` is what to read, and `test_policy_gradients` holds every update to it.
 
 Departures: none. Letters: B batch, P parameters.
 """

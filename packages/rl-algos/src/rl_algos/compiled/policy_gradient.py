@@ -1,4 +1,4 @@
-"""The compiled twin of `policy_gradient.PolicyGradientLearner`, which is what to read; `test_policy_gradient` holds them together.
+"""The compiled twin of `policy_gradient.PolicyGradientLearner`, which is what to read; `test_policy_gradients` holds them together.
 
 Departures: none. Letters: B batch, D dimensions of a continuous action, P parameters.
 """
