@@ -125,12 +125,12 @@ def together(session: nox.Session) -> None:
 
 
 @nox.session(python=RUNNING)
-@nox.parametrize("package", [package for package in PACKAGES if Path(f"packages/{package}/tests/mutations.toml").exists()])
+@nox.parametrize("package", [package for package in PACKAGES if Path(f"packages/{package}/tests/mutations").exists()])
 def mutations(session: nox.Session, package: str) -> None:
     """The tests are tested: each fault of a package's list is put in, and the test named for it must fail."""
     narrow(session, package)
     session.install("-c", LOCK, *wheels(session, package), *testing(package))
-    session.run("python", "tests/mutate.py", package)
+    session.run("python", "tests/mutate.py", package, env={"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"})
 
 
 @nox.session(python=RUNNING)
@@ -194,13 +194,6 @@ def plugin(session: nox.Session) -> None:
     session.run("uv", "pip", "uninstall", "rl-core-example", external=True)
     if "random-search" in str(session.run("rl-core", "list", silent=True)):
         session.error("rl-core still lists random-search after its distribution was uninstalled")
-
-
-@nox.session(python=RUNNING)
-def mutate(session: nox.Session) -> None:
-    """The tests are tested: known faults are put back, one at a time, and the test named for each must fail."""
-    session.install("-c", LOCK, *wheels(session, *PACKAGES), *(need for package in PACKAGES for need in testing(package)))
-    session.run("python", "tests/mutate.py", *session.posargs, env={"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"})
 
 
 @nox.session(python=RUNNING)

@@ -1,9 +1,10 @@
 """Puts known faults into copies of a package, one at a time, and checks that the test named for each fails.
 
-    python tests/mutate.py [PACKAGE...]
+    python tests/mutate.py [PACKAGE | PACKAGE/SUBJECT]...
 
-Each package keeps its list in `tests/mutations.toml`: `file` below its source, `old` and `new` text, the `test` that must
-fail, and `why` the fault matters. The named test must pass without the fault, else its failure would prove nothing.
+The faults that `tests/test_ppo.py` of a package must catch stand beside it in `tests/mutations/ppo.toml`: `file` below the
+package's source, `old` text that stands in it once, `new` text, the `test` that must fail, and `why` the fault matters.
+The named test must pass without the fault, else its failure would prove nothing.
 """
 
 from __future__ import annotations
@@ -29,9 +30,20 @@ def passes(package: Path, source: Path, test: str) -> bool:
     return ended.returncode == 0
 
 
-def survivors(package: Path) -> list[str]:
+def faults(package: Path, subject: str = "*") -> list[dict[str, str]]:
+    """The faults of a package, or those of one subject, each with the path of its test below `tests`."""
+    lists = sorted((package / "tests" / "mutations").glob(f"{subject}.toml"))
+    if not lists:
+        raise SystemExit(f"{package.name} has no list of faults tests/mutations/{subject}.toml")
+    return [
+        {**fault, "test": f"test_{path.stem}.py::{fault['test']}"}
+        for path in lists
+        for fault in tomllib.loads(path.read_text(encoding="utf-8"))["mutation"]
+    ]
+
+
+def survivors(package: Path, mutations: list[dict[str, str]]) -> list[str]:
     """What is wrong with the tests of a package: faults that they let pass, and tests that fail without one."""
-    mutations = tomllib.loads((package / "tests" / "mutations.toml").read_text(encoding="utf-8"))["mutation"]
     (module,) = [path for path in (package / "src").iterdir() if (path / "__init__.py").exists()]
     wrong = []
     with tempfile.TemporaryDirectory() as folder:
@@ -57,8 +69,10 @@ def survivors(package: Path) -> list[str]:
 
 def main() -> None:
     """Status 0 when every fault was caught."""
-    names = sys.argv[1:] or [path.parents[1].name for path in sorted(ROOT.glob("packages/*/tests/mutations.toml"))]
-    wrong = [problem for name in names for problem in survivors(ROOT / "packages" / name)]
+    wrong = []
+    for name in sys.argv[1:] or [path.parents[1].name for path in sorted(ROOT.glob("packages/*/tests/mutations"))]:
+        package, _, subject = name.partition("/")
+        wrong += survivors(ROOT / "packages" / package, faults(ROOT / "packages" / package, subject or "*"))
     print(*wrong, sep="\n")
     sys.exit(bool(wrong))
 

@@ -95,10 +95,22 @@ def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
     assert [line for line in paths.stdout.splitlines() if "tests/test_repository.py" not in line] == []
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("packages/*/tests/mutations.toml")), ids=lambda path: path.parents[1].name)
+LISTS_OF_FAULTS = sorted(ROOT.glob("packages/*/tests/mutations/*.toml"))
+
+
+def test_faults_are_listed_by_subject() -> None:
+    one_list = [str(path.relative_to(ROOT)) for path in ROOT.glob("packages/*/tests/mutations.toml")]
+    assert one_list == [], "the faults that tests/test_ppo.py must catch stand in tests/mutations/ppo.toml"
+    assert LISTS_OF_FAULTS
+
+
+@pytest.mark.parametrize("path", LISTS_OF_FAULTS, ids=lambda path: f"{path.parents[2].name}/{path.stem}")
 def test_every_fault_of_a_list_can_be_put_in(path: Path) -> None:
-    (source,) = [found.parent for found in (path.parents[1] / "src").glob("*/__init__.py")]
+    (source,) = [found.parent for found in (path.parents[2] / "src").glob("*/__init__.py")]
+    tests = (path.parents[1] / f"test_{path.stem}.py").read_text(encoding="utf-8")
     for mutation in tomllib.loads(path.read_text(encoding="utf-8"))["mutation"]:
         assert mutation.keys() == {"file", "old", "new", "test", "why"}
         count = (source / mutation["file"]).read_text(encoding="utf-8").count(mutation["old"])
         assert count == 1, f"{mutation['file']} has {count} times, not once: {mutation['old']!r}"
+        name = re.match(r"\w+", mutation["test"]).group()
+        assert f"def {name}(" in tests, f"test_{path.stem}.py has no {name}"
