@@ -9,25 +9,54 @@ The named test must pass without the fault, else its failure would prove nothing
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
+from itertools import groupby
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
+HEAVY = ("numpy", "torch", "gymnasium", "hypothesis", "pygments")  # imported once, before each test is forked off; never what is under test
+COMPILED = ("numba", "kernels import")  # what a file with compiled functions says
 
 
-def passes(package: Path, source: Path, test: str) -> bool:
-    """Whether the test passes when the package's source is read from the folder `source`."""
-    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(package / "tests" / test)]
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if ended.returncode not in (0, 1):  # 1: tests ran and some failed; anything else is no answer
-        raise SystemExit(f"{test} could not be run:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
-    return ended.returncode == 0
+class Ran:
+    """Notes whether a test ran to its end and passed: one that was skipped says nothing of a fault."""
+
+    def __init__(self) -> None:
+        self.passed = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.passed |= report.when == "call" and report.passed
+
+
+def verdict(package: Path, source: Path, test: str) -> str:
+    """What the test does when the package's source is read from the folder `source`: passes, fails, or neither and why.
+
+    It runs in a fork of this process.
+    """
+    with tempfile.TemporaryFile() as told:
+        child = os.fork()
+        if child == 0:
+            os.dup2(told.fileno(), 1)
+            os.dup2(told.fileno(), 2)
+            os.environ["PYTHONPATH"] = str(source)  # for processes that the test starts
+            sys.path.insert(0, str(source))
+            ran = Ran()
+            code = pytest.main(
+                ["-q", "-x", "-rs", "-p", "no:cacheprovider", "--disable-warnings", str(package / "tests" / test)], plugins=[ran]
+            )
+            sys.stdout.flush()
+            os._exit(code if code or ran.passed else pytest.ExitCode.NO_TESTS_COLLECTED)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        told.seek(0)
+        output = told.read().decode(errors="replace")
+    return {0: "passes", 1: "fails"}.get(code, f"does not run:\n{output[-2000:]}")
 
 
 def faults(package: Path, subject: str = "*") -> list[dict[str, str]]:
@@ -42,33 +71,45 @@ def faults(package: Path, subject: str = "*") -> list[dict[str, str]]:
     ]
 
 
+def put_in(fault: dict[str, str], sound: Path, faulty: Path) -> str:
+    """Write a copy of the folder `sound` with the fault to `faulty`; what hinders it in words, else nothing."""
+    text = (sound / fault["file"]).read_text(encoding="utf-8")
+    if text.count(fault["old"]) != 1:
+        return f"{fault['file']} has {text.count(fault['old'])} times, not once: {fault['old']}"
+    # What numba compiled and kept is left behind where it may be stale: it sees no change of a function that another file calls.
+    stale = shutil.ignore_patterns("__pycache__") if any(word in text for word in COMPILED) else None
+    shutil.copytree(sound, faulty, ignore=stale)
+    (faulty / fault["file"]).write_text(text.replace(fault["old"], fault["new"]), encoding="utf-8")
+    return ""
+
+
 def survivors(package: Path, mutations: list[dict[str, str]]) -> list[str]:
     """What is wrong with the tests of a package: faults that they let pass, and tests that fail without one."""
     (module,) = [path for path in (package / "src").iterdir() if (path / "__init__.py").exists()]
     wrong = []
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / module.name
-        shutil.copytree(module, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        for test in dict.fromkeys(mutation["test"] for mutation in mutations):
-            if not passes(package, Path(folder), test):
-                wrong.append(f"{test} fails without a fault")
-        for mutation in mutations:
-            path = copy / mutation["file"]
-            text = path.read_text(encoding="utf-8")
-            if text.count(mutation["old"]) != 1:
-                wrong.append(f"{mutation['file']} has {text.count(mutation['old'])} times, not once: {mutation['old']}")
+        sound, faulty = Path(folder) / "sound", Path(folder) / "faulty"
+        shutil.copytree(module, sound / module.name, ignore=shutil.ignore_patterns("__pycache__"))
+        for test, those in groupby(sorted(mutations, key=lambda fault: fault["test"]), key=lambda fault: fault["test"]):
+            if (without := verdict(package, sound, test)) != "passes":
+                wrong.append(f"without a fault {test} {without}")
                 continue
-            path.write_text(text.replace(mutation["old"], mutation["new"]), encoding="utf-8")
-            caught = not passes(package, Path(folder), mutation["test"])
-            path.write_text(text, encoding="utf-8")
-            print(f"{'caught  ' if caught else 'SURVIVED'}  {mutation['why']}", flush=True)
-            if not caught:
-                wrong.append(f"{mutation['test']} passes although {mutation['why']}")
+            for fault in those:
+                hindrance = put_in(fault, sound / module.name, faulty / module.name)
+                answer = hindrance or verdict(package, faulty, test)
+                print(f"{'caught  ' if answer == 'fails' else 'SURVIVED'}  {fault['why']}", flush=True)
+                if answer != "fails":
+                    wrong.append(hindrance or f"although {fault['why']}, {test} {answer}")
+                shutil.rmtree(faulty, ignore_errors=True)
     return wrong
 
 
 def main() -> None:
     """Status 0 when every fault was caught."""
+    os.chdir(ROOT)
+    for name in HEAVY:
+        if importlib.util.find_spec(name):
+            importlib.import_module(name)
     wrong = []
     for name in sys.argv[1:] or [path.parents[1].name for path in sorted(ROOT.glob("packages/*/tests/mutations"))]:
         package, _, subject = name.partition("/")

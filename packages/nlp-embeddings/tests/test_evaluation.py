@@ -85,6 +85,13 @@ def test_parallelograms_are_solved_in_any_batch(method: str, batch: int) -> None
     assert set(score) >= {"semantic", "syntactic", "things", "gram1-plural"}
 
 
+@pytest.mark.parametrize("method", ["add", "mul"])
+def test_an_analogy_is_never_answered_with_one_of_its_own_words(method: str) -> None:
+    vectors = np.array([[1.0, 0.0, 0.0], [1.0, 0.1, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 1.0]], dtype=np.float32)
+    small_step = WordVectors(["a", "b", "c", "d"], vectors)  # b - a + c lies nearer to c than to d
+    assert word_analogies(small_step, {"all": [("a", "b", "c", "d")]}, method=method)["accuracy"] == 1
+
+
 def test_analogies_agree_with_gensim(tmp_path: Path) -> None:
     models = pytest.importorskip("gensim.models", reason="gensim is only for comparison")
     rng = np.random.default_rng(1)
