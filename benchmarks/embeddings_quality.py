@@ -4,9 +4,10 @@
     python benchmarks/embeddings_quality.py novels.txt WORDS --models cbow --systems ours --seeds 0
 
 Without a text it says so and ends. d = 100, window 5, 5 negatives, 3 rounds, minimum count 5; everything else is each side's default
-(for gensim's skip-gram and cbow a learning rate of 0.025), and glove has its reference settings on both sides: window 10, x_max 10,
-15 rounds. All systems are judged on the same words in the same order. Vectors that were trained are kept in --keep and not trained
-again, so that a long benchmark can be cut and taken up. Intervals are the mean over seeds +- Student's 95 % half-width.
+(for gensim's skip-gram and cbow a learning rate of 0.025), and glove has on both sides x_max 10 and, unless --glove-window and
+--glove-rounds say otherwise, its reference settings: window 10, 15 rounds. All systems are judged on the same words in the same
+order. Vectors that were trained are kept in --keep and not trained again, so that a long benchmark can be cut and taken up; other
+settings need another folder. Intervals are the mean over seeds +- Student's 95 % half-width.
 Writes embeddings_quality.md beside this file, or where --out says.
 """
 
@@ -36,7 +37,7 @@ from nlp_embeddings.word2vec import Word2Vec, Word2VecConfig
 from nlp_embeddings.word_agent import WordAgent
 from rl_core.seeds import Seeds
 
-ROUNDS, GLOVE_ROUNDS = 3, 15
+ROUNDS = 3
 OURS: dict[str, dict[str, Any]] = {
     "skip-gram": {},
     "skip-gram, negatives=window": {"negatives": "window"},
@@ -62,6 +63,8 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=["ours", "gensim", "reference"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--glove", type=Path, help="folder with the reference program's vocab_count, cooccur, shuffle and glove")
+    parser.add_argument("--glove-window", type=int, default=10)
+    parser.add_argument("--glove-rounds", type=int, default=15)
     parser.add_argument("--keep", type=Path, default=Path("runs") / "embeddings_quality")
     parser.add_argument("--judge-only", action="store_true", help="train nothing")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
@@ -84,7 +87,7 @@ def main() -> None:
             for seed in options.seeds:
                 path = options.keep / f"{system}-{model.replace(', ', '-').replace(' ', '-')}-{seed}.bin"
                 if not path.exists() and not options.judge_only:
-                    train(system, model, seed, task, tokens, path, options.glove)
+                    train(system, model, seed, task, tokens, path, options)
                 if not path.exists():
                     continue
                 vectors = in_order(formats.load(path), kept_words)
@@ -97,10 +100,10 @@ def main() -> None:
     write(options, rows, neighbours, len(kept_words), len(task.corpus))
 
 
-def train(system: str, model: str, seed: int, task: CorpusTask, tokens: Path, path: Path, glove: Path | None) -> None:
+def train(system: str, model: str, seed: int, task: CorpusTask, tokens: Path, path: Path, options: argparse.Namespace) -> None:
     """Train one system's model with a seed and write its vectors; a system that cannot is left out, in words."""
     if system == "ours":
-        agent = ours(model, seed, task)
+        agent = ours(model, seed, task, options)
         while agent.progress < agent.budget:
             agent.step()
         agent.export("word2vec-binary", path)
@@ -109,30 +112,33 @@ def train(system: str, model: str, seed: int, task: CorpusTask, tokens: Path, pa
         common = {"vector_size": 100, "window": 5, "negative": 5, "min_count": 5, "epochs": ROUNDS, "seed": seed, "workers": 1}
         learned = getattr(importlib.import_module("gensim.models"), kind)(corpus_file=str(tokens), **common, **settings)
         learned.wv.save_word2vec_format(str(path), binary=True)
-    elif system == "reference" and model == "glove" and glove is not None:
-        reference_glove(tokens, glove, seed, path)
+    elif system == "reference" and model == "glove" and options.glove is not None:
+        reference_glove(tokens, seed, path, options)
     else:
         print(f"{model} of {system} is not to be had here and is left out", file=sys.stderr)
 
 
-def ours(model: str, seed: int, task: CorpusTask) -> WordAgent:
+def ours(model: str, seed: int, task: CorpusTask, options: argparse.Namespace) -> WordAgent:
     """Our agent, with its budget."""
     words = int(task.counts[task.corpus.counts >= 5].sum())
     if model == "glove":
-        return GloVe(GloVeConfig(), task, None, seeds=Seeds(seed), budget=GLOVE_ROUNDS * words)
+        config = GloVeConfig(window=options.glove_window)
+        return GloVe(config, task, None, seeds=Seeds(seed), budget=options.glove_rounds * words)
     return Word2Vec(Word2VecConfig(**OURS[model]), task, None, seeds=Seeds(seed), budget=ROUNDS * words)
 
 
-def reference_glove(tokens: Path, programs: Path, seed: int, path: Path) -> None:
+def reference_glove(tokens: Path, seed: int, path: Path, options: argparse.Namespace) -> None:
     """The reference program from tokens to vectors."""
     vocabulary, pairs, shuffled = (path.with_name(name) for name in ("vocab.txt", "pairs.bin", "shuffled.bin"))
+    programs = options.glove
 
     def run(command: list[Any], source: Path, target: Path) -> None:
         with source.open("rb") as file, target.open("wb") as out:
             subprocess.run(list(map(str, command)), stdin=file, stdout=out, check=True)
 
     run([programs / "vocab_count", "-min-count", 5, "-verbose", 0], tokens, vocabulary)
-    run([programs / "cooccur", "-memory", 2, "-vocab-file", vocabulary, "-window-size", 10, "-verbose", 0], tokens, pairs)
+    count = [programs / "cooccur", "-memory", 2, "-vocab-file", vocabulary, "-window-size", options.glove_window, "-verbose", 0]
+    run(count, tokens, pairs)
     run([programs / "shuffle", "-memory", 2, "-verbose", 0, "-seed", seed + 1], pairs, shuffled)
     command = [
         programs / "glove",
@@ -145,7 +151,8 @@ def reference_glove(tokens: Path, programs: Path, seed: int, path: Path) -> None
         "-write-header",
         1,
     ]
-    command += ["-threads", 1, "-x-max", 10, "-iter", GLOVE_ROUNDS, "-vector-size", 100, "-binary", 0, "-verbose", 0, "-seed", seed + 1]
+    command += ["-threads", 1, "-x-max", 10, "-iter", options.glove_rounds, "-vector-size", 100]
+    command += ["-binary", 0, "-verbose", 0, "-seed", seed + 1]
     subprocess.run(list(map(str, command)), check=True)
     lines = path.with_suffix(".txt").read_text(encoding="utf-8").splitlines()[1:]
     fields = [line.split(" ") for line in lines if not line.startswith("<unk>")]

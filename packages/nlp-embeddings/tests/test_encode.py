@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -90,6 +91,21 @@ def test_a_large_corpus_agrees_with_pythons_counter_through_every_growth_of_the_
     corpus = encode(text, tmp_path / "c")
     assert [word for sentence in corpus.sentences() for word in sentence] == tokens
     assert dict(zip(corpus.words, corpus.counts.tolist(), strict=True)) == Counter(tokens)
+
+
+def test_chunks_that_agree_in_their_first_eight_bytes_are_told_apart(tmp_path: Path) -> None:
+    # many of one length, so that some meet in the table; and the same bytes with a zero byte more, which have one hash
+    tokens = ["".join(letters) for size in (2, 3) for letters in itertools.product("abcdefghijklmnopqrstuv", repeat=size)]
+    tokens = [beginning + token for beginning in ("xxxxxxxx", "yyyyyyyyyyyyyyyy") for token in tokens]
+    tokens += ["ab", "ab\0", "ab\0\0", "abcdefgh", "abcdefgh\0", "abcdefg"]
+    corpus = encode([" ".join(tokens)], tmp_path / "c", tokenizer="whitespace")
+    assert corpus.words == tokens
+    assert list(itertools.chain(*corpus.sentences())) == tokens
+
+
+def test_every_length_of_a_chunk_around_a_multiple_of_eight_is_read_whole(tmp_path: Path) -> None:
+    tokens = ["abcdefghijklmnopqrstuvwxyz"[:length] for length in range(1, 27)]
+    assert words_of(encode([" ".join(tokens), ",".join(tokens[::-1])], tmp_path / "c")) == [tokens, tokens[::-1]]
 
 
 def test_a_chunk_longer_than_the_table_is_one_token(tmp_path: Path) -> None:

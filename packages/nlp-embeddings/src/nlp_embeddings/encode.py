@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nlp_embeddings.scan_kernels import expand, rehash, scan
+from nlp_embeddings.scan_kernels import PADDING, expand, rehash, scan
 from nlp_embeddings.text_files import blocks_of_file, blocks_of_texts, corpus_files
 from nlp_embeddings.tokenizers import TOKENIZERS, Tokenizer, is_abbreviation
 
@@ -175,12 +175,8 @@ class _Words:
 def _scanned_pieces(blocks: Iterable[bytes], vocabulary: _Words, sentences: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(ids, sentence ends relative to them) of block after block, through the compiled scanner."""
     tokenizer = vocabulary.tokenizer
-    inside = np.frombuffer(tokenizer.inside, dtype=np.uint8)
-    fold = np.arange(256, dtype=np.uint8)
-    if vocabulary.lowercase:
-        fold[65:91] += 32
     by_line = sentences == "line"
-    self_ending = not by_line and bool(inside[ord(".")])  # the stop is part of the chunk: the chunk itself says that it ends
+    self_ending = not by_line and bool(tokenizer.inside[ord(".")])  # the stop is part of the chunk: the chunk itself says that it ends
     table = _ChunkTable()
     out = np.empty(_OUT_EVENTS, dtype=np.int32)
     state, open_words = np.zeros(2, dtype=np.int64), np.array([0, -1])
@@ -191,10 +187,11 @@ def _scanned_pieces(blocks: Iterable[bytes], vocabulary: _Words, sentences: str)
     as_they_are = whole and not vocabulary.drop and vocabulary.change is None
     known, widest = 0, 1
     for block in blocks:
-        data = np.frombuffer(block, dtype=np.uint8)
+        inside = np.frombuffer(block.translate(tokenizer.inside) + PADDING, dtype=np.uint8)
+        data = np.frombuffer((block.lower() if vocabulary.lowercase else block) + PADDING, dtype=np.uint8)  # ASCII capitals alone
         position = 0
-        while position < len(data):
-            position, n_out = scan(data, position, inside, fold, by_line, state, out, *table.arrays)
+        while position < len(block):
+            position, n_out = scan(data, inside, position, by_line, state, out, *table.arrays)
             numbers: list[int] = []
             sizes: list[int] = []
             texts = table.texts(known)
@@ -225,8 +222,8 @@ def _scanned_pieces(blocks: Iterable[bytes], vocabulary: _Words, sentences: str)
                 out, n_out, single, token_begin, token_ids, flags, open_words, MAX_SENTENCE_WORDS, ids_out, ends_out, vocabulary.counts
             )
             yield ids_out[:n_ids], ends_out[:n_ends]
-            if position < len(data):
-                table.make_room(len(data))  # whatever was too long for the table fits now
+            if position < len(block):
+                table.make_room(len(block))  # whatever was too long for the table fits now
 
 
 def _flag(text: str, self_ending: bool) -> int:
@@ -237,41 +234,42 @@ def _flag(text: str, self_ending: bool) -> int:
 
 
 class _ChunkTable:
-    """The scanner's table of chunks."""
+    """The scanner's table of chunks; what its arrays hold is told at `scan`."""
 
     def __init__(self) -> None:
-        self._pool = np.empty(1 << 20, dtype=np.uint8)
-        self._slots = np.full(1 << 16, -1, dtype=np.int32)
-        self._hashes = np.empty(1 << 15, dtype=np.uint64)
-        self._tails = np.empty(1 << 15, dtype=np.uint64)
+        self._pool = np.empty(1 << 17, dtype="<u8")
+        self._entries = np.zeros((1 << 16, 2), dtype=np.uint64)
         self._begins = np.zeros((1 << 15) + 1, dtype=np.int64)
+        self._lengths = np.empty(1 << 15, dtype=np.int32)
         self._num = np.zeros(1, dtype=np.int64)
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
-        return self._pool, self._slots, self._hashes, self._tails, self._begins, self._num
+        """What `scan` takes."""
+        return self._pool, self._entries, self._begins, self._lengths, self._num
 
     @property
     def num(self) -> int:
+        """Chunks known."""
         return int(self._num[0])
 
     def texts(self, first: int) -> list[str]:
         """Chunks from `first` on."""
-        begins = (self._begins[first : self.num + 1] - self._begins[first]).tolist()
+        begins = ((self._begins[first : self.num] - self._begins[first]) * 8).tolist()
         pool = self._pool[self._begins[first] : self._begins[self.num]].tobytes().decode("latin-1")  # a letter a byte
-        pieces = [pool[begin:end] for begin, end in itertools.pairwise(begins)]
+        lengths = self._lengths[first : self.num].tolist()
+        pieces = [pool[begin : begin + length] for begin, length in zip(begins, lengths, strict=True)]
         return [piece if piece.isascii() else piece.encode("latin-1").decode("utf-8") for piece in pieces]
 
     def make_room(self, spare_bytes: int) -> None:
         """Double whatever is near full; a chunk may be as long as a whole block."""
-        while len(self._pool) - self._begins[self.num] < max(spare_bytes, len(self._pool) // 4):
+        while len(self._pool) - self._begins[self.num] < max(spare_bytes // 8 + 1, len(self._pool) // 4):
             self._pool = np.concatenate([self._pool, np.empty_like(self._pool)])
-        if self.num * 4 > len(self._slots):
-            self._slots = np.full(len(self._slots) * 4, -1, dtype=np.int32)
-            self._hashes = np.concatenate([self._hashes, np.empty(len(self._slots) // 2 - len(self._hashes), dtype=np.uint64)])
-            self._tails = np.concatenate([self._tails, np.empty(len(self._hashes) - len(self._tails), dtype=np.uint64)])
-            self._begins = np.concatenate([self._begins, np.zeros(len(self._hashes) + 1 - len(self._begins), dtype=np.int64)])
-            rehash(self._slots, self._hashes, self.num)
+        if self.num * 4 > len(self._entries):
+            self._entries = np.zeros((len(self._entries) * 4, 2), dtype=np.uint64)
+            self._lengths = np.concatenate([self._lengths, np.empty(len(self._entries) // 2 - len(self._lengths), dtype=np.int32)])
+            self._begins = np.concatenate([self._begins, np.zeros(len(self._lengths) + 1 - len(self._begins), dtype=np.int64)])
+            rehash(self._entries, self._pool, self._begins, self._lengths, self.num)
 
 
 def _python_pieces(
