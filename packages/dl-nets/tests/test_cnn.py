@@ -8,9 +8,11 @@ from torch import nn
 
 from dl_nets.cnn import CNN, CNNConfig
 
+NATURE = {"channels": (32, 64, 64), "kernels": (8, 4, 3), "strides": (4, 2, 1), "hidden": (512,)}
 
-def build(height: int = 8, width: int = 8, channels: int = 1, seed: int = 0, dtype: type = np.float32, **config: object) -> nn.Module:
-    space = spaces.Box(0, 255 if dtype is np.uint8 else 1, (height, width, channels), dtype)
+
+def build(height: int = 8, width: int = 8, depth: int = 1, *, seed: int = 0, dtype: type = np.float32, **config: object) -> nn.Module:
+    space = spaces.Box(0, 255 if dtype is np.uint8 else 1, (height, width, depth), dtype)
     return CNN(CNNConfig(**config)).build(space, spaces.Discrete(10), np.random.default_rng(seed))
 
 
@@ -25,7 +27,7 @@ def test_its_linear_layers_do_not_grow_with_the_image() -> None:
 
 
 def test_its_parameters_are_as_many_as_paper_and_pencil_say() -> None:
-    parameters = sum(parameter.numel() for parameter in build(channels=3).parameters())
+    parameters = sum(parameter.numel() for parameter in build(depth=3).parameters())
     assert parameters == (3 * 9 * 32 + 32) + (32 * 9 * 64 + 64) + (64 * 16 * 128 + 128) + (128 * 10 + 10)
 
 
@@ -36,7 +38,7 @@ def test_bytes_are_read_as_numbers_from_zero_to_one() -> None:
 
 def test_a_shifted_blob_is_found_by_the_same_filters() -> None:
     """Convolutions and pooling commute with shifts of the image by what pooling halves."""
-    module = build(32, 32, channels=1, hidden=()).convolutions[:-1]
+    module = build(32, 32, hidden=()).convolutions[:-1]
     image = torch.zeros(1, 1, 32, 32)
     image[0, 0, 10:14, 10:14] = 1.0
     torch.testing.assert_close(module(image.roll(4, dims=2)), module(image).roll(2, dims=2))
@@ -68,6 +70,37 @@ def test_too_many_halvings_for_the_image_are_refused_with_the_number_that_it_all
     CNN(CNNConfig(channels=(4, 4, 4, 4))).build(spaces.Box(0, 1, (8, 8, 1)), spaces.Discrete(2), np.random.default_rng(0))
 
 
+def test_with_strides_it_is_the_network_that_plays_atari_games() -> None:
+    module = build(84, 84, 4, dtype=np.uint8, **NATURE)
+    shapes = []
+    images = torch.zeros(2, 4, 84, 84)
+    for layer in module.convolutions:
+        images = layer(images)
+        shapes.append(tuple(images.shape[1:]))
+    assert shapes[::2] == [(32, 20, 20), (64, 9, 9), (64, 7, 7)]  # as the paper has it
+    assert all(type(layer) in (nn.Conv2d, nn.ReLU) for layer in module.convolutions)  # nothing is pooled
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    assert parameters == (4 * 64 * 32 + 32) + (32 * 16 * 64 + 64) + (64 * 9 * 64 + 64) + (64 * 49 * 512 + 512) + (512 * 10 + 10)
+
+
+def test_a_filter_of_a_strided_convolution_sees_what_a_plain_sum_says() -> None:
+    module = build(9, 10, 2, channels=(1,), kernels=(4,), strides=(3,), hidden=())
+    pixels = np.random.default_rng(0).random((1, 9, 10, 2), dtype=np.float32)
+    convolution = module.convolutions[0]
+    weight, bias = convolution.weight.detach().numpy()[0], convolution.bias.item()  # [C, height, width]
+    expected = [
+        [(pixels[0, y : y + 4, x : x + 4].transpose(2, 0, 1) * weight).sum() + bias for x in range(0, 7, 3)] for y in range(0, 6, 3)
+    ]
+    outputs = convolution(torch.from_numpy(pixels).permute(0, 3, 1, 2)).detach()[0, 0]
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+def test_an_image_too_small_for_its_strides_is_refused_with_the_size_that_it_needs() -> None:
+    with pytest.raises(ValueError, match=r"the image is 35 x 84; kernels \[8, 4, 3\] with strides \[4, 2, 1\] need 36 x 36"):
+        build(35, 84, 4, **NATURE)
+    assert build(36, 36, 4, **NATURE)(torch.zeros(1, 36, 36, 4)).shape == (1, 10)
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [
@@ -75,6 +108,8 @@ def test_too_many_halvings_for_the_image_are_refused_with_the_number_that_it_all
         ({"channels": (0,)}, r"channels is \[0\]; .*at least 1 filter"),
         ({"hidden": (0,)}, r"hidden is \[0\]; every layer must have at least 1 unit"),
         ({"hidden_gain": 0.0}, r"hidden_gain is 0\.0; it must be > 0"),
+        ({"kernels": (3, 3)}, r"channels, kernels and strides are \[32, 64\], \[3, 3\] and \[\]; they must name as many convolutions"),
+        ({"kernels": (3, 3), "strides": (1, 0)}, r"strides is \[1, 0\]; each must be at least 1 pixel"),
         ({"dropout": -0.1}, r"dropout is -0\.1; it must be in \[0, 1\)"),
     ],
 )

@@ -49,13 +49,22 @@ def test_agents_learn_on_the_environments_of_an_extra_and_continue_exactly(tmp_p
     assert first.step() == other.step()
 
 
-def test_dqn_learns_from_stacked_frames_with_the_settings_of_all_atari_games():
+ATARI = {
+    "dqn": ["learning_starts=8", "buffer_size=100", "batch_size=4", "rollout_steps=4"],
+    "ppo": ["num_envs=1", "rollout_steps=8", "num_epochs=1", "batch_size=8"],
+    "a2c": ["num_envs=1"],
+}
+
+
+@pytest.mark.parametrize("agent", ATARI)
+def test_agents_learn_atari_games_with_the_settings_of_all_of_them(agent):
     pytest.importorskip("rl_algos.tasks.atari", reason="needs the extra atari: pip install 'rl-algos[atari]'")
-    smaller = ["learning_starts=8", "buffer_size=100", "batch_size=4", "rollout_steps=4", "network.channels=[2]", "network.hidden=[8]"]
-    made = resolve(Catalogue.discover(), "dqn", task="ALE/Pong-v5", overrides=smaller)
-    assert (made.recipe.network, made.recipe.config["stack_axis"]) == ("cnn", 2)
-    agent = made.agent_class(made.agent_config, made.built_task, made.built_network, seeds=Seeds(0), budget=1_000, device="cpu")
-    before = {name: value.copy() for name, value in agent.parameters().items()}
-    while agent.progress < 20:
-        agent.step()
-    assert any((value != before[name]).any() for name, value in agent.parameters().items())
+    smaller = [*ATARI[agent], "network.channels=[2,2]", "network.kernels=[8,4]", "network.strides=[8,4]", "network.hidden=[8]"]
+    assert resolve(Catalogue.discover(), agent, task="ALE/Pong-v5").recipe.network_config["strides"] == (4, 2, 1)
+    made = resolve(Catalogue.discover(), agent, task="ALE/Pong-v5", overrides=smaller)
+    assert made.recipe.network == "cnn"
+    learner = made.agent_class(made.agent_config, made.built_task, made.built_network, seeds=Seeds(0), budget=1_000, device="cpu")
+    before = {name: value.copy() for name, value in learner.parameters().items()}
+    while learner.progress < 20:
+        learner.step()
+    assert any((value != before[name]).any() for name, value in learner.parameters().items())

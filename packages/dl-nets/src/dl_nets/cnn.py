@@ -1,7 +1,8 @@
-"""A small convolutional network for images of any size from 8 x 8.
+"""A small convolutional network for images of any size from 8 x 8; and, with strides, the one that plays Atari games.
 
 Source: LeCun et al., *Gradient-based learning applied to document recognition*, 1998, section II. Departures: 3 x 3 kernels,
 ReLU and max pooling; what is left of a large image is averaged down to 4 x 4, so that the linear layers do not grow with it.
+With kernels 8, 4, 3 and strides 4, 2, 1: Mnih et al., *Human-level control through deep reinforcement learning*, 2015, methods.
 
 Letters: B batch, H height, W width, C channels, K outputs.
 """
@@ -29,7 +30,11 @@ POOLED = 4  # pixels: height and width that the linear layers see at most
 class CNNConfig:
     """How many filters, how many units behind them, and how it starts."""
 
-    channels: tuple[int, ...] = (32, 64)  # filters of each 3 x 3 convolution, >= 1; each but the first is preceded by a halving
+    channels: tuple[int, ...] = (32, 64)  # filters of each convolution, >= 1
+    kernels: tuple[int, ...] = ()  # height and width of each convolution's filters, >= 1; none for 3, with a border of zeros
+    strides: tuple[
+        int, ...
+    ] = ()  # pixels from one place of each filter to the next, >= 1; none to halve by maxima before all but the first
     hidden: tuple[int, ...] = (128,)  # units of each linear layer behind the convolutions, >= 1
     activation: Activation = "relu"  # tanh, relu, gelu, silu or elu, behind each convolution and hidden layer
     init: Init = "orthogonal"  # orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform
@@ -41,6 +46,14 @@ class CNNConfig:
     def __post_init__(self) -> None:
         if not self.channels or any(filters < 1 for filters in self.channels):
             raise ValueError(f"channels is {list(self.channels)}; it must name at least one convolution, each with at least 1 filter")
+        if (self.kernels or self.strides) and not len(self.kernels) == len(self.strides) == len(self.channels):
+            raise ValueError(
+                f"channels, kernels and strides are {list(self.channels)}, {list(self.kernels)} and {list(self.strides)}; they must name "
+                "as many convolutions, or leave out both kernels and strides"
+            )
+        for name in ("kernels", "strides"):
+            if any(pixels < 1 for pixels in getattr(self, name)):
+                raise ValueError(f"{name} is {list(getattr(self, name))}; each must be at least 1 pixel")
         if any(units < 1 for units in self.hidden):
             raise ValueError(f"hidden is {list(self.hidden)}; every layer must have at least 1 unit")
         for name in ("hidden_gain", "output_gain"):
@@ -75,23 +88,26 @@ class CNN(Network):
         """A network from images [B, H, W, C] to outputs [B, K]."""
         config = self.config
         height, width, channels = image_shape(input_space, LEAST)
-        if min(height, width) >> (len(config.channels) - 1) < 1:
-            raise ValueError(
-                f"channels names {len(config.channels)} convolutions, and each but the first halves the image; "
-                f"{height} x {width} allows at most {min(height, width).bit_length()}"
-            )
         convolutions: list[nn.Module] = []
         for index, filters in enumerate(config.channels):
-            if index:
+            kernel, stride = (config.kernels[index], config.strides[index]) if config.strides else (3, 1)
+            if index and not config.strides:
                 convolutions.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
-            convolutions.append(conv2d(channels, filters, 3, rng, padding=1, init=config.init, gain=config.hidden_gain))
+            padding = 0 if config.strides else 1
+            height, width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
+            if min(height, width) < 1:
+                raise ValueError(_too_small(input_space, config))
+            convolutions.append(
+                conv2d(channels, filters, kernel, rng, stride=stride, padding=padding, init=config.init, gain=config.hidden_gain)
+            )
             if config.batch_norm:
                 convolutions.append(nn.BatchNorm2d(filters))
             convolutions.append(activation(config.activation))
             channels = filters
-        height, width = min(height, POOLED), min(width, POOLED)
-        convolutions.append(nn.AdaptiveAvgPool2d((height, width)))
+        if not config.strides:
+            height, width = min(height, POOLED), min(width, POOLED)
+            convolutions.append(nn.AdaptiveAvgPool2d((height, width)))
 
         layers: list[nn.Module] = []
         size = height * width * channels
@@ -102,3 +118,17 @@ class CNN(Network):
         layers += [Dropout(config.dropout, rng)] if config.dropout else []
         layers.append(linear(size, output_size(output_space), rng, init=config.init, gain=config.output_gain))
         return ConvolutionalLayers(nn.Sequential(*convolutions), nn.Sequential(*layers))
+
+
+def _too_small(space: Space[Any], config: CNNConfig) -> str:
+    """What to say of images that the convolutions leave nothing of."""
+    height, width, _ = image_shape(space)
+    if not config.strides:
+        return (
+            f"channels names {len(config.channels)} convolutions, and each but the first halves the image; "
+            f"{height} x {width} allows at most {min(height, width).bit_length()}"
+        )
+    least = 1
+    for kernel, stride in zip(reversed(config.kernels), reversed(config.strides), strict=True):
+        least = (least - 1) * stride + kernel
+    return f"the image is {height} x {width}; kernels {list(config.kernels)} with strides {list(config.strides)} need {least} x {least}"

@@ -23,6 +23,10 @@ import threadpoolctl
 from torch import nn
 
 from dl_nets.mlp import Perceptron
+from dl_nets.sparse_rows import SparseRows
+
+WIDE = 1024  # inputs from which on it pays to look whether most of them are 0
+MOSTLY = 0.05  # fraction that may differ from 0 then
 
 # Dividing by zero gives infinity as in NumPy: Python's exception would keep the loops from being vectorised.
 _vectorised = numba.njit(cache=True, fastmath=True, error_model="numpy")
@@ -133,6 +137,7 @@ class FastMLP:
         self._activate = _bias_and_tanh if layout.activation == "tanh" else _bias_and_relu
         self._slope = _times_tanh_slope if layout.activation == "tanh" else _times_relu_slope
         self._seen: list[np.ndarray] = []
+        self._sparse: SparseRows | None = None  # the inputs, where most of them are 0
 
     def forward(self, inputs: np.ndarray) -> np.ndarray:
         """Outputs [B, O] of inputs [B, I], float32; what `backward` needs is kept."""
@@ -140,9 +145,13 @@ class FastMLP:
         if size > len(self._ones):
             self._reserve(size)
         self._seen = [inputs]
+        self._sparse = SparseRows.of(inputs, MOSTLY) if inputs.shape[1] >= WIDE else None
         for weight, bias, buffer in zip(self._weights, self._biases, self._outputs, strict=True):
             hidden = buffer[:size]
-            np.matmul(self._seen[-1], weight.T, out=hidden)
+            if self._sparse is not None and len(self._seen) == 1:
+                self._sparse.times(weight, hidden)
+            else:
+                np.matmul(self._seen[-1], weight.T, out=hidden)
             if buffer is not self._outputs[-1]:
                 self._activate(hidden, bias)
             else:
@@ -165,7 +174,10 @@ class FastMLP:
         for layer in range(len(self._weights) - 1, -1, -1):
             below = self._seen[layer]
             if to_parameters:
-                np.matmul(error.T, below, out=self._weight_gradients[layer])
+                if self._sparse is not None and layer == 0:
+                    self._sparse.outer(error, self._weight_gradients[layer])
+                else:
+                    np.matmul(error.T, below, out=self._weight_gradients[layer])
                 np.matmul(self._ones[:size], error, out=self._bias_gradients[layer])
             if layer == 0 and not to_inputs:
                 return None

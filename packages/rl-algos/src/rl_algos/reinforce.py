@@ -108,8 +108,11 @@ class Reinforce(OnPolicy):
         """One iteration: whole episodes, a step up the policy gradient, then the baseline moves towards the returns."""
         config = self.config
         multiplier = schedule(config.learning_rate_schedule)(self.progress / self.budget)
-        rollout, counted = self.collector.collect_episodes(self.actor_critic, config.episodes_per_env, config.max_episode_steps)
-        inputs, action = self.collector.inputs(flat(rollout.obs)[counted.ravel()]), rollout.action[counted]
+        rollout, counted = self.collector.collect_episodes(
+            self.actor_critic, config.episodes_per_env, config.max_episode_steps, with_final=self.has_critic
+        )
+        obs = flat(rollout.obs) if counted.all() else flat(rollout.obs)[counted.ravel()]  # pictures are not copied without need
+        inputs, action = self.collector.inputs(obs), rollout.action[counted]
         return_ = self.returns(rollout)[counted]
         advantage = self.advantage(inputs, return_)
 

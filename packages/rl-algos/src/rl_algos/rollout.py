@@ -118,7 +118,9 @@ class Collector:
             self.obs, self.state = after.obs, forgotten(state, after.terminated | after.truncated) if state.size else state
         return Rollout(*(np.stack(column) for column in zip(*steps, strict=True)))
 
-    def collect_episodes(self, policy: Policy, episodes_per_env: int, max_steps: int) -> tuple[Rollout, np.ndarray]:
+    def collect_episodes(
+        self, policy: Policy, episodes_per_env: int, max_steps: int, *, with_final: bool = True
+    ) -> tuple[Rollout, np.ndarray]:
         """Whole episodes of the policy as it is, each environment's from its first step on.
 
         An environment that is done with its share goes on until the slowest is, but what it does then does not count: to take whichever
@@ -128,6 +130,7 @@ class Collector:
             policy: Who acts.
             episodes_per_env: How many episodes of each environment, >= 1.
             max_steps: Steps of one environment after which its episode is cut.
+            with_final: Whether `final_obs` is wanted; of pictures it takes half of the memory.
 
         Returns:
             The rollout [T, N, ...], and which of its steps count [T, N].
@@ -143,7 +146,8 @@ class Collector:
             missing -= counts[-1] & over
             is_last = not missing.any() or len(counts) >= max_steps
             truncated = ~after.terminated if is_last else after.truncated  # what is under way at the end is cut there
-            steps.append((self.obs, action, after.reward, after.terminated, truncated, after.final_obs))
+            final_obs = after.final_obs if with_final else NOTHING
+            steps.append((self.obs, action, after.reward, after.terminated, truncated, final_obs))
             self.obs = after.obs
         if not over.all():
             self.obs = self.envs.restart()

@@ -1,0 +1,98 @@
+"""Matrices of which most is 0, such as pictures of what moved: products that only look at the rest.
+
+A picture of 80 x 80 in which a ball and two paddles moved has some twenty numbers that are not 0. Its product with the weights of 200
+units then costs a quarter of what BLAS takes, which is told nothing of zeros. The plain twin is NumPy's product; the tests hold the
+two together.
+
+Departures: none. Letters: B rows, I columns, O outputs, Z numbers that are not 0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+# Not `fastmath`: every sum runs in the order of the columns, however many rows there are.
+_kernel = numba.njit(cache=True, error_model="numpy")
+
+
+class SparseRows(NamedTuple):
+    """The numbers of a matrix [B, I] that are not 0, row after row.
+
+    >>> rows = SparseRows.of(np.array([[0, 0, 0, 3], [0, 0, 0, 0]], dtype=np.float32), 0.5)
+    >>> rows.column.tolist(), rows.value.tolist(), rows.start.tolist()
+    ([3], [3.0], [0, 1, 1])
+    >>> SparseRows.of(np.ones((2, 4), dtype=np.float32), 0.5) is None
+    True
+    """
+
+    column: np.ndarray  # where each stands in its row [Z], int32, ascending within a row
+    value: np.ndarray  # [Z], float32
+    start: np.ndarray  # the first of each row, and Z [B + 1], int64
+
+    @classmethod
+    def of(cls, matrix: np.ndarray, most: float) -> SparseRows | None:
+        """The numbers of a matrix [B, I] that are not 0; `None` if they are more than the fraction `most` of all."""
+        column, value, start = _nonzero(matrix, int(most * matrix.size))
+        return cls(column[: start[-1]], value[: start[-1]], start) if start[-1] <= len(column) else None
+
+    def times(self, weight: np.ndarray, out: np.ndarray) -> None:
+        """Write the product X W^T [B, O] of these rows X and weights W [O, I] into `out`.
+
+        >>> out = np.empty((1, 2), dtype=np.float32)
+        >>> SparseRows.of(np.array([[0, 0, 0, 3]], dtype=np.float32), 0.5).times(np.arange(8, dtype=np.float32).reshape(2, 4), out)
+        >>> out.tolist()  # 3 times the last column
+        [[9.0, 21.0]]
+        """
+        _times(self.column, self.value, self.start, weight, out)
+
+    def outer(self, error: np.ndarray, out: np.ndarray) -> None:
+        """Write the product E^T X [O, I] of errors E [B, O] and these rows X into `out`.
+
+        >>> out = np.empty((2, 4), dtype=np.float32)
+        >>> SparseRows.of(np.array([[0, 0, 0, 3]], dtype=np.float32), 0.5).outer(np.array([[1, 2]], dtype=np.float32), out)
+        >>> out.tolist()
+        [[0.0, 0.0, 0.0, 3.0], [0.0, 0.0, 0.0, 6.0]]
+        """
+        transposed = np.zeros(out.shape[::-1], dtype=np.float32)  # what is written to then lies together
+        _add_outer(self.column, self.value, self.start, error, transposed)
+        out[:] = transposed.T
+
+
+@_kernel
+def _nonzero(matrix: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Columns and values [most] of what is not 0, and where rows start [B + 1]; the last start exceeds `most` if there is more."""
+    column, value = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
+    start, count = np.zeros(matrix.shape[0] + 1, dtype=np.int64), 0
+    for b in range(matrix.shape[0]):
+        for i in range(matrix.shape[1]):
+            if matrix[b, i] != 0:
+                if count == most:
+                    start[-1] = most + 1
+                    return column, value, start
+                column[count], value[count] = i, matrix[b, i]
+                count += 1
+        start[b + 1] = count
+    return column, value, start
+
+
+@_kernel
+def _times(column: np.ndarray, value: np.ndarray, start: np.ndarray, weight: np.ndarray, out: np.ndarray) -> None:
+    """Write X W^T [B, O] into `out`, from weights [O, I]."""
+    for b in range(out.shape[0]):
+        for o in range(out.shape[1]):
+            total = np.float32(0.0)
+            for z in range(start[b], start[b + 1]):
+                total += value[z] * weight[o, column[z]]
+            out[b, o] = total
+
+
+@_kernel
+def _add_outer(column: np.ndarray, value: np.ndarray, start: np.ndarray, error: np.ndarray, out: np.ndarray) -> None:
+    """Add X^T E [I, O] to `out`."""
+    for b in range(error.shape[0]):
+        for z in range(start[b], start[b + 1]):
+            for o in range(error.shape[1]):
+                out[column[z], o] += value[z] * error[b, o]
