@@ -10,7 +10,7 @@ from rl_algos.mdp.grids import Maze, MazeConfig
 from rl_algos.mdp.model import MDP
 from rl_algos.mdp.task import MDPTask
 from rl_algos.mdp.toy_text import ToyText, ToyTextConfig
-from rl_algos.tabular.mcts import MCTS, MCTSConfig, back_up, best_action, descend, fork, new_tree, select
+from rl_algos.tabular.mcts import MCTS, MCTSConfig, back_up, best_action, descend, new_tree, select
 from rl_algos.tabular.policy import optimal_policy
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
@@ -90,17 +90,6 @@ def test_an_environment_is_searched_in_copies_and_left_as_it_is():
     after = agent.envs.state_dict()
     for name in ("episode", "obs", "length"):
         np.testing.assert_array_equal(before[name], after[name])
-
-
-def test_copies_of_gymnasium_s_environments_draw_numbers_of_their_own():
-    task = GymTask(GymConfig("FrozenLake-v1"))
-    envs = task.envs(1, Seeds(0))
-    envs.reset()
-    paths = set()
-    for seed in range(20):
-        world = fork(envs, seed)
-        paths.add(tuple(int(world.step(np.array([2])).final_obs[0]) for _ in range(3)))
-    assert len(paths) > 5
 
 
 @pytest.mark.learning

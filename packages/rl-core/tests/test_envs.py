@@ -115,6 +115,36 @@ def test_an_environment_with_randomness_of_its_own_cannot_be_continued() -> None
         envs(1, cheats=True).load_state_dict(made.state_dict())
 
 
+def test_a_fork_is_played_ahead_and_the_environments_stay_where_they_are() -> None:
+    made = envs(2)
+    made.reset()
+    action = np.ones((2, 1), np.float32)
+    made.step(action)
+    before = json.dumps(made.state_dict(), default=np.ndarray.tolist)
+    fork = made.fork(0)
+    ahead = [fork.step(action).final_obs for _ in range(10)]
+    assert json.dumps(made.state_dict(), default=np.ndarray.tolist) == before
+    assert np.array_equal(made.fork(0).step(action).final_obs, ahead[0])
+
+
+def test_a_fork_does_not_show_what_chance_will_do() -> None:
+    made = envs(2)
+    made.reset()
+    action = np.ones((2, 1), np.float32)
+    sums = {tuple(made.fork(seed).step(action).final_obs[:, 1].tolist()) for seed in range(20)}
+    assert len(sums) == 20
+    assert tuple(made.step(action).final_obs[:, 1].tolist()) not in sums
+
+
+def test_metrics_of_episodes_are_means_over_those_that_were_finished_since() -> None:
+    made = envs(3)
+    made.reset()
+    assert made.episode_metrics() == {}
+    made._finished = [(0, 1.0, 2), (2, 4.0, 6)]
+    assert made.episode_metrics() == {"episode_return": 2.5, "episode_length": 4.0}
+    assert made.episode_metrics() == {}
+
+
 def task(name: str, **options: Any) -> GymTask:
     return GymTask(GymConfig(id=name, options=options))
 

@@ -37,6 +37,7 @@ from rl_algos.ranges import require_at_least, require_fraction, require_positive
 from rl_algos.recurrence import Player, forgotten
 from rl_algos.replay import Batch, ReplayBuffer
 from rl_algos.sequence_replay import SequenceReplay
+from rl_algos.targets import follow_module
 from rl_core.agent import Agent
 from rl_core.network import Network
 from rl_core.seeds import Seeds
@@ -166,9 +167,7 @@ class QNetwork:
 
     def move_target(self, rate: float) -> None:
         """Move the target network towards the other: theta' <- theta' + tau (theta - theta')."""
-        own = dict(self._module.named_parameters())
-        for name, parameter in self._target.named_parameters():
-            parameter.data.lerp_(own[name].data, rate)
+        follow_module(self._target, self._module, rate)
 
     @torch.no_grad()
     def values(self, inputs: np.ndarray) -> np.ndarray:
@@ -246,10 +245,7 @@ class DQN(Agent):
         if updates:
             metrics |= {"loss": float(np.mean([update.loss for update in updates]))}
             metrics |= {"value": float(np.mean([update.value for update in updates]))}
-        if episodes := self.envs.pop_episodes():
-            metrics["episode_return"] = float(np.mean([return_ for _, return_, _ in episodes]))
-            metrics["episode_length"] = float(np.mean([length for _, _, length in episodes]))
-        return metrics
+        return metrics | self.envs.episode_metrics()
 
     def act(self) -> None:
         """One step of every environment, by the rule that explores, into the replay buffer."""

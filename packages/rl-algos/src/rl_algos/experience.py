@@ -94,13 +94,7 @@ class Experience:
 
     def episode_metrics(self) -> dict[str, float]:
         """Mean return and length of the episodes that were over since the last call; nothing if there were none."""
-        episodes = self._envs.pop_episodes()
-        if not episodes:
-            return {}
-        return {
-            "episode_return": float(np.mean([return_ for _, return_, _ in episodes])),
-            "episode_length": float(np.mean([length for _, _, length in episodes])),
-        }
+        return self._envs.episode_metrics()
 
     def state_dict(self) -> dict[str, Any]:
         """The replay buffer, where the environments are and what they are doing; the streams are saved with the run."""

@@ -1,4 +1,4 @@
-"""The plain policy gradient with a critic of its own pace: what REINFORCE and VPG step with, and what NPG and TRPO replace a half of.
+"""The plain policy gradient with a critic of its own pace: REINFORCE and VPG step along it, NPG and TRPO bend it first.
 
 Source: R. S. Sutton, D. McAllester, S. Singh, Y. Mansour. "Policy gradient methods for reinforcement learning with function
 approximation", 2000, theorem 1, as the gradient of a loss.
@@ -49,8 +49,8 @@ def parts(size: int) -> Iterator[slice]:
         yield slice(start, min(start + PART, size))
 
 
-class PolicyGradientLearner(ActorCritic):
-    """A policy and a critic, each with an optimiser of its own, in torch. The compiled twin is in `compiled.policy_gradient`."""
+class PolicyGradient(ActorCritic):
+    """The gradient of a policy, and a critic with an optimiser of its own, in torch. The compiled twin is in `compiled.policy_gradient`."""
 
     def __init__(
         self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PolicyGradientConfig, device: torch.device
@@ -58,26 +58,18 @@ class PolicyGradientLearner(ActorCritic):
         super().__init__(actor, critic, actions, config, device)
         self._entropy_weight = config.entropy_weight
         self._policy_parameters = [*actor.parameters(), *([self._log_std] if actions.scale_size else [])]
-        self._policy_optimiser = Optimiser("adam", self._policy_parameters, learning_rate=1.0)
         self._value_optimiser = None if isinstance(critic, NoCritic) else Optimiser("adam", critic.parameters(), learning_rate=1.0)
 
-    def policy_step(self, inputs: np.ndarray, action: np.ndarray, advantage: np.ndarray, learning_rate: float) -> np.ndarray:
-        """One step of Adam up the policy gradient; policy loss and entropy before it [2].
+    def policy_gradient(self, inputs: np.ndarray, action: np.ndarray, advantage: np.ndarray) -> np.ndarray:
+        """Leave the gradient of the loss in the policy's parameters; policy loss and entropy [2].
 
         Args:
             inputs: [B, ...].
             action: [B] or [B, D].
             advantage: What is better than expected about the action [B].
-            learning_rate: > 0.
         """
-        losses = self.policy_gradient(inputs, action, advantage)
-        self._policy_optimiser.learning_rate = learning_rate
-        self._policy_optimiser.step()
-        return losses
-
-    def policy_gradient(self, inputs: np.ndarray, action: np.ndarray, advantage: np.ndarray) -> np.ndarray:
-        """Leave the gradient of the loss in the policy's parameters; policy loss and entropy [2]."""
-        self._policy_optimiser.zero_grad()
+        for parameter in self._policy_parameters:
+            parameter.grad = None
         losses = np.zeros(2, dtype=np.float32)
         for part in parts(len(inputs)):
             share = (part.stop - part.start) / len(inputs)
@@ -101,13 +93,38 @@ class PolicyGradientLearner(ActorCritic):
         return float(loss.detach())
 
     def state_dict(self) -> dict[str, Any]:
-        """Parameters and both optimisers' moments."""
+        """Parameters and the moments of the critic's optimiser."""
         critic = {} if self._value_optimiser is None else {"value_optimiser": self._value_optimiser.state_dict()}
-        return {**super().state_dict(), "policy_optimiser": self._policy_optimiser.state_dict(), **critic}
+        return {**super().state_dict(), **critic}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        super().load_state_dict(state)
+        if self._value_optimiser is not None:
+            self._value_optimiser.load_state_dict(state["value_optimiser"])
+
+
+class PolicyGradientLearner(PolicyGradient):
+    """A policy that Adam moves along its gradient, and its critic."""
+
+    def __init__(
+        self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PolicyGradientConfig, device: torch.device
+    ) -> None:
+        super().__init__(actor, critic, actions, config, device)
+        self._policy_optimiser = Optimiser("adam", self._policy_parameters, learning_rate=1.0)
+
+    def policy_step(self, inputs: np.ndarray, action: np.ndarray, advantage: np.ndarray, learning_rate: float) -> np.ndarray:
+        """One step of Adam, of `learning_rate` > 0, up the policy gradient; policy loss and entropy before it [2]."""
+        losses = self.policy_gradient(inputs, action, advantage)
+        self._policy_optimiser.learning_rate = learning_rate
+        self._policy_optimiser.step()
+        return losses
+
+    def state_dict(self) -> dict[str, Any]:
+        """Parameters and both optimisers' moments."""
+        return {**super().state_dict(), "policy_optimiser": self._policy_optimiser.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         super().load_state_dict(state)
         self._policy_optimiser.load_state_dict(state["policy_optimiser"])
-        if self._value_optimiser is not None:
-            self._value_optimiser.load_state_dict(state["value_optimiser"])

@@ -170,13 +170,7 @@ class Collector:
 
     def episode_metrics(self) -> dict[str, float]:
         """Mean return and length of the episodes that were over since the last call; nothing if there were none."""
-        episodes = self.envs.pop_episodes()
-        if not episodes:
-            return {}
-        return {
-            "episode_return": float(np.mean([return_ for _, return_, _ in episodes])),
-            "episode_length": float(np.mean([length for _, _, length in episodes])),
-        }
+        return self.envs.episode_metrics()
 
     def state_dict(self) -> dict[str, Any]:
         """Running statistics, where the environments are, and what the policy remembers of them."""

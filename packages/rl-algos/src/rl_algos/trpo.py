@@ -26,7 +26,7 @@ from dl_nets.schedules import schedule
 from rl_algos.compiled.policies import standardise
 from rl_algos.compiled.trpo import CompiledNaturalLearner
 from rl_algos.on_policy import OnPolicy, OnPolicyConfig
-from rl_algos.policy_gradient import PolicyGradientLearner
+from rl_algos.policy_gradient import PolicyGradient
 from rl_algos.ranges import require_at_least, require_fraction, require_positive
 from rl_algos.rollout import minibatches
 from rl_core.network import Network
@@ -109,7 +109,7 @@ def largest_step(direction: np.ndarray, moved: np.ndarray, target_kl: float) -> 
     return np.sqrt(2 * target_kl / max(float(direction @ moved), 1e-12)) * direction
 
 
-class NaturalLearner(PolicyGradientLearner):
+class NaturalLearner(PolicyGradient):
     """A policy that is moved by hand, and its critic, in torch. The compiled twin is in `compiled.trpo`."""
 
     @property

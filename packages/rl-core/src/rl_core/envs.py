@@ -7,6 +7,7 @@ keeps the last one of the old in `final_obs`. Whether it *ended* (`terminated`: 
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -83,6 +84,22 @@ class Envs(ABC):
         """Episodes finished since the last call, in order: (environment's index, return, length in steps)."""
         finished, self._finished = self._finished, []
         return finished
+
+    def episode_metrics(self) -> dict[str, float]:
+        """Mean return and length of the episodes finished since the last call, which also takes them; nothing if there were none."""
+        episodes = self.pop_episodes()
+        if not episodes:
+            return {}
+        _, returns, lengths = zip(*episodes, strict=True)
+        return {"episode_return": float(np.mean(returns)), "episode_length": float(np.mean(lengths))}
+
+    def fork(self, seed: int) -> Envs:
+        """A copy to look ahead in: it starts where these environments are, and they stay there while it is stepped.
+
+        Chance after the fork is the copy's own where the implementation can draw it from `seed`; one that keeps the numbers to come,
+        as this deep copy does, shows the future.
+        """
+        return copy.deepcopy(self)
 
     def _count(self, reward: np.ndarray, over: np.ndarray) -> None:
         self._return += reward
@@ -197,6 +214,13 @@ class GymEnvs(Envs):
         """Close every environment."""
         for env in self._envs:
             env.close()
+
+    def fork(self, seed: int) -> Envs:
+        """A deep copy, whose environments draw new random numbers from `seed`."""
+        copied = copy.deepcopy(self)
+        for index, env in enumerate(copied._envs):
+            env.unwrapped.np_random = np.random.default_rng(seed + index)
+        return copied
 
     def _start(self, index: int) -> np.ndarray:
         self._actions[index] = []

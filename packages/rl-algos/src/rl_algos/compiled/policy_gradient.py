@@ -1,4 +1,4 @@
-"""The compiled twin of `policy_gradient.PolicyGradientLearner`, which is what to read; `test_policy_gradients` holds them together.
+"""The compiled twins of the classes of `policy_gradient`, which are what to read; `test_policy_gradients` holds them together.
 
 Departures: none. Letters: B batch, D dimensions of a continuous action, P parameters.
 """
@@ -18,8 +18,8 @@ from rl_algos.distributions import Categorical, Gaussian
 from rl_algos.policy_gradient import PolicyGradientConfig, parts
 
 
-class CompiledPolicyGradientLearner(CompiledActorCritic):
-    """Does what `PolicyGradientLearner` does, for perceptrons of tanh or ReLU on vectors of floats, on the CPU."""
+class CompiledPolicyGradient(CompiledActorCritic):
+    """Does what `PolicyGradient` does, for perceptrons of tanh or ReLU on vectors of floats, on the CPU."""
 
     def __init__(self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PolicyGradientConfig) -> None:
         super().__init__(actor, critic, actions, config)
@@ -28,13 +28,7 @@ class CompiledPolicyGradientLearner(CompiledActorCritic):
         self._policy_parameters, self._policy_gradient = self._parameters[:end], self._gradient[:end]  # views
         with announced("the policy gradient's update"):
             self._rehearse()
-        self._start_optimisers()
-
-    def policy_step(self, inputs: np.ndarray, action: np.ndarray, advantage: np.ndarray, learning_rate: float) -> np.ndarray:
-        """One step of Adam up the policy gradient; policy loss and entropy before it [2]."""
-        losses = self.policy_gradient(inputs, action, advantage)
-        self._policy_adam.step(learning_rate)
-        return losses
+        self._value_adam = self._critic_optimiser()
 
     def policy_gradient(self, inputs: np.ndarray, action: np.ndarray, advantage: np.ndarray) -> np.ndarray:
         """Leave the gradient of the loss in the policy's part of `_gradient`; policy loss and entropy [2]."""
@@ -56,28 +50,51 @@ class CompiledPolicyGradientLearner(CompiledActorCritic):
         self._value_adam.step(learning_rate)
         return float(losses[1])
 
-    def _start_optimisers(self) -> None:
+    def _critic_optimiser(self) -> FlatAdam:
         end = len(self._policy_parameters)
-        self._policy_adam = FlatAdam(self._policy_parameters, self._policy_gradient)
-        self._value_adam = FlatAdam(self._parameters[end:], self._gradient[end:])
+        return FlatAdam(self._parameters[end:], self._gradient[end:])
 
     def _rehearse(self) -> None:
         """Take steps of length 0, so that everything is compiled."""
-        self._start_optimisers()
+        self._value_adam = self._critic_optimiser()
         inputs, action = np.zeros((2, self._actor.layout.sizes[0]), np.float32), np.zeros((2, len(self.log_std)), np.float32)
         number = np.zeros(2, np.float32)
-        self.policy_step(inputs, np.zeros(2, np.int64) if self._categorical else action, number, 0.0)
+        self.policy_gradient(inputs, np.zeros(2, np.int64) if self._categorical else action, number)
         if self._has_critic:
             self.value_step(inputs, number, 0.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Parameters and both optimisers' moments."""
+        """Parameters and the moments of the critic's optimiser."""
         critic = {"value_adam": self._value_adam.state_dict()} if self._has_critic else {}
-        return {**super().state_dict(), "policy_adam": self._policy_adam.state_dict(), **critic}
+        return {**super().state_dict(), **critic}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        super().load_state_dict(state)
+        if self._has_critic:
+            self._value_adam.load_state_dict(state["value_adam"])
+
+
+class CompiledPolicyGradientLearner(CompiledPolicyGradient):
+    """Does what `PolicyGradientLearner` does."""
+
+    def __init__(self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: PolicyGradientConfig) -> None:
+        super().__init__(actor, critic, actions, config)
+        with announced("the policy's optimiser"):
+            FlatAdam(self._policy_parameters, self._policy_gradient).step(0.0)
+        self._policy_adam = FlatAdam(self._policy_parameters, self._policy_gradient)
+
+    def policy_step(self, inputs: np.ndarray, action: np.ndarray, advantage: np.ndarray, learning_rate: float) -> np.ndarray:
+        """One step of Adam up the policy gradient; policy loss and entropy before it [2]."""
+        losses = self.policy_gradient(inputs, action, advantage)
+        self._policy_adam.step(learning_rate)
+        return losses
+
+    def state_dict(self) -> dict[str, Any]:
+        """Parameters and both optimisers' moments."""
+        return {**super().state_dict(), "policy_adam": self._policy_adam.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         super().load_state_dict(state)
         self._policy_adam.load_state_dict(state["policy_adam"])
-        if self._has_critic:
-            self._value_adam.load_state_dict(state["value_adam"])

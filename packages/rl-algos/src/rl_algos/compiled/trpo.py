@@ -14,10 +14,10 @@ from collections.abc import Callable
 import numpy as np
 
 from rl_algos.compiled.kernels import vectorised
-from rl_algos.compiled.policy_gradient import CompiledPolicyGradientLearner
+from rl_algos.compiled.policy_gradient import CompiledPolicyGradient
 
 
-class CompiledNaturalLearner(CompiledPolicyGradientLearner):
+class CompiledNaturalLearner(CompiledPolicyGradient):
     """Does what `NaturalLearner` does, for perceptrons of tanh or ReLU on vectors of floats, on the CPU."""
 
     @property

@@ -14,7 +14,6 @@ drawn afresh where Gymnasium's interface lets it: a copy that kept them would se
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from rl_algos.mdp.simulator import MDPEnvs, draw_outcome
 from rl_algos.ranges import require_range
 from rl_algos.tabular.learner import task_discount
 from rl_core.agent import Agent
-from rl_core.envs import Envs, GymEnvs
+from rl_core.envs import Envs
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Task
@@ -240,7 +239,7 @@ class MCTS(Agent):
         tree = new_tree(config.num_simulations, self.num_actions, _key(obs, keys))
         path, rewards = np.empty((config.rollout_depth, 2), dtype=np.int64), np.empty(config.rollout_depth)
         for _ in range(config.num_simulations):
-            world = fork(envs, int(rng.integers(2**31)))
+            world = envs.fork(int(rng.integers(2**31)))
             node, depth, over, new, rest, weight = 0, 0, False, False, 0.0, 1.0
             while depth < config.rollout_depth and not over and not new:
                 action = select(tree, node, config.exploration, rng.random())
@@ -319,15 +318,6 @@ def best_action(tree: Tree) -> int:
     """The root's most visited action; of several, the one worth most."""
     most = tree.visits[0] == tree.visits[0].max()
     return int(np.where(most, tree.values[0], -np.inf).argmax())
-
-
-def fork(envs: Envs, seed: int) -> Envs:
-    """A copy of environments that can be played without moving them. Gymnasium's draw new random numbers, from `seed`."""
-    world = copy.deepcopy(envs)
-    if isinstance(world, GymEnvs):
-        for env in world._envs:
-            env.unwrapped.np_random = np.random.Generator(np.random.PCG64(seed))
-    return world
 
 
 def _key(obs: np.ndarray, keys: dict[bytes, int]) -> int:
