@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from rl_core.checkpoint import Block
 from rl_core.envs import Envs, Transition
 from rl_core.task import ControlTask
 
@@ -124,7 +125,7 @@ def _assert_same(left, right):
         assert left.keys() == right.keys()
         for key in left:
             _assert_same(left[key], right[key])
-    elif isinstance(left, list):
+    elif isinstance(left, list | Block):
         assert len(left) == len(right)
         for one, other in zip(left, right, strict=True):
             _assert_same(one, other)

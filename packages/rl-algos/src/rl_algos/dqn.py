@@ -218,10 +218,10 @@ class DQN(Agent):
         self.q: Any = build_q_network(config, task, network, seeds.numpy("initialisation"), device)
         self.replay = ReplayBuffer(
             config.buffer_size, config.num_envs, space, task.output_space, discount=config.discount, num_steps=config.return_steps,
-            stack_axis=config.stack_axis, storage=config.storage,
+            stack_axis=config.stack_axis, state_size=self.q.state_size, storage=config.storage,
         )  # fmt: skip
         self.priorities = Priorities(self.replay, exponent=config.priority_exponent) if config.prioritised else None
-        self.sequences = build_sequences(config, self.replay, self.q.state_size) if self.q.state_size else None
+        self.sequences = build_sequences(config, self.replay) if self.q.state_size else None
         self.state = np.zeros((config.num_envs, self.q.state_size), np.float32)  # what a network with a memory knows of each episode
         self.visits = np.zeros((int(space.n) if isinstance(space, spaces.Discrete) else 1, self._num_actions), dtype=np.int64)
         self.exploration, self.draws = seeds.numpy("exploration"), seeds.numpy("replay")
@@ -258,9 +258,8 @@ class DQN(Agent):
         np.add.at(self.visits, (cells, action), 1)
         after = self.envs.step(action + self._start)
         if self.sequences is not None:
-            over = after.terminated | after.truncated
-            self.sequences.add(self.state, state, over)
-            self.state = forgotten(state, over)
+            self.sequences.add(self.state, state)
+            self.state = forgotten(state, after.terminated | after.truncated)
         self.replay.add(self.obs, action, after)
         if self.priorities is not None:
             self.priorities.follow()
@@ -323,7 +322,7 @@ class DQN(Agent):
         if self.priorities is not None:
             state["priorities"] = self.priorities.state_dict()
         if self.sequences is not None:
-            state |= {"sequences": self.sequences.state_dict(), "state": self.state}
+            state["state"] = self.state
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -333,7 +332,6 @@ class DQN(Agent):
         if self.priorities is not None:
             self.priorities.load_state_dict(state["priorities"])
         if self.sequences is not None:
-            self.sequences.load_state_dict(state["sequences"])
             self.state = np.array(state["state"])
         self.visits = np.array(state["visits"])
         self.obs = self.envs.load_state_dict(state["envs"])
@@ -357,7 +355,7 @@ def build_q_network(
     return QNetwork(module, config, resolve_device(device))
 
 
-def build_sequences(config: DQNConfig, replay: ReplayBuffer, state_size: int) -> SequenceReplay:
+def build_sequences(config: DQNConfig, replay: ReplayBuffer) -> SequenceReplay:
     """What a network with a memory learns from, instead of single transitions.
 
     Raises:
@@ -366,9 +364,7 @@ def build_sequences(config: DQNConfig, replay: ReplayBuffer, state_size: int) ->
     if config.prioritised or config.stack_axis is not None:
         what = "prioritised is true" if config.prioritised else f"stack_axis is {config.stack_axis}"
         raise ValueError(f"{what}, and the network has a memory, which replays plain sequences evenly; leave it out, or take network mlp")
-    return SequenceReplay(
-        replay, state_size, num_steps=config.sequence_steps, burn_in_steps=config.burn_in_steps, return_steps=config.return_steps
-    )
+    return SequenceReplay(replay, num_steps=config.sequence_steps, burn_in_steps=config.burn_in_steps, return_steps=config.return_steps)
 
 
 def seen_space(space: gymnasium.Space[Any], stack_axis: int | None) -> gymnasium.Space[Any]:

@@ -10,7 +10,8 @@ only the newest is stored: an episode begins with rows for the older ones, whate
 any observation are its stack, and none reaches into the episode before.
 
 A large buffer is saved in `Block`s: full stretches of rows by their number since the start of the run, which never change.
-Letters: N environments, L rows of a ring, S frames of a stack (1 without), D numbers of a frame, A numbers of an action, B batch.
+Letters: N environments, L rows of a ring, S frames of a stack (1 without), D numbers of a frame, A numbers of an action, B batch,
+M numbers of a memory's state.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from rl_algos.compiled.kernels import announced, kernel
 from rl_core.checkpoint import Block
 from rl_core.envs import Transition
 
-BLOCK_BYTES = 2**24  # of a stretch that is saved apart; a buffer of less than four such is saved as plain arrays
+BLOCK_BYTES = 2**22  # of a stretch that is saved apart; a buffer of less than four such is saved as plain arrays
 NOTHING, GOES_ON, TERMINATES, TRUNCATES = range(4)  # what follows a row; nothing: no transition starts there
 
 
@@ -60,6 +61,7 @@ class ReplayBuffer:
         discount: gamma, in [0, 1].
         num_steps: n of the returns, at least 1.
         stack_axis: Axis of an observation along which frames are stacked, the oldest first; `None` where none are.
+        state_size: M, numbers that were remembered before each row, kept in it for a network with a memory (`sequence_replay`).
         storage: "disk" keeps the rows in a memory-mapped file without a name, in the folder for temporary files, gone with the process.
         name: Of the blocks in a checkpoint; the buffers of one agent must differ in it.
 
@@ -84,6 +86,7 @@ class ReplayBuffer:
         discount: float,
         num_steps: int = 1,
         stack_axis: int | None = None,
+        state_size: int = 0,
         storage: Literal["memory", "disk"] = "memory",
         name: str = "replay",
     ) -> None:
@@ -103,6 +106,7 @@ class ReplayBuffer:
                 ("action", _stored_dtype(output_space), (math.prod(self._action_shape),)),
                 ("reward", np.float32),
                 ("kind", np.uint8),
+                ("state", np.float32, (state_size,)),
             ],
             align=True,
         )
@@ -122,6 +126,11 @@ class ReplayBuffer:
     def num_rows(self) -> int:
         """L, rows of each environment's ring."""
         return self._rows.shape[1]
+
+    @property
+    def states(self) -> np.ndarray:
+        """What was remembered before each row [N, L, M], a view to be written to."""
+        return self._rows["state"]
 
     @property
     def nbytes(self) -> int:

@@ -1,4 +1,4 @@
-"""Sequences of a replay buffer's rows, each with what a network remembered before it.
+"""Sequences of a replay buffer's rows, each with what a network remembered before it, which its rows keep.
 
 Source: stored states, S. Kapturowski and others, "Recurrent experience replay in distributed reinforcement learning" (R2D2), 2019,
 section 3.
@@ -9,8 +9,7 @@ S numbers of a state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,23 +44,21 @@ class SequenceReplay:
     """What was remembered before each row of a replay buffer, and sequences of such rows.
 
     Args:
-        replay: The rows; without stacked frames.
-        state_size: S.
+        replay: The rows, which keep states and no stacked frames.
         num_steps: T.
         burn_in_steps: Rows before them.
         return_steps: n.
     """
 
-    def __init__(self, replay: ReplayBuffer, state_size: int, *, num_steps: int, burn_in_steps: int, return_steps: int) -> None:
+    def __init__(self, replay: ReplayBuffer, *, num_steps: int, burn_in_steps: int, return_steps: int) -> None:
         self._replay, self._num_steps, self._burn_in = replay, num_steps, burn_in_steps
         self._length = burn_in_steps + num_steps + return_steps  # W
-        self._states = np.zeros((replay.num_envs, replay.num_rows, state_size), np.float32)
 
-    def add(self, state: np.ndarray, next_state: np.ndarray, over: np.ndarray) -> None:
-        """Keep the states [N, S] before and after a step which the replay buffer takes in next, and is an episode's last or not [N]."""
-        envs, rows = np.arange(len(state)), self._replay.bounds()[1]
-        self._states[envs, rows % self._replay.num_rows] = state
-        self._states[envs[over], (rows[over] + 1) % self._replay.num_rows] = next_state[over]
+    def add(self, state: np.ndarray, next_state: np.ndarray) -> None:
+        """Keep the states [N, S] before and after a step which the replay buffer takes in next."""
+        envs, rows, num_rows = np.arange(len(state)), self._replay.bounds()[1], self._replay.num_rows
+        self._replay.states[envs, rows % num_rows] = state
+        self._replay.states[envs, (rows + 1) % num_rows] = next_state  # also where no episode ends: what stood there is not to be saved
 
     @property
     def num_sequences(self) -> int:
@@ -87,26 +84,13 @@ class SequenceReplay:
         return Replayed(
             inputs.reshape(*slots.shape, *inputs.shape[1:]),
             starts,
-            self._states.reshape(-1, self._states.shape[2])[slots[0]],
+            self._replay.states[tuple(np.divmod(slots[0], num_rows))],
             batch.action.reshape(shape),
             batch.reward.reshape(shape),
             batch.discount.reshape(shape),
             (last.reshape(shape) - learned) % num_rows,
             (self._replay.kind[learned] != NOTHING).astype(np.float32),
         )
-
-    def state_dict(self) -> dict[str, Any]:
-        """The states of all rows that may be drawn, ring by ring."""
-        return {"states": [self._states[env, rows] for env, rows in enumerate(self._kept())]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave, after the replay buffer took back its rows."""
-        for env, rows in enumerate(self._kept()):
-            self._states[env, rows] = state["states"][env]
-
-    def _kept(self) -> list[np.ndarray]:
-        oldest, end = self._replay.bounds()
-        return [np.arange(first, stop) % self._replay.num_rows for first, stop in zip(oldest, end, strict=True)]
 
     def _windows(self) -> np.ndarray:
         """How many sequences each environment's ring holds [N]."""
