@@ -27,7 +27,7 @@ import numpy as np
 import stable_baselines3
 import threadpoolctl
 import torch
-from pairs import HEAD, Pair, paired, row
+from pairs import HEAD, Pair, learning, paired, row
 from stable_baselines3.common.noise import NormalActionNoise
 
 from dl_nets.mlp import MLP, MLPConfig
@@ -59,13 +59,7 @@ def ours(name: str, hidden: tuple[int, ...], seed: int) -> Callable[[], int]:
         config = DDPGConfig(**COMMON, **RATES, **(TD3 if name == "td3" else {}), discount=0.98, buffer_size=200_000)
         agent = DDPG(config, task, network, seeds=Seeds(seed), budget=20_000, device="cpu")
     agent.step()
-
-    def work() -> int:
-        while agent.progress < RANDOM_STEPS + STEPS:
-            agent.step()
-        return STEPS
-
-    return work
+    return learning(agent, RANDOM_STEPS + STEPS)
 
 
 def theirs(name: str, hidden: tuple[int, ...], seed: int) -> Callable[[], int]:

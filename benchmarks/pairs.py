@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from rl_core.agent import Agent
+
 Way = Callable[[int], Callable[[], int]]
 """Sets up for a seed, which is not timed; what it returns does the work, which is, and returns how many steps that were."""
 
@@ -32,6 +34,18 @@ class Pair(NamedTuple):
     def ratio(self, clock: Literal["seconds", "cpu_seconds"] = "seconds") -> float:
         """The other's time a step by ours."""
         return (getattr(self.theirs, clock) / self.theirs.steps) / (getattr(self.ours, clock) / self.ours.steps)
+
+
+def learning(agent: Agent, steps: int) -> Callable[[], int]:
+    """The work of an agent from where it is on, until it has taken so many steps of its unit in all."""
+
+    def work() -> int:
+        start = agent.progress
+        while agent.progress < steps:
+            agent.step()
+        return agent.progress - start
+
+    return work
 
 
 def timed(way: Way, seed: int) -> Timing:

@@ -47,13 +47,7 @@ def ours(agent_class: type[OnPolicy], settings: dict, task: ControlTask, *, comp
     def set_up(seed: int) -> Callable[[], int]:
         config = agent_class.Config(**settings, compiled=compiled)
         agent = agent_class(config, task, MLP(MLPConfig()), seeds=Seeds(seed), budget=BUDGET, device="cpu")
-
-        def work() -> int:
-            while agent.progress < BUDGET:
-                agent.step()
-            return agent.progress
-
-        return work
+        return pairs.learning(agent, BUDGET)
 
     return set_up
 

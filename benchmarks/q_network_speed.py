@@ -60,13 +60,7 @@ def agent_way(**settings: bool | int) -> pairs.Way:
         network = MLP(MLPConfig(hidden=(256, 256), activation="relu", init="uniform"))
         config = replace(ZOO, **settings)
         agent = DQN(config, CartPole(ArrayTaskConfig()), network, seeds=Seeds(seed), budget=50_000, device="cpu")
-
-        def work() -> int:
-            while agent.progress < STEPS:
-                agent.step()
-            return agent.progress
-
-        return work
+        return pairs.learning(agent, STEPS)
 
     return set_up
 

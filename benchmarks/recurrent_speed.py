@@ -21,7 +21,7 @@ import gymnasium
 import numpy as np
 import sb3_contrib
 import torch
-from pairs import HEAD, paired, row
+from pairs import HEAD, learning, paired, row
 from stable_baselines3.common.env_util import make_vec_env
 
 from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
@@ -53,13 +53,7 @@ def ours(seed: int) -> Callable[[], int]:
     )  # fmt: skip
     network = RecurrentNetwork(RecurrentConfig("lstm", units=64, after=(64,), activation="relu"))
     agent = PPO(config, MaskedCartPole(ArrayTaskConfig()), network, seeds=Seeds(seed), budget=100_000, device="cpu")
-
-    def work() -> int:
-        while agent.progress < STEPS:
-            agent.step()
-        return STEPS
-
-    return work
+    return learning(agent, STEPS)
 
 
 def theirs(seed: int) -> Callable[[], int]:

@@ -42,13 +42,7 @@ def ours(task: ControlTask, *, compiled: bool, num_envs: int = 4) -> pairs.Way:
     def set_up(seed: int) -> Callable[[], int]:
         config = ARSConfig(**SETTINGS, compiled=compiled, num_envs=num_envs)
         agent = ARS(config, task, MLP(MLPConfig(hidden=())), seeds=Seeds(seed), budget=BUDGET, device="cpu")
-
-        def work() -> int:
-            while agent.progress < BUDGET:
-                agent.step()
-            return agent.progress
-
-        return work
+        return pairs.learning(agent, BUDGET)
 
     return set_up
 

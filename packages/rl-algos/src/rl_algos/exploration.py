@@ -206,6 +206,16 @@ def action_probabilities(explorer: Explorer, values: np.ndarray, visits: np.ndar
                 out[action] = (1.0 - rate) * out[action] + share
 
 
+@inlined
+def expected_value(explorer: Explorer, q: np.ndarray, visits: np.ndarray, state: int, step: int, scratch: np.ndarray) -> float:
+    """sum_a pi(a | s) Q(s, a) under the exploration's own rule pi."""
+    action_probabilities(explorer, q, visits, state, step, scratch)
+    total = 0.0
+    for action in range(q.shape[1]):
+        total += scratch[action] * q[state, action]
+    return total
+
+
 @kernel
 def draw_action(probabilities: np.ndarray, uniform: float) -> int:
     """The action [A] that a uniform number in [0, 1) picks."""

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from rl_algos.compiled.kernels import borrowed, inlined, kernel
-from rl_algos.exploration import Exploration, Explorer, action_probabilities, explore, largest
+from rl_algos.exploration import Exploration, Explorer, expected_value, explore, largest
 from rl_algos.mdp.simulator import MDPEnvs, Playing, borrow_playing, play
 from rl_algos.ranges import require_range
 from rl_algos.tabular.learner import TabularLearner
@@ -52,13 +52,7 @@ class MonteCarloConfig(Exploration):
 @inlined
 def value_of(method: int, explorer: Explorer, q: np.ndarray, visits: np.ndarray, state: int, step: int, scratch: np.ndarray) -> float:
     """What a state is worth by the table: under the rule that explores, or under the greedy policy."""
-    if method != ON_POLICY:
-        return largest(q, state)
-    action_probabilities(explorer, q, visits, state, step, scratch)
-    total = 0.0
-    for action in range(q.shape[1]):
-        total += scratch[action] * q[state, action]
-    return total
+    return expected_value(explorer, q, visits, state, step, scratch) if method == ON_POLICY else largest(q, state)
 
 
 @inlined

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from rl_algos.compiled.kernels import borrowed, inlined, kernel
-from rl_algos.exploration import Exploration, Explorer, action_probabilities, count_bonus, explore, first_best, largest
+from rl_algos.exploration import Exploration, Explorer, count_bonus, expected_value, explore, first_best, largest
 from rl_algos.mdp.simulator import Playing, borrow_playing, play
 from rl_algos.ranges import require_range
 from rl_algos.tabular.learner import StepSize, TabularLearner
@@ -80,16 +80,6 @@ def choose(
     for action in range(q.shape[1]):
         scratch[1, action] = (q[state, action] + second[state, action]) / 2.0
     return explore(explorer, scratch[1:], visits[state : state + 1], 0, step, uniform, scratch[0])
-
-
-@inlined
-def expected_value(explorer: Explorer, q: np.ndarray, visits: np.ndarray, state: int, step: int, scratch: np.ndarray) -> float:
-    """sum_a pi(a | s) Q(s, a) under the exploration's own rule pi."""
-    action_probabilities(explorer, q, visits, state, step, scratch)
-    total = 0.0
-    for action in range(q.shape[1]):
-        total += scratch[action] * q[state, action]
-    return total
 
 
 @inlined
