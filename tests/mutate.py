@@ -56,7 +56,7 @@ def verdict(package: Path, source: Path, test: str) -> str:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         told.seek(0)
         output = told.read().decode(errors="replace")
-    return {0: "passes", 1: "fails"}.get(code, f"does not run:\n{output[-2000:]}")
+    return {0: "passes", 1: "fails"}.get(code, f"does not run:\n{output[-1000:].strip()}")
 
 
 def faults(package: Path, subject: str = "*") -> list[dict[str, str]]:

@@ -20,6 +20,11 @@ FAULTS = [  # component, check, what the check says
     ("changeable", "names-a-class", "can be changed"),
     ("wrong-tiny", "gives-settings-that-build", "tiny of the spec cannot be built: unknown config field 'num_stepps'"),
     ("wrong-preset", "gives-settings-that-build", "the preset for drift cannot be built: unknown config field 'sprade'"),
+    (
+        "wrong-task-preset",
+        "gives-settings-that-build",
+        "task_config of the preset for drift cannot be built: .* 'lenght'",
+    ),
     ("lost-preset", "gives-settings-that-build", "cannot be read"),
     ("no-such-network", "names-what-exists-and-fits", "the default network 'no-such-network' is not there"),
     ("unfit-network", "names-what-exists-and-fits", "network for-images does not fit task drift"),

@@ -10,6 +10,8 @@ import pytest
 
 from rl_core.describe import ConfigField, as_json, describe
 
+Kind = Literal["softmax", "negative"]
+
 
 @dataclass(frozen=True)
 class Base:
@@ -46,6 +48,20 @@ def test_fields_have_name_type_default_and_the_comment_of_their_line() -> None:
         ConfigField("kind", "Literal['softmax', 'negative']", "softmax", "which loss"),
         ConfigField("options", "Mapping[str, Any]", {"a": [1, 2]}, "keyword arguments"),
         ConfigField("silent", "float | None", None, ""),
+    ]
+
+
+def test_a_name_that_stands_for_choices_is_spelled_out() -> None:
+    @dataclass(frozen=True)
+    class Chosen:
+        kind: Kind = "softmax"  # which loss
+        others: tuple[Kind, ...] | None = None  # which more
+        options: Mapping[str, Any] | None = None  # no name of choices
+
+    assert [row.type for row in describe(Chosen)] == [
+        "Literal['softmax', 'negative']",
+        "tuple[Literal['softmax', 'negative'], ...] | None",
+        "Mapping[str, Any] | None",
     ]
 
 

@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rl_core import documents, recipe
 from rl_core.catalogue import Catalogue
 from rl_core.errors import RequestError
 from rl_core.run import Run, learn
+from rl_core.seeds import Seeds
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -46,6 +48,23 @@ def test_a_preset_is_of_its_task_and_network(catalogue: Catalogue) -> None:
     resolved = recipe.resolve(catalogue, "slope").recipe
     assert (resolved.budget, resolved.network_config) == (30, {"scale": 0.5})
     assert recipe.resolve(catalogue, "slope", budget=1).recipe.budget == 1
+
+
+def test_a_preset_may_set_up_the_task_and_a_recipe_and_the_call_overrule_it(catalogue: Catalogue, tmp_path: Path) -> None:
+    def limit(**given: Any) -> int:
+        resolved = recipe.resolve(catalogue, "hill", task="gym:Acrobot-v1", **given)
+        envs = resolved.built_task.envs(1, Seeds(0))  # type: ignore[attr-defined]
+        envs.reset()
+        length = next(step for step in range(1, 20) if envs.step(np.zeros(1, np.int64)).truncated[0])
+        assert resolved.recipe.task_config == {"id": "Acrobot-v1", "options": {"max_episode_steps": length}}
+        return length
+
+    assert limit() == 7
+    (tmp_path / "own.yaml").write_text("task_config: {options: {max_episode_steps: 9}}\n")
+    file = recipe.read(tmp_path / "own.yaml")
+    assert limit(file=file) == 9
+    assert limit(file=file, overrides=["task.options={max_episode_steps: 11}"]) == 11
+    assert recipe.resolve(catalogue, "hill", task="gym:CartPole-v1").recipe.task_config["options"] == {}
 
 
 def test_a_recipe_written_and_read_again_is_the_same(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -216,6 +216,20 @@ def test_the_agent_is_built_before_the_folder(monkeypatch: pytest.MonkeyPatch, t
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_network_refuses_is_not_laid_at_the_agent_s_door(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from probe.slope import LinearMap
+
+    def refuse(self: LinearMap, *arguments: Any) -> None:
+        raise ValueError("too few pixels")
+
+    monkeypatch.setattr(LinearMap, "build", refuse)
+    catalogue = Catalogue.discover()
+    message = "network linear-map refuses what agent slope asks of it on task plane: too few pixels"
+    with pytest.raises(RequestError, match=message) as caught:
+        Run.create(recipe.resolve(catalogue, "slope"), catalogue, tmp_path / "run")
+    assert caught.value.hint == "see: rl-core show linear-map"
+
+
 def test_an_agent_never_evaluated_before_its_first_checkpoint_is_said_to_be_at_its_beginning(program: Any) -> None:
     program.call("run", "slope", "--set", "fault=raise", "--out", "run")
     assert "warning: there is no checkpoint: the agent is at its beginning" in program.succeed("eval", "run").err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_origin
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class ConfigField:
 
     Attributes:
         name: What `--set name=value` takes.
-        type: As written in the source.
+        type: As written in the source, but a name that stands for choices gives way to them: `Literal['tanh', 'relu']`.
         default: As JSON; a tuple is a list. `None` also where there is none (`required`).
         help: The comment on the field's line: symbol, meaning, unit, range; "" when it has none.
         required: There is no default.
@@ -93,6 +93,7 @@ def _source_of_fields(config: type) -> dict[str, tuple[str, str]]:
     import ast
     import inspect
     import io
+    import sys
     import textwrap
     import tokenize
 
@@ -108,8 +109,12 @@ def _source_of_fields(config: type) -> dict[str, tuple[str, str]]:
         for token in tokenize.generate_tokens(io.StringIO(text).readline)
         if token.type == tokenize.COMMENT
     }
+    names = vars(sys.modules[config.__module__])
     found = {}
     for node in body.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            for part in ast.walk(node.annotation):
+                if isinstance(part, ast.Name) and get_origin(names.get(part.id)) is Literal:
+                    part.id = str(names[part.id]).removeprefix("typing.")
             found[node.target.id] = (ast.unparse(node.annotation), comments.get(node.end_lineno or node.lineno, ""))
     return found

@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
 
 from rl_core import config, documents
 from rl_core.api import AgentSpec
@@ -163,21 +163,20 @@ def resolve(
         return layers.given(file.values.get(key, {}), file.name).given(options.get(key, {}), "the call").given(sets[scope], "--set")
 
     agent, task, network = _choose(catalogue, name, given)
-    task_config = _config(task.load(), settings("task", task, {}), task)
-    shown_by_spec = task.scheme is None and task_config == _config(task.load(), Settings(task.spec.config), task)
-    built_task = None if shown_by_spec else _build_task(task, task_config)
-    traits = frozenset(task.spec.traits) if built_task is None else built_task.traits()
-    agent = agent or _default_agent(catalogue, task, traits)
-    _require_fit(catalogue, agent, task, traits)
+    offer = _offer(task, settings("task", task, {}))
+    agent = agent or _default_agent(catalogue, task, offer.traits)
     network = _network(catalogue, agent, task, network)
+    preset = _preset(agent, task, network)
+    if "task_config" in preset:
+        offer = _offer(task, settings("task", task, preset["task_config"]))
+    _require_fit(catalogue, agent, task, offer.traits)
     if network is not None:
-        _require_fit(catalogue, network, task, traits)
+        _require_fit(catalogue, network, task, offer.traits)
     elif sets["network"] or file.values.get("network_config"):
         raise RequestError(
             f"agent {agent.name} takes no network, but a field of one was set", "leave out --set network.… and network_config"
         )
 
-    preset = _preset(agent, task, network)
     agent_class = agent.load()
     agent_config = _config(agent_class, settings("agent", agent, preset.get("config", {})), agent)
     network_config: dict[str, Any] = {}
@@ -193,10 +192,10 @@ def resolve(
         budget=next(budget for budget in (given.get("budget"), preset.get("budget"), agent.spec.budget) if budget is not None),
         config=config.to_plain(agent_config),
         network_config=network_config,
-        task_config=config.to_plain(task_config),
+        task_config=config.to_plain(offer.config),
         **{key: given[key] for key in ("seed", "device", "threads", "checkpoint_every") if key in given},
     )
-    built_task = built_task or _build_task(task, task_config)
+    built_task = offer.built or _build_task(task, offer.config)
     return Resolved(recipe, agent, task, network, built_task, built_network, agent_class, agent_config)
 
 
@@ -223,6 +222,23 @@ def _choose(catalogue: Catalogue, name: str | None, given: Mapping[str, Any]) ->
     if agent is None and network is not None and network.spec.agent:
         agent = catalogue.find(network.spec.agent, "agent")
     return agent, task, network
+
+
+class Offer(NamedTuple):
+    """What a task offers, and what had to be made to know it."""
+
+    config: Any
+    built: Task | None
+    traits: frozenset[str]
+
+
+def _offer(task: Entry, settings: Settings) -> Offer:
+    """What a task of these settings offers: by its spec, where that can tell; else it is built."""
+    made = _config(task.load(), settings, task)
+    if task.scheme is None and made == _config(task.load(), Settings(task.spec.config), task):
+        return Offer(made, None, frozenset(task.spec.traits))
+    built = _build_task(task, made)
+    return Offer(made, built, built.traits())
 
 
 def build_task(catalogue: Catalogue, name: str) -> Task:

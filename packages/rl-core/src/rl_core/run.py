@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 import time
+import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -432,9 +433,17 @@ def _build_agent(resolved: recipe.Resolved, seeds: Seeds) -> Agent:
     except RlError:
         raise
     except ValueError as error:
-        raise RequestError(
-            f"agent {settings.agent} refuses task {settings.task}: {error}", f"see: rl-core show {settings.agent}"
-        ) from error
+        refuses = f"agent {settings.agent} refuses task {settings.task}"
+        name = settings.agent
+        if resolved.built_network is not None and _passed_through(error, resolved.built_network):
+            refuses = f"network {settings.network} refuses what agent {settings.agent} asks of it on task {settings.task}"
+            name = settings.network
+        raise RequestError(f"{refuses}: {error}", f"see: rl-core show {name}") from error
+
+
+def _passed_through(error: BaseException, component: object) -> bool:
+    """Whether the error came out of a method of the component."""
+    return any(frame.f_locals.get("self") is component for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _make_folder(out: Path | None, settings: recipe.Recipe) -> Path:

@@ -29,7 +29,7 @@ from rl_core.siblings import SIBLINGS
 from rl_core.task import Task
 
 _BASES: dict[str, type] = {"agent": Agent, "network": Network, "task": Task, "scheme": Task}
-_PRESET_KEYS = {"budget", "config", "network", "network_config"}
+_PRESET_KEYS = {"budget", "config", "network", "network_config", "task_config"}
 
 
 def names_a_class(subject: Subject) -> None:
@@ -66,6 +66,25 @@ def gives_settings_that_build(subject: Subject) -> None:
             if not values and subject.kind in ("scheme", "task"):
                 continue  # a task may have to be told what it is of: csv:<file>
             raise Fault(f"{what} cannot be built: {error.message}; mend the value in the spec, the preset, or the class") from error
+    for name, preset in _presets(subject).items():
+        task, _, network = name.partition("+")
+        _require_settings(subject, f"network_config of the preset for {name}", preset, preset.get("network") or network or spec.network)
+        _require_settings(subject, f"task_config of the preset for {name}", preset, task)
+
+
+def _require_settings(subject: Subject, what: str, preset: Mapping[str, Any], name: str | None) -> None:
+    """The settings that an agent's preset gives to the network or the task of that name make a config, where it is installed."""
+    key = what.partition(" ")[0]
+    kind = key.removesuffix("_config")
+    if key not in preset or _find(subject, name, kind) is None:
+        return
+    entry = subject.catalogue.find(str(name), kind)
+    if entry.missing:
+        return
+    try:
+        config.build(entry.load().Config, {**entry.spec.config, **preset[key]}, where=f"{kind} {name}")
+    except RequestError as error:
+        raise Fault(f"{what} cannot be built: {error.message}; mend the value in the preset") from error
 
 
 def names_what_exists_and_fits(subject: Subject) -> None:

@@ -32,6 +32,7 @@ def rl_agents() -> Iterator[AgentSpec]:
     yield agent("changeable", "climber:Changeable")
     yield agent("wrong-tiny", "climber:Climber", tiny={"num_stepps": 1})
     yield agent("wrong-preset", "climber:Climber", presets="faulty:presets.yaml")
+    yield agent("wrong-task-preset", "climber:Climber", presets="faulty:task_presets.yaml")
     yield agent("lost-preset", "climber:Climber", presets="faulty:nowhere.yaml")
     yield agent("no-such-network", "climber:Climber", network="no-such-network")
     yield agent("unfit-network", "climber:Climber", network="for-images")

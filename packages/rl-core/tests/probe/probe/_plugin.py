@@ -31,6 +31,7 @@ def rl_agents() -> Iterable[AgentSpec]:
         unit="environment steps",
         budget=2000,
         task="gym:CartPole-v1",
+        presets="probe:hill.yaml",
     )
 
 
