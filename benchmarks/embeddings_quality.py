@@ -41,6 +41,7 @@ ROUNDS = 3
 OURS: dict[str, dict[str, Any]] = {
     "skip-gram": {},
     "skip-gram, negatives=window": {"negatives": "window"},
+    "skip-gram, hierarchical softmax": {"loss": "hierarchical"},
     "cbow": {"architecture": "cbow", "learning_rate": 0.075},
     "cbow, classic gradient": {"architecture": "cbow", "cbow_gradient": "classic"},
     "fasttext": {"max_ngram": 6},
@@ -48,6 +49,7 @@ OURS: dict[str, dict[str, Any]] = {
 }
 THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
     "skip-gram": ("Word2Vec", {"sg": 1}),
+    "skip-gram, hierarchical softmax": ("Word2Vec", {"sg": 1, "hs": 1, "negative": 0}),
     "cbow": ("Word2Vec", {"sg": 0}),
     "fasttext": ("FastText", {"sg": 1}),
 }
@@ -110,7 +112,7 @@ def train(system: str, model: str, seed: int, task: CorpusTask, tokens: Path, pa
     elif system == "gensim" and model in THEIRS and importlib.util.find_spec("gensim"):
         kind, settings = THEIRS[model]
         common = {"vector_size": 100, "window": 5, "negative": 5, "min_count": 5, "epochs": ROUNDS, "seed": seed, "workers": 1}
-        learned = getattr(importlib.import_module("gensim.models"), kind)(corpus_file=str(tokens), **common, **settings)
+        learned = getattr(importlib.import_module("gensim.models"), kind)(corpus_file=str(tokens), **common | settings)
         learned.wv.save_word2vec_format(str(path), binary=True)
     elif system == "reference" and model == "glove" and options.glove is not None:
         reference_glove(tokens, seed, path, options)

@@ -132,6 +132,7 @@ def cases(task: CorpusTask, text: Path, words: int, glove: Path | None, folder: 
             ("skip-gram d=100, negatives=window", 100, {"negatives": "window"}, {"sg": 1}),
             ("cbow d=100", 100, {"architecture": "cbow"}, {"sg": 0}),
             ("skip-gram, hierarchical softmax d=100", 100, {"loss": "hierarchical"}, {"sg": 1, "hs": 1, "negative": 0}),
+            ("skip-gram, hierarchical softmax d=300", 300, {"loss": "hierarchical"}, {"sg": 1, "hs": 1, "negative": 0}),
         ):
             found[f"{name}, gensim, {unit}"] = (
                 our_round(task, words, threads, vector_size=size, **config),

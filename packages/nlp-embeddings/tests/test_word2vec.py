@@ -3,10 +3,12 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
 from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.row_steps import products, step_rows
 from nlp_embeddings.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
 from nlp_embeddings.shards import split_sentences_evenly
 from nlp_embeddings.word2vec import Word2Vec, Word2VecConfig
@@ -73,6 +75,28 @@ def test_the_compiled_kernel_does_what_the_reading_twin_does(vector_size, num_ne
     np.testing.assert_allclose(ours[1][:-SIX], theirs[1][:-SIX], atol=2e-5)
     assert (ours[1][-SIX:] == 0).all()
     assert np.abs(ours[0] - inputs).max() > 0.01
+
+
+@numba.njit
+def step_by_rows(hidden, output, targets, sizes, found):
+    products(hidden, 1, output, targets, 2, found, 4)
+    step_rows(hidden, 1, output, targets, 2, sizes, 4)
+
+
+@pytest.mark.parametrize("vector_size", [16, 48])
+def test_a_step_on_rows_moves_each_by_the_others_as_they_were_and_no_other_row(vector_size: int) -> None:
+    rng = np.random.default_rng(4)
+    hidden, output = rng.normal(size=(3, vector_size)).astype(np.float32), rng.normal(size=(9, vector_size)).astype(np.float32)
+    targets, sizes, found = np.array([0, 1, 7, 3, 8, 5, 2, 4]), np.array([0.5, -1, 2, 0.25], dtype=np.float32), np.zeros(4, np.float32)
+    rows = targets[2:6]
+    expected_hidden, expected_output = hidden.copy(), output.copy()
+    expected_hidden[1] += sizes @ output[rows]
+    expected_output[rows] += np.outer(sizes, hidden[1])
+    expected_found = output[rows] @ hidden[1]
+    step_by_rows(hidden, output, targets, sizes, found)
+    np.testing.assert_allclose(found, expected_found, atol=1e-4)
+    np.testing.assert_allclose(hidden, expected_hidden, atol=1e-5)
+    np.testing.assert_allclose(output, expected_output, atol=1e-5)
 
 
 def numeric_gradient(function, point: np.ndarray) -> np.ndarray:

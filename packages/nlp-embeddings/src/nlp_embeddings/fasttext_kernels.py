@@ -97,6 +97,7 @@ def train_fasttext(
     targets = np.zeros(2 * window * width, np.int64)
     labels = np.zeros(width, np.float32)
     labels[0] = 1
+    steps = np.empty(SIX, np.float32)
     rows = np.empty(2 * window * longest_of(begins), np.int64)
     hidden = np.zeros((2, inputs.shape[1]), np.float32)
     known_total, pairs, loss, measured = 0, 0, 0.0, 0
@@ -131,7 +132,7 @@ def train_fasttext(
                 if pairs % LOSS_EVERY == 0:
                     loss += loss_of(hidden, 0, outputs, targets, begin, labels, num_negatives + 1, num_real)
                     measured += 1
-                update_targets(hidden, 0, outputs, targets, begin, labels, num_negatives + 1, num_real, alpha)
+                update_targets(hidden, 0, outputs, targets, begin, labels, num_negatives + 1, num_real, alpha, steps)
                 pairs += 1
             scatter(inputs, rows, count, hidden)
     return known_total, pairs, loss, measured

@@ -1,8 +1,8 @@
 """Word2vec's inner loops, compiled. `word2vec_reading` has the same in plain NumPy, and a test that both give the same numbers.
 
 What makes them fast: one pass over a row computes the scores of six targets at once, a second pass changes the row and all
-six; rows are padded to whole cache lines; negatives come from an alias table (two numbers a word), are drawn for a whole
-window and asked for one pair ahead; nothing is allocated in a loop.
+six (`row_steps`); rows are padded to whole cache lines; negatives come from an alias table (two numbers a word), are drawn for a
+whole window and asked for one pair ahead, a Huffman path one word ahead; nothing is allocated in a loop.
 Departures from word2vec.c that follow: targets are taken six at a time, so beyond six (more than 5 negatives, or a long Huffman
 path) the row is already changed by the first six; and a negative drawn twice for one pair counts once.
 
@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from nlp_embeddings.prefetch import prefetch_row
+from nlp_embeddings.row_steps import products, step_rows
 
 FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}  # not nnan and ninf: a run that diverges must be seen to
 SIX = 6
@@ -71,8 +72,8 @@ def sigmoid(x):
     return np.float32(1) / (np.float32(1) + np.exp(-x))
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
-def update_targets(hidden, row, output, targets, begin, labels, count, num_real, rate):
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def update_targets(hidden, row, output, targets, begin, labels, count, num_real, rate, steps):
     """One step of logistic regression of `hidden[row]` against targets, in place on both sides.
 
     Args:
@@ -85,36 +86,25 @@ def update_targets(hidden, row, output, targets, begin, labels, count, num_real,
         count: How many targets, without filling.
         num_real: Number of rows that are no blanks.
         rate: alpha.
+        steps: Room for six numbers, float32.
     """
-    zero = np.float32(0)
     for six in range(0, count, SIX):
-        t0, t1, t2 = targets[begin + six], targets[begin + six + 1], targets[begin + six + 2]
-        t3, t4, t5 = targets[begin + six + 3], targets[begin + six + 4], targets[begin + six + 5]
-        f0, f1, f2, f3, f4, f5 = zero, zero, zero, zero, zero, zero
-        for k in range(hidden.shape[1]):
-            h = hidden[row, k]
-            f0 += h * output[t0, k]
-            f1 += h * output[t1, k]
-            f2 += h * output[t2, k]
-            f3 += h * output[t3, k]
-            f4 += h * output[t4, k]
-            f5 += h * output[t5, k]
-        g0 = rate * (labels[six] - sigmoid(f0)) if t0 < num_real else zero
-        g1 = rate * (labels[six + 1] - sigmoid(f1)) if t1 < num_real else zero
-        g2 = rate * (labels[six + 2] - sigmoid(f2)) if t2 < num_real else zero
-        g3 = rate * (labels[six + 3] - sigmoid(f3)) if t3 < num_real else zero
-        g4 = rate * (labels[six + 4] - sigmoid(f4)) if t4 < num_real else zero
-        g5 = rate * (labels[six + 5] - sigmoid(f5)) if t5 < num_real else zero
-        for k in range(hidden.shape[1]):
-            h = hidden[row, k]
-            c0, c1, c2, c3, c4, c5 = output[t0, k], output[t1, k], output[t2, k], output[t3, k], output[t4, k], output[t5, k]
-            hidden[row, k] = h + (g0 * c0 + g1 * c1 + g2 * c2) + (g3 * c3 + g4 * c4 + g5 * c5)
-            output[t0, k] = c0 + g0 * h
-            output[t1, k] = c1 + g1 * h
-            output[t2, k] = c2 + g2 * h
-            output[t3, k] = c3 + g3 * h
-            output[t4, k] = c4 + g4 * h
-            output[t5, k] = c5 + g5 * h
+        first, left = begin + six, count - six
+        if left > 4:
+            products(hidden, row, output, targets, first, steps, 6)
+        elif left > 2:  # the end of a Huffman path
+            products(hidden, row, output, targets, first, steps, 4)
+        else:
+            products(hidden, row, output, targets, first, steps, 2)
+        for i in range(SIX):
+            real = i < left and targets[first + i] < num_real
+            steps[i] = rate * (labels[six + i] - sigmoid(steps[i])) if real else np.float32(0)
+        if left > 4:
+            step_rows(hidden, row, output, targets, first, steps, 6)
+        elif left > 2:
+            step_rows(hidden, row, output, targets, first, steps, 4)
+        else:
+            step_rows(hidden, row, output, targets, first, steps, 2)
 
 
 @njit(cache=True, nogil=True)
@@ -200,6 +190,13 @@ def path_targets(word, targets, labels, codes, points, path_starts, first_blank)
 
 
 @njit(cache=True, nogil=True)
+def ask_for_path(word, outputs, points, path_starts):
+    """Ask for the inner nodes of a word's path; the first few are on most paths and near already."""
+    for i in range(path_starts[word] + SIX, path_starts[word + 1]):
+        prefetch_row(outputs, points[i])
+
+
+@njit(cache=True, nogil=True)
 def localise(targets, length, num_words, slots, touched, count, shared, local):
     """Targets as rows of a shard's own copy, blanks included."""
     for i in range(length):
@@ -254,6 +251,7 @@ def train_skip_gram(
     targets = np.zeros(2 * window * width, np.int64)
     labels = np.zeros(width, np.float32)
     labels[0] = 1
+    steps = np.empty(SIX, np.float32)
     known_total, pairs, loss, measured = 0, 0, 0.0, 0
     num_real = len(outputs) - SIX
     for sentence in range(len(starts) - 1):
@@ -271,6 +269,8 @@ def train_skip_gram(
             count = num_negatives + 1
             if hierarchical:
                 count = path_targets(kept[centre], targets, labels, codes, points, path_starts, num_words)
+                if copies is None and centre + 1 < num_kept:
+                    ask_for_path(kept[centre + 1], outputs, points, path_starts)
             else:
                 for row in range(rows):
                     state = choose_negatives(kept[centre], targets, row * width, num_negatives, state, threshold, alias, num_words)
@@ -288,7 +288,7 @@ def train_skip_gram(
                 if pairs % LOSS_EVERY == 0:
                     loss += loss_of(inputs, row, outputs, targets, begin, labels, count, num_real)
                     measured += 1
-                update_targets(inputs, row, outputs, targets, begin, labels, count, num_real, alpha)
+                update_targets(inputs, row, outputs, targets, begin, labels, count, num_real, alpha, steps)
                 begin = following if rows > 1 else 0
                 pairs += 1
     return known_total, pairs, loss, measured
@@ -330,6 +330,7 @@ def train_cbow(
     targets = np.zeros(2 * window * width, np.int64)
     labels = np.zeros(width, np.float32)
     labels[0] = 1
+    steps = np.empty(SIX, np.float32)
     hidden = np.zeros((2, inputs.shape[1]), np.float32)
     rows = np.empty(2 * window, np.int64)
     known_total, pairs, loss, measured = 0, 0, 0.0, 0
@@ -369,7 +370,7 @@ def train_cbow(
             if pairs % LOSS_EVERY == 0:
                 loss += loss_of(hidden, 0, outputs, targets, 0, labels, count, num_real)
                 measured += 1
-            update_targets(hidden, 0, outputs, targets, 0, labels, count, num_real, alpha)
+            update_targets(hidden, 0, outputs, targets, 0, labels, count, num_real, alpha, steps)
             scale = share if divide_gradient else np.float32(1)
             for k in range(inputs.shape[1]):
                 hidden[1, k] = (hidden[0, k] - hidden[1, k]) * scale

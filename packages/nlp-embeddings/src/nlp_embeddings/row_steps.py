@@ -1,0 +1,131 @@
+"""One row of a matrix with several rows of another: their products, and a step that changes them all.
+
+Written in LLVM's vectors of sixteen lanes. Of a loop in Python the compiler does not know that the rows are different: it compares every
+two of seven before each pass over them, and ends each pass one number at a time, which together took half of the time.
+`word2vec_reading.update_targets` is the same in plain NumPy.
+
+Letters: D width of a row, a multiple of sixteen; n rows c_i taken at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LANES = 16
+_FLOAT = ir.FloatType()
+_VECTOR = ir.VectorType(_FLOAT, LANES)
+_FLAGS = ("reassoc", "nsz", "contract")
+
+
+@intrinsic(prefer_literal=True)
+def products(typing_context: Any, hidden: Any, row: Any, output: Any, targets: Any, begin: Any, found: Any, num: Any) -> Any:
+    """h . c_i of one row with several.
+
+    Args:
+        typing_context: Numba's own; not given when this is called.
+        hidden: [., D], float32.
+        row: Which row of it is h.
+        output: [., D], float32.
+        targets: Which rows of `output` are c_i: n of this array [N], int64.
+        begin: Where in `targets` they begin.
+        found: Filled with the n products, float32.
+        num: n, a number written out where this is called.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        h, rows, blocks = _rows(context, builder, signature, arguments)
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        sums = [cgutils.alloca_once_value(builder, zero) for _ in rows]
+        with cgutils.for_range(builder, blocks) as loop:
+            lanes = _load(builder, h, loop.index)
+            for total, c in zip(sums, rows, strict=True):
+                product = builder.fmul(lanes, _load(builder, c, loop.index), flags=_FLAGS)
+                builder.store(builder.fadd(builder.load(total), product, flags=_FLAGS), total)
+        kind = ir.FunctionType(_FLOAT, [_FLOAT, _VECTOR])
+        add_up = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+        for number, total in enumerate(sums):
+            product = builder.call(add_up, [ir.Constant(_FLOAT, 0.0), builder.load(total)], fastmath=("reassoc",))
+            builder.store(product, _element(context, builder, signature.args[5], arguments[5], [context.get_constant(types.intp, number)]))
+        return context.get_dummy_value()
+
+    return types.void(hidden, types.intp, output, targets, types.intp, found, num), generate
+
+
+@intrinsic(prefer_literal=True)
+def step_rows(typing_context: Any, hidden: Any, row: Any, output: Any, targets: Any, begin: Any, steps: Any, num: Any) -> Any:
+    """h += sum_i g_i c_i and c_i += g_i h, in place, all with the rows as they were.
+
+    Args:
+        typing_context: Numba's own; not given when this is called.
+        hidden: As in `products`; likewise all others but one.
+        row: Likewise.
+        output: Likewise.
+        targets: Likewise; the rows must all be different.
+        begin: Likewise.
+        steps: g_i [n], float32.
+        num: Likewise.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        h, rows, blocks = _rows(context, builder, signature, arguments)
+        places = [context.get_constant(types.intp, number) for number in range(len(rows))]
+        sizes = [_element(context, builder, signature.args[5], arguments[5], [place]) for place in places]
+        spread = [_spread(builder, builder.load(size)) for size in sizes]
+        with cgutils.for_range(builder, blocks) as loop:
+            lanes = _load(builder, h, loop.index)
+            others = [_load(builder, c, loop.index) for c in rows]
+            moved = lanes
+            for g, other in zip(spread, others, strict=True):
+                moved = builder.fadd(moved, builder.fmul(g, other, flags=_FLAGS), flags=_FLAGS)
+            _store(builder, moved, h, loop.index)
+            for c, g, other in zip(rows, spread, others, strict=True):
+                _store(builder, builder.fadd(other, builder.fmul(g, lanes, flags=_FLAGS), flags=_FLAGS), c, loop.index)
+        return context.get_dummy_value()
+
+    return types.void(hidden, types.intp, output, targets, types.intp, steps, num), generate
+
+
+def _rows(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple[Any, list[Any], Any]:
+    """Pointers to h and to each c_i, and how many times sixteen numbers a row has."""
+    hidden, row, output, targets, begin = arguments[:5]
+    zero = context.get_constant(types.intp, 0)
+    h = _element(context, builder, signature.args[0], hidden, [row, zero])
+    rows = []
+    for number in range(signature.args[6].literal_value):
+        place = builder.add(begin, context.get_constant(types.intp, number))
+        target = builder.load(_element(context, builder, signature.args[3], targets, [place]))
+        rows.append(_element(context, builder, signature.args[2], output, [target, zero]))
+    width = cgutils.unpack_tuple(builder, context.make_array(signature.args[0])(context, builder, hidden).shape, 2)[1]
+    return h, rows, builder.udiv(width, context.get_constant(types.intp, LANES))
+
+
+def _element(context: Any, builder: Any, kind: Any, array: Any, place: list[Any]) -> Any:
+    """A pointer to an element of an array."""
+    view = context.make_array(kind)(context, builder, array)
+    shape, strides = (cgutils.unpack_tuple(builder, part, kind.ndim) for part in (view.shape, view.strides))
+    return cgutils.get_item_pointer2(context, builder, view.data, shape, strides, kind.layout, place)
+
+
+def _sixteen(builder: Any, row: Any, block: Any) -> Any:
+    place = builder.gep(row, [builder.mul(block, ir.Constant(block.type, LANES))])
+    return builder.bitcast(place, _VECTOR.as_pointer())
+
+
+def _load(builder: Any, row: Any, block: Any) -> Any:
+    return builder.load(_sixteen(builder, row, block), align=4)
+
+
+def _store(builder: Any, lanes: Any, row: Any, block: Any) -> None:
+    builder.store(lanes, _sixteen(builder, row, block), align=4)
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    """A number in all sixteen lanes."""
+    nothing, first = ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(builder.insert_element(nothing, number, first), nothing, lanes)
