@@ -33,7 +33,7 @@ RUNS = {
     "skip-gram": ["skip-gram", "--budget", 300_000, "--checkpoint-every", 30_000, "--set", "chunk_words=10000"],
     "fasttext": ["fasttext", "--budget", 150_000, "--checkpoint-every", 30_000, "--set", "chunk_words=10000", "--set", "buckets=20000"],
     "glove": ["glove", "--budget", 600_000, "--checkpoint-every", 30_000],
-    "text-classifier": ["text-classifier", "--budget", 20, "--checkpoint-every", 2, "--set", "buckets=20000"],
+    "text-classifier": ["text-classifier", "--budget", 17_120, "--checkpoint-every", 1_500, "--set", "buckets=20000"],
 }
 
 

@@ -30,7 +30,7 @@ def task(tmp_path: Path) -> ClassificationTask:
 
 def agent(task: ClassificationTask, **config: object) -> TextClassifier:
     settings = {"vector_size": 10, "buckets": 2000, **config}
-    return TextClassifier(TextClassifierConfig(**settings), task, None, seeds=Seeds(0), budget=5)
+    return TextClassifier(TextClassifierConfig(**settings), task, None, seeds=Seeds(0), budget=5 * 160)
 
 
 def learned(task: ClassificationTask, **config: object) -> TextClassifier:
@@ -66,15 +66,43 @@ def test_the_compiled_kernel_does_what_the_reading_twin_does() -> None:
     np.testing.assert_allclose(ours[1], theirs[1], atol=1e-5)
 
 
-def test_a_continued_run_ends_with_the_same_bits(task: ClassificationTask) -> None:
-    whole, first, second = learned(task), agent(task), agent(task)
-    first.step()
+def test_a_run_continued_within_a_round_ends_with_the_same_bits(task: ClassificationTask) -> None:
+    whole, first, second = (agent(task, chunk_texts=70) for _ in range(3))
+    for _ in range(2):
+        first.step()
+    assert first.progress == 140  # of the round's 160
     second.load_state_dict(first.state_dict())
     second.progress = first.progress
-    while second.progress < second.budget:
-        second.step()
+    for learner in (whole, second):
+        while learner.progress < learner.budget:
+            learner.step()
     for key, value in whole.parameters().items():
         np.testing.assert_array_equal(second.parameters()[key], value)
+
+
+def test_the_size_of_a_step_changes_nothing_of_what_is_learned(task: ClassificationTask) -> None:
+    whole = learned(task, chunk_texts=160)
+    for chunk_texts in (1, 70):
+        parts = learned(task, chunk_texts=chunk_texts)
+        assert parts.progress == whole.progress == 5 * 160
+        for key, value in whole.parameters().items():
+            np.testing.assert_allclose(parts.parameters()[key], value, atol=1e-4)
+
+
+def test_a_budget_within_a_step_is_kept(task: ClassificationTask) -> None:
+    learner = agent(task, chunk_texts=70)
+    learner.budget = 100
+    learner.step()
+    learner.step()
+    assert learner.progress == 100
+
+
+def test_each_round_goes_through_every_text_once_in_an_order_of_its_own(task: ClassificationTask) -> None:
+    learner = agent(task)
+    first, second = learner._order(0).tolist(), learner._order(1).tolist()
+    assert sorted(first) == sorted(second) == list(range(160))
+    assert first != second
+    assert learner._order(0).tolist() == first
 
 
 def test_a_text_without_labels_is_refused() -> None:
@@ -87,6 +115,7 @@ def test_a_text_without_labels_is_refused() -> None:
     [
         ({"vector_size": 0}, "vector_size is 0; it must be >= 1"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be > 0"),
+        ({"chunk_texts": 0}, "chunk_texts is 0; it must be >= 1"),
         ({"max_ngram": 2}, "max_ngram is 2; it must be 0, or at least min_ngram, 3"),
     ],
 )

@@ -61,7 +61,7 @@ def train_classifier_reading(
     rate: float,
     rate_step: float,
 ) -> float:
-    """One round over texts, as `text_classifier.train_classifier` does; the sum of losses."""
+    """Learning from texts one after the other, as `text_classifier.train_classifier` does; the sum of losses."""
     total = 0.0
     for n, text in enumerate(order):
         own = features[begins[text] : begins[text + 1]]

@@ -36,9 +36,10 @@ class TextClassifierConfig:
     buckets: int = 200_000  # buckets of the hashes of n-grams and of pairs of words, >= 1
     word_pairs: bool = True  # words next to each other are a feature of their own
     learning_rate: float = 2.0  # alpha at the start; falls linearly to 0 over the budget, > 0
+    chunk_texts: int = 200  # texts of one step, >= 1
 
     def __post_init__(self) -> None:
-        for name in ("vector_size", "min_count", "min_ngram", "buckets"):
+        for name in ("vector_size", "min_count", "min_ngram", "buckets", "chunk_texts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be >= 1")
         if self.learning_rate <= 0:
@@ -58,7 +59,7 @@ def train_classifier(
     rate: float,
     rate_step: float,
 ) -> float:
-    """One round of stochastic gradient descent on -log softmax(C h)[label], h the mean of a text's rows; the sum of losses.
+    """Stochastic gradient descent on -log softmax(C h)[label], text after text, h the mean of a text's rows; the sum of losses.
 
     Args:
         features: Row numbers of all texts, one after the other.
@@ -111,7 +112,10 @@ def train_classifier(
 
 
 class TextClassifier(Agent):
-    """Learns labels of texts; one step is one round over the texts that do not test."""
+    """Learns labels of texts; one step is some texts of a round over those that do not test.
+
+    Progress counts texts, and all that changes but the matrices follows from it: the round, its order, the place in it, the rate.
+    """
 
     Config: ClassVar[type] = TextClassifierConfig
     task: ClassificationTask
@@ -123,6 +127,7 @@ class TextClassifier(Agent):
         self._rng = self.seeds.numpy("first vectors")
         self.words: list[str] = []
         self.rows = self.outputs = np.zeros((0, 0), dtype=np.float32)
+        self._shuffled = (-1, np.zeros(0, dtype=np.int64))  # a round and its order
 
     def begin(self) -> None:
         """Choose the words and draw the rows, uniform in +-1/d; C is zero."""
@@ -141,17 +146,19 @@ class TextClassifier(Agent):
         announce_compiling("text-classifier", train_classifier)
 
     def step(self) -> dict[str, float]:
-        """One round over the texts, in an order of its own."""
+        """Learn from the next texts of the round; every round has an order of its own."""
         if not self.words:
             self.begin()
         features, begins = self._features
-        labels = self.task.labels[~self.task.is_test]
-        order = np.random.default_rng(self.seeds.integer("order", self.progress)).permutation(len(labels))
-        rate = self.config.learning_rate * max(1 - self.progress / self.budget, 0.0)
-        rate_step = self.config.learning_rate / self.budget / len(labels)
-        total = train_classifier(features, begins, labels, order, self.rows, self.outputs, rate, rate_step)
-        self.progress += 1
-        return {"loss": total / len(labels), "learning rate": rate}
+        labels = self._train_labels
+        epoch, place = divmod(self.progress, len(labels))
+        left = max(self.budget - self.progress, 1)  # the rate is 0 at the budget, and never less
+        texts = self._order(epoch)[place : place + min(self.config.chunk_texts, left)]
+        rate_step = self.config.learning_rate / self.budget
+        rate = max(self.config.learning_rate - self.progress * rate_step, 0.0)
+        total = train_classifier(features, begins, labels, texts, self.rows, self.outputs, rate, rate_step)
+        self.progress += len(texts)
+        return {"loss": total / len(texts), "learning rate": rate, "epoch": float(self.progress // len(labels))}
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Probabilities of the labels [B, C] of texts; even where no feature is known."""
@@ -195,6 +202,16 @@ class TextClassifier(Agent):
     @cached_property
     def _train_texts(self) -> list[str]:
         return [text for text, test in zip(self.task.texts, self.task.is_test, strict=True) if not test]
+
+    @cached_property
+    def _train_labels(self) -> np.ndarray:
+        return self.task.labels[~self.task.is_test]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The texts in the order of a round."""
+        if self._shuffled[0] != epoch:
+            self._shuffled = epoch, np.random.default_rng(self.seeds.integer("order", epoch)).permutation(len(self._train_labels))
+        return self._shuffled[1]
 
     @cached_property
     def _features(self) -> tuple[np.ndarray, np.ndarray]:
