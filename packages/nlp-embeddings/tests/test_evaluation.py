@@ -23,6 +23,7 @@ from nlp_embeddings.evaluation_tasks import (
     ClassificationTask,
     EvaluationConfig,
     SimilarityTask,
+    read_labelled,
 )
 from nlp_embeddings.vectors import WordVectors
 from nlp_embeddings.word_agent import WordAgent
@@ -235,6 +236,16 @@ def test_a_bad_file_of_texts_is_refused(tmp_path: Path, content: str, message: s
     path.write_text(content)
     with pytest.raises(ValueError, match=message):
         ClassificationTask(EvaluationConfig(file=str(path)))
+
+
+def test_labels_may_be_marked_as_fasttext_marks_them(tmp_path: Path) -> None:
+    ours, fasttexts = tmp_path / "ours.tsv", tmp_path / "fasttexts.txt"
+    ours.write_text("good\ta fine film\nbad\tdull\n" * 5)
+    fasttexts.write_text("__label__good a fine film\n__label__bad dull\n" * 5)
+    first, second = read_labelled(ours), read_labelled(fasttexts)
+    assert second[0] == first[0] == ["a fine film", "dull"] * 5
+    assert second[1].tolist() == first[1].tolist()
+    assert second[2] == first[2] == ["bad", "good"]
 
 
 def test_a_missing_file_of_questions_is_named() -> None:

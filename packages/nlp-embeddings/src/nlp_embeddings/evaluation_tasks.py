@@ -30,6 +30,9 @@ from nlp_embeddings.word_agent import WordPredict
 from rl_core.seeds import Seeds
 from rl_core.task import Predict
 
+FASTTEXT_MARK = "__label__"
+"""What a line of labelled text begins with in files made for Facebook's fastText."""
+
 
 def _corpus_of(config: EvaluationConfig) -> CorpusConfig:
     return CorpusConfig(path=config.corpus, tokenizer=config.tokenizer, sentences=config.sentences, lowercase=config.lowercase)
@@ -152,16 +155,19 @@ class ClassificationTask(EvaluationTask):
 def read_labelled(path: Path) -> tuple[list[str], np.ndarray, list[str]]:
     """Texts, their labels as numbers [N], and the labels' names in sorted order.
 
+    Args:
+        path: A line for each text, UTF-8: `label<TAB>text`, or `__label__label text` as fastText has it. Empty lines are passed over.
+
     Raises:
         ValueError: if a line is not `label<TAB>text`, or there are fewer than two labels with five texts each.
     """
     names, texts = [], []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip():
-            name, tab, text = line.partition("\t")
-            if not tab or not text.strip():
+            name, gap, text = line.partition(" " if line.startswith(FASTTEXT_MARK) else "\t")
+            if not gap or not text.strip():
                 raise ValueError(f"{path}, line {number}: {line[:60]!r} is not `label<TAB>text`")
-            names.append(name.strip())
+            names.append(name.removeprefix(FASTTEXT_MARK).strip())
             texts.append(text)
     known = sorted(set(names))
     few = [name for name in known if names.count(name) < 5]
