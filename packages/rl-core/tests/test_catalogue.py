@@ -11,6 +11,7 @@ import pytest
 
 from rl_core.catalogue import Catalogue, fits, may_fit
 from rl_core.errors import RequestError
+from rl_core.siblings import SIBLINGS
 
 
 @pytest.fixture
@@ -87,12 +88,13 @@ def test_gymnasium_is_imported_only_for_a_name_that_nothing_else_explains(site: 
         ("wire", "agent", "no agent is named 'wire'; wire is a network", "--network wire"),
         ("guess", "task", "no task is named 'guess'; guess is an agent", "rl-core run guess"),
         ("", None, "nothing is named ''", "rl-core list"),
-        ("vit", None, "'vit' here; it is provided by cv-models, which is not installed", "pip install cv-models"),
+        ("parrot", None, "'parrot' here; it is provided by bird-models, which is not installed", "pip install bird-models"),
     ],
 )
 def test_a_name_that_is_not_there_is_an_error_with_what_to_do(
-    catalogue: Catalogue, name: str, kind: str | None, message: str, hint: str
+    catalogue: Catalogue, name: str, kind: str | None, message: str, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(SIBLINGS, "parrot", "bird-models")
     with pytest.raises(RequestError) as caught:
         catalogue.find(name, kind)
     assert message in caught.value.message

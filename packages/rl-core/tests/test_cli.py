@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_core.catalogue import Catalogue
 from rl_core.cli import COMMANDS, cli, in_words
 from rl_core.errors import RequestError, WorkError
 
@@ -234,7 +235,8 @@ def test_output_that_cannot_hold_a_letter_gets_its_escape_and_no_exception(site:
     assert "\\u03c0 guesses" in ended.out
 
 
-KNOWN = {"gym", "tensorboard", "-h", "--help", "--json", "--version", "--traceback", *COMMANDS}
+INSTALLED = (entry.name for entry in Catalogue.discover().entries())
+KNOWN = {*INSTALLED, "gym", "-h", "--help", "--json", "--version", "--traceback", *COMMANDS}
 WORDS = st.text(max_size=30) | st.text("abcdefgp-:/_.v1 \n\t\0\u00e9\u2028\ud800", max_size=12)
 
 

@@ -147,6 +147,16 @@ def test_a_longer_budget_continues_a_finished_run(program: Any) -> None:
     assert "budget: 25\n" in (program.folder / "run" / "recipe.yaml").read_text()
 
 
+def test_a_budget_that_is_used_up_already_is_refused_and_the_recipe_stays_true(program: Any) -> None:
+    program.succeed("run", "slope", "--budget", 20, "--out", "run")
+    before = (program.folder / "run" / "recipe.yaml").read_text()
+    refused = program.call("resume", "run", "--budget", 19)
+    assert refused.status == 2
+    assert "error: budget is 19, but 'run' has learned for 20 batches already" in refused.err
+    assert "rl-core eval run" in refused.err
+    assert (program.folder / "run" / "recipe.yaml").read_text() == before
+
+
 def test_a_finished_run_that_is_resumed_only_concludes_again(program: Any) -> None:
     program.succeed("run", "slope", "--out", "run")
     before = program.final("run")

@@ -35,9 +35,9 @@ def build(config_class: type, values: Mapping[str, Any], *, where: str, sources:
     names = [field.name for field in dataclasses.fields(config_class)]
     converted = {}
     for key, value in values.items():
-        place = f"{where}, given by {sources[key]}" if key in sources else where
+        place = f"{where}, given by {sources[key]}," if key in sources else where
         if key not in names:
-            raise RequestError(f"unknown config field {key!r} of {place}", did_you_mean(key, names, "its fields are"))
+            raise RequestError(f"unknown config field {key!r} of {place.rstrip(',')}", did_you_mean(key, names, "its fields are"))
         converted[key] = convert(value, hints[key], key, place)
     try:
         return config_class(**converted)
@@ -115,5 +115,12 @@ def _words(hint: Any) -> str:
     """A type as a reader would say it."""
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
+    parts = typing.get_args(hint)
+    if type(None) in parts:
+        return f"{' or '.join(_words(part) for part in parts if part is not type(None))}, or null"
+    if typing.get_origin(hint) is tuple and parts[1:] == (...,):
+        return f"a list, each item {_words(parts[0])}"
+    if typing.get_origin(hint) is Mapping:
+        return "names and their values, {name: value}"
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     return names.get(hint, str(hint).replace("typing.", "").replace("collections.abc.", ""))

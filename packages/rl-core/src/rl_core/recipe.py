@@ -159,7 +159,8 @@ def resolve(
 
     def settings(scope: str, entry: Entry, tuned: Mapping[str, Any]) -> Settings:
         key = "config" if scope == "agent" else f"{scope}_config"
-        layers = Settings().given(entry.spec.config, f"the spec of {entry.name}").given(tuned, "the preset of the task")
+        origin = "its name" if entry.scheme is not None else f"the spec of {entry.name}"
+        layers = Settings().given(entry.spec.config, origin).given(tuned, "the preset of the task")
         return layers.given(file.values.get(key, {}), file.name).given(options.get(key, {}), "the call").given(sets[scope], "--set")
 
     agent, task, network = _choose(catalogue, name, given)

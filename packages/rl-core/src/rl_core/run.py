@@ -114,18 +114,24 @@ class Run:
             lock: Whether the run will be continued; only one process may.
 
         Raises:
-            RequestError: if the folder is no run's, or what it needs is not installed.
+            RequestError: if the folder is no run's, what it needs is not installed, or the new budget is used up already.
             WorkError: if checkpoints are there and none is whole.
         """
         path = recipe.path_in(folder)
         held = manifest.Lock(folder) if lock else None
         try:
-            run = cls(folder, recipe.resolve(catalogue, file=recipe.read(path), budget=budget), catalogue)
+            file = recipe.read(path)
+            run = cls(folder, recipe.resolve(catalogue, file=file, budget=budget), catalogue)
             run._lock = held
             differences = manifest.differences(folder)
             if differences:
                 run.warnings.append(f"made with {', '.join(differences)}: the run continues, but no longer to the last bit")
             run._restore_newest()
+            if budget is not None and budget != file.values.get("budget") and budget < run.agent.progress:
+                raise RequestError(
+                    f"budget is {budget:,}, but {str(folder)!r} has learned for {run.agent.progress:,} {run.spec.unit} already",
+                    f"give more; to judge what was learned so far: {run.command('eval')}",
+                )
             if lock:
                 run._write_papers()
         except BaseException:
