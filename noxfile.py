@@ -110,9 +110,11 @@ def learning(session: nox.Session, package: str) -> None:
 @nox.session(python=OLDEST)
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def minimums(session: nox.Session, package: str) -> None:
-    """The fast tests of a package with the lowest versions that it allows."""
+    """The fast tests of a package with the lowest versions that it and the packages it needs allow."""
     arguments = narrow(session, package)
-    session.install("--resolution", "lowest-direct", *wheels(session, package), *testing(package))
+    asked = {need for name in closure(package) for need in project(name)["project"]["dependencies"] if need.split("==")[0] not in PACKAGES}
+    # Only what is asked for by name is taken at its lowest: what a wheel needs would come as new as it can be.
+    session.install("--resolution", "lowest-direct", *wheels(session, package), *sorted(asked), *testing(package))
     run_pytest(session, f"packages/{package}/tests", "-m", "not learning", *arguments, may_be_empty=bool(arguments))
 
 

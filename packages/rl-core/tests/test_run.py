@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import threadpoolctl
 
-from rl_core import recipe
+from rl_core import progress, recipe
 from rl_core.api import hookimpl
 from rl_core.catalogue import Catalogue
 from rl_core.errors import RequestError
@@ -201,6 +201,20 @@ def test_a_folder_that_is_no_run_is_refused_by_every_command(program: Any) -> No
         refused = program.call(*command, ".", *(["[1]"] if command == ["predict"] else []))
         assert refused.status == 2
         assert "error: '.' is no run: it has no recipe.yaml" in refused.err
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_long_evaluation_is_not_silent(
+    quiet: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue = Catalogue.discover()
+    for seconds, told in ((30.0, False), (0.0, not quiet)):
+        monkeypatch.setattr(progress, "SECONDS_OF_SILENCE", seconds)
+        with Run.create(recipe.resolve(catalogue, "slope", budget=5), catalogue, tmp_path / str(seconds)) as run:
+            concluded = run.conclude
+            monkeypatch.setattr(run, "conclude", lambda concluded=concluded: time.sleep(0.2) or concluded())
+            run.learn(quiet=quiet)
+        assert ("learned and saved; still evaluating, see also: rl-core eval" in capsys.readouterr().err) == told
 
 
 def test_the_agent_is_built_before_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,20 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_DRAWS = 0.1
+SECONDS_OF_SILENCE = 10.0
+
+
+@contextmanager
+def told_when_slow(sentence: str, *, quiet: bool) -> Iterator[None]:
+    """Say a sentence on standard error, once, if what is done meanwhile takes longer than a user likes to wait in silence."""
+    timer = threading.Timer(SECONDS_OF_SILENCE, print, (sentence,), {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    if not quiet:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Progress:

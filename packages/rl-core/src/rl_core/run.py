@@ -27,7 +27,7 @@ from rl_core.api import AgentSpec
 from rl_core.catalogue import Catalogue
 from rl_core.errors import RequestError, RlError, WorkError
 from rl_core.metrics_log import MetricsLog
-from rl_core.progress import Progress
+from rl_core.progress import Progress, told_when_slow
 from rl_core.seeds import Seeds
 from rl_core.signals import StopRequest
 
@@ -163,7 +163,8 @@ class Run:
         try:
             with threadpoolctl.threadpool_limits(self.recipe.threads):
                 self._loop(quiet=quiet)
-                result = self.conclude()
+                with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
+                    result = self.conclude()
             return result
         except BaseException as error:
             problem = error
