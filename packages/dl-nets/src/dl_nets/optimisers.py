@@ -38,7 +38,7 @@ def momentum_step(gradient: Tensor, velocity: Tensor, momentum: float, nesterov:
 
 
 def adam_step(gradient: Tensor, first: Tensor, second: Tensor, num_steps: int, epsilon: float) -> Tensor:
-    """The direction [P]: m / (sqrt(v) + epsilon), with the moments m and v freed of their start at 0. Changes both moments.
+    """The direction [P]: m / (sqrt(v) + epsilon), with the moments m and v freed of their start at 0. Changes all three.
 
     m <- beta_1 m + (1 - beta_1) g and v <- beta_2 v + (1 - beta_2) g^2; then m / (1 - beta_1^t) and v / (1 - beta_2^t).
 
@@ -59,7 +59,7 @@ def adam_step(gradient: Tensor, first: Tensor, second: Tensor, num_steps: int, e
     """
     first.lerp_(gradient, 1.0 - BETA_1)
     second.mul_(BETA_2).addcmul_(gradient, gradient, value=1.0 - BETA_2)
-    root = (second / (1.0 - BETA_2**num_steps)).sqrt_().add_(epsilon)
+    root = torch.div(second, 1.0 - BETA_2**num_steps, out=gradient).sqrt_().add_(epsilon)  # in its place: memory is slower than sums
     return (first / (1.0 - BETA_1**num_steps)).div_(root)
 
 

@@ -249,11 +249,14 @@ class DQN(Agent):
 
     def act(self) -> None:
         """One step of every environment, by the rule that explores, into the replay buffer."""
-        explorer = self.config.explorer()
-        if self.progress < self.config.learning_starts:
+        explorer, is_warm_up = self.config.explorer(), self.progress < self.config.learning_starts
+        if is_warm_up:
             explorer = explorer._replace(rule=RANDOM)
         cells = self.obs - self.task.input_space.start if len(self.visits) > 1 else np.zeros(len(self.obs), dtype=np.int64)
-        values, state = self.values(self.obs, self.state)
+        if is_warm_up and self.sequences is None:  # nobody asks what the network says
+            values, state = np.zeros((len(self.obs), self._num_actions), np.float32), self.state
+        else:
+            values, state = self.values(self.obs, self.state)
         action = explore_rows(explorer, values, self.visits[cells], self.progress, self.exploration.random(len(values)))
         np.add.at(self.visits, (cells, action), 1)
         after = self.envs.step(action + self._start)
