@@ -286,7 +286,12 @@ def actions_of(agent, rounds):
 
 def test_actions_are_random_until_learning_starts_and_greedy_where_nothing_is_explored():
     agent = make_agent(config=replace(SMALL, exploration="greedy", learning_starts=160), hidden=())
-    agent.q.values = lambda inputs: np.tile(np.array([0.0, 1.0], dtype=np.float32), (len(inputs), 1))
+
+    def values(inputs):
+        assert agent.progress >= 160  # nobody asks the network before
+        return np.tile(np.array([0.0, 1.0], dtype=np.float32), (len(inputs), 1))
+
+    agent.q.values = values
     actions = actions_of(agent, 20)
     assert 50 < actions[:160].sum() < 110  # 80 on average, with a deviation of 6.3
     assert (actions[160:] == 1).all()

@@ -93,6 +93,15 @@ def test_the_next_update_starts_with_new_episodes():
         assert length <= counts[:, env].sum() + 10
 
 
+@pytest.mark.parametrize("baseline", ["none", "learned"])
+def test_where_steps_led_is_kept_for_a_learned_baseline_alone(one_state, baseline):
+    agent = make_agent(one_state(3, False), baseline=baseline)
+    returns, sizes = agent.returns, []
+    agent.returns = lambda rollout: sizes.append(rollout.final_obs.size) or returns(rollout)
+    agent.step()
+    assert (sizes[0] > 0) is (baseline == "learned")
+
+
 def test_an_episode_without_an_end_is_cut_and_not_waited_for(one_state):
     agent = make_agent(one_state(10**9, True), max_episode_steps=7)
     rollout, counts = agent.collector.collect_episodes(agent.actor_critic, 1, 7)

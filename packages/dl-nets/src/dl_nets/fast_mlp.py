@@ -118,6 +118,7 @@ class FastMLP:
         parameters: Where the weights are [P], float32; read at every call.
         gradient: Where `backward` writes [P], float32.
 
+    Wide inputs of which most are 0 are multiplied without the zeros (`sparse_rows`).
     What `forward` returns is a buffer, good until the next `forward`; buffers grow with the largest batch.
 
     >>> layout = Layout((1, 1), "tanh")
