@@ -103,7 +103,7 @@ def learning(session: nox.Session, package: str) -> None:
     session.install("-c", LOCK, *wheels(session, package), *testing(package))
     run_pytest(session, f"packages/{package}/tests", "-m", "learning", "--timeout", "1800", *arguments, may_be_empty=True)
     if package == "rl-algos" and not arguments:
-        session.install("-c", LOCK, *(f"{path}[box2d]" if "rl_algos" in path else path for path in wheels(session, package)))
+        session.install("-c", LOCK, *(f"{path}[box2d,atari]" if "rl_algos" in path else path for path in wheels(session, package)))
         session.run("python", "benchmarks/deep_scores.py")
 
 
@@ -201,7 +201,8 @@ def plugin(session: nox.Session) -> None:
 @nox.session(python=RUNNING)
 def bench(session: nox.Session) -> None:
     """One benchmark with its arguments (`-- ppo_speed --seeds 1`), or all that need none; see benchmarks/README.md."""
-    session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("bench"))
+    paths = [f"{path}[atari]" if "rl_algos" in path else path for path in wheels(session, *PACKAGES)]
+    session.install("-c", LOCK, *paths, *group("bench"))
     apart = ("embeddings_speed", "pairs", "deep_scores")  # needs a text; is what the others are made with; is the session learning's
     every = [[path.stem] for path in sorted(Path("benchmarks").glob("*.py")) if path.stem not in apart]
     for name, *arguments in [session.posargs] if session.posargs else every:
