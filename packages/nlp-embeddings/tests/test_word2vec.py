@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.row_steps import products, step_rows
+from nlp_embeddings.row_instructions import products, step_rows
 from nlp_embeddings.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
 from nlp_embeddings.shards import split_sentences_evenly
 from nlp_embeddings.word2vec import Word2Vec, Word2VecConfig

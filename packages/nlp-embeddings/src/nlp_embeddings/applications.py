@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nlp_embeddings.tokenizers import STOP_WORDS
-from nlp_embeddings.vectors import WordVectors
+from nlp_embeddings.vectors import WordVectors, unit_rows
 
 if TYPE_CHECKING:
     from nlp_embeddings.word_agent import WordAgent
@@ -59,8 +59,7 @@ def cluster_passages(agent: WordAgent, num_groups: int) -> list[dict[str, Any]]:
     task, vocabulary = agent.task, agent.vocabulary
     count = min(len(task.passages) - 1, MAX_PASSAGES)
     contents = [task.passage_ids(number, whole=True) for number in range(count)]
-    vectors = agent.predict(np.array([task.text(ids) for ids in contents], dtype=object)).astype(np.float64)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    vectors = unit_rows(agent.predict(np.array([task.text(ids) for ids in contents], dtype=object)).astype(np.float64))
     groups, centres = k_means(vectors, num_groups, np.random.default_rng(agent.seeds.integer("clusters", num_groups)))
     overall = np.maximum(vocabulary.counts / vocabulary.counts.sum(), 1e-12)
     tells = np.array([word not in STOP_WORDS for word in vocabulary.words])

@@ -1,10 +1,13 @@
-"""Says so, once, when a kernel must be compiled before the work can start."""
+"""How kernels are compiled, and a word, once, when that comes before the work."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 from typing import Any
+
+FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}
+"""What the compiler may do with floating point (numba's `fastmath`). Not nnan and ninf: a run that diverges must be seen to."""
 
 
 def announce_compiling(what: str, *kernels: Any) -> bool:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +26,12 @@ from nlp_embeddings.phrases import join_phrases
 from nlp_embeddings.spaces import Vector, text_space
 from nlp_embeddings.text_files import corpus_files
 from nlp_embeddings.tokenizers import STOP_WORDS, lemmatizer, stemmer, tokenize
+from nlp_embeddings.vectors import unit_rows
 from rl_core.seeds import Seeds
 from rl_core.task import Predict, Task
 
 BUNDLED = Path(__file__).parent / "data" / "treasure-island.txt.xz"
+_BATCH = 128  # texts that an agent is asked about at once
 MAX_QUERIES = 512  # passages that are searched when the task is scored, spread evenly over the corpus
 
 
@@ -173,7 +176,7 @@ class CorpusTask(Task):
         starts = self.corpus.starts
         queries = [self.text(self.corpus.ids[starts[sentence] : starts[sentence + 1]]) for sentence in sentences]
         texts = [self.text(self.passage_ids(int(passage))) for passage in passages]
-        return self.ranking_score(_unit(_vectors(predict, queries)) @ _unit(_vectors(predict, texts)).T)
+        return self.ranking_score(unit_vectors_of(predict, queries) @ unit_vectors_of(predict, texts).T)
 
     def ranking_score(self, scores: np.ndarray) -> dict[str, float]:
         """Metrics of scores [Q, Q]: how high does query q rank passage q? Ties share the mean of their ranks.
@@ -219,10 +222,7 @@ def _cache_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"nlp-embeddings-{os.getuid() if hasattr(os, 'getuid') else 0}"
 
 
-def _vectors(predict: Predict, texts: list[str]) -> np.ndarray:
-    batches = [predict(np.array(texts[start : start + 128], dtype=object)) for start in range(0, len(texts), 128)]
-    return np.concatenate([np.asarray(batch, dtype=np.float32) for batch in batches])
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+def unit_vectors_of(predict: Predict, texts: Sequence[str]) -> np.ndarray:
+    """Vectors of texts, of length one; zero where the agent knows nothing of a text [N, d]."""
+    batches = [predict(np.array(texts[start : start + _BATCH], dtype=object)) for start in range(0, len(texts), _BATCH)]
+    return unit_rows(np.concatenate([np.asarray(batch, dtype=np.float32) for batch in batches]))

@@ -7,7 +7,6 @@ Each also names a corpus to learn from, so that it can be run as any task; most 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from nlp_embeddings.corpus_task import BUNDLED, CorpusConfig, CorpusTask
+from nlp_embeddings.corpus_task import BUNDLED, CorpusConfig, CorpusTask, unit_vectors_of
 from nlp_embeddings.evaluation import (
     classify,
     linear_classifier,
@@ -77,7 +76,7 @@ class SimilarityTask(EvaluationTask):
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """Spearman's rho of cosines with people's scores, its 95 % interval, and the share of pairs with vectors."""
-        first, second = (_units(predict, [str(pair[side]) for pair in self.pairs]) for side in (0, 1))
+        first, second = (unit_vectors_of(predict, [str(pair[side]) for pair in self.pairs]) for side in (0, 1))
         known = np.asarray(first.any(axis=1) & second.any(axis=1))
         cosines = (first * second).sum(axis=1)[known]
         rho, low, high = rank_correlation(cosines.tolist(), [p.score for p, k in zip(self.pairs, known, strict=True) if k])
@@ -103,7 +102,7 @@ class AnalogyTask(EvaluationTask):
         if isinstance(predict, WordPredict):
             return word_analogies(predict.vectors, self.groups)
         words = sorted({word.lower() for questions in self.groups.values() for question in questions for word in question})
-        vectors = _units(predict, words)
+        vectors = unit_vectors_of(predict, words)
         known = np.asarray(vectors.any(axis=1))
         kept = [word for word, k in zip(words, known, strict=True) if k]
         groups = {name: [tuple(w.lower() for w in q) for q in questions] for name, questions in self.groups.items()}
@@ -137,7 +136,7 @@ class ClassificationTask(EvaluationTask):
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """Test accuracy of logistic regression on unit vectors, and that of always saying the most frequent label."""
-        vectors, test = _units(predict, self.texts), self.is_test
+        vectors, test = unit_vectors_of(predict, self.texts), self.is_test
         weights = linear_classifier(vectors[~test] * np.sqrt(vectors.shape[1]), self.labels[~test], len(self.names))
         return self.score_labels(classify(weights, vectors[test] * np.sqrt(vectors.shape[1])))
 
@@ -189,10 +188,3 @@ def parts_of_the_novel() -> tuple[list[str], np.ndarray, list[str]]:
                 texts.append(" ".join(paragraph.split()))
                 labels.append(part)
     return texts, np.array(labels), [name.strip() for name in pieces[1::2]]
-
-
-def _units(predict: Predict, texts: Sequence[str]) -> np.ndarray:
-    """Vectors of texts, of length one; zero where the agent knows nothing of a text [B, d]."""
-    batches = [np.asarray(predict(np.array(texts[start : start + 256], dtype=object))) for start in range(0, len(texts), 256)]
-    vectors = np.concatenate(batches).astype(np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nlp_embeddings.prefetch import prefetch_row
+from nlp_embeddings.compiling import FAST
+from nlp_embeddings.row_instructions import prefetch_row
 from nlp_embeddings.word2vec_kernels import (
-    FAST,
     LOSS_EVERY,
     SIX,
     below,

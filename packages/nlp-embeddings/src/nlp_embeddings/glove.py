@@ -91,7 +91,7 @@ class GloVe(WordAgent):
         self._rng = self.seeds.numpy("first vectors")
         self.weights: dict[str, np.ndarray] = {}
         self.epoch, self.part = 0, 0  # rounds over all pairs finished, and the next part of the one that goes on
-        self._corpus_words = -1
+        self._corpus_words: int | None = None  # of the corpus that a saved run had
         self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
         self._parts: list[tuple[np.ndarray, np.ndarray]] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -163,8 +163,7 @@ class GloVe(WordAgent):
 
     def _prepare(self) -> None:
         """Count, or find the counts in the cache, then deal the pairs at random into blocks that fit the memory."""
-        if self._corpus_words >= 0:
-            refuse_changed_corpus(self.task, self._corpus_words)
+        refuse_changed_corpus(self.task, self._corpus_words)
         config, num_words = self.config, len(self.vocabulary.words)
         held = hashlib.blake2b(self.task.held_out[1].tobytes(), digest_size=6).hexdigest()
         folder = self.task.corpus.folder / f"pairs-{num_words}-{config.window}-{held}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}
+from nlp_embeddings.compiling import FAST
+
 CLIP = 100.0  # of one coordinate's gradient, as in the reference program
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-DEFAULT_BUCKETS = 2_000_000
-
 
 def subword_hash(text: str) -> int:
     """The reference hash of an n-gram, 32 bits.

@@ -16,13 +16,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numba import njit
 
-from nlp_embeddings.compiling import announce_compiling
+from nlp_embeddings.compiling import FAST, announce_compiling
 from nlp_embeddings.evaluation_tasks import ClassificationTask
 from nlp_embeddings.sampling import aligned_matrix
 from nlp_embeddings.subwords import SubwordTable
 from rl_core.agent import Agent
-
-_FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class TextClassifierConfig:
             raise ValueError(f"max_ngram is {self.max_ngram}; it must be 0, or at least min_ngram, {self.min_ngram}")
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def train_classifier(
     features: np.ndarray,
     begins: np.ndarray,

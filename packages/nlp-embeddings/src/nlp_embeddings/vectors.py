@@ -14,6 +14,16 @@ Words = str | Sequence[str]
 Weighted = str | np.ndarray | tuple[str | np.ndarray, float]
 
 
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [N, d] brought to length one; zero vectors stay zero.
+
+    Example:
+        >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6, 0.8], [0.0, 0.0]]
+    """
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
 class Subwords(Protocol):
     """Makes a vector for a word that has none, from its letters."""
 
@@ -63,7 +73,7 @@ class WordVectors:
 
     @property
     def vector_size(self) -> int:
-        """D."""
+        """d, numbers of a vector."""
         return int(self.vectors.shape[1])
 
     def get_vector(self, word: str, norm: bool = False) -> np.ndarray:
@@ -83,8 +93,7 @@ class WordVectors:
     @cached_property
     def unit_vectors(self) -> np.ndarray:
         """Vectors of length one [V, d]; zero vectors stay zero."""
-        vectors = np.asarray(self.vectors, dtype=np.float32)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return unit_rows(np.asarray(self.vectors, dtype=np.float32))
 
     def similarity(self, first: str, second: str) -> float:
         """Cosine of two words, -1 to 1."""

@@ -1,7 +1,7 @@
 """Word2vec's inner loops, compiled. `word2vec_reading` has the same in plain NumPy, and a test that both give the same numbers.
 
 What makes them fast: one pass over a row computes the scores of six targets at once, a second pass changes the row and all
-six (`row_steps`); rows are padded to whole cache lines; negatives come from an alias table (two numbers a word), are drawn for a
+six (`row_instructions`); rows are padded to whole cache lines; negatives come from an alias table (two numbers a word), are drawn for a
 whole window and asked for one pair ahead, a Huffman path one word ahead; nothing is allocated in a loop.
 Departures from word2vec.c that follow: targets are taken six at a time, so beyond six (more than 5 negatives, or a long Huffman
 path) the row is already changed by the first six; and a negative drawn twice for one pair counts once.
@@ -14,10 +14,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nlp_embeddings.prefetch import prefetch_row
-from nlp_embeddings.row_steps import products, step_rows
+from nlp_embeddings.compiling import FAST
+from nlp_embeddings.row_instructions import prefetch_row, products, step_rows
 
-FAST = {"reassoc", "nsz", "contract", "arcp", "afn"}  # not nnan and ninf: a run that diverges must be seen to
 SIX = 6
 LOSS_EVERY = 32  # the loss is measured on one pair in so many
 

@@ -24,6 +24,7 @@ class WordReader:
     def __init__(self, task: CorpusTask, chunk_words: int) -> None:
         self.task, self.chunk_words = task, chunk_words
         self.epoch, self.sentence = 0, 0
+        self._corpus_words: int | None = None  # of the corpus that a saved run had
 
     def chunk(self) -> tuple[np.ndarray, np.ndarray, int]:
         """Word ids, where each sentence starts among them [S + 1], and a number that no other chunk of any round has."""
@@ -45,20 +46,24 @@ class WordReader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave; the corpus itself is looked at when the next chunk is read."""
         self.epoch, self.sentence = int(state["epoch"]), int(state["sentence"])
-        self._expected = int(state["corpus_words"])
+        self._corpus_words = int(state["corpus_words"])
 
     def check(self) -> None:
         """Refuse to go on in another corpus; see `refuse_changed_corpus`."""
-        refuse_changed_corpus(self.task, getattr(self, "_expected", len(self.task.corpus)))
+        refuse_changed_corpus(self.task, self._corpus_words)
 
 
-def refuse_changed_corpus(task: CorpusTask, expected: int) -> None:
+def refuse_changed_corpus(task: CorpusTask, expected: int | None) -> None:
     """Nothing, for a corpus that is still that of a saved run.
+
+    Args:
+        task: Whose corpus.
+        expected: Words that it had then; `None` for a run that begins.
 
     Raises:
         ValueError: if the corpus no longer has the `expected` number of words.
     """
-    if expected != len(task.corpus):
+    if expected is not None and expected != len(task.corpus):
         raise ValueError(
             f"the corpus has {len(task.corpus)} words and had {expected} when the run was saved: it has changed, "
             "and the run cannot be continued; restore the text, or start anew"
