@@ -127,7 +127,7 @@ def together(session: nox.Session) -> None:
 
 
 @nox.session(python=RUNNING)
-@nox.parametrize("package", [package for package in PACKAGES if Path(f"packages/{package}/tests/mutations").exists()])
+@nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def mutations(session: nox.Session, package: str) -> None:
     """The tests are tested: each fault of a package's list is put in, and the test named for it must fail."""
     narrow(session, package)
