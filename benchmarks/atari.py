@@ -45,7 +45,7 @@ from rl_core.seeds import Seeds
 
 TABLE = Path(__file__).with_suffix(".md")
 ROWS, POOL = 1_000_000, 2_000
-STEPS = {"dqn": 3_000, "ppo": 2_048, "a2c": 2_000}
+STEPS = {"dqn": 2_000, "ppo": 2_048, "a2c": 2_000}
 WARM_UP = 1_000  # steps of dqn before it learns
 THEIRS = {
     "dqn": {"learning_rate": 1e-4, "batch_size": 32, "buffer_size": 10_000, "learning_starts": WARM_UP, "train_freq": 4,

@@ -208,6 +208,14 @@ def test_a_block_never_changes_under_its_name_and_most_of_a_large_buffer_is_bloc
     assert len(ring[-1]) <= 500 // 10
 
 
+def test_what_is_not_yet_a_block_is_little_of_each_ring_however_many_there_are(monkeypatch):
+    monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", 2_000)
+    buffer = make(capacity=8 * 64, envs=8)
+    live(buffer, [GO] * 200, envs=8)
+    for ring in buffer.state_dict()["rings"]:
+        assert len(ring[-1]) <= 64 // 16 + 1
+
+
 def test_a_buffer_on_the_disk_is_a_map_of_a_file_that_is_already_unlinked():
     buffer = make(storage="disk")
     base = buffer.kind

@@ -28,7 +28,8 @@ from rl_algos.compiled.kernels import announced, kernel
 from rl_core.checkpoint import Block
 from rl_core.envs import Transition
 
-BLOCK_BYTES = 2**22  # of a stretch that is saved apart; a buffer of less than four such is saved as plain arrays
+BLOCK_BYTES = 2**22  # most of a stretch that is saved apart; a buffer of less than four such is saved as plain arrays
+RING_BLOCKS = 16  # fewest stretches of a ring then: the newest of each is not full yet, and is written at every checkpoint
 NOTHING, GOES_ON, TERMINATES, TRUNCATES = range(4)  # what follows a row; nothing: no transition starts there
 
 
@@ -113,7 +114,7 @@ class ReplayBuffer:
         needed = self._kept + self._stack  # besides those drawn from: the frames before the oldest, and where the newest led
         self._block_rows = 0  # 0: all is saved as plain arrays
         if num_envs * needed * row.itemsize >= 4 * BLOCK_BYTES:
-            self._block_rows = max(1, BLOCK_BYTES // row.itemsize)
+            self._block_rows = max(1, min(BLOCK_BYTES // row.itemsize, needed // RING_BLOCKS))
             needed = -(-needed // self._block_rows) * self._block_rows + self._block_rows  # full blocks, and the one being written
         self._rows = _allocate(num_envs, needed, row, storage)
         self._bytes = self._rows.view(np.uint8).reshape(num_envs, needed, row.itemsize)  # [N, L, bytes of a row]
