@@ -32,9 +32,7 @@ class CNNConfig:
 
     channels: tuple[int, ...] = (32, 64)  # filters of each convolution, >= 1
     kernels: tuple[int, ...] = ()  # height and width of each convolution's filters, >= 1; none for 3, with a border of zeros
-    strides: tuple[
-        int, ...
-    ] = ()  # pixels from one place of each filter to the next, >= 1; none to halve by maxima before all but the first
+    strides: tuple[int, ...] = ()  # pixels between places of each filter, >= 1; none to halve by maxima before all but the first
     hidden: tuple[int, ...] = (128,)  # units of each linear layer behind the convolutions, >= 1
     activation: Activation = "relu"  # tanh, relu, gelu, silu or elu, behind each convolution and hidden layer
     init: Init = "orthogonal"  # orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform
