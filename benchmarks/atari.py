@@ -59,19 +59,10 @@ NUM_ENVS = {"dqn": 1, "ppo": 8, "a2c": 16}
 def our_way(name: str) -> pairs.Way:
     """Our agent with its preset."""
     overrides = [f"learning_starts={WARM_UP}", "buffer_size=10000"] if name == "dqn" else []
-    made = resolve(Catalogue.discover(), name, task="ALE/Pong-v5", overrides=overrides)
+    made = resolve(Catalogue.discover(), name, task="ALE/Pong-v5", overrides=overrides, device="cpu")
 
     def set_up(seed: int) -> Callable[[], int]:
-        agent = made.agent_class(
-            made.agent_config, made.built_task, made.built_network, seeds=Seeds(seed), budget=made.recipe.budget, device="cpu"
-        )
-
-        def work() -> int:
-            while agent.progress < STEPS[name]:
-                agent.step()
-            return agent.progress
-
-        return work
+        return pairs.learning(made.build_agent(Seeds(seed)), STEPS[name])
 
     return set_up
 

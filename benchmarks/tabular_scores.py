@@ -52,7 +52,7 @@ def score(catalogue: Catalogue, agent_name: str, task_name: str, seed: int) -> t
     """Mean returns after the preset's budget: over 1,000 episodes, over `MANY` (else the same), and as the model expects."""
     resolved = recipe.resolve(catalogue, agent_name, task=task_name, seed=seed)
     budget = resolved.recipe.budget
-    agent = resolved.agent_class(resolved.agent_config, resolved.built_task, None, seeds=Seeds(seed), budget=budget)
+    agent = resolved.build_agent(Seeds(seed))
     while agent.progress < budget and not agent.finished:
         agent.step()
     task = resolved.built_task

@@ -61,9 +61,9 @@ def test_agents_learn_atari_games_with_the_settings_of_all_of_them(agent):
     pytest.importorskip("rl_algos.tasks.atari", reason="needs the extra atari: pip install 'rl-algos[atari]'")
     smaller = [*ATARI[agent], "network.channels=[2,2]", "network.kernels=[8,4]", "network.strides=[8,4]", "network.hidden=[8]"]
     assert resolve(Catalogue.discover(), agent, task="ALE/Pong-v5").recipe.network_config["strides"] == (4, 2, 1)
-    made = resolve(Catalogue.discover(), agent, task="ALE/Pong-v5", overrides=smaller)
+    made = resolve(Catalogue.discover(), agent, task="ALE/Pong-v5", overrides=smaller, budget=1_000, device="cpu")
     assert made.recipe.network == "cnn"
-    learner = made.agent_class(made.agent_config, made.built_task, made.built_network, seeds=Seeds(0), budget=1_000, device="cpu")
+    learner = made.build_agent(Seeds(0))
     before = {name: value.copy() for name, value in learner.parameters().items()}
     while learner.progress < 20:
         learner.step()

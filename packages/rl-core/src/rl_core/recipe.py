@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 import reprlib
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +20,9 @@ from rl_core.catalogue import Catalogue, Entry, fits
 from rl_core.errors import RequestError, RlError
 
 if TYPE_CHECKING:
+    from rl_core.agent import Agent
     from rl_core.network import Network
+    from rl_core.seeds import Seeds
     from rl_core.task import Task
 
 
@@ -68,9 +71,34 @@ class Resolved:
     agent_class: type
     agent_config: Any
 
+    def build_agent(self, seeds: Seeds) -> Agent:
+        """The agent, at its beginning.
+
+        Raises:
+            RequestError: if the agent refuses the task, or the network refuses what the agent asks of it.
+        """
+        settings = self.recipe
+        options = {"seeds": seeds, "budget": settings.budget, "device": settings.device}
+        try:
+            agent: Agent = self.agent_class(self.agent_config, self.built_task, self.built_network, **options)
+            return agent
+        except RlError:
+            raise
+        except ValueError as error:
+            name, refuses = settings.agent, f"agent {settings.agent} refuses task {settings.task}"
+            if self.built_network is not None and _passed_through(error, self.built_network):
+                name = settings.network
+                refuses = f"network {name} refuses what agent {settings.agent} asks of it on task {settings.task}"
+            raise RequestError(f"{refuses}: {error}", f"see: rl-core show {name}") from error
+
     def entries(self) -> list[Entry]:
         """The entries involved."""
         return [entry for entry in (self.agent, self.task, self.network) if entry is not None]
+
+
+def _passed_through(error: BaseException, component: object) -> bool:
+    """Whether the error came out of a method of the component."""
+    return any(frame.f_locals.get("self") is component for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import re
 import shlex
 import shutil
 import time
-import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,10 +21,9 @@ from typing import Any
 import threadpoolctl
 
 from rl_core import checkpoint, manifest, metrics_log, recipe
-from rl_core.agent import Agent
 from rl_core.api import AgentSpec
 from rl_core.catalogue import Catalogue
-from rl_core.errors import RequestError, RlError, WorkError
+from rl_core.errors import RequestError, WorkError
 from rl_core.metrics_log import MetricsLog
 from rl_core.progress import Progress, told_when_slow
 from rl_core.seeds import Seeds
@@ -66,7 +64,7 @@ class Run:
         self.task_name = resolved.recipe.task
         self.spec: AgentSpec = resolved.agent.spec
         self.seeds = Seeds(self.recipe.seed)
-        self.agent = _build_agent(resolved, self.seeds)
+        self.agent = resolved.build_agent(self.seeds)
         self.warnings: list[str] = []
         self._seconds_before = 0.0  # spent learning before the clock was started
         self._clock: float | None = None  # when it was started; it runs while the agent learns
@@ -424,33 +422,6 @@ def learn(
     resolved = recipe.resolve(catalogue, name, overrides=tuple(overrides), **options)
     with Run.create(resolved, catalogue, Path(out) if out is not None else None) as run:
         return run.learn(quiet=quiet)
-
-
-def _build_agent(resolved: recipe.Resolved, seeds: Seeds) -> Agent:
-    settings = resolved.recipe
-    try:
-        return resolved.agent_class(
-            resolved.agent_config,
-            resolved.built_task,
-            resolved.built_network,
-            seeds=seeds,
-            budget=settings.budget,
-            device=settings.device,
-        )
-    except RlError:
-        raise
-    except ValueError as error:
-        refuses = f"agent {settings.agent} refuses task {settings.task}"
-        name = settings.agent
-        if resolved.built_network is not None and _passed_through(error, resolved.built_network):
-            refuses = f"network {settings.network} refuses what agent {settings.agent} asks of it on task {settings.task}"
-            name = settings.network
-        raise RequestError(f"{refuses}: {error}", f"see: rl-core show {name}") from error
-
-
-def _passed_through(error: BaseException, component: object) -> bool:
-    """Whether the error came out of a method of the component."""
-    return any(frame.f_locals.get("self") is component for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _make_folder(out: Path | None, settings: recipe.Recipe) -> Path:
