@@ -95,6 +95,16 @@ def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
     assert [line for line in paths.stdout.splitlines() if "tests/test_repository.py" not in line] == []
 
 
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_test_that_a_source_names_is_there(member: str) -> None:
+    modules = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / member / "tests").glob("test_*.py")}
+    known = {*modules, *(name for text in modules.values() for name in re.findall(r"def (test_\w+)", text))}
+    named = {
+        name for path in (ROOT / member / "src").rglob("*.py") for name in re.findall(r"`(test_\w+)`", path.read_text(encoding="utf-8"))
+    }
+    assert named <= known
+
+
 LISTS_OF_FAULTS = sorted(ROOT.glob("packages/*/tests/mutations/*.toml"))
 
 

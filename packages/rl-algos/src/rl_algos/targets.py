@@ -20,7 +20,7 @@ def follow(target: np.ndarray, source: np.ndarray, rate: float) -> None:
     Args:
         target: theta' [P].
         source: theta [P].
-        rate: tau; 1 makes both equal.
+        rate: tau; 1 makes both equal, but for rounding.
 
     >>> target = np.array([0.0, 8.0], dtype=np.float32)
     >>> follow(target, np.array([4.0, 8.0], dtype=np.float32), 0.25)

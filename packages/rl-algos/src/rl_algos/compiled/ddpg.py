@@ -1,6 +1,6 @@
 """The compiled twin of DDPG's actor and critics: plain perceptrons on one flat vector, gradients written out by hand.
 
-`ddpg.ActorCritic` is what to read; this file computes the same numbers faster, and `test_ddpg_compiled` holds every update to the
+`ddpg.ActorCritic` is what to read; this file computes the same numbers faster, and `test_ddpg` holds every update to the
 other's. Nearly all of its time is matrix products (at 256 x 256 and a batch of 256, 34 MFLOP each), so it takes none that it need
 not: the policy's step asks the critic for the slope of actions alone, not for gradients of weights.
 Source: the derivatives of the losses in `ddpg`. Departures: none.
