@@ -51,7 +51,7 @@ def small_problem(vector_size: int = 20, num_words: int = 30) -> tuple:
 
 
 @pytest.mark.parametrize("vector_size", [1, 50])
-@pytest.mark.parametrize("num_negatives", [5, 13])
+@pytest.mark.parametrize("num_negatives", [5, 8, 13])
 @pytest.mark.parametrize("loss", ["negative", "shared", "hierarchical"])
 @pytest.mark.parametrize("architecture", ["skip-gram", "cbow", "classic cbow"])
 def test_the_compiled_kernel_does_what_the_reading_twin_does(vector_size, num_negatives, loss, architecture) -> None:
