@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections import defaultdict
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -64,6 +65,21 @@ def test_counts_spilled_to_disk_and_merged_are_those_counted_in_memory(tmp_path:
     ours = dict(zip(zip((keys // num_words).tolist(), (keys % num_words).tolist(), strict=True), entries["weight"].tolist(), strict=True))
     assert ours == pytest.approx(expected)
     assert [p.name for p in (tmp_path / "x").iterdir()] == ["cooccurrence.bin"]
+
+
+def test_counting_keeps_to_its_memory_when_it_spills(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    words = np.random.default_rng(0).integers(0, 20_000, (10_000, 20))  # almost every pair is another one: the table fills twice
+    path.write_text("\n".join(" ".join(f"w{word}" for word in line) for line in words))
+    task = CorpusTask(CorpusConfig(path=str(path), sentences="line"))
+    num_words = len(task.corpus.words)
+    count_cooccurrences(task, num_words, 1, tmp_path / "warm-up")  # compiling takes memory of its own
+    tracemalloc.start()
+    entries = count_cooccurrences(task, num_words, 5, tmp_path / "x", memory_mb=16)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(entries) > 2 * 0.7 * (1 << 19)
+    assert peak < 16 << 20
 
 
 @pytest.mark.parametrize("window", [1, 3, 100])

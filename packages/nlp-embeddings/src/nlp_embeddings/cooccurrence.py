@@ -1,7 +1,8 @@
 """How often words stand near each other, counted in bounded memory: a table that is spilled to disk when full, and merged.
 
-The memory is a dense array for the pairs of frequent words (all i, j with (i + 1)(j + 1) below a bound: where most of the counting
-happens), a hash table of 16 bytes a slot for the rest, and the merge's buffers.
+Half of the memory is a hash table of 16 bytes a slot; a sixth is a dense array for the pairs of frequent words (all i, j with
+(i + 1)(j + 1) below a bound: where most of the counting happens); the rest is for sorting what is spilled. Later, when both are written
+to disk and given up, half of it is for the merge.
 A pair {i, j} is held once, i <= j; the matrix is symmetric.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from numba import njit
 
 from nlp_embeddings.corpus_task import CorpusTask
 
-_CHUNK_WORDS = 1 << 20
+_CHUNK_WORDS = 1 << 17
+_PIECE = 1 << 14  # entries written at once
 ENTRY = np.dtype([("key", "<i8"), ("weight", "<f8")])
 
 
@@ -98,7 +100,7 @@ def dense_rows(num_words: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
 def _count_runs(task: CorpusTask, num_words: int, window: int, work: Path, memory: int, distance_weighting: bool) -> list[np.ndarray]:
     slots = 1 << max(10, int(np.log2(max(memory // 2, 1 << 14) // ENTRY.itemsize)))
     keys, weights = np.full(slots, -1, dtype=np.int64), np.zeros(slots)
-    begins, limits = dense_rows(num_words, memory // 32)
+    begins, limits = dense_rows(num_words, memory // 48)
     dense, used = np.zeros(begins[-1]), np.zeros(1, dtype=np.int64)
     near = 1 / np.arange(1, window + 1) if distance_weighting else np.ones(window)
     runs: list[np.ndarray] = []
@@ -117,22 +119,51 @@ def _count_runs(task: CorpusTask, num_words: int, window: int, work: Path, memor
             done = reached
         sentence = until
     runs.append(_spill(keys, weights, used, work / f"run-{len(runs)}.bin"))
-    cells = np.flatnonzero(dense)
-    rows = np.searchsorted(begins, cells, side="right") - 1
-    frequent = np.empty(len(cells), dtype=ENTRY)
-    frequent["key"], frequent["weight"] = rows * num_words + rows + cells - begins[rows], dense[cells]
-    return [run for run in [*runs, frequent] if len(run)]
+    del keys, weights
+    runs.append(_write_run(work / "frequent.bin", _dense_entries(dense, begins, num_words)))
+    return [run for run in runs if len(run)]
 
 
 def _spill(keys: np.ndarray, weights: np.ndarray, used: np.ndarray, path: Path) -> np.ndarray:
-    taken = np.flatnonzero(keys >= 0)
-    run = np.empty(len(taken), dtype=ENTRY)
-    run["key"], run["weight"] = keys[taken], weights[taken]
-    run.sort(order="key")
-    run.tofile(path)
+    """The table's entries, sorted, as a run on disk; the table is empty then."""
+    count = _gather(keys, weights)
+    order = np.argsort(keys[:count])
+    pieces = (order[start : start + _PIECE] for start in range(0, count, _PIECE))
+    run = _write_run(path, ((keys[piece], weights[piece]) for piece in pieces))
     keys[:] = -1
     used[0] = 0
-    return np.memmap(path, dtype=ENTRY, mode="r") if len(run) else run
+    return run
+
+
+def _dense_entries(dense: np.ndarray, begins: np.ndarray, num_words: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Keys and weights of the pairs of frequent words, piece after piece, sorted by key."""
+    for start in range(0, len(dense), _PIECE):
+        cells = start + np.flatnonzero(dense[start : start + _PIECE])
+        rows = np.searchsorted(begins, cells, side="right") - 1
+        yield rows * num_words + rows + cells - begins[rows], dense[cells]
+
+
+def _write_run(path: Path, pieces: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Pieces of keys and weights as entries on disk, memory-mapped."""
+    count = 0
+    with path.open("wb") as file:
+        for keys, weights in pieces:
+            entries = np.empty(len(keys), dtype=ENTRY)
+            entries["key"], entries["weight"] = keys, weights
+            entries.tofile(file)
+            count += len(entries)
+    return np.memmap(path, dtype=ENTRY, mode="r") if count else np.zeros(0, dtype=ENTRY)
+
+
+@njit(cache=True, nogil=True)
+def _gather(keys: Any, weights: Any) -> Any:
+    """Move the table's entries to its beginning; how many there are."""
+    count = 0
+    for slot in range(len(keys)):
+        if keys[slot] >= 0:
+            keys[count], weights[count] = keys[slot], weights[slot]
+            count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)
