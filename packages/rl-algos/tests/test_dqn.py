@@ -297,6 +297,14 @@ def test_actions_are_random_until_learning_starts_and_greedy_where_nothing_is_ex
     assert (actions[160:] == 1).all()
 
 
+def test_a_rule_that_counts_does_not_choose_before_learning_starts():
+    config = replace(SMALL, exploration="ucb", exploration_rate=1e6, exploration_schedule="constant", learning_starts=10_000, num_envs=1)
+    agent = make_agent(GymTask(GymConfig(id="FrozenLake-v1")), config)
+    for _ in range(20):
+        agent.step()
+    assert np.ptp(agent.visits[0]) > 1  # the rule would try every action as often as the others, but for one
+
+
 @pytest.mark.parametrize("exploration", ["greedy", "random", "epsilon-greedy", "boltzmann", "ucb"])
 def test_every_rule_explores_by_its_name(exploration):
     task = GymTask(GymConfig(id="FrozenLake-v1"))
