@@ -58,7 +58,7 @@ class SequenceReplay:
         """Keep the states [N, S] before and after a step which the replay buffer takes in next."""
         envs, rows, num_rows = np.arange(len(state)), self._replay.bounds()[1], self._replay.num_rows
         self._replay.states[envs, rows % num_rows] = state
-        self._replay.states[envs, (rows + 1) % num_rows] = next_state  # also where no episode ends: what stood there is not to be saved
+        self._replay.states[envs, (rows + 1) % num_rows] = next_state  # where the episode goes on, the next step writes it again
 
     @property
     def num_sequences(self) -> int:
