@@ -149,10 +149,11 @@ def extras(session: nox.Session) -> None:
 
 @nox.session(python=RUNNING)
 def lint(session: nox.Session) -> None:
-    """Ruff's rules and its formatting."""
-    session.install("-c", LOCK, *group("lint"))
+    """Ruff's rules and its formatting, and what the files of the repository must hold to."""
+    session.install("-c", LOCK, *group("lint"), *group("test"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    run_pytest(session, "tests/test_repository.py")
 
 
 @nox.session(python=OLDEST)
