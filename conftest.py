@@ -91,7 +91,7 @@ class Program:
         """As `run`, within this process: for what needs no kill, no signal and no terminal."""
         from click.testing import CliRunner
 
-        from rl_core.cli import cli
+        from rl_core.cli.cli import cli
 
         before = dict(os.environ)
         try:

@@ -35,12 +35,12 @@ import stable_baselines3
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecTransposeImage
 
-from rl_algos.replay import ReplayBuffer
+from rl_algos.replay.buffer import ReplayBuffer
 from rl_algos.tasks.atari import Atari, AtariConfig
-from rl_core import checkpoint
-from rl_core.catalogue import Catalogue
 from rl_core.envs import Transition
-from rl_core.recipe import resolve
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.runs import checkpoint
+from rl_core.runs.recipe import resolve
 from rl_core.seeds import Seeds
 
 TABLE = Path(__file__).with_suffix(".md")

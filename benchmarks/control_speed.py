@@ -30,9 +30,9 @@ import torch
 from pairs import HEAD, Pair, learning, paired, row
 from stable_baselines3.common.noise import NormalActionNoise
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.ddpg import DDPG, DDPGConfig
-from rl_algos.sac import SAC, SACConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.continuous.ddpg import DDPG, DDPGConfig
+from rl_algos.continuous.sac import SAC, SACConfig
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.pendulum import Pendulum
 from rl_core.seeds import Seeds

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-from rl_core.run import learn
+from rl_core.runs.run import learn
 
 SEEDS = 5
 TABLE = Path(__file__).with_suffix(".md")

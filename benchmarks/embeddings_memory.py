@@ -21,9 +21,9 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 
 import numpy as np
 
-from nlp_embeddings.cooccurrence import count_cooccurrences
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.word2vec import Word2Vec, Word2VecConfig
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.models.cooccurrence import count_cooccurrences
+from nlp_embeddings.models.word2vec import Word2Vec, Word2VecConfig
 from rl_core.seeds import Seeds
 
 

@@ -27,14 +27,14 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np
 from scipy import stats
 
-from nlp_embeddings import formats
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.encode import encode
-from nlp_embeddings.evaluation import read_analogies, read_pairs, word_analogies, word_similarity
-from nlp_embeddings.glove import GloVe, GloVeConfig
-from nlp_embeddings.vectors import WordVectors
-from nlp_embeddings.word2vec import Word2Vec, Word2VecConfig
-from nlp_embeddings.word_agent import WordAgent
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.corpus.encode import encode
+from nlp_embeddings.evaluate.evaluation import read_analogies, read_pairs, word_analogies, word_similarity
+from nlp_embeddings.models.glove import GloVe, GloVeConfig
+from nlp_embeddings.models.word2vec import Word2Vec, Word2VecConfig
+from nlp_embeddings.training.word_agent import WordAgent
+from nlp_embeddings.vectors import formats
+from nlp_embeddings.vectors.word_vectors import WordVectors
 from rl_core.seeds import Seeds
 
 ROUNDS = 3

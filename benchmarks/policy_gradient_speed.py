@@ -24,12 +24,12 @@ import stable_baselines3
 import torch
 from stable_baselines3.common.env_util import make_vec_env
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.a2c import A2C
-from rl_algos.on_policy import OnPolicy
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.on_policy.a2c import A2C
+from rl_algos.on_policy.loop import OnPolicy
+from rl_algos.on_policy.trpo import TRPO
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
-from rl_algos.trpo import TRPO
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask

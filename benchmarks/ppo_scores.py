@@ -19,7 +19,7 @@ from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-from rl_core.run import learn
+from rl_core.runs.run import learn
 
 SEEDS = 10
 GOALS = {  # mean return asked for, and how many seeds

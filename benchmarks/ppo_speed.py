@@ -27,8 +27,8 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.ppo import PPO, PPOConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.on_policy.ppo import PPO, PPOConfig
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_core.seeds import Seeds

@@ -28,10 +28,10 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer as TheirBuffer
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.dqn import DQN, DQNConfig
-from rl_algos.prioritised_replay import Priorities
-from rl_algos.replay import ReplayBuffer
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.q_learning.dqn import DQN, DQNConfig
+from rl_algos.replay.buffer import ReplayBuffer
+from rl_algos.replay.prioritised import Priorities
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_core.envs import Transition

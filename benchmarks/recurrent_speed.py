@@ -24,8 +24,8 @@ import torch
 from pairs import HEAD, learning, paired, row
 from stable_baselines3.common.env_util import make_vec_env
 
-from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
-from rl_algos.ppo import PPO, PPOConfig
+from dl_nets.networks.recurrent import RecurrentConfig, RecurrentNetwork
+from rl_algos.on_policy.ppo import PPO, PPOConfig
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import MaskedCartPole
 from rl_core.seeds import Seeds

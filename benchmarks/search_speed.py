@@ -24,8 +24,8 @@ import sb3_contrib
 import torch
 from stable_baselines3.common.env_util import make_vec_env
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.ars import ARS, ARSConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.search.ars import ARS, ARSConfig
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_core.gym_task import GymConfig, GymTask

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_core import recipe
-from rl_core.catalogue import Catalogue
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.runs import recipe
 from rl_core.seeds import Seeds
 
 LAKE, FIRM = 0.744 - 0.03, 1.0  # the best mean return within 100 steps is 0.7442 on slippery ice

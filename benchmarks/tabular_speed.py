@@ -22,13 +22,13 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
-from rl_algos.mdp.classic import Garnet, GarnetConfig
-from rl_algos.mdp.grids import GridRobot, GridRobotConfig
-from rl_algos.mdp.toy_text import ToyText, ToyTextConfig
+from rl_algos.planning.policy_iteration import PolicyIteration, PolicyIterationConfig
+from rl_algos.planning.value_iteration import ValueIteration, ValueIterationConfig
 from rl_algos.tabular.monte_carlo import MonteCarlo, MonteCarloConfig
-from rl_algos.tabular.policy_iteration import PolicyIteration, PolicyIterationConfig
 from rl_algos.tabular.td_control import TDControl, TDControlConfig
-from rl_algos.tabular.value_iteration import ValueIteration, ValueIterationConfig
+from rl_algos.tasks.classic import Garnet, GarnetConfig
+from rl_algos.tasks.grids import GridRobot, GridRobotConfig
+from rl_algos.tasks.toy_text import ToyText, ToyTextConfig
 from rl_core.seeds import Seeds
 
 PLAIN_STEPS, COMPILED_STEPS, PAIRS = 30_000, 2_000_000, 7

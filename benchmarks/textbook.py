@@ -16,18 +16,18 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rl_algos.bandits import Bandit, BanditAgent, BanditAgentConfig, BanditConfig
-from rl_algos.mdp.blackjack import Blackjack, BlackjackConfig, number_of
-from rl_algos.mdp.classic import GamblersProblem, GamblersProblemConfig, RandomWalk, RandomWalkConfig
-from rl_algos.mdp.grids import BLOCKED_MAZE, BLOCKING_MAZE, Maze, MazeConfig
-from rl_algos.mdp.task import MDPTask
-from rl_algos.mdp.toy_text import ToyText, ToyTextConfig
+from rl_algos.bandits.agents import Bandit, BanditAgent, BanditAgentConfig, BanditConfig
+from rl_algos.planning.value_iteration import ValueIteration, ValueIterationConfig
 from rl_algos.tabular.dyna import Dyna, DynaConfig
 from rl_algos.tabular.learner import TabularLearner
-from rl_algos.tabular.mc_prediction import MCPrediction, MCPredictionConfig
+from rl_algos.tabular.prediction.mc_prediction import MCPrediction, MCPredictionConfig
+from rl_algos.tabular.prediction.td_prediction import TDPrediction, TDPredictionConfig
 from rl_algos.tabular.td_control import TDControl, TDControlConfig
-from rl_algos.tabular.td_prediction import TDPrediction, TDPredictionConfig
-from rl_algos.tabular.value_iteration import ValueIteration, ValueIterationConfig
+from rl_algos.tasks.blackjack import Blackjack, BlackjackConfig, number_of
+from rl_algos.tasks.classic import GamblersProblem, GamblersProblemConfig, RandomWalk, RandomWalkConfig
+from rl_algos.tasks.grids import BLOCKED_MAZE, BLOCKING_MAZE, Maze, MazeConfig
+from rl_algos.tasks.mdp.task import MDPTask
+from rl_algos.tasks.toy_text import ToyText, ToyTextConfig
 from rl_core.seeds import Seeds
 
 FOLDER = Path(__file__).parent / "textbook"

@@ -21,10 +21,10 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 
 import numpy as np
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.a2c import A2C, A2CConfig
-from rl_algos.on_policy import OnPolicy, OnPolicyConfig
-from rl_algos.ppo import PPO, PPOConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.on_policy.a2c import A2C, A2CConfig
+from rl_algos.on_policy.loop import OnPolicy, OnPolicyConfig
+from rl_algos.on_policy.ppo import PPO, PPOConfig
 from rl_algos.tasks.acrobot import Acrobot
 from rl_algos.tasks.array_envs import ArrayTask, ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole

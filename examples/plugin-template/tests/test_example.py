@@ -7,7 +7,7 @@ import pytest
 
 from rl_core.conformance import conformance_tests
 from rl_core.gym_task import GymConfig, GymTask
-from rl_core.run import learn
+from rl_core.runs.run import learn
 from rl_core.seeds import Seeds
 from rl_core_example.homing import Homing, HomingConfig
 from rl_core_example.linear import Linear, LinearConfig, Matrix

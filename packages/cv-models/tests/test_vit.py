@@ -6,7 +6,7 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from cv_models.vit import Attention, VisionTransformer, ViT, ViTConfig, patches
+from cv_models.classify.vit import Attention, VisionTransformer, ViT, ViTConfig, patches
 
 DIGIT = spaces.Box(0.0, 1.0, (8, 8, 1))
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from dl_nets.data import ArrayTask
-from dl_nets.mlp import MLP, MLPConfig
-from dl_nets.supervised import Supervised, SupervisedConfig
+from dl_nets.learning.data import ArrayTask
+from dl_nets.learning.supervised import Supervised, SupervisedConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_core.seeds import Seeds
 
 

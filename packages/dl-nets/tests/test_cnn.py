@@ -6,7 +6,7 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets.cnn import CNN, CNNConfig
+from dl_nets.networks.cnn import CNN, CNNConfig
 
 NATURE = {"channels": (32, 64, 64), "kernels": (8, 4, 3), "strides": (4, 2, 1), "hidden": (512,)}
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from rl_core.catalogue import Catalogue
 from rl_core.conformance import conformance_tests
 from rl_core.conformance.checks import Check, all_checks, perform
 from rl_core.conformance.subjects import NetworkSubject
+from rl_core.plugins.catalogue import Catalogue
 
 test_conformance = conformance_tests("dl-nets")
 

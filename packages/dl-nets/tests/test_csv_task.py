@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dl_nets.csv_task import CsvConfig, CsvTask
+from dl_nets.tasks.csv_file import CsvConfig, CsvTask
 
 FLOWERS = "length,colour,kind\n" + "".join(
     f"{index}.5,{'red' if index % 2 else 'blue'},{'rose' if index < 10 else 'iris'}\n" for index in range(20)

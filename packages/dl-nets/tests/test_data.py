@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dl_nets.data import ArrayTask, Examples, accuracy, check_fractions, r2, split_indices
+from dl_nets.learning.data import ArrayTask, Examples, accuracy, check_fractions, r2, split_indices
 
 
 def test_the_splits_share_no_example_and_miss_none() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dl_nets.devices import resolve_device
+from dl_nets.learning.devices import resolve_device
 from rl_core.errors import RequestError
 
 

@@ -9,8 +9,8 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters, one_thread
-from dl_nets.mlp import MLP, MLPConfig
+from dl_nets.fast.mlp import FastMLP, FlatAdam, Layout, flat_parameters, one_thread
+from dl_nets.networks.mlp import MLP, MLPConfig
 
 
 def make_pair(hidden, activation, inputs=5, outputs=3, seed=0):

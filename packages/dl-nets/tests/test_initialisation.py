@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dl_nets.initialisation import conv2d, glorot, he, linear, orthogonal, uniform
+from dl_nets.networks.initialisation import conv2d, glorot, he, linear, orthogonal, uniform
 
 
 @pytest.mark.parametrize("shape", [(7, 20), (20, 7), (9, 9), (16, 4, 3, 3)])

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from dl_nets.layers import Dropout, activation
-from dl_nets.streams import load_module_state, module_state
+from dl_nets.learning.streams import load_module_state, module_state
+from dl_nets.networks.layers import Dropout, activation
 
 
 @pytest.mark.usefixtures("global_generators_stay")

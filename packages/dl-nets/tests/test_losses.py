@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dl_nets import losses
+from dl_nets.learning import losses
 
 
 def test_smoothed_cross_entropy_of_three_classes_is_what_paper_and_pencil_say() -> None:

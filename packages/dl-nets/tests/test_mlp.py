@@ -6,7 +6,7 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets.mlp import MLP, MLPConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
 
 INPUT, OUTPUT = spaces.Box(-1.0, 1.0, (4,)), spaces.Discrete(3)
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from dl_nets.initialisation import linear
-from dl_nets.optimisers import Optimiser, OptimiserName, clip_gradient_norm
+from dl_nets.learning.optimisers import Optimiser, OptimiserName, clip_gradient_norm
+from dl_nets.networks.initialisation import linear
 
 
 def steps(name: OptimiserName, gradients: list[float], **settings: float) -> list[float]:
@@ -164,9 +164,9 @@ def test_learning_does_not_import_torchs_compiler() -> None:
     program = """
 import sys, numpy as np, torch
 from gymnasium import spaces
-from dl_nets.cnn import CNN, CNNConfig
-from dl_nets.optimisers import Optimiser
-from dl_nets.supervised import update
+from dl_nets.networks.cnn import CNN, CNNConfig
+from dl_nets.learning.optimisers import Optimiser
+from dl_nets.learning.supervised import update
 module = CNN(CNNConfig(dropout=0.1)).build(spaces.Box(0, 1, (8, 8, 1)), spaces.Discrete(3), np.random.default_rng(0))
 optimiser = Optimiser("adamw", module.parameters(), learning_rate=0.1)
 update(module, optimiser, torch.zeros(4, 8, 8, 1), torch.zeros(4, dtype=torch.long), max_gradient_norm=1.0)

@@ -11,10 +11,10 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets.data import ArrayTask
-from dl_nets.mlp import MLP, MLPConfig
-from dl_nets.recurrent import NUM_GATES, Recurrent, RecurrentConfig, RecurrentNetwork, gru_step, lstm_step, rnn_step
-from dl_nets.supervised import Supervised, SupervisedConfig
+from dl_nets.learning.data import ArrayTask
+from dl_nets.learning.supervised import Supervised, SupervisedConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from dl_nets.networks.recurrent import NUM_GATES, Recurrent, RecurrentConfig, RecurrentNetwork, gru_step, lstm_step, rnn_step
 from rl_core.seeds import Seeds
 
 CELLS = ("rnn", "gru", "lstm")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from dl_nets.spaces import Features, image_shape, output_size
+from dl_nets.networks.spaces import Features, image_shape, output_size
 
 
 def test_each_output_space_has_its_size() -> None:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from dl_nets.fast_mlp import MOSTLY, WIDE, FastMLP, Layout, flat_parameters
-from dl_nets.mlp import MLP, MLPConfig
-from dl_nets.sparse_rows import SparseRows
+from dl_nets.fast.mlp import MOSTLY, WIDE, FastMLP, Layout, flat_parameters
+from dl_nets.fast.sparse_rows import SparseRows
+from dl_nets.networks.mlp import MLP, MLPConfig
 
 
 def mostly_zeros(size, width, fraction=0.03, seed=0):

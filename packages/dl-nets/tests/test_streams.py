@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from dl_nets.streams import (
+from dl_nets.learning.streams import (
     generator_state,
     load_generator_state,
     load_module_state,

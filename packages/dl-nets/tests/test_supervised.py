@@ -11,11 +11,11 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets import losses
-from dl_nets.data import ArrayTask
-from dl_nets.mlp import MLP, MLPConfig
-from dl_nets.optimisers import Optimiser
-from dl_nets.supervised import Supervised, SupervisedConfig, update
+from dl_nets.learning import losses
+from dl_nets.learning.data import ArrayTask
+from dl_nets.learning.optimisers import Optimiser
+from dl_nets.learning.supervised import Supervised, SupervisedConfig, update
+from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_core.seeds import Seeds
 
 Learner = Callable[..., Supervised]

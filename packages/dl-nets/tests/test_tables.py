@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dl_nets.tables import Column, Table, split_table
+from dl_nets.tasks.tables import Column, Table, split_table
 
 VALUES = {"weight": np.array([1.0, 3.0, 100.0]), "colour": np.array(["red", "blue", "red"])}
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlp_embeddings.contextual import ContextualEncoder, pool, write_random_bert
-from nlp_embeddings.contextual_agent import Contextual, ContextualConfig
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.evaluation import rank_correlation, read_pairs
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.evaluate.evaluation import rank_correlation, read_pairs
+from nlp_embeddings.models.contextual import ContextualEncoder, pool, write_random_bert
+from nlp_embeddings.models.contextual_agent import Contextual, ContextualConfig
 from rl_core.seeds import Seeds
 
 needs_transformers = pytest.mark.skipif(

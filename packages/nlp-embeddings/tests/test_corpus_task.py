@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.passages import held_out_sentences, passage_bounds
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.corpus.passages import held_out_sentences, passage_bounds
 from rl_core.seeds import Seeds
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_embeddings import encode as encode_module
-from nlp_embeddings.encode import Corpus, encode
-from nlp_embeddings.tokenizers import TOKENIZERS, stemmer, tokenize
+from nlp_embeddings.corpus import encode as encode_module
+from nlp_embeddings.corpus.encode import Corpus, encode
+from nlp_embeddings.corpus.tokenizers import TOKENIZERS, stemmer, tokenize
 
 
 def words_of(corpus: Corpus) -> list[list[str]]:

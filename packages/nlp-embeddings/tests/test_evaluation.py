@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlp_embeddings.applications import bilingual_map, k_means, orthogonal_map
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.evaluation import (
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.evaluate.applications import bilingual_map, k_means, orthogonal_map
+from nlp_embeddings.evaluate.evaluation import (
     Pair,
     classify,
     linear_classifier,
@@ -18,15 +18,15 @@ from nlp_embeddings.evaluation import (
     word_analogies,
     word_similarity,
 )
-from nlp_embeddings.evaluation_tasks import (
+from nlp_embeddings.evaluate.tasks import (
     AnalogyTask,
     ClassificationTask,
     EvaluationConfig,
     SimilarityTask,
     read_labelled,
 )
-from nlp_embeddings.vectors import WordVectors
-from nlp_embeddings.word_agent import WordAgent
+from nlp_embeddings.training.word_agent import WordAgent
+from nlp_embeddings.vectors.word_vectors import WordVectors
 from rl_core.seeds import Seeds
 
 GRID = {

@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.fasttext_kernels import train_fasttext
-from nlp_embeddings.fasttext_reading import train_fasttext_reading
-from nlp_embeddings.sampling import alias_table, aligned_matrix, as_draws, keep_probability
-from nlp_embeddings.subwords import SubwordTable, mean_rows, subword_buckets, subword_hash, subwords
-from nlp_embeddings.word2vec import Word2Vec, Word2VecConfig
-from nlp_embeddings.word2vec_kernels import SIX
-from nlp_embeddings.word2vec_reading import Schedule
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.corpus.subwords import SubwordTable, mean_rows, subword_buckets, subword_hash, subwords
+from nlp_embeddings.models.fasttext_kernels import train_fasttext
+from nlp_embeddings.models.fasttext_reading import train_fasttext_reading
+from nlp_embeddings.models.word2vec import Word2Vec, Word2VecConfig
+from nlp_embeddings.models.word2vec_kernels import SIX
+from nlp_embeddings.models.word2vec_reading import Schedule
+from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, keep_probability
 from rl_core.seeds import Seeds
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlp_embeddings.formats import WRITERS, load, save
-from nlp_embeddings.subwords import subword_buckets
-from nlp_embeddings.vectors import WordVectors
+from nlp_embeddings.corpus.subwords import subword_buckets
+from nlp_embeddings.vectors.formats import WRITERS, load, save
+from nlp_embeddings.vectors.word_vectors import WordVectors
 
 WORDS = ["the", "naïve", "don't", "кит"]
 MATRIX = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlp_embeddings.cooccurrence import ENTRY, count_cooccurrences, merge_runs
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.glove import GROUPS, GloVe, GloVeConfig, rounds_of_groups
-from nlp_embeddings.glove_kernels import train_glove
-from nlp_embeddings.glove_reading import glove_gradient, glove_loss, glove_weight, train_glove_reading
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.models.cooccurrence import ENTRY, count_cooccurrences, merge_runs
+from nlp_embeddings.models.glove import GROUPS, GloVe, GloVeConfig, rounds_of_groups
+from nlp_embeddings.models.glove_kernels import train_glove
+from nlp_embeddings.models.glove_reading import glove_gradient, glove_loss, glove_weight, train_glove_reading
 from rl_core.seeds import Seeds
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nlp_embeddings.encode import encode
-from nlp_embeddings.phrases import join_phrases, phrase_score
+from nlp_embeddings.corpus.encode import encode
+from nlp_embeddings.corpus.phrases import join_phrases, phrase_score
 
 
 def test_the_score_is_that_of_equation_6() -> None:

@@ -8,8 +8,9 @@ import numba
 import numpy as np
 import pytest
 
-from nlp_embeddings import _plugin, compiling
-from nlp_embeddings.compiling import announce_compiling
+from nlp_embeddings import _plugin
+from nlp_embeddings.training import kernels as compiling
+from nlp_embeddings.training.kernels import announce_compiling
 
 
 def test_describing_the_components_imports_nothing_heavy() -> None:
@@ -21,12 +22,13 @@ def test_describing_the_components_imports_nothing_heavy() -> None:
 
 
 def test_using_vectors_imports_neither_torch_nor_numba() -> None:
-    code = "import sys, nlp_embeddings.vectors; print(sorted({'torch', 'numba', 'scipy'} & set(sys.modules)))"
+    code = "import sys, nlp_embeddings.vectors.word_vectors; print(sorted({'torch', 'numba', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_training_does_not_import_torch() -> None:
-    code = "import sys, nlp_embeddings.word2vec, nlp_embeddings.glove, nlp_embeddings.evaluation_tasks; print('torch' in sys.modules)"
+    modules = "nlp_embeddings.models.word2vec, nlp_embeddings.models.glove, nlp_embeddings.evaluate.tasks"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.ppmi import Ppmi, PpmiConfig, positive_pmi
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.models.ppmi import Ppmi, PpmiConfig, positive_pmi
 from rl_core.seeds import Seeds
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.evaluation_tasks import ClassificationTask, EvaluationConfig
-from nlp_embeddings.fasttext_reading import train_classifier_reading
-from nlp_embeddings.text_classifier import TextClassifier, TextClassifierConfig, train_classifier
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.evaluate.tasks import ClassificationTask, EvaluationConfig
+from nlp_embeddings.models.fasttext_reading import train_classifier_reading
+from nlp_embeddings.models.text_classifier import TextClassifier, TextClassifierConfig, train_classifier
 from rl_core.seeds import Seeds
 
 GOOD, BAD, EITHER = ("wonderful", "lovely", "brilliant"), ("dreadful", "boring", "tiresome"), ("film", "actor", "story", "ending")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nlp_embeddings.encode import encode
-from nlp_embeddings.text_files import BLOCK_BYTES, blocks_of_file, corpus_files
+from nlp_embeddings.corpus.encode import encode
+from nlp_embeddings.corpus.text_files import BLOCK_BYTES, blocks_of_file, corpus_files
 
 TEXT = "The white whale swam.\nThe ship followed the whale.\n"
 

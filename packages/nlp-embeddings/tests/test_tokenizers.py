@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from nlp_embeddings.tokenizers import lemmatizer, split_sentences, stemmer, tokenize
+from nlp_embeddings.corpus.tokenizers import lemmatizer, split_sentences, stemmer, tokenize
 
 
 def test_apostrophes_stay_inside_words_and_fall_off_their_ends() -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.document_index import DocumentIndex, similarity_matrix
-from nlp_embeddings.tfidf import bm25, count_matrix, inverse_document_frequency, tf_idf, truncated_svd
-from nlp_embeddings.vector_space import VectorSpace, VectorSpaceConfig
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.models.tfidf import bm25, count_matrix, inverse_document_frequency, tf_idf, truncated_svd
+from nlp_embeddings.models.vector_space import VectorSpace, VectorSpaceConfig
+from nlp_embeddings.vectors.document_index import DocumentIndex, similarity_matrix
 from rl_core.seeds import Seeds
 
 SETTINGS = {

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nlp_embeddings.vectors import WordVectors
+from nlp_embeddings.vectors.word_vectors import WordVectors
 
 WORDS = ["king", "queen", "man", "woman", "apple", "pear"]
 

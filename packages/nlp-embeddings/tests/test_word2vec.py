@@ -7,13 +7,11 @@ import numba
 import numpy as np
 import pytest
 
-from nlp_embeddings.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.row_instructions import products, step_rows
-from nlp_embeddings.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
-from nlp_embeddings.shards import split_sentences_evenly
-from nlp_embeddings.word2vec import Word2Vec, Word2VecConfig
-from nlp_embeddings.word2vec_kernels import SIX, train_cbow, train_skip_gram
-from nlp_embeddings.word2vec_reading import (
+from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
+from nlp_embeddings.corpus.reader import WordReader
+from nlp_embeddings.models.word2vec import Word2Vec, Word2VecConfig
+from nlp_embeddings.models.word2vec_kernels import SIX, train_cbow, train_skip_gram
+from nlp_embeddings.models.word2vec_reading import (
     Schedule,
     logistic_gradient,
     logistic_loss,
@@ -21,7 +19,9 @@ from nlp_embeddings.word2vec_reading import (
     softmax_loss,
     train_reading,
 )
-from nlp_embeddings.word_reader import WordReader
+from nlp_embeddings.training.row_instructions import products, step_rows
+from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
+from nlp_embeddings.training.shards import split_sentences_evenly
 from rl_core.seeds import Seeds
 
 NO_TREE = (np.zeros(1, dtype=np.int8), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl_core.checkpoint import Block
 from rl_core.envs import Envs, Transition
+from rl_core.runs.checkpoint import Block
 from rl_core.task import ControlTask
 
 

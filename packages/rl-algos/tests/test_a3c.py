@@ -11,10 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.a2c import A2C, A2CConfig
-from rl_algos.a3c import A3C, A3CConfig, Shared
-from rl_algos.rollout import Batch
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.on_policy.a2c import A2C, A2CConfig
+from rl_algos.on_policy.a3c import A3C, A3CConfig, Shared
+from rl_algos.on_policy.rollout import Batch
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_algos.tasks.pendulum import Pendulum
@@ -126,10 +126,10 @@ def test_two_workers_learn_at_once_and_are_saved_and_leave():
 
 
 SCRIPT = """
-from rl_algos.a3c import A3C, A3CConfig
+from rl_algos.on_policy.a3c import A3C, A3CConfig
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
-from dl_nets.mlp import MLP, MLPConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_core.seeds import Seeds
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_algos.replay import ReplayBuffer
-from rl_core.catalogue import Catalogue
+from rl_algos.replay.buffer import ReplayBuffer
+from rl_core.plugins.catalogue import Catalogue
 from rl_core.seeds import Seeds
 
 atari = pytest.importorskip("rl_algos.tasks.atari", reason="needs the extra atari: pip install 'rl-algos[atari]'")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_algos.bandits import Bandit, BanditAgent, BanditAgentConfig, BanditConfig, softmax
-from rl_algos.mdp.classic import Garnet, GarnetConfig
+from rl_algos.bandits.agents import Bandit, BanditAgent, BanditAgentConfig, BanditConfig, softmax
+from rl_algos.tasks.classic import Garnet, GarnetConfig
 from rl_core.seeds import Seeds
 
 GAPS = {"num_arms": 2, "rewards": "bernoulli", "means": (0.9, 0.6)}

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.bounded_actions import BoundedActions, pair_space
-from rl_algos.ddpg import DDPG, DDPGConfig
-from rl_algos.sac import SAC, SACConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.continuous.bounded_actions import BoundedActions, pair_space
+from rl_algos.continuous.ddpg import DDPG, DDPGConfig
+from rl_algos.continuous.sac import SAC, SACConfig
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.pendulum import Pendulum
 from rl_core.envs import Envs, Transition

@@ -9,12 +9,12 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from dl_nets.fast_mlp import Layout
-from dl_nets.mlp import MLP, MLPConfig
+from dl_nets.fast.mlp import Layout
+from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.compiled.ddpg import CompiledActorCritic
-from rl_algos.ddpg import ActorCritic, DDPGConfig, build_actor_critic
-from rl_algos.perceptrons import Perceptrons
-from rl_algos.replay import Batch
+from rl_algos.continuous.ddpg import ActorCritic, DDPGConfig, build_actor_critic
+from rl_algos.parts.perceptrons import Perceptrons
+from rl_algos.replay.buffer import Batch
 
 TD3 = {"twin_critics": True, "policy_delay": 2, "target_noise": 0.2, "target_noise_clip": 0.5}
 SETTINGS = {"ddpg": {}, "td3": TD3, "one critic, late policy": {"policy_delay": 3}, "td3 at once": TD3 | {"policy_delay": 1}}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from rl_algos.distributions import Categorical, Gaussian, distribution
+from rl_algos.parts.distributions import Categorical, Gaussian, distribution
 
 EMPTY = np.zeros(0, dtype=np.float32)
 

@@ -9,17 +9,17 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from dl_nets.cnn import CNN, CNNConfig
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.dqn import DQN, DQNConfig, bootstrap_value, dueling_values, td_loss
-from rl_algos.replay import Batch
+from dl_nets.networks.cnn import CNN, CNNConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.q_learning.dqn import DQN, DQNConfig, bootstrap_value, dueling_values, td_loss
+from rl_algos.replay.buffer import Batch
 from rl_algos.tasks.acrobot import Acrobot
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_algos.tasks.pendulum import Pendulum
-from rl_core import checkpoint
 from rl_core.envs import Envs, Transition
 from rl_core.gym_task import GymConfig, GymTask
+from rl_core.runs import checkpoint
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
@@ -378,7 +378,7 @@ def test_a_resumed_run_continues_to_the_last_bit(tmp_path, monkeypatch, task, va
     config = replace(SMALL, compiled=compiled, learning_rate_schedule="linear", target_rate=0.5, buffer_size=90, **VARIANTS[variant])
     network = None
     if task == "dot":  # blocks of two or three rows, on the disk
-        monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", 400)
+        monkeypatch.setattr("rl_algos.replay.buffer.BLOCK_BYTES", 400)
         config, network = replace(config, stack_axis=0, storage="disk"), DOT_NETWORK
     made = {"CartPole": lambda: "CartPole", "gym": lambda: GymTask(GymConfig(id="CartPole-v1")), "dot": moving_dot}[task]
     seeds = Seeds(5)
@@ -441,7 +441,7 @@ def test_it_learns_cartpole_in_eight_thousand_steps(variant, compiled):
 
 @pytest.mark.parametrize("variant", ["rainbow-lite", pytest.param("dqn", marks=pytest.mark.learning)])
 def test_kills_leave_no_trace_in_a_buffer_that_is_saved_in_blocks(program, monkeypatch, variant):
-    monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", 2_048)  # 64 rows
+    monkeypatch.setattr("rl_algos.replay.buffer.BLOCK_BYTES", 2_048)  # 64 rows
     settings = ["buffer_size=1000", "rollout_steps=32", "num_updates=4", "network.hidden=[8]"]
     arguments = ["run", variant, "--budget", 3_000, "--checkpoint-every", 250, "--seed", 1, "--device", "cpu"]
     arguments += [argument for setting in settings for argument in ("--set", setting)]

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from dl_nets.mlp import MLP, MLPConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.compiled.dqn import CompiledQNetwork, head_error
-from rl_algos.dqn import DQN, DQNConfig, QNetwork, dueling_values, td_loss
-from rl_algos.replay import Batch
+from rl_algos.q_learning.dqn import DQN, DQNConfig, QNetwork, dueling_values, td_loss
+from rl_algos.replay.buffer import Batch
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_core.seeds import Seeds

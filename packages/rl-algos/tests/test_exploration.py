@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rl_algos.exploration import (
+from rl_algos.parts.exploration import (
     EPSILON_GREEDY,
     EXPONENTIAL,
     LINEAR,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rl_core import catalogue
-from rl_core.catalogue import Catalogue
 from rl_core.errors import RequestError
-from rl_core.recipe import resolve
+from rl_core.plugins import catalogue
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.runs.recipe import resolve
 from rl_core.seeds import Seeds
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_algos.mdp.classic import Garnet, GarnetConfig
-from rl_algos.mdp.grids import Maze, MazeConfig
-from rl_algos.mdp.model import MDP
-from rl_algos.mdp.task import MDPTask
-from rl_algos.mdp.toy_text import ToyText, ToyTextConfig
-from rl_algos.tabular.mcts import MCTS, MCTSConfig, back_up, best_action, descend, new_tree, select
-from rl_algos.tabular.policy import optimal_policy
+from rl_algos.planning.policy import optimal_policy
+from rl_algos.tasks.classic import Garnet, GarnetConfig
+from rl_algos.tasks.grids import Maze, MazeConfig
+from rl_algos.tasks.mdp.model import MDP
+from rl_algos.tasks.mdp.task import MDPTask
+from rl_algos.tasks.toy_text import ToyText, ToyTextConfig
+from rl_algos.tree_search.mcts import MCTS, MCTSConfig, back_up, best_action, descend, new_tree, select
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from rl_algos.mdp.chain import MarkovChain, MarkovRewardProcess
-from rl_algos.mdp.classic import Garnet, GarnetConfig, RandomWalk, RandomWalkConfig, StudentConfig, StudentProcess, garnet
-from rl_algos.mdp.model import MDP
-from rl_algos.mdp.task import MDPTask
+from rl_algos.tasks.classic import Garnet, GarnetConfig, RandomWalk, RandomWalkConfig, StudentConfig, StudentProcess, garnet
+from rl_algos.tasks.mdp.chain import MarkovChain, MarkovRewardProcess
+from rl_algos.tasks.mdp.model import MDP
+from rl_algos.tasks.mdp.task import MDPTask
 from rl_core.seeds import Seeds
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_algos.noise import Noise, ornstein_uhlenbeck
+from rl_algos.continuous.noise import Noise, ornstein_uhlenbeck
 
 
 def make(name, num_envs=2_000, **settings):

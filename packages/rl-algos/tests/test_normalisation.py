@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_algos.normalisation import RewardScale, RunningMoments
+from rl_algos.parts.normalisation import RewardScale, RunningMoments
 
 
 def test_batches_of_any_size_give_the_moments_of_the_whole():

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from rl_algos.mdp.blackjack import Blackjack, BlackjackConfig
-from rl_algos.mdp.classic import (
+from rl_algos.planning.planner import certificate
+from rl_algos.planning.policy_evaluation import PolicyEvaluation, PolicyEvaluationConfig
+from rl_algos.planning.policy_iteration import PolicyIteration, PolicyIterationConfig
+from rl_algos.planning.value_iteration import ValueIteration, ValueIterationConfig
+from rl_algos.tasks.blackjack import Blackjack, BlackjackConfig
+from rl_algos.tasks.classic import (
     GamblersProblem,
     GamblersProblemConfig,
     Garnet,
@@ -17,12 +21,8 @@ from rl_algos.mdp.classic import (
     StudentConfig,
     StudentProcess,
 )
-from rl_algos.mdp.grids import GridRobot, GridRobotConfig, Maze, MazeConfig, WindyGridworld, WindyGridworldConfig
-from rl_algos.mdp.toy_text import ToyText, ToyTextConfig
-from rl_algos.tabular.planner import certificate
-from rl_algos.tabular.policy_evaluation import PolicyEvaluation, PolicyEvaluationConfig
-from rl_algos.tabular.policy_iteration import PolicyIteration, PolicyIterationConfig
-from rl_algos.tabular.value_iteration import ValueIteration, ValueIterationConfig
+from rl_algos.tasks.grids import GridRobot, GridRobotConfig, Maze, MazeConfig, WindyGridworld, WindyGridworldConfig
+from rl_algos.tasks.toy_text import ToyText, ToyTextConfig
 from rl_core.seeds import Seeds
 
 PLANNERS = {

@@ -9,19 +9,19 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from dl_nets.cnn import CNN, CNNConfig
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.a2c import A2C, A2CConfig
+from dl_nets.networks.cnn import CNN, CNNConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.compiled.policies import gaussian_error, policy_gradient_error, value_error
 from rl_algos.compiled.ppo import surrogate_error
-from rl_algos.policy_gradient import PART, policy_loss
-from rl_algos.reinforce import Reinforce, ReinforceConfig
+from rl_algos.on_policy.a2c import A2C, A2CConfig
+from rl_algos.on_policy.policy_gradient import PART, policy_loss
+from rl_algos.on_policy.reinforce import Reinforce, ReinforceConfig
+from rl_algos.on_policy.trpo import TRPO, TRPOConfig
+from rl_algos.on_policy.vpg import VPG, VPGConfig
 from rl_algos.tasks.acrobot import Acrobot
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_algos.tasks.pendulum import Pendulum
-from rl_algos.trpo import TRPO, TRPOConfig
-from rl_algos.vpg import VPG, VPGConfig
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 
@@ -179,7 +179,7 @@ def test_the_parts_of_a_large_batch_add_up_to_its_gradient(task, compiled, monke
     advantage = rng.standard_normal(size, dtype=np.float32)
     assert size < PART
     losses, whole = agent.actor_critic.policy_gradient(inputs, action, advantage), _gradient(agent)
-    monkeypatch.setattr("rl_algos.policy_gradient.PART", 33)
+    monkeypatch.setattr("rl_algos.on_policy.policy_gradient.PART", 33)
     np.testing.assert_allclose(agent.actor_critic.policy_gradient(inputs, action, advantage), losses, rtol=1e-5)
     np.testing.assert_allclose(_gradient(agent), whole, atol=1e-6)
 

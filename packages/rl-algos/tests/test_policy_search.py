@@ -8,11 +8,11 @@ import cma
 import numpy as np
 import pytest
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.ars import ARS, ARSConfig, movement, top_directions
-from rl_algos.cem import CEM, CEMConfig, elites, extra_variance, refit
-from rl_algos.cma_es import CMAES, CMAESConfig, SearchDistribution, constants
-from rl_algos.es import ES, ESConfig, centred_ranks, gradient
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.search.ars import ARS, ARSConfig, movement, top_directions
+from rl_algos.search.cem import CEM, CEMConfig, elites, extra_variance, refit
+from rl_algos.search.cma_es import CMAES, CMAESConfig, SearchDistribution, constants
+from rl_algos.search.es import ES, ESConfig, centred_ranks, gradient
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_algos.tasks.pendulum import Pendulum

@@ -8,9 +8,9 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.compiled.population import respond_each
-from rl_algos.population import Population
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.search.kernels import respond_each
+from rl_algos.search.population import Population
 from rl_algos.tasks.acrobot import Acrobot
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole

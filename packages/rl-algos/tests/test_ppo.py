@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.ppo import LOSSES, PPO, PPOConfig, policy_loss
-from rl_algos.rollout import Batch, Rollout, minibatches
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.on_policy.ppo import LOSSES, PPO, PPOConfig, policy_loss
+from rl_algos.on_policy.rollout import Batch, Rollout, minibatches
 from rl_algos.tasks.acrobot import Acrobot
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole

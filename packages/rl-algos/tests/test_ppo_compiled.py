@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.actor_critic import build_networks
+from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.compiled.ppo import CompiledPPOLearner
-from rl_algos.distributions import distribution
-from rl_algos.ppo import PPO, PPOConfig, PPOLearner
-from rl_algos.rollout import Batch
+from rl_algos.on_policy.ppo import PPO, PPOConfig, PPOLearner
+from rl_algos.on_policy.rollout import Batch
+from rl_algos.parts.actor_critic import build_networks
+from rl_algos.parts.distributions import distribution
 from rl_algos.tasks.acrobot import Acrobot
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl_algos.prioritised_replay import Priorities
-from rl_algos.replay import NOTHING, ReplayBuffer
+from rl_algos.replay.buffer import NOTHING, ReplayBuffer
+from rl_algos.replay.prioritised import Priorities
 from rl_core.envs import Transition
 
 
@@ -74,7 +74,7 @@ def test_a_batch_is_spread_over_the_whole_sum():
 
 @pytest.mark.parametrize("block_bytes", [2**24, 100])
 def test_exactly_what_the_buffer_keeps_can_be_drawn(monkeypatch, block_bytes):
-    monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("rl_algos.replay.buffer.BLOCK_BYTES", block_bytes)
     buffer, priorities = make(capacity=20)
     for first in range(0, 200, 5):
         live(buffer, priorities, 5, first=first)
@@ -97,7 +97,7 @@ def test_what_is_new_has_the_largest_priority_so_far():
 
 @pytest.mark.parametrize("block_bytes", [2**24, 100])
 def test_priorities_that_were_saved_and_loaded_go_on_the_same(monkeypatch, block_bytes):
-    monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("rl_algos.replay.buffer.BLOCK_BYTES", block_bytes)
     buffer, priorities = make(capacity=30)
     live(buffer, priorities, 50)
     slots, _ = priorities.draw(np.random.default_rng(0), 16, 1.0)

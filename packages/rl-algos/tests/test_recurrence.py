@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from dl_nets.mlp import MLP, MLPConfig
-from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
-from rl_algos.a2c import A2C, A2CConfig
-from rl_algos.a3c import A3C, A3CConfig
-from rl_algos.ppo import PPO, PPOConfig
-from rl_algos.recurrence import Replay, Sequences, sequence_minibatches
-from rl_algos.reinforce import Reinforce, ReinforceConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from dl_nets.networks.recurrent import RecurrentConfig, RecurrentNetwork
+from rl_algos.on_policy.a2c import A2C, A2CConfig
+from rl_algos.on_policy.a3c import A3C, A3CConfig
+from rl_algos.on_policy.ppo import PPO, PPOConfig
+from rl_algos.on_policy.reinforce import Reinforce, ReinforceConfig
+from rl_algos.parts.recurrence import Replay, Sequences, sequence_minibatches
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole, MaskedCartPole
 from rl_algos.tasks.pendulum import Pendulum
 from rl_core.gym_task import GymConfig, GymTask
-from rl_core.run import learn
+from rl_core.runs.run import learn
 from rl_core.seeds import Seeds
 
 SMALL = PPOConfig(num_envs=3, rollout_steps=8, num_epochs=2, batch_size=8, normalise_obs=True)

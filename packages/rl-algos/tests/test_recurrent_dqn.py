@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from dl_nets.mlp import MLP, MLPConfig
-from dl_nets.recurrent import RecurrentConfig, RecurrentNetwork
-from rl_algos import replay
-from rl_algos.dqn import DQN, DQNConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from dl_nets.networks.recurrent import RecurrentConfig, RecurrentNetwork
+from rl_algos.q_learning.dqn import DQN, DQNConfig
+from rl_algos.replay import buffer as replay
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import MaskedCartPole
-from rl_core.checkpoint import Block
+from rl_core.runs.checkpoint import Block
 from rl_core.seeds import Seeds
 
 SMALL = DQNConfig(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.reinforce import Reinforce, ReinforceConfig, returns_to_go, whole_returns
-from rl_algos.rollout import Rollout
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.on_policy.reinforce import Reinforce, ReinforceConfig, returns_to_go, whole_returns
+from rl_algos.on_policy.rollout import Rollout
 from rl_core.envs import Envs, Transition
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds

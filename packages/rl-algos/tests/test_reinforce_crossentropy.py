@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos.reinforce import Reinforce, ReinforceConfig
-from rl_algos.reinforce_crossentropy import ReinforceCrossentropy, ReinforceCrossentropyConfig, sample_weights
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.on_policy.reinforce import Reinforce, ReinforceConfig
+from rl_algos.on_policy.reinforce_crossentropy import ReinforceCrossentropy, ReinforceCrossentropyConfig, sample_weights
 from rl_algos.tasks.acrobot import Acrobot
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole

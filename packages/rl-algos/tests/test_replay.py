@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl_algos.replay import Batch, ReplayBuffer
-from rl_core import checkpoint
-from rl_core.checkpoint import Block
+from rl_algos.replay.buffer import Batch, ReplayBuffer
 from rl_core.envs import Transition
+from rl_core.runs import checkpoint
+from rl_core.runs.checkpoint import Block
 
 NUMBER = spaces.Box(-np.inf, np.inf, (1,), np.float32)
 TWO = spaces.Discrete(2)
@@ -174,7 +174,7 @@ LIFE = [GO, GO, END, GO, CUT, *[GO] * 9, END] * 6
 @pytest.mark.parametrize("block_bytes", [2**24, 200])  # plain arrays; blocks of a few rows
 @pytest.mark.parametrize("split", [1, 37, 61])
 def test_a_buffer_that_was_saved_and_loaded_goes_on_to_the_same_bytes(tmp_path, monkeypatch, split, block_bytes, envs, storage):
-    monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("rl_algos.replay.buffer.BLOCK_BYTES", block_bytes)
     settings = {"capacity": 60 * envs, "envs": envs, "storage": storage, "num_steps": 2}
     whole, first, second = make(**settings), make(**settings), make(**settings)
     live(whole, LIFE, envs)
@@ -195,7 +195,7 @@ def test_a_buffer_that_was_saved_and_loaded_goes_on_to_the_same_bytes(tmp_path, 
 
 
 def test_a_block_never_changes_under_its_name_and_most_of_a_large_buffer_is_blocks(monkeypatch):
-    monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", 320)
+    monkeypatch.setattr("rl_algos.replay.buffer.BLOCK_BYTES", 320)
     buffer, known = make(capacity=500), {}
     for start in range(0, 2_000, 30):
         live(buffer, [GO] * 30, first=start)
@@ -209,7 +209,7 @@ def test_a_block_never_changes_under_its_name_and_most_of_a_large_buffer_is_bloc
 
 
 def test_what_is_not_yet_a_block_is_little_of_each_ring_however_many_there_are(monkeypatch):
-    monkeypatch.setattr("rl_algos.replay.BLOCK_BYTES", 2_000)
+    monkeypatch.setattr("rl_algos.replay.buffer.BLOCK_BYTES", 2_000)
     buffer = make(capacity=8 * 64, envs=8)
     live(buffer, [GO] * 200, envs=8)
     for ring in buffer.state_dict()["rings"]:

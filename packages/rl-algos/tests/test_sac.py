@@ -10,12 +10,12 @@ import torch
 from gymnasium import spaces
 from torch import distributions as reference
 
-from dl_nets.mlp import MLP, MLPConfig
-from rl_algos import sac
+from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.compiled import sac as sac_compiled
 from rl_algos.compiled.sac import CompiledActorCritic
-from rl_algos.replay import Batch
-from rl_algos.sac import ActorCritic, SACConfig, build_actor_critic
+from rl_algos.continuous import sac
+from rl_algos.continuous.sac import ActorCritic, SACConfig, build_actor_critic
+from rl_algos.replay.buffer import Batch
 
 BOTH_PATHS = pytest.mark.parametrize("compiled", [True, False])
 SETTINGS = {"learned": {}, "fixed": {"tune_temperature": False, "temperature": 0.2}, "target": {"target_entropy": 1.5, "temperature": 0.5}}

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl_algos.mdp.blackjack import BlackjackByGymnasium, BlackjackConfig
-from rl_algos.mdp.classic import Garnet, GarnetConfig
-from rl_algos.mdp.toy_text import ToyText, ToyTextConfig
+from rl_algos.planning.policy import optimal_policy
 from rl_algos.tabular.dyna import Dyna
 from rl_algos.tabular.mc_off_policy import MCOffPolicy
-from rl_algos.tabular.mc_prediction import MCPrediction
 from rl_algos.tabular.monte_carlo import MonteCarlo
 from rl_algos.tabular.n_step import NStepSarsa
-from rl_algos.tabular.policy import optimal_policy
+from rl_algos.tabular.prediction.mc_prediction import MCPrediction
+from rl_algos.tabular.prediction.td_prediction import TDPrediction
 from rl_algos.tabular.td_control import TDControl
-from rl_algos.tabular.td_prediction import TDPrediction
 from rl_algos.tabular.traces import SarsaLambda
+from rl_algos.tasks.blackjack import BlackjackByGymnasium, BlackjackConfig
+from rl_algos.tasks.classic import Garnet, GarnetConfig
+from rl_algos.tasks.toy_text import ToyText, ToyTextConfig
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 

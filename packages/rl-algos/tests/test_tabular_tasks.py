@@ -6,8 +6,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rl_algos.mdp.binned import Binned, BinnedConfig
-from rl_algos.mdp.blackjack import (
+from rl_algos.planning.policy import optimal_policy
+from rl_algos.tasks.binned import Binned, BinnedConfig
+from rl_algos.tasks.blackjack import (
     HIT,
     NATURAL,
     STICK,
@@ -17,7 +18,7 @@ from rl_algos.mdp.blackjack import (
     dealer_results,
     number_of,
 )
-from rl_algos.mdp.classic import (
+from rl_algos.tasks.classic import (
     GamblersProblem,
     GamblersProblemConfig,
     Garnet,
@@ -25,9 +26,8 @@ from rl_algos.mdp.classic import (
     RandomWalkConfig,
     garnet,
 )
-from rl_algos.mdp.grids import Grid, GridRobot, GridRobotConfig, Maze, MazeConfig, WindyGridworld, WindyGridworldConfig, generate_maze
-from rl_algos.mdp.toy_text import ToyText, ToyTextConfig
-from rl_algos.tabular.policy import optimal_policy
+from rl_algos.tasks.grids import Grid, GridRobot, GridRobotConfig, Maze, MazeConfig, WindyGridworld, WindyGridworldConfig, generate_maze
+from rl_algos.tasks.toy_text import ToyText, ToyTextConfig
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_algos.exploration import Exploration
-from rl_algos.mdp.grids import Maze, MazeConfig
-from rl_algos.tabular import dyna, mc_off_policy, mc_prediction, monte_carlo, n_step, traces
+from rl_algos.parts.exploration import Exploration
+from rl_algos.tabular import dyna, mc_off_policy, monte_carlo, n_step, traces
 from rl_algos.tabular.dyna import Dyna, DynaConfig
 from rl_algos.tabular.learner import StepSize
+from rl_algos.tabular.prediction import mc_prediction
 from rl_algos.tabular.td_control import DOUBLE_Q_LEARNING, EXPECTED_SARSA, Q_LEARNING, SARSA, TARGETS, update
+from rl_algos.tasks.grids import Maze, MazeConfig
 from rl_core.seeds import Seeds
 
 

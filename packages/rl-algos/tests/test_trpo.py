@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from dl_nets.mlp import MLP, MLPConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_algos.on_policy.trpo import TRPO, NaturalLearner, TRPOConfig, conjugate_gradient, largest_step
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_algos.tasks.pendulum import Pendulum
-from rl_algos.trpo import TRPO, NaturalLearner, TRPOConfig, conjugate_gradient, largest_step
 from rl_core.seeds import Seeds
 
 TASKS = {"CartPole": CartPole, "Pendulum": Pendulum}

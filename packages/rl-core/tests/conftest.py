@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rl_core.plugins import Plugins
+from rl_core.plugins.loading import Plugins
 
 GOOD = """
 from rl_core.api import AgentSpec, NetworkSpec, TaskSpec, hookimpl
@@ -57,7 +57,7 @@ class Coin(Guess): pass
 _RUN_EACH = """
 import json, sys
 from click.testing import CliRunner
-from rl_core.cli import cli
+from rl_core.cli.cli import cli
 results = [CliRunner().invoke(cli, call.split()) for call in sys.argv[1:]]
 print(json.dumps([(result.exit_code, result.stdout, result.stderr) for result in results]))
 """

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rl_core.catalogue import Catalogue, fits, may_fit
 from rl_core.errors import RequestError
-from rl_core.siblings import SIBLINGS
+from rl_core.plugins.catalogue import Catalogue, fits, may_fit
+from rl_core.plugins.siblings import SIBLINGS
 
 
 @pytest.fixture
@@ -66,9 +66,8 @@ def test_a_bare_gymnasium_id_is_tried_last(catalogue: Catalogue) -> None:
 
 def test_gymnasium_is_imported_only_for_a_name_that_nothing_else_explains(site: Any) -> None:
     site.add_good()
-    look_up = (
-        "from rl_core.catalogue import Catalogue; import sys; Catalogue.discover().find(sys.argv[1]); print('gymnasium' in sys.modules)"
-    )
+    discover = "import sys; from rl_core.plugins.catalogue import Catalogue; Catalogue.discover()"
+    look_up = f"{discover}.find(sys.argv[1]); print('gymnasium' in sys.modules)"
     assert site.python("-c", look_up, "gym:CartPole-v1").out == "False\n"
     assert site.python("-c", look_up, "guess").out == "False\n"
     assert site.python("-c", look_up, "CartPole-v1").out == "True\n"

@@ -21,8 +21,8 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_core import checkpoint
-from rl_core.checkpoint import ARRAYS, BLOCKS, STATE, BadCheckpoint, Block
+from rl_core.runs import checkpoint
+from rl_core.runs.checkpoint import ARRAYS, BLOCKS, STATE, BadCheckpoint, Block
 
 STATE_OF_AN_AGENT = {
     "weights": np.arange(6.0).reshape(2, 3),

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_core.catalogue import Catalogue
-from rl_core.cli import COMMANDS, cli, in_words
+from rl_core.cli.cli import COMMANDS, cli, in_words
 from rl_core.errors import RequestError, WorkError
+from rl_core.plugins.catalogue import Catalogue
 
 HEAVY = ("torch", "numpy", "numba", "gymnasium", "matplotlib", "rich", "msgspec", "yaml", "safetensors")
 SLOW = ("importlib.metadata", "email", "pathlib", "difflib", "shutil")  # together they would double the time of `list`
@@ -151,15 +151,15 @@ def test_a_bug_is_an_error_in_words_too() -> None:
 
 def test_an_error_is_one_line_whatever_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
     command = click.Command("list", callback=lambda: (_ for _ in ()).throw(RuntimeError("one\n\ntwo")))
-    monkeypatch.setattr("rl_core.listing.list_components", command)
+    monkeypatch.setattr("rl_core.cli.listing.list_components", command)
     result = CliRunner().invoke(cli, ["list"])
     assert (result.exit_code, result.stderr) == (1, "error: RuntimeError: one two\nhint: run again with --traceback and report it\n")
 
 
 def test_the_exit_status_is_that_of_the_command_and_not_what_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rl_core.listing.list_components", click.Command("list", callback=lambda: 3))
+    monkeypatch.setattr("rl_core.cli.listing.list_components", click.Command("list", callback=lambda: 3))
     assert CliRunner().invoke(cli, ["list"]).exit_code == 0
-    monkeypatch.setattr("rl_core.listing.list_components", click.Command("list", callback=lambda: click.get_current_context().exit(1)))
+    monkeypatch.setattr("rl_core.cli.listing.list_components", click.Command("list", callback=lambda: click.get_current_context().exit(1)))
     assert CliRunner().invoke(cli, ["list"]).exit_code == 1
 
 
@@ -204,7 +204,7 @@ def test_it_works_without_standard_output_and_error(site: Any) -> None:
 
 def test_a_broken_pipe_to_another_process_is_not_taken_for_a_reader_that_went_away(monkeypatch: pytest.MonkeyPatch) -> None:
     command = click.Command("list", callback=lambda: (_ for _ in ()).throw(BrokenPipeError(32, "Broken pipe")))
-    monkeypatch.setattr("rl_core.listing.list_components", command)
+    monkeypatch.setattr("rl_core.cli.listing.list_components", command)
     result = CliRunner().invoke(cli, ["list"])
     assert result.exit_code == 1
     assert "error: a process that this one was talking to has ended" in result.stderr

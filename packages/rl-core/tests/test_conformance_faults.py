@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rl_core.catalogue import Catalogue
 from rl_core.conformance.checks import Check, all_checks, perform
 from rl_core.conformance.subjects import Subject, named
+from rl_core.plugins.catalogue import Catalogue
 
 FAULTY = Path(__file__).parent / "faulty"
 

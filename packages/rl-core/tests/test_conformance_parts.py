@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl_core import checkpoint
 from rl_core.conformance import inputs, process, ranges, steps
 from rl_core.conformance.elsewhere import Elsewhere
 from rl_core.conformance.verdict import Fault
+from rl_core.runs import checkpoint
 
 
 @pytest.mark.parametrize(

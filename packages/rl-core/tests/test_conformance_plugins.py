@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from rl_core.catalogue import Catalogue
-from rl_core.cli import cli
+from rl_core.cli.cli import cli
 from rl_core.conformance import conformance_tests
 from rl_core.conformance.checks import all_checks, perform
 from rl_core.conformance.subjects import named
 from rl_core.errors import RequestError
+from rl_core.plugins.catalogue import Catalogue
 
 FAULTY = Path(__file__).parent / "faulty"
 pytest_plugins = ["pytester"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rl_core.distributions import Declaration, declarations
+from rl_core.plugins.installed import Declaration, declarations
 
 
 @pytest.mark.parametrize("group", ["console_scripts", "rl_core.plugins", "pytest11", "distutils.commands"])

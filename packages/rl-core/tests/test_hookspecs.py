@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_core import hookspecs
+from rl_core.plugins import hookspecs
 
 README = Path(__file__).parents[1] / "README.md"
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("rl_"))

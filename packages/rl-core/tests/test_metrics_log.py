@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rl_core import metrics_log
-from rl_core.metrics_log import NAME, MetricsLog
+from rl_core.runs import metrics_log
+from rl_core.runs.metrics_log import NAME, MetricsLog
 
 
 def write(folder: Path, *numbers: int, begin: int = 0) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from rl_core.api import hookimpl
 from rl_core.errors import RequestError
-from rl_core.plugins import Plugins
+from rl_core.plugins.loading import Plugins
 
 HEAD = "from rl_core.api import AgentSpec, NetworkSpec, TaskSpec, hookimpl\nRL_API = 1\n"
 AGENT = 'AgentSpec(name="{name}", target="{target}", summary="One", fits=("control",), unit="steps", task="coin", budget=1)'

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rl_core import documents, recipe
-from rl_core.catalogue import Catalogue
+from rl_core import documents
 from rl_core.errors import RequestError
-from rl_core.run import Run, learn
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.runs import recipe
+from rl_core.runs.run import Run, learn
 from rl_core.seeds import Seeds
 
 pytestmark = pytest.mark.usefixtures("probe")

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import threadpoolctl
 
-from rl_core import progress, recipe
 from rl_core.api import hookimpl
-from rl_core.catalogue import Catalogue
 from rl_core.errors import RequestError
-from rl_core.run import Run, learn
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.runs import progress, recipe
+from rl_core.runs.run import Run, learn
 
 pytestmark = pytest.mark.usefixtures("probe")
 RESULT = {
@@ -325,7 +325,7 @@ def test_an_error_has_no_colour_unless_on_a_terminal(program: Any) -> None:
 
 
 def test_a_long_run_says_a_line_now_and_then_where_there_is_no_terminal(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rl_core.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("rl_core.runs.progress.SECONDS_BETWEEN_LINES", 0.0)
     err = program.succeed("run", "slope", "--set", "milliseconds=2").err
     assert re.search(r"^9 of 30 batches, [\d.]+/s, 0:00 left, loss [\d.]+$", err, re.MULTILINE)
 

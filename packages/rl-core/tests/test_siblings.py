@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rl_core.catalogue import Catalogue
-from rl_core.siblings import SIBLINGS
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.plugins.siblings import SIBLINGS
 
 
 def test_every_name_of_an_installed_sibling_is_really_brought_by_it() -> None:

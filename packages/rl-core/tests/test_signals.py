@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rl_core.signals import StopRequest, termination_as_interrupt
+from rl_core.runs.signals import StopRequest, termination_as_interrupt
 
 pytestmark = pytest.mark.usefixtures("probe")
 

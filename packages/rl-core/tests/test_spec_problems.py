@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, TaskSchemeSpec, TaskSpec
-from rl_core.catalogue import Catalogue
-from rl_core.plugins import Plugins
-from rl_core.spec_problems import is_installed, problem_of, unresolved
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.plugins.loading import Plugins
+from rl_core.plugins.spec_problems import is_installed, problem_of, unresolved
 
 AGENT = AgentSpec(name="a", target="json:JSONDecoder", summary="One", fits=("control",), unit="steps", budget=1, task="coin")
 TASK = TaskSpec(name="t", target="json:JSONDecoder", summary="One", traits=("control",), agent="")
@@ -32,7 +32,10 @@ def test_names_that_are_not_allowed(name: Any) -> None:
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"target": "rl_algos.ppo.PPO"}, "target is 'rl_algos.ppo.PPO'; it must be an import string, 'package.module:Class'"),
+        (
+            {"target": "rl_algos.on_policy.ppo.PPO"},
+            "target is 'rl_algos.on_policy.ppo.PPO'; it must be an import string, 'package.module:Class'",
+        ),
         ({"target": "a b:C"}, "it must be an import string"),
         ({"target": "a:"}, "it must be an import string"),
         ({"target": dict}, "target is <class 'dict'>; it must be a string"),
@@ -87,7 +90,7 @@ def test_a_scheme_says_its_argument_and_an_example() -> None:
         "os.path:join",
         "math:sqrt",
         "sys:path",
-        "rl_core.plugins:Plugins.load",
+        "rl_core.plugins.loading:Plugins.load",
     ],
 )
 def test_import_strings_that_lead_somewhere(target: str) -> None:

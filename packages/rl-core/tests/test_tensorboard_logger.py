@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from rl_core.plugins import Plugins
-from rl_core.tensorboard_logger import TensorBoardLogger
+from rl_core.plugins.loading import Plugins
+from rl_core.runs.loggers.tensorboard import TensorBoardLogger
 
 
 class Writer:

@@ -14,7 +14,7 @@ def rl_networks() -> Iterable[NetworkSpec]:
     """Networks that see."""
     yield NetworkSpec(
         name="vit",
-        target="cv_models.vit:ViT",
+        target="cv_models.classify.vit:ViT",
         summary="Vision transformer: an image as a row of patches",
         reference="Dosovitskiy et al., An image is worth 16x16 words: transformers for image recognition at scale, 2021",
         fits=("image-input",),

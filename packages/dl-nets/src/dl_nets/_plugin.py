@@ -14,7 +14,7 @@ def rl_agents() -> Iterable[AgentSpec]:
     """Agents that learn from examples."""
     yield AgentSpec(
         name="supervised",
-        target="dl_nets.supervised:Supervised",
+        target="dl_nets.learning.supervised:Supervised",
         summary="Minibatch gradient descent on examples with answers",
         reference="Bottou, Curtis and Nocedal, Optimization methods for large-scale machine learning, 2018",
         fits=("data discrete-output", "data continuous-output"),
@@ -33,7 +33,7 @@ def rl_networks() -> Iterable[NetworkSpec]:
     """Networks that fit many tasks."""
     yield NetworkSpec(
         name="mlp",
-        target="dl_nets.mlp:MLP",
+        target="dl_nets.networks.mlp:MLP",
         summary="Multilayer perceptron, for inputs of any plain kind",
         reference="Rumelhart, Hinton and Williams, Learning representations by back-propagating errors, 1986",
         fits=("vector-input", "image-input", "array-input", "discrete-input"),
@@ -42,7 +42,7 @@ def rl_networks() -> Iterable[NetworkSpec]:
     )
     yield NetworkSpec(
         name="cnn",
-        target="dl_nets.cnn:CNN",
+        target="dl_nets.networks.cnn:CNN",
         summary="Small convolutional network, for images from 8 x 8",
         reference="LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998",
         fits=("image-input",),
@@ -58,7 +58,7 @@ def rl_networks() -> Iterable[NetworkSpec]:
     ):
         yield NetworkSpec(
             name=name,
-            target="dl_nets.recurrent:RecurrentNetwork",
+            target="dl_nets.networks.recurrent:RecurrentNetwork",
             summary=summary,
             reference=reference,
             config={"cell": name},
@@ -75,7 +75,7 @@ def rl_tasks() -> Iterable[TaskSpec]:
     """Data sets that come with scikit-learn."""
     yield TaskSpec(
         name="digits",
-        target="dl_nets.digits:Digits",
+        target="dl_nets.tasks.digits:Digits",
         summary="Which digit is it? 1,797 images of 8 x 8",
         reference="Alpaydin and Kaynak, Optical recognition of handwritten digits, 1998",
         traits=("data", "image-input", "discrete-output"),
@@ -84,7 +84,7 @@ def rl_tasks() -> Iterable[TaskSpec]:
     )
     yield TaskSpec(
         name="breast-cancer",
-        target="dl_nets.tabular:BundledTable",
+        target="dl_nets.tasks.sklearn_tables:BundledTable",
         summary="Malignant or benign? 569 cell samples, 30 numbers",
         reference="Street, Wolberg and Mangasarian, Nuclear feature extraction for breast tumor diagnosis, 1993",
         config={"table": "breast-cancer"},
@@ -94,7 +94,7 @@ def rl_tasks() -> Iterable[TaskSpec]:
     )
     yield TaskSpec(
         name="wine",
-        target="dl_nets.tabular:BundledTable",
+        target="dl_nets.tasks.sklearn_tables:BundledTable",
         summary="Which of three growers? 178 wines, 13 numbers",
         reference="Forina et al., PARVUS, 1988",
         config={"table": "wine"},
@@ -104,7 +104,7 @@ def rl_tasks() -> Iterable[TaskSpec]:
     )
     yield TaskSpec(
         name="diabetes",
-        target="dl_nets.tabular:BundledTable",
+        target="dl_nets.tasks.sklearn_tables:BundledTable",
         summary="How far will the disease be in a year? 442 patients, 10 numbers",
         reference="Efron, Hastie, Johnstone and Tibshirani, Least angle regression, 2004",
         config={"table": "diabetes"},
@@ -119,7 +119,7 @@ def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
     """Tasks from files."""
     yield TaskSchemeSpec(
         name="csv",
-        target="dl_nets.csv_task:CsvTask",
+        target="dl_nets.tasks.csv_file:CsvTask",
         summary="Any table with a line of column names",
         argument="path",
         example="csv:flowers.csv",

@@ -14,7 +14,7 @@ _CORPUS = ("corpus", "text-input", "vector-output")
 def _vector_space(name: str, summary: str, reference: str, config: dict[str, object]) -> AgentSpec:
     return AgentSpec(
         name=name,
-        target="nlp_embeddings.vector_space:VectorSpace",
+        target="nlp_embeddings.models.vector_space:VectorSpace",
         summary=summary,
         reference=reference,
         config=config,
@@ -30,7 +30,7 @@ def _vector_space(name: str, summary: str, reference: str, config: dict[str, obj
 def _word_vectors(name: str, summary: str, reference: str, config: dict[str, object], presets: str) -> AgentSpec:
     return AgentSpec(
         name=name,
-        target="nlp_embeddings.word2vec:Word2Vec",
+        target="nlp_embeddings.models.word2vec:Word2Vec",
         summary=summary,
         reference=reference,
         config=config,
@@ -70,7 +70,7 @@ def rl_agents() -> Iterator[AgentSpec]:
     )
     yield AgentSpec(
         name="glove",
-        target="nlp_embeddings.glove:GloVe",
+        target="nlp_embeddings.models.glove:GloVe",
         summary="Word vectors whose products are logarithms of co-occurrence counts",
         reference="Pennington, Socher, Manning, GloVe: Global Vectors for Word Representation, 2014",
         fits=("corpus text-input vector-output",),
@@ -83,7 +83,7 @@ def rl_agents() -> Iterator[AgentSpec]:
     )
     yield AgentSpec(
         name="contextual",
-        target="nlp_embeddings.contextual_agent:Contextual",
+        target="nlp_embeddings.models.contextual_agent:Contextual",
         summary="Vectors of texts, and of words in their contexts, from a local transformer",
         reference="Devlin et al., BERT, 2019; Bommasani, Davis, Cardie, Reductions to Static Embeddings, 2020",
         requires=("torch", "transformers"),
@@ -97,7 +97,7 @@ def rl_agents() -> Iterator[AgentSpec]:
     )
     yield AgentSpec(
         name="text-classifier",
-        target="nlp_embeddings.text_classifier:TextClassifier",
+        target="nlp_embeddings.models.text_classifier:TextClassifier",
         summary="fastText as a classifier: the mean of words and n-grams tells the label",
         reference="Joulin, Grave, Bojanowski, Mikolov, Bag of Tricks for Text Classification, 2017",
         fits=("corpus text-input labelled",),
@@ -109,7 +109,7 @@ def rl_agents() -> Iterator[AgentSpec]:
     )
     yield AgentSpec(
         name="ppmi",
-        target="nlp_embeddings.ppmi:Ppmi",
+        target="nlp_embeddings.models.ppmi:Ppmi",
         summary="Word vectors from positive pointwise mutual information, decomposed",
         reference="Levy, Goldberg, Dagan, Improving Distributional Similarity, 2015",
         fits=("corpus text-input vector-output",),
@@ -147,7 +147,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     """The bundled text."""
     yield TaskSpec(
         name="treasure-island",
-        target="nlp_embeddings.corpus_task:CorpusTask",
+        target="nlp_embeddings.corpus.corpus_task:CorpusTask",
         summary="Stevenson's novel: find the passage that a held-out sentence came from",
         reference="Robert Louis Stevenson, Treasure Island, 1883 (public domain)",
         traits=_CORPUS,
@@ -157,7 +157,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
 
     yield TaskSpec(
         name="treasure-island-parts",
-        target="nlp_embeddings.evaluation_tasks:ClassificationTask",
+        target="nlp_embeddings.evaluate.tasks:ClassificationTask",
         summary="Which of the novel's six parts does a paragraph stand in?",
         reference="Robert Louis Stevenson, Treasure Island, 1883 (public domain)",
         traits=(*_CORPUS, "labelled"),
@@ -171,7 +171,7 @@ def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
     """Any text on disk."""
     yield TaskSchemeSpec(
         name="corpus",
-        target="nlp_embeddings.corpus_task:CorpusTask",
+        target="nlp_embeddings.corpus.corpus_task:CorpusTask",
         summary="A text file, a folder of them, or a .gz, .bz2 or .xz file",
         argument="path",
         example="corpus:novels.txt.xz",
@@ -186,7 +186,7 @@ def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
     ):
         yield TaskSchemeSpec(
             name=name,
-            target=f"nlp_embeddings.evaluation_tasks:{target}",
+            target=f"nlp_embeddings.evaluate.tasks:{target}",
             summary=summary,
             argument="file",
             example=f"{name}:{example}",

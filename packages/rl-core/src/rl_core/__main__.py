@@ -13,7 +13,7 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - pathlib would slow down every command
         elif hasattr(getattr(sys, name), "reconfigure"):
             getattr(sys, name).reconfigure(errors="backslashreplace")  # a letter that cannot be shown is \xe9 and not an exception
-    from rl_core.cli import cli
+    from rl_core.cli.cli import cli
 
     cli.main(prog_name="rl-core")
 

@@ -30,7 +30,7 @@ def rl_loggers() -> Iterable[LoggerSpec]:
     """TensorBoard event files."""
     yield LoggerSpec(
         name="tensorboard",
-        target="rl_core.tensorboard_logger:TensorBoardLogger",
+        target="rl_core.runs.loggers.tensorboard:TensorBoardLogger",
         summary="TensorBoard event files in the run's folder",
         requires=("tensorboardX",),
         extra="rl-core[tensorboard]",

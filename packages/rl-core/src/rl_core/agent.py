@@ -66,7 +66,7 @@ class Agent(ABC):
         """Everything that changes while learning, but `progress`, `finished` and the numpy streams, which the run keeps.
 
         Nested dicts (string keys) and lists of NumPy arrays, str, int, float, bool and None. Arrays are only read. What is large and
-        no longer changes, as the full part of a replay buffer, is better given as `rl_core.checkpoint.Block`s.
+        no longer changes, as the full part of a replay buffer, is better given as `rl_core.runs.checkpoint.Block`s.
         """
 
     @abstractmethod

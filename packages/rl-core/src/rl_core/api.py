@@ -3,7 +3,7 @@
 This module is all that a `_plugin.py` needs to import. It costs a few milliseconds: the standard library and pluggy.
 
 A plugin is a distribution with one entry point in the group `rl_core.plugins` that names a module. That module
-says `RL_API = 1` and implements some of the hooks of `rl_core.hookspecs`, each returning specs:
+says `RL_API = 1` and implements some of the hooks of `rl_core.plugins.hookspecs`, each returning specs:
 
     from rl_core.api import AgentSpec, hookimpl
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from dl_nets.fast_mlp import rmsprop_step
-from rl_algos.compiled.kernels import announced
+from dl_nets.fast.kernels import announced
+from dl_nets.fast.mlp import rmsprop_step
 from rl_algos.compiled.policies import CompiledActorCritic, policy_gradient_error, value_error
-from rl_algos.distributions import Categorical, Gaussian
-from rl_algos.rollout import Batch
+from rl_algos.on_policy.rollout import Batch
+from rl_algos.parts.distributions import Categorical, Gaussian
 
 if TYPE_CHECKING:
-    from rl_algos.a2c import A2CConfig
+    from rl_algos.on_policy.a2c import A2CConfig
 
 
 class CompiledA2CLearner(CompiledActorCritic):

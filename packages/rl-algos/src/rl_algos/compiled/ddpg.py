@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from dl_nets.fast_mlp import FlatAdam
-from rl_algos.compiled.kernels import announced, vectorised
-from rl_algos.perceptrons import Perceptrons
-from rl_algos.replay import Batch
-from rl_algos.targets import follow
+from dl_nets.fast.kernels import announced, vectorised
+from dl_nets.fast.mlp import FlatAdam
+from rl_algos.parts.perceptrons import Perceptrons
+from rl_algos.parts.targets import follow
+from rl_algos.replay.buffer import Batch
 
 if TYPE_CHECKING:
-    from rl_algos.ddpg import DDPGConfig
+    from rl_algos.continuous.ddpg import DDPGConfig
 
 
 class CompiledActorCritic:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from dl_nets.fast_mlp import FastMLP, FlatAdam, Layout, flat_parameters
-from rl_algos.compiled.kernels import announced, vectorised
+from dl_nets.fast.kernels import announced, vectorised
+from dl_nets.fast.mlp import FastMLP, FlatAdam, Layout, flat_parameters
 
 if TYPE_CHECKING:
-    from rl_algos.dqn import DQNConfig
-    from rl_algos.replay import Batch
+    from rl_algos.q_learning.dqn import DQNConfig
+    from rl_algos.replay.buffer import Batch
 
 
 class Update(NamedTuple):

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from dl_nets.fast_mlp import FastMLP, Layout, flat_parameters
-from rl_algos.actor_critic import NoCritic, PolicyConfig
-from rl_algos.compiled.kernels import vectorised
-from rl_algos.distributions import HALF_LOG_TWO_PI, Categorical, Gaussian
+from dl_nets.fast.kernels import vectorised
+from dl_nets.fast.mlp import FastMLP, Layout, flat_parameters
+from rl_algos.parts.actor_critic import NoCritic, PolicyConfig
+from rl_algos.parts.distributions import HALF_LOG_TWO_PI, Categorical, Gaussian
 
 
 class CompiledActorCritic:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from dl_nets.fast_mlp import FlatAdam
-from rl_algos.compiled.kernels import announced
+from dl_nets.fast.kernels import announced
+from dl_nets.fast.mlp import FlatAdam
 from rl_algos.compiled.policies import CompiledActorCritic, policy_gradient_error, value_error
-from rl_algos.distributions import Categorical, Gaussian
-from rl_algos.policy_gradient import PolicyGradientConfig, parts
+from rl_algos.on_policy.policy_gradient import PolicyGradientConfig, parts
+from rl_algos.parts.distributions import Categorical, Gaussian
 
 
 class CompiledPolicyGradient(CompiledActorCritic):

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from dl_nets.fast_mlp import FlatAdam
-from rl_algos.compiled.kernels import announced, vectorised
+from dl_nets.fast.kernels import announced, vectorised
+from dl_nets.fast.mlp import FlatAdam
 from rl_algos.compiled.policies import CompiledActorCritic, standardise, value_error
-from rl_algos.distributions import Categorical, Gaussian
+from rl_algos.parts.distributions import Categorical, Gaussian
 
 if TYPE_CHECKING:
-    from rl_algos.ppo import PPOConfig
+    from rl_algos.on_policy.ppo import PPOConfig
 
 
 class CompiledPPOLearner(CompiledActorCritic):

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from dl_nets.fast_mlp import FlatAdam
+from dl_nets.fast.kernels import announced, vectorised
+from dl_nets.fast.mlp import FlatAdam
 from rl_algos.compiled.ddpg import critic_error
-from rl_algos.compiled.kernels import announced, vectorised
-from rl_algos.distributions import HALF_LOG_TWO_PI
-from rl_algos.perceptrons import Perceptrons
-from rl_algos.replay import Batch
-from rl_algos.targets import follow
+from rl_algos.parts.distributions import HALF_LOG_TWO_PI
+from rl_algos.parts.perceptrons import Perceptrons
+from rl_algos.parts.targets import follow
+from rl_algos.replay.buffer import Batch
 
 if TYPE_CHECKING:
-    from rl_algos.sac import SACConfig
+    from rl_algos.continuous.sac import SACConfig
 
 LOG_STD_BOUNDS = (-20.0, 2.0)  # of ln sigma, before tanh: beyond, the policy's density overflows, or all actions are at the bounds
 LOG_TWO = math.log(2.0)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rl_algos.compiled.kernels import vectorised
+from dl_nets.fast.kernels import vectorised
 from rl_algos.compiled.policy_gradient import CompiledPolicyGradient
 
 

@@ -1,1 +1,1 @@
-"""Planning and learning with tables of values."""
+"""Learners of tables from experience."""

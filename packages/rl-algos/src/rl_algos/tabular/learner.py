@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.compiled.kernels import announced
-from rl_algos.mdp.simulator import MDPEnvs
+from dl_nets.fast.kernels import announced
+from rl_algos.tasks.mdp.simulator import MDPEnvs
 from rl_core.agent import Agent
 from rl_core.network import Network
 from rl_core.seeds import Seeds

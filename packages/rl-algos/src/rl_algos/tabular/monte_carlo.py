@@ -17,11 +17,11 @@ from typing import Literal
 
 import numpy as np
 
-from rl_algos.compiled.kernels import borrowed, inlined, kernel
-from rl_algos.exploration import Exploration, Explorer, expected_value, explore, largest
-from rl_algos.mdp.simulator import MDPEnvs, Playing, borrow_playing, play
-from rl_algos.ranges import require_range
+from dl_nets.fast.kernels import borrowed, inlined, kernel
+from rl_algos.parts.exploration import Exploration, Explorer, expected_value, explore, largest
+from rl_algos.parts.ranges import require_range
 from rl_algos.tabular.learner import TabularLearner
+from rl_algos.tasks.mdp.simulator import MDPEnvs, Playing, borrow_playing, play
 
 METHODS = ("on-policy", "exploring-starts", "q-learning")
 ON_POLICY, EXPLORING_STARTS, Q_LEARNING = range(3)

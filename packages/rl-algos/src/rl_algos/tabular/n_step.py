@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_algos.compiled.kernels import borrowed, inlined, kernel
-from rl_algos.exploration import Exploration, Explorer, explore
-from rl_algos.mdp.simulator import Playing, borrow_playing, play
-from rl_algos.ranges import require_range
+from dl_nets.fast.kernels import borrowed, inlined, kernel
+from rl_algos.parts.exploration import Exploration, Explorer, explore
+from rl_algos.parts.ranges import require_range
 from rl_algos.tabular.learner import StepSize, TabularLearner
+from rl_algos.tasks.mdp.simulator import Playing, borrow_playing, play
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from typing import Literal
 
 import numpy as np
 
-from rl_algos.compiled.kernels import borrowed, inlined, kernel
-from rl_algos.exploration import Exploration, Explorer, count_bonus, expected_value, explore, first_best, largest
-from rl_algos.mdp.simulator import Playing, borrow_playing, play
-from rl_algos.ranges import require_range
+from dl_nets.fast.kernels import borrowed, inlined, kernel
+from rl_algos.parts.exploration import Exploration, Explorer, count_bonus, expected_value, explore, first_best, largest
+from rl_algos.parts.ranges import require_range
 from rl_algos.tabular.learner import StepSize, TabularLearner
+from rl_algos.tasks.mdp.simulator import Playing, borrow_playing, play
 
 TARGETS = ("sarsa", "expected-sarsa", "q-learning", "double-q-learning")
 SARSA, EXPECTED_SARSA, Q_LEARNING, DOUBLE_Q_LEARNING = range(4)

@@ -1,1 +1,1 @@
-"""Tasks of this package: classic control as arrays of states, and games seen as pixels."""
+"""Tasks: classic control, Atari, Markov decision processes, bandits."""

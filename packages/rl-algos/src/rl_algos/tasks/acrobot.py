@@ -13,7 +13,7 @@ import math
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.compiled.kernels import kernel
+from dl_nets.fast.kernels import kernel
 from rl_algos.tasks.array_envs import ArrayTask, Problem
 
 GRAVITY = 9.8  # m/s^2; masses and lengths are 1, centres of mass at 0.5, moments of inertia 1

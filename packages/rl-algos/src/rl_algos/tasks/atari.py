@@ -23,7 +23,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation, TransformAction, TransformObservation
 
-from rl_algos.ranges import require_range
+from rl_algos.parts.ranges import require_range
 from rl_core.envs import Envs, GymEnvs, Transition
 from rl_core.errors import nearest
 from rl_core.seeds import Seeds

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.compiled.kernels import kernel
+from dl_nets.fast.kernels import kernel
 from rl_algos.tasks.array_envs import ArrayTask, Problem
 
 MIN_POSITION, MAX_POSITION = -1.2, 0.6

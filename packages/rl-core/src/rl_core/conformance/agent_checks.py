@@ -14,13 +14,13 @@ import numpy as np
 
 from rl_core.agent import Agent
 from rl_core.api import Spec
-from rl_core.catalogue import fits
 from rl_core.conformance import inputs, probes, steps
 from rl_core.conformance.checks import in_words
 from rl_core.conformance.subjects import AgentSubject
 from rl_core.conformance.verdict import Fault, Skipped
 from rl_core.errors import RequestError, RlError
-from rl_core.run import Run
+from rl_core.plugins.catalogue import fits
+from rl_core.runs.run import Run
 from rl_core.seeds import Seeds
 from rl_core.task import Task
 

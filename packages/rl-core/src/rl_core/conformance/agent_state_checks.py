@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from rl_core import checkpoint
 from rl_core.conformance import elsewhere, steps
 from rl_core.conformance.subjects import AgentSubject
 from rl_core.conformance.verdict import Fault, Skipped
+from rl_core.runs import checkpoint
 from rl_core.seeds import Seeds
 
 _DRAW = "draw every random number from self.seeds, and keep nothing in globals, class attributes or sets"

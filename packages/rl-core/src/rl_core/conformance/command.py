@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def check(obj: Any, name: str | None, everything: bool, names: tuple[str, ...], listing: bool, as_json: bool) -> None:
     """Hold a component to the contract: NAME is an agent, a network, a task, or a package with all that it brings."""
-    from rl_core.commands import limit_threads
+    from rl_core.cli.commands import limit_threads
 
     limit_threads(1)
     from rl_core.conformance import checks, subjects
@@ -82,7 +82,7 @@ def _list(chosen: tuple[Check, ...], as_json: bool) -> None:
 
 
 def _show(subject: Subject, result: Result, *, first: bool) -> None:
-    from rl_core.cli import wants_colour
+    from rl_core.cli.cli import wants_colour
 
     if first:
         click.echo(f"{subject.kind} {result.component} ({subject.package})")

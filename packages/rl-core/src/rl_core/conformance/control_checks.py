@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from rl_core import checkpoint
 from rl_core.conformance import inputs
 from rl_core.conformance.subjects import TaskSubject
 from rl_core.conformance.verdict import Fault, Skipped
 from rl_core.envs import Envs, Transition
+from rl_core.runs import checkpoint
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Task
 

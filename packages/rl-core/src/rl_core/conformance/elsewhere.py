@@ -83,10 +83,10 @@ def serve() -> None:
     """Answer requests on standard input, a line of JSON each, until it ends. Nothing else reaches standard output."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    from rl_core.catalogue import Catalogue
     from rl_core.conformance import steps
     from rl_core.conformance.checks import in_words
-    from rl_core.run import Run
+    from rl_core.plugins.catalogue import Catalogue
+    from rl_core.runs.run import Run
 
     catalogue = Catalogue.discover()
     for line in sys.stdin:

@@ -10,11 +10,11 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from rl_core.catalogue import fits
 from rl_core.conformance import inputs, modules, probes
 from rl_core.conformance.agent_state_checks import leaves_the_generators_alone, leaves_the_process_alone
 from rl_core.conformance.subjects import NetworkSubject
 from rl_core.conformance.verdict import Fault, Skipped
+from rl_core.plugins.catalogue import fits
 
 
 def builds_the_right_shape(subject: NetworkSubject) -> None:

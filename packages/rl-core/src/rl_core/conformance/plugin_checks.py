@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from rl_core import hookspecs
 from rl_core.api import API, API_MIN, Spec
 from rl_core.conformance.subjects import Subject
 from rl_core.conformance.verdict import Fault, Skipped
 from rl_core.errors import RlError
+from rl_core.plugins import hookspecs
 
 HEAVY = ("torch", "numpy", "numba", "gymnasium", "scipy", "pandas", "sklearn", "matplotlib", "tensorflow", "jax")
 _COLLECTING = ("rl_agents", "rl_networks", "rl_tasks", "rl_task_schemes", "rl_loggers")
@@ -67,7 +67,7 @@ def repeats_its_hooks(subject: Subject) -> None:
 
 def builds_its_example(subject: Subject) -> None:
     """The scheme's example is built, and offers the scheme's traits; an example that names a file may refuse it in words."""
-    from rl_core import recipe
+    from rl_core.runs import recipe
 
     spec = subject.entry.spec
     if spec.example.partition(":")[0] != spec.name:

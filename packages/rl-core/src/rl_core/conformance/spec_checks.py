@@ -17,15 +17,15 @@ from typing import Any
 
 from rl_core import config, documents
 from rl_core.agent import Agent
-from rl_core.catalogue import fits
+from rl_core.cli.describe import describe
 from rl_core.conformance import ranges
 from rl_core.conformance.subjects import Subject
 from rl_core.conformance.verdict import Fault, Skipped
-from rl_core.describe import describe
-from rl_core.distributions import normalised
 from rl_core.errors import RequestError, RlError
 from rl_core.network import Network
-from rl_core.siblings import SIBLINGS
+from rl_core.plugins.catalogue import fits
+from rl_core.plugins.installed import normalised
+from rl_core.plugins.siblings import SIBLINGS
 from rl_core.task import Task
 
 _BASES: dict[str, type] = {"agent": Agent, "network": Network, "task": Task, "scheme": Task}
@@ -212,7 +212,7 @@ def _find(subject: Subject, name: str | None, kind: str) -> Any:
 
 
 def _may_fit(subject: Subject, traits: frozenset[str], alternatives: tuple[str, ...]) -> bool:
-    from rl_core.catalogue import may_fit
+    from rl_core.plugins.catalogue import may_fit
 
     schemes = [entry.spec.traits for entry in subject.catalogue.entries("scheme")]
     return fits(traits, alternatives) or (traits in map(frozenset, schemes) and may_fit(traits, alternatives))

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rl_core import checkpoint
 from rl_core.conformance.verdict import Fault
+from rl_core.runs import checkpoint
 
 if TYPE_CHECKING:
     from rl_core.conformance.subjects import AgentSubject
-    from rl_core.run import Run
+    from rl_core.runs.run import Run
 
 STEPS = 6  # of the run that others are compared with
 CUT = 3  # steps after which a run is cut, to be continued; it is also cut after the first

@@ -9,18 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl_core.distributions import normalised
 from rl_core.errors import RequestError, nearest
-from rl_core.plugins import Plugin
+from rl_core.plugins.installed import normalised
+from rl_core.plugins.loading import Plugin
 
 if TYPE_CHECKING:
     import gymnasium
     import numpy as np
 
-    from rl_core.catalogue import Catalogue, Entry
     from rl_core.network import Network
-    from rl_core.recipe import Resolved
-    from rl_core.run import Run
+    from rl_core.plugins.catalogue import Catalogue, Entry
+    from rl_core.runs.recipe import Resolved
+    from rl_core.runs.run import Run
     from rl_core.task import Task
 
 
@@ -91,7 +91,7 @@ class AgentSubject(Subject):
 
     def resolve(self, *, seed: int = 0, task: str | None = None) -> Resolved:
         """The agent, tiny and on the CPU, with the network that it takes for the task, tiny too, and a freshly built task."""
-        from rl_core import recipe
+        from rl_core.runs import recipe
 
         options: dict[str, Any] = {"agent": self.entry.qualified, "task": task, "device": "cpu", "config": dict(self.entry.spec.tiny)}
         if task not in self._network_tiny:
@@ -114,14 +114,14 @@ class AgentSubject(Subject):
     @contextmanager
     def run(self, *, seed: int = 0, task: str | None = None) -> Iterator[Run]:
         """A new run of the tiny agent in a new folder."""
-        from rl_core.run import Run
+        from rl_core.runs.run import Run
 
         with Run.create(self.resolve(seed=seed, task=task), self.catalogue, self.folder()) as run:
             yield run
 
     def open(self, folder: Path) -> Run:
         """The run in `folder` at its newest checkpoint, all of it built anew."""
-        from rl_core.run import Run
+        from rl_core.runs.run import Run
 
         return Run.open(folder, self.catalogue)
 
@@ -160,7 +160,7 @@ class NetworkSubject(Subject):
     @cached_property
     def task(self) -> Task:
         """Its default task."""
-        from rl_core import recipe
+        from rl_core.runs import recipe
 
         return recipe.build_task(self.catalogue, self.entry.spec.task)
 
@@ -207,7 +207,7 @@ class TaskSubject(Subject):
 
     def fresh(self) -> Task:
         """The task, built anew."""
-        from rl_core import recipe
+        from rl_core.runs import recipe
 
         return recipe.build_task(self.catalogue, self.entry.qualified)
 

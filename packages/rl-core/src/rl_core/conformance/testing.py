@@ -28,8 +28,8 @@ def conformance_tests(*names: str, expected_failures: Mapping[str, str] | None =
     """
     import pytest
 
-    from rl_core.catalogue import Catalogue
     from rl_core.conformance import checks, subjects
+    from rl_core.plugins.catalogue import Catalogue
 
     catalogue = Catalogue.discover()
     found = [subject for name in names for subject in subjects.named(catalogue, name)]

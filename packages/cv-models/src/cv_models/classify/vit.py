@@ -1,0 +1,163 @@
+"""The vision transformer: an image as a row of patches, read by a transformer encoder.
+
+Source: Dosovitskiy et al., *An image is worth 16x16 words: transformers for image recognition at scale*, 2021, section 3.1; its blocks
+are those of Vaswani et al., *Attention is all you need*, 2017, normalised before each part. Departures: the head is drawn by Glorot
+instead of starting at 0, so that the first update moves every layer, and the mean of all patches may take the class token's place
+(appendix D.3 of the source tries both). Convolutional patches are written as the linear map of flattened patches that they are.
+
+Letters: B batch, N patches, T tokens (N, and one more with a class token), D width, K outputs, h heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from gymnasium import Space
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dl_nets.networks.initialisation import linear
+from dl_nets.networks.layers import Dropout
+from dl_nets.networks.spaces import image_shape, output_size, unit_scale
+from rl_core.network import Network
+
+EPSILON = 1e-6  # what layer normalisations add to the variance
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """How an image is cut, and how wide and deep it is read. ViT-B/16 is patch_size 16, width 768, depth 12, num_heads 12."""
+
+    patch_size: int = 4  # pixels, side of a patch, >= 1; must divide the image's height and width
+    width: int = 64  # D, numbers that stand for a patch, >= 1; a multiple of num_heads
+    depth: int = 4  # blocks, >= 1
+    num_heads: int = 4  # h, heads of each attention, >= 1
+    hidden_ratio: int = 4  # units of a block's perceptron, in widths, >= 1
+    pooling: Literal["class-token", "mean"] = "class-token"  # what the head reads: a token of its own, or the mean of all patches
+    dropout: float = 0.0  # probability that a number is left out behind each part of a block while training, in [0, 1)
+
+    def __post_init__(self) -> None:
+        for name in ("patch_size", "width", "depth", "num_heads", "hidden_ratio"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be >= 1")
+        if self.width % self.num_heads:
+            raise ValueError(f"width is {self.width} and num_heads is {self.num_heads}; width must be a multiple of num_heads")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
+
+
+def patches(images: Tensor, patch_size: int) -> Tensor:
+    """Patches [B, N, patch_size * patch_size * C] of images [B, H, W, C], row by row; each is flattened row by row, channels last.
+
+    >>> patches(torch.arange(8).reshape(1, 2, 4, 1), 2).tolist()
+    [[[0, 1, 4, 5], [2, 3, 6, 7]]]
+    """
+    batch, height, width, channels = images.shape
+    cut = images.reshape(batch, height // patch_size, patch_size, width // patch_size, patch_size, channels)
+    return cut.transpose(2, 3).reshape(batch, -1, patch_size * patch_size * channels)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention: softmax(q k^T / sqrt(D / h)) v in each of h slices of the width (Vaswani et al., section 3.2).
+
+    Args:
+        width: D.
+        num_heads: h, a divisor of D.
+        rng: Where the first weights come from.
+    """
+
+    def __init__(self, width: int, num_heads: int, rng: np.random.Generator) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.query_key_value = linear(width, 3 * width, rng, init="glorot")
+        self.output = linear(width, width, rng, init="glorot")
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, T, D], each a mixture of what all tokens say."""
+        batch, count, width = tokens.shape
+        heads = self.query_key_value(tokens).reshape(batch, count, 3, self.num_heads, width // self.num_heads)
+        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, h, T, D / h]
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        gathered: Tensor = self.output(mixed.transpose(1, 2).reshape(batch, count, width))
+        return gathered
+
+
+class Block(nn.Module):
+    """One block of the encoder: tokens + attention(norm(tokens)) (2), then tokens + perceptron(norm(tokens)) (3).
+
+    Args:
+        config: Of the network.
+        rng: Where the first weights come from.
+    """
+
+    def __init__(self, config: ViTConfig, rng: np.random.Generator) -> None:
+        super().__init__()
+        width, hidden = config.width, config.width * config.hidden_ratio
+        self.attention_norm = nn.LayerNorm(width, eps=EPSILON)
+        self.attention = Attention(width, config.num_heads, rng)
+        self.perceptron_norm = nn.LayerNorm(width, eps=EPSILON)
+        self.perceptron = nn.Sequential(linear(width, hidden, rng, init="glorot"), nn.GELU(), linear(hidden, width, rng, init="glorot"))
+        self.dropout = Dropout(config.dropout, rng)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, T, D]."""
+        tokens = tokens + self.dropout(self.attention(self.attention_norm(tokens)))
+        tokens = tokens + self.dropout(self.perceptron(self.perceptron_norm(tokens)))
+        return tokens
+
+
+class VisionTransformer(nn.Module):
+    """The module that `ViT` builds.
+
+    Args:
+        config: Of the network.
+        image: Height, width and channels.
+        num_outputs: K.
+        rng: Where the first weights come from.
+    """
+
+    def __init__(self, config: ViTConfig, image: tuple[int, int, int], num_outputs: int, rng: np.random.Generator) -> None:
+        super().__init__()
+        height, width, channels = image
+        num_patches = (height // config.patch_size) * (width // config.patch_size)
+        self.patch_size, self.pooling = config.patch_size, config.pooling
+        self.embedding = linear(config.patch_size**2 * channels, config.width, rng, init="glorot")
+        num_tokens = num_patches + (config.pooling == "class-token")
+        positions = rng.normal(0.0, 0.02, (1, num_tokens, config.width)).astype(np.float32)
+        self.positions = nn.Parameter(torch.from_numpy(positions))  # learned, one row for each token
+        if config.pooling == "class-token":
+            self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
+        self.blocks = nn.Sequential(*(Block(config, rng) for _ in range(config.depth)))
+        self.norm = nn.LayerNorm(config.width, eps=EPSILON)
+        self.head = linear(config.width, num_outputs, rng, init="glorot")
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Outputs [B, K] of images [B, H, W, C]."""
+        tokens = self.embedding(patches(unit_scale(inputs), self.patch_size))  # [B, N, D]
+        if self.pooling == "class-token":
+            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)  # (1)
+        tokens = self.norm(self.blocks(tokens + self.positions))
+        summary = tokens[:, 0] if self.pooling == "class-token" else tokens.mean(1)  # (4)
+        outputs: Tensor = self.head(summary)
+        return outputs
+
+
+class ViT(Network):
+    """Builds vision transformers for images whose height and width are multiples of the patch size."""
+
+    Config: ClassVar[type] = ViTConfig
+    config: ViTConfig
+
+    def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> VisionTransformer:
+        """A vision transformer from images [B, H, W, C] to outputs [B, K]."""
+        image, size = image_shape(input_space), self.config.patch_size
+        if image[0] % size or image[1] % size:
+            fitting = [side for side in range(1, min(image[:2]) + 1) if image[0] % side == 0 and image[1] % side == 0]
+            raise ValueError(
+                f"patch_size is {size}, but the image is {image[0]} x {image[1]}; "
+                f"it must be one of {', '.join(map(str, fitting))}: set network.patch_size"
+            )
+        return VisionTransformer(self.config, image, output_size(output_space), rng)

@@ -1,0 +1,1 @@
+"""Compiled kernels for small networks on a CPU."""

@@ -1,0 +1,407 @@
+"""Small perceptrons without torch's cost per call: forward, backward and Adam on flat vectors, by BLAS and compiled loops.
+
+A 64 x 64 perceptron on a batch of 256 is some 10 MFLOP a step. On one core torch spends most of a step on dispatch; here a step is
+a dozen calls of BLAS into arrays that are allocated once. The plain twin is the `torch.nn.Sequential` that `Layout.of` reads,
+and the tests hold the two to the same outputs, gradients and updated parameters.
+
+Source: backpropagation, Rumelhart, Hinton and Williams, 1986; Adam, D. P. Kingma and J. Ba, "Adam: a method for stochastic
+optimization", 2015, Algorithm 1; clipping by the norm, R. Pascanu and others, 2013, Algorithm 1.
+Departures: none. The compiled loops may add in another order than written (`fastmath`), but always in the same one.
+Letters: B batch, I inputs and O outputs of a layer, P parameters.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import numba
+import numpy as np
+import threadpoolctl
+from torch import nn
+
+from dl_nets.fast.sparse_rows import SparseRows
+from dl_nets.networks.mlp import Perceptron
+
+WIDE = 1024  # inputs from which on it pays to look whether most of them are 0
+MOSTLY = 0.05  # fraction that may differ from 0 then
+
+# Dividing by zero gives infinity as in NumPy: Python's exception would keep the loops from being vectorised.
+_vectorised = numba.njit(cache=True, fastmath=True, error_model="numpy")
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_blas = threadpoolctl.ThreadpoolController()
+
+
+def one_thread(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """The function with BLAS on one thread while it runs, whatever the process has set.
+
+    Matrices of 64 x 64 are not worth a second thread: on a busy machine of two cores waiting for it made a product thirty times as
+    slow, and the last digits then depend on the number of threads. It costs 9 microseconds a call: decorate a step, not a product.
+
+    >>> one_thread(abs)(-2)
+    2
+    """
+
+    @functools.wraps(function)
+    def limited(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with _blas.limit(limits=1, user_api="blas"):
+            return function(*args, **kwargs)
+
+    return limited
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a plain perceptron looks like: linear layers, and one activation between them.
+
+    Attributes:
+        sizes: Inputs, units of each hidden layer, outputs.
+        activation: "tanh" or "relu".
+    """
+
+    sizes: tuple[int, ...]
+    activation: Literal["tanh", "relu"]
+
+    @classmethod
+    def of(cls, module: nn.Module) -> Layout | None:
+        """The layout of a module, or `None` where it is no plain perceptron. Its inputs must be vectors of floats.
+
+        >>> Layout.of(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)))
+        Layout(sizes=(4, 8, 2), activation='tanh')
+        >>> Layout.of(nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))) is None
+        True
+        """
+        if isinstance(module, Perceptron):
+            module = module.layers
+        if not isinstance(module, nn.Sequential):
+            return None
+        linear, between = [layer for layer in list(module)[::2] if type(layer) is nn.Linear], list(module)[1::2]
+        kinds = {type(layer) for layer in between}
+        if len(linear) != len(between) + 1 or any(layer.bias is None for layer in linear):
+            return None
+        if kinds not in ({nn.Tanh}, {nn.ReLU}, set()):
+            return None
+        sizes = (linear[0].in_features, *(layer.out_features for layer in linear))
+        return cls(sizes, "relu" if kinds == {nn.ReLU} else "tanh")
+
+    @property
+    def num_parameters(self) -> int:
+        """P, weights and biases."""
+        return sum(outputs * (inputs + 1) for inputs, outputs in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+
+def flat_parameters(module: nn.Module) -> np.ndarray:
+    """A copy of all parameters of a module in torch's order [P], float32: weight [O, I] and bias [O] of each layer.
+
+    >>> layer = nn.Linear(2, 1)
+    >>> nn.init.constant_(layer.weight, 0.5); nn.init.zeros_(layer.bias)
+    Parameter containing:
+    tensor([[0.5000, 0.5000]], requires_grad=True)
+    Parameter containing:
+    tensor([0.], requires_grad=True)
+    >>> flat_parameters(layer).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    parts = [parameter.detach().cpu().numpy().ravel() for parameter in module.parameters()]
+    return np.concatenate(parts).astype(np.float32)
+
+
+class FastMLP:
+    """A perceptron on views of flat vectors, that several networks of one agent share.
+
+    Args:
+        layout: Sizes and activation.
+        parameters: Where the weights are [P], float32; read at every call.
+        gradient: Where `backward` writes [P], float32.
+
+    Wide inputs of which most are 0 are multiplied without the zeros (`sparse_rows`).
+    What `forward` returns is a buffer, good until the next `forward`; buffers grow with the largest batch.
+
+    >>> layout = Layout((1, 1), "tanh")
+    >>> net = FastMLP(layout, np.array([2, 1], dtype=np.float32), np.zeros(2, dtype=np.float32))
+    >>> net.forward(np.array([[3.0], [0.5]], dtype=np.float32)).tolist()  # 2 x + 1
+    [[7.0], [2.0]]
+    >>> net.backward(np.ones((2, 1), dtype=np.float32))
+    >>> net.gradient.tolist()  # sum of x, and number of rows
+    [3.5, 2.0]
+    """
+
+    def __init__(self, layout: Layout, parameters: np.ndarray, gradient: np.ndarray) -> None:
+        self.layout, self.parameters, self.gradient = layout, parameters, gradient
+        self._weights, self._biases = _views(layout, parameters)
+        self._weight_gradients, self._bias_gradients = _views(layout, gradient)
+        self._reserve(0)
+        self._activate = _bias_and_tanh if layout.activation == "tanh" else _bias_and_relu
+        self._slope = _times_tanh_slope if layout.activation == "tanh" else _times_relu_slope
+        self._seen: list[np.ndarray] = []
+        self._sparse: SparseRows | None = None  # the inputs, where most of them are 0
+
+    def forward(self, inputs: np.ndarray) -> np.ndarray:
+        """Outputs [B, O] of inputs [B, I], float32; what `backward` needs is kept."""
+        size = len(inputs)
+        if size > len(self._ones):
+            self._reserve(size)
+        self._seen = [inputs]
+        self._sparse = SparseRows.of(inputs, MOSTLY) if inputs.shape[1] >= WIDE else None
+        for weight, bias, buffer in zip(self._weights, self._biases, self._outputs, strict=True):
+            hidden = buffer[:size]
+            if self._sparse is not None and len(self._seen) == 1:
+                self._sparse.times(weight, hidden)
+            else:
+                np.matmul(self._seen[-1], weight.T, out=hidden)
+            if buffer is not self._outputs[-1]:
+                self._activate(hidden, bias)
+            else:
+                _add_bias(hidden, bias)
+            self._seen.append(hidden)
+        return self._seen[-1]
+
+    def backward(self, error: np.ndarray, *, to_inputs: bool = False, to_parameters: bool = True) -> np.ndarray | None:
+        """Write the gradient of a loss into `gradient`, after the `forward` that made its outputs.
+
+        Args:
+            error: Derivative of the loss by the outputs [B, O].
+            to_inputs: Whether the derivative by the inputs is wanted.
+            to_parameters: Whether that by the parameters is; without it `gradient` stays as it was, at half of the cost.
+
+        Returns:
+            The derivative by the inputs [B, I], a buffer, or `None`.
+        """
+        size = len(error)
+        for layer in range(len(self._weights) - 1, -1, -1):
+            below = self._seen[layer]
+            if to_parameters:
+                if self._sparse is not None and layer == 0:
+                    self._sparse.outer(error, self._weight_gradients[layer])
+                else:
+                    np.matmul(error.T, below, out=self._weight_gradients[layer])
+                np.matmul(self._ones[:size], error, out=self._bias_gradients[layer])
+            if layer == 0 and not to_inputs:
+                return None
+            weight, further = self._weights[layer], self._errors[layer][:size]
+            if len(weight) == 1:  # BLAS is slow at the product of a column and a row
+                np.multiply(error, weight, out=further)
+            else:
+                np.matmul(error, weight, out=further)
+            if layer:
+                self._slope(further, below)
+            error = further
+        return error
+
+    def tangent(self, direction: np.ndarray) -> np.ndarray:
+        """J v [B, O]: how fast the outputs move when the parameters [P] move along `direction` v [P], at the last `forward`.
+
+        Forward-mode differentiation: a layer's tangent is that of its inputs through its weights, and its inputs through the weights'.
+
+        Source: B. Pearlmutter, "Fast exact multiplication by the Hessian", 1994, section 3.
+
+        >>> net = FastMLP(Layout((1, 1), "tanh"), np.array([2, 1], dtype=np.float32), np.zeros(2, dtype=np.float32))
+        >>> outputs = net.forward(np.array([[3.0]], dtype=np.float32))
+        >>> net.tangent(np.array([10, 1], dtype=np.float32)).tolist()  # 10 * 3 + 1
+        [[31.0]]
+        """
+        weights, biases = _views(self.layout, direction)
+        moved = self._seen[0] @ weights[0].T
+        _add_bias(moved, biases[0])
+        for layer in range(1, len(weights)):
+            self._slope(moved, self._seen[layer])
+            moved = moved @ self._weights[layer].T
+            moved += self._seen[layer] @ weights[layer].T
+            _add_bias(moved, biases[layer])
+        return moved
+
+    def named_parameters(self, prefix: str) -> dict[str, np.ndarray]:
+        """Weights [O, I] and biases [O] by name, as views: "actor.0.weight"."""
+        named: dict[str, np.ndarray] = {}
+        for layer, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
+            named |= {f"{prefix}.{layer}.weight": weight, f"{prefix}.{layer}.bias": bias}
+        return named
+
+    def _reserve(self, size: int) -> None:
+        self._outputs = [np.empty((size, units), dtype=np.float32) for units in self.layout.sizes[1:]]
+        self._errors = [np.empty((size, units), dtype=np.float32) for units in self.layout.sizes]
+        self._ones = np.ones(size, dtype=np.float32)
+
+
+class FlatAdam:
+    """Adam on a flat vector of parameters, with the gradient clipped by its norm, in one compiled pass.
+
+    Args:
+        parameters: [P], float32, changed in place.
+        gradient: [P], float32, left as it is.
+        beta_1: Decay of the mean, in [0, 1).
+        beta_2: Decay of the square, in [0, 1).
+        epsilon: Added to the root of the square, > 0.
+
+    The first step has the length of the learning rate, whatever the gradient:
+
+    >>> parameters, gradient = np.array([1.0, 1.0], dtype=np.float32), np.array([3.0, -4.0], dtype=np.float32)
+    >>> FlatAdam(parameters, gradient).step(0.1, max_norm=1.0)
+    5.0
+    >>> print(parameters)
+    [0.9 1.1]
+    """
+
+    def __init__(
+        self, parameters: np.ndarray, gradient: np.ndarray, *, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8
+    ) -> None:
+        self._parameters, self._gradient = parameters, gradient
+        self._betas, self._epsilon = (beta_1, beta_2), epsilon
+        self._mean, self._square = np.zeros_like(parameters), np.zeros_like(parameters)
+        self._num_steps = 0
+
+    def step(self, learning_rate: float, max_norm: float = np.inf) -> float:
+        """Change the parameters; the norm of the gradient before it was clipped to `max_norm`."""
+        self._num_steps += 1
+        beta_1, beta_2 = self._betas
+        step_size = learning_rate / (1.0 - beta_1**self._num_steps)
+        correction = (1.0 - beta_2**self._num_steps) ** 0.5
+        return float(
+            adam_step(
+                self._parameters, self._gradient, self._mean, self._square, beta_1, beta_2, step_size, correction, self._epsilon, max_norm
+            )
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both moments [P] and the number of steps."""
+        return {"mean": self._mean.copy(), "square": self._square.copy(), "num_steps": self._num_steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self._mean[:], self._square[:] = state["mean"], state["square"]
+        self._num_steps = int(state["num_steps"])
+
+
+@_vectorised
+def adam_step(
+    parameters: np.ndarray,
+    gradient: np.ndarray,
+    mean: np.ndarray,
+    square: np.ndarray,
+    beta_1: float,
+    beta_2: float,
+    step_size: float,
+    correction: float,
+    epsilon: float,
+    max_norm: float,
+) -> float:
+    """Norm of the gradient [P]; parameters and moments [P] are changed in place by one step of Adam.
+
+    Args:
+        parameters: theta.
+        gradient: g, scaled by max_norm / (|g| + 1e-6) where that is less than 1, as torch does.
+        mean: m.
+        square: v.
+        beta_1: Decay of m.
+        beta_2: Decay of v.
+        step_size: alpha / (1 - beta_1^t).
+        correction: sqrt(1 - beta_2^t).
+        epsilon: Added to sqrt(v) / correction.
+        max_norm: Longest gradient that is not scaled.
+    """
+    total = np.float32(0.0)
+    for i in range(len(gradient)):
+        total += gradient[i] * gradient[i]
+    norm = np.sqrt(total)
+    scale = np.float32(min(1.0, max_norm / (norm + 1e-6)))
+    keep_1, keep_2 = np.float32(beta_1), np.float32(beta_2)
+    add_1, add_2 = np.float32(1.0 - beta_1), np.float32(1.0 - beta_2)
+    alpha, root, small = np.float32(step_size), np.float32(1.0 / correction), np.float32(epsilon)
+    for i in range(len(gradient)):
+        clipped = gradient[i] * scale
+        mean[i] = keep_1 * mean[i] + add_1 * clipped
+        square[i] = keep_2 * square[i] + add_2 * clipped * clipped
+        parameters[i] -= alpha * mean[i] / (np.sqrt(square[i]) * root + small)
+    return norm
+
+
+@_vectorised
+def rmsprop_step(
+    parameters: np.ndarray, gradient: np.ndarray, square: np.ndarray, learning_rate: float, decay: float, epsilon: float, max_norm: float
+) -> float:
+    """Norm of the gradient [P]; parameters and squares [P] are changed in place by one step of RMSProp.
+
+    v <- beta v + (1 - beta) g^2, then theta <- theta - alpha g / sqrt(v + epsilon): epsilon stands inside the root.
+
+    Args:
+        parameters: theta.
+        gradient: g, scaled by max_norm / (|g| + 1e-6) where that is less than 1, as torch does.
+        square: v.
+        learning_rate: alpha.
+        decay: beta.
+        epsilon: > 0.
+        max_norm: Longest gradient that is not scaled.
+
+    Source: V. Mnih and others, "Asynchronous methods for deep reinforcement learning", 2016, (S2) and (S3).
+
+    >>> theta, square = np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
+    >>> rmsprop_step(theta, np.full(1, 2, dtype=np.float32), square, 0.1, 0.5, 0.0, np.inf)  # v = (1 + 2^2) / 2
+    2.0
+    >>> print(square, theta.round(4))  # -0.1 * 2 / sqrt(2.5)
+    [2.5] [-0.1265]
+    """
+    total = np.float32(0.0)
+    for i in range(len(gradient)):
+        total += gradient[i] * gradient[i]
+    norm = np.sqrt(total)
+    scale = np.float32(min(1.0, max_norm / (norm + 1e-6)))
+    keep, add, alpha, small = np.float32(decay), np.float32(1.0 - decay), np.float32(learning_rate), np.float32(epsilon)
+    for i in range(len(gradient)):
+        clipped = gradient[i] * scale
+        square[i] = keep * square[i] + add * clipped * clipped
+        parameters[i] -= alpha * clipped / np.sqrt(square[i] + small)
+    return norm
+
+
+@_vectorised
+def _add_bias(values: np.ndarray, bias: np.ndarray) -> None:
+    """Add a bias [O] to each row of values [B, O]."""
+    for b in range(values.shape[0]):
+        for o in range(values.shape[1]):
+            values[b, o] += bias[o]
+
+
+@_vectorised
+def _times_tanh_slope(error: np.ndarray, output: np.ndarray) -> None:
+    """Multiply errors [B, O] by 1 - tanh^2, which the outputs [B, O] of tanh give."""
+    for b in range(error.shape[0]):
+        for o in range(error.shape[1]):
+            error[b, o] *= np.float32(1.0) - output[b, o] * output[b, o]
+
+
+@_vectorised
+def _times_relu_slope(error: np.ndarray, output: np.ndarray) -> None:
+    """Set errors [B, O] to 0 where the outputs [B, O] of the ReLU are."""
+    for b in range(error.shape[0]):
+        for o in range(error.shape[1]):
+            error[b, o] = error[b, o] if output[b, o] > 0 else np.float32(0.0)
+
+
+def _bias_and_tanh(values: np.ndarray, bias: np.ndarray) -> None:
+    _add_bias(values, bias)
+    np.tanh(values, out=values)  # NumPy's is vectorised, numba's is not
+
+
+@_vectorised
+def _bias_and_relu(values: np.ndarray, bias: np.ndarray) -> None:
+    """Add a bias [O] to each row of values [B, O], and set what is below 0 to 0."""
+    for b in range(values.shape[0]):
+        for o in range(values.shape[1]):
+            values[b, o] = max(values[b, o] + bias[o], np.float32(0.0))
+
+
+def _views(layout: Layout, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Weights [O, I] and biases [O] of each layer as views of a flat vector [P]."""
+    if flat.shape != (layout.num_parameters,) or flat.dtype != np.float32:
+        raise ValueError(f"the flat vector is {flat.dtype} {list(flat.shape)}; this layout takes float32 [{layout.num_parameters}]")
+    weights, biases, start = [], [], 0
+    for inputs, outputs in zip(layout.sizes[:-1], layout.sizes[1:], strict=True):
+        weights.append(flat[start : start + inputs * outputs].reshape(outputs, inputs))
+        start += inputs * outputs
+        biases.append(flat[start : start + outputs])
+        start += outputs
+    return weights, biases

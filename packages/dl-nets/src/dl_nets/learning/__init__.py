@@ -1,0 +1,1 @@
+"""Supervised learning: losses, optimisers, schedules, data."""

@@ -1,0 +1,1 @@
+"""Networks: builders of torch modules."""

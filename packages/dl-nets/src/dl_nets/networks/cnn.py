@@ -1,0 +1,132 @@
+"""A small convolutional network for images of any size from 8 x 8; and, with strides, the one that plays Atari games.
+
+Source: LeCun et al., *Gradient-based learning applied to document recognition*, 1998, section II. Departures: 3 x 3 kernels,
+ReLU and max pooling; what is left of a large image is averaged down to 4 x 4, so that the linear layers do not grow with it.
+With kernels 8, 4, 3 and strides 4, 2, 1: Mnih et al., *Human-level control through deep reinforcement learning*, 2015, methods.
+
+Letters: B batch, H height, W width, C channels, K outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import Space
+from torch import Tensor, nn
+
+from dl_nets.networks.initialisation import Init, conv2d, linear
+from dl_nets.networks.layers import Activation, Dropout, activation
+from dl_nets.networks.spaces import image_shape, output_size, unit_scale
+from rl_core.network import Network
+
+LEAST = 8  # pixels: the smallest height and width
+POOLED = 4  # pixels: height and width that the linear layers see at most
+
+
+@dataclass(frozen=True)
+class CNNConfig:
+    """How many filters, how many units behind them, and how it starts."""
+
+    channels: tuple[int, ...] = (32, 64)  # filters of each convolution, >= 1
+    kernels: tuple[int, ...] = ()  # height and width of each convolution's filters, >= 1; none for 3, with a border of zeros
+    strides: tuple[int, ...] = ()  # pixels between places of each filter, >= 1; none to halve by maxima before all but the first
+    hidden: tuple[int, ...] = (128,)  # units of each linear layer behind the convolutions, >= 1
+    activation: Activation = "relu"  # tanh, relu, gelu, silu or elu, behind each convolution and hidden layer
+    init: Init = "orthogonal"  # orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform
+    hidden_gain: float = math.sqrt(2.0)  # scale of all first weights but the last layer's, > 0
+    output_gain: float = 1.0  # scale of the last layer's first weights, > 0
+    batch_norm: bool = False  # whether each convolution is normalised over the batch before its activation
+    dropout: float = 0.0  # probability that a unit in front of a linear layer is left out while training, in [0, 1)
+
+    def __post_init__(self) -> None:
+        if not self.channels or any(filters < 1 for filters in self.channels):
+            raise ValueError(f"channels is {list(self.channels)}; it must name at least one convolution, each with at least 1 filter")
+        if (self.kernels or self.strides) and not len(self.kernels) == len(self.strides) == len(self.channels):
+            raise ValueError(
+                f"channels, kernels and strides are {list(self.channels)}, {list(self.kernels)} and {list(self.strides)}; they must name "
+                "as many convolutions, or leave out both kernels and strides"
+            )
+        for name in ("kernels", "strides"):
+            if any(pixels < 1 for pixels in getattr(self, name)):
+                raise ValueError(f"{name} is {list(getattr(self, name))}; each must be at least 1 pixel")
+        if any(units < 1 for units in self.hidden):
+            raise ValueError(f"hidden is {list(self.hidden)}; every layer must have at least 1 unit")
+        for name in ("hidden_gain", "output_gain"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be > 0")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
+
+
+class ConvolutionalLayers(nn.Module):
+    """The module that `CNN` builds: `convolutions` on the image, then `layers` on what they found."""
+
+    def __init__(self, convolutions: nn.Sequential, layers: nn.Sequential) -> None:
+        super().__init__()
+        self.convolutions = convolutions
+        self.layers = layers
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Outputs [B, K] of images [B, H, W, C]."""
+        images = unit_scale(inputs).permute(0, 3, 1, 2)  # [B, C, H, W] by strides alone: torch's channels-last layout
+        outputs: Tensor = self.layers(self.convolutions(images).flatten(1))
+        return outputs
+
+
+class CNN(Network):
+    """Builds convolutional networks for images [H, W, C], bytes or numbers."""
+
+    Config: ClassVar[type] = CNNConfig
+    config: CNNConfig
+
+    def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> ConvolutionalLayers:
+        """A network from images [B, H, W, C] to outputs [B, K]."""
+        config = self.config
+        height, width, channels = image_shape(input_space, LEAST)
+        convolutions: list[nn.Module] = []
+        for index, filters in enumerate(config.channels):
+            kernel, stride = (config.kernels[index], config.strides[index]) if config.strides else (3, 1)
+            if index and not config.strides:
+                convolutions.append(nn.MaxPool2d(2))
+                height, width = height // 2, width // 2
+            padding = 0 if config.strides else 1
+            height, width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
+            if min(height, width) < 1:
+                raise ValueError(_too_small(input_space, config))
+            convolutions.append(
+                conv2d(channels, filters, kernel, rng, stride=stride, padding=padding, init=config.init, gain=config.hidden_gain)
+            )
+            if config.batch_norm:
+                convolutions.append(nn.BatchNorm2d(filters))
+            convolutions.append(activation(config.activation))
+            channels = filters
+        if not config.strides:
+            height, width = min(height, POOLED), min(width, POOLED)
+            convolutions.append(nn.AdaptiveAvgPool2d((height, width)))
+
+        layers: list[nn.Module] = []
+        size = height * width * channels
+        for units in config.hidden:
+            layers += [Dropout(config.dropout, rng)] if config.dropout else []
+            layers += [linear(size, units, rng, init=config.init, gain=config.hidden_gain), activation(config.activation)]
+            size = units
+        layers += [Dropout(config.dropout, rng)] if config.dropout else []
+        layers.append(linear(size, output_size(output_space), rng, init=config.init, gain=config.output_gain))
+        return ConvolutionalLayers(nn.Sequential(*convolutions), nn.Sequential(*layers))
+
+
+def _too_small(space: Space[Any], config: CNNConfig) -> str:
+    """What to say of images that the convolutions leave nothing of."""
+    height, width, _ = image_shape(space)
+    if not config.strides:
+        return (
+            f"channels names {len(config.channels)} convolutions, and each but the first halves the image; "
+            f"{height} x {width} allows at most {min(height, width).bit_length()}"
+        )
+    least = 1
+    for kernel, stride in zip(reversed(config.kernels), reversed(config.strides), strict=True):
+        least = (least - 1) * stride + kernel
+    return f"the image is {height} x {width}; kernels {list(config.kernels)} with strides {list(config.strides)} need {least} x {least}"

@@ -1,0 +1,79 @@
+"""The multilayer perceptron: linear layers with an activation between them.
+
+Source: Rumelhart, Hinton and Williams, *Learning representations by back-propagating errors*, 1986. Departures: the activation
+is a choice, and layer normalisation (Ba, Kiros and Hinton 2016) and dropout may stand behind each hidden layer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import Space
+from torch import Tensor, nn
+
+from dl_nets.networks.initialisation import Init, linear
+from dl_nets.networks.layers import Activation, Dropout, activation
+from dl_nets.networks.spaces import Features, output_size
+from rl_core.network import Network
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    """How wide, how deep, and how it starts."""
+
+    hidden: tuple[int, ...] = (64, 64)  # units of each hidden layer, >= 1; () is a linear model
+    activation: Activation = "tanh"  # tanh, relu, gelu, silu or elu, behind each hidden layer
+    init: Init = "orthogonal"  # orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform
+    hidden_gain: float = math.sqrt(2.0)  # scale of the hidden layers' first weights, > 0
+    output_gain: float = 1.0  # scale of the last layer's first weights, > 0
+    layer_norm: bool = False  # whether each hidden layer is normalised before its activation
+    dropout: float = 0.0  # probability that a hidden unit is left out while training, in [0, 1)
+
+    def __post_init__(self) -> None:
+        if any(units < 1 for units in self.hidden):
+            raise ValueError(f"hidden is {list(self.hidden)}; every layer must have at least 1 unit")
+        for name in ("hidden_gain", "output_gain"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be > 0")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
+
+
+class Perceptron(nn.Module):
+    """The module that `MLP` builds: `features`, which has no parameters, then `layers` in the order of their use."""
+
+    def __init__(self, features: Features, layers: nn.Sequential) -> None:
+        super().__init__()
+        self.features = features
+        self.layers = layers
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Outputs [B, K] of inputs [B, ...]."""
+        outputs: Tensor = self.layers(self.features(inputs))
+        return outputs
+
+
+class MLP(Network):
+    """Builds perceptrons for inputs of any plain space: one-hot for `Discrete`, flattened for `Box`."""
+
+    Config: ClassVar[type] = MLPConfig
+    config: MLPConfig
+
+    def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> Perceptron:
+        """A perceptron from inputs [B, ...] to outputs [B, K]."""
+        config, features = self.config, Features(input_space)
+        layers: list[nn.Module] = []
+        size = features.size
+        for units in config.hidden:
+            layers.append(linear(size, units, rng, init=config.init, gain=config.hidden_gain))
+            if config.layer_norm:
+                layers.append(nn.LayerNorm(units))
+            layers.append(activation(config.activation))
+            if config.dropout:
+                layers.append(Dropout(config.dropout, rng))
+            size = units
+        layers.append(linear(size, output_size(output_space), rng, init=config.init, gain=config.output_gain))
+        return Perceptron(features, nn.Sequential(*layers))

@@ -1,0 +1,1 @@
+"""Reading text: files, tokens, vocabularies, corpora."""

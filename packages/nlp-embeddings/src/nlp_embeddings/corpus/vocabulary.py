@@ -1,0 +1,87 @@
+"""The words that a model has vectors for, with their counts in the corpus and in its passages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nlp_embeddings.corpus.corpus_task import CorpusTask
+from nlp_embeddings.models.tfidf import inverse_document_frequency
+
+_BLOCK_PASSAGES = 512
+
+
+class Vocabulary:
+    """Words by id, most frequent first.
+
+    Args:
+        words: V different words.
+        counts: Occurrences of each [V].
+        document_frequency: Passages that hold each [V].
+        num_passages: Passages of the corpus.
+    """
+
+    def __init__(self, words: list[str], counts: np.ndarray, document_frequency: np.ndarray, num_passages: int) -> None:
+        self.words, self.counts, self.document_frequency, self.num_passages = words, counts, document_frequency, num_passages
+
+    @classmethod
+    def empty(cls) -> Vocabulary:
+        """No words: what a model has before it first looks at its corpus."""
+        return cls([], np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), 0)
+
+    @classmethod
+    def of_corpus(cls, task: CorpusTask, min_count: int) -> Vocabulary:
+        """Words of a corpus that occur at least `min_count` times.
+
+        Raises:
+            ValueError: if fewer than two words are left: there is nothing to predict.
+        """
+        corpus = task.corpus
+        kept = int(np.searchsorted(-corpus.counts, -min_count, side="right"))
+        if kept < 2:
+            raise ValueError(
+                f"the corpus of {len(corpus)} words and {len(corpus.words)} different ones leaves {kept} with min_count {min_count}; "
+                f"at least two are needed: lower min_count (the most frequent word occurs {corpus.counts[0]} times) or take a larger corpus"
+            )
+        return cls(corpus.words[:kept], task.counts[:kept], _document_frequency(task, kept), len(task.passages) - 1)
+
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """Id of each word."""
+        return {word: number for number, word in enumerate(self.words)}
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """How telling each word is [V]: the inverse document frequency, smooth."""
+        return inverse_document_frequency(self.document_frequency, max(self.num_passages, 1), "smooth")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Words as one text, and the counts."""
+        return {
+            "words": "\n".join(self.words),
+            "counts": self.counts,
+            "document_frequency": self.document_frequency,
+            "num_passages": self.num_passages,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Vocabulary:
+        """What `state_dict` gave."""
+        words = state["words"].split("\n") if state["words"] else []
+        return cls(words, np.array(state["counts"]), np.array(state["document_frequency"]), int(state["num_passages"]))
+
+
+def _document_frequency(task: CorpusTask, num_words: int) -> np.ndarray:
+    frequency = np.zeros(num_words, dtype=np.int64)
+    bounds, starts = task.passages, task.corpus.starts
+    for first in range(0, len(bounds) - 1, _BLOCK_PASSAGES):
+        block = starts[bounds[first : first + _BLOCK_PASSAGES + 1]]
+        ids = task.read(int(block[0]), int(block[-1]))
+        passage = np.repeat(np.arange(len(block) - 1, dtype=np.int64), np.diff(block))
+        known = (ids >= 0) & (ids < num_words)
+        pairs = np.unique(passage[known] * num_words + ids[known])
+        frequency += np.bincount(pairs % num_words, minlength=num_words)
+    return frequency

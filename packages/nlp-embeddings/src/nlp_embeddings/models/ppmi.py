@@ -1,0 +1,114 @@
+"""Positive pointwise mutual information: a word is the row of what it stands near more often than chance would have it.
+
+Source: Church, Hanks, "Word association norms, mutual information, and lexicography", 1990; Levy, Goldberg, Dagan, "Improving
+Distributional Similarity with Lessons Learned from Word Embeddings", 2015 (shift, context smoothing, SVD).
+Departures: none. Learning is counting, in one step; with `vector_size` a singular value decomposition follows.
+Letters: V words, d dimensions.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from scipy import sparse
+
+from nlp_embeddings.corpus.corpus_task import CorpusTask
+from nlp_embeddings.corpus.vocabulary import Vocabulary
+from nlp_embeddings.models.cooccurrence import count_cooccurrences
+from nlp_embeddings.models.tfidf import truncated_svd
+from nlp_embeddings.training.word_agent import WordAgent
+
+
+@dataclass(frozen=True)
+class PpmiConfig:
+    """How associations are measured."""
+
+    vector_size: int = 100  # d, dimensions of the decomposition, below the number of words, >= 1
+    window: int = 5  # most words on each side that are context; one at distance k counts 1/k, >= 1
+    min_count: int = 5  # a rarer word has no vector, >= 1
+    context_exponent: float = 0.75  # contexts count to this power, which makes rare ones less surprising, 0 to 1
+    shift: float = 1.0  # k: log k is taken off each association, as k negative samples do, >= 1
+    value_exponent: float = 0.5  # vectors are U S^p; 1 is the plain decomposition, 0 to 1
+    text_vector: Literal["mean", "tf-idf"] = "tf-idf"  # a text is the mean of its words' vectors | weighted by how telling they are
+    memory_mb: int = 512  # bound of counting, in MiB, >= 16
+
+    def __post_init__(self) -> None:
+        for name, least in (("vector_size", 1), ("window", 1), ("min_count", 1), ("shift", 1), ("memory_mb", 16)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be >= {least}")
+        for name in ("context_exponent", "value_exponent"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+
+
+def positive_pmi(counts: sparse.csr_matrix, *, context_exponent: float = 1.0, shift: float = 1.0) -> sparse.csr_matrix:
+    """max(0, log P(w, c) / (P(w) P(c)) - log k), with P(c) of counts to a power, sparse [V, V].
+
+    Args:
+        counts: Weighted co-occurrences [V, V].
+        context_exponent: The power.
+        shift: k.
+
+    Example:
+        >>> positive_pmi(sparse.csr_matrix([[0.0, 2.0], [2.0, 0.0]])).toarray().round(4).tolist()  # log (1/2) / (1/4) = log 2
+        [[0.0, 0.6931], [0.6931, 0.0]]
+    """
+    pairs = sparse.coo_matrix(counts)
+    of_word = np.asarray(counts.sum(axis=1)).ravel()
+    of_context = np.asarray(counts.sum(axis=0)).ravel() ** context_exponent
+    share = of_context / of_context.sum()
+    values = np.log(pairs.data) - np.log(of_word[pairs.row]) - np.log(share[pairs.col]) - np.log(shift)
+    kept = values > 0
+    return sparse.csr_matrix((values[kept], (pairs.row[kept], pairs.col[kept])), shape=counts.shape)
+
+
+class Ppmi(WordAgent):
+    """Counts, weighs and decomposes in its only step."""
+
+    Config: ClassVar[type] = PpmiConfig
+
+    def __init__(self, config: PpmiConfig, task: CorpusTask, network: None, **run: Any) -> None:
+        super().__init__(config, task, network, **run)
+        self._rng = self.seeds.numpy("decomposition")
+        self.matrix = np.zeros((0, config.vector_size), dtype=np.float32)
+
+    def step(self) -> dict[str, float]:
+        """Vectors of all words."""
+        config = self.config
+        self.vocabulary = Vocabulary.of_corpus(self.task, config.min_count)
+        associations = positive_pmi(self._counts(), context_exponent=config.context_exponent, shift=config.shift)
+        most = len(self.vocabulary.words) - 1
+        components, values = truncated_svd(associations, min(config.vector_size, most), self._rng)
+        vectors = associations @ components.T / np.maximum(values, 1e-12) * values**config.value_exponent
+        self.matrix = np.zeros((len(vectors), config.vector_size), dtype=np.float32)
+        self.matrix[:, : vectors.shape[1]] = vectors
+        self.progress, self.finished = 1, True
+        return {"words": float(len(vectors)), "associations": float(associations.nnz)}
+
+    def word_vectors(self) -> np.ndarray:
+        """U S^p [V, d]."""
+        return self.matrix
+
+    def state_dict(self) -> dict[str, Any]:
+        """Vocabulary and vectors."""
+        return {"vocabulary": self.vocabulary.state_dict(), "matrix": self.matrix}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.vocabulary = Vocabulary.from_state(state["vocabulary"])
+        self.matrix = np.array(state["matrix"])
+        self.forget()
+
+    def _counts(self) -> sparse.csr_matrix:
+        """Co-occurrences, both directions [V, V]."""
+        num_words = len(self.vocabulary.words)
+        with tempfile.TemporaryDirectory(prefix="nlp-embeddings-pairs-") as folder:
+            entries = count_cooccurrences(self.task, num_words, self.config.window, Path(folder), memory_mb=self.config.memory_mb)
+            keys, weights = np.array(entries["key"]), np.array(entries["weight"])
+        upper = sparse.coo_matrix((weights, (keys // num_words, keys % num_words)), shape=(num_words, num_words)).tocsr()
+        return (upper + sparse.triu(upper, 1).T).tocsr()

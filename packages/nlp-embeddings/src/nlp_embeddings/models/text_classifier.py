@@ -1,0 +1,244 @@
+"""FastText as a classifier: a text is the mean of its words' and n-grams' rows, and a softmax tells its label.
+
+Source: Joulin, Grave, Bojanowski, Mikolov, "Bag of Tricks for Efficient Text Classification", 2017.
+Departures: words next to each other share rows through a hash of their numbers rather than of their letters; the gradient of the
+rows is divided by their number, as in the authors' program for classification.
+Letters: V words, C labels, d dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numba import njit
+
+from nlp_embeddings.corpus.subwords import SubwordTable
+from nlp_embeddings.evaluate.tasks import ClassificationTask
+from nlp_embeddings.training.kernels import FAST, announce_compiling
+from nlp_embeddings.training.sampling import aligned_matrix
+from rl_core.agent import Agent
+
+
+@dataclass(frozen=True)
+class TextClassifierConfig:
+    """How texts become labels."""
+
+    vector_size: int = 50  # d, dimensions of a vector, >= 1
+    min_count: int = 1  # a rarer word has no row of its own, >= 1
+    min_ngram: int = 3  # letters of the shortest n-gram, the brackets <> included, >= 1
+    max_ngram: int = 5  # letters of the longest n-gram; 0: none, words are whole
+    buckets: int = 200_000  # buckets of the hashes of n-grams and of pairs of words, >= 1
+    word_pairs: bool = True  # words next to each other are a feature of their own
+    learning_rate: float = 2.0  # alpha at the start; falls linearly to 0 over the budget, > 0
+    chunk_texts: int = 200  # texts of one step, >= 1
+
+    def __post_init__(self) -> None:
+        for name in ("vector_size", "min_count", "min_ngram", "buckets", "chunk_texts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be >= 1")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; it must be > 0")
+        if self.max_ngram and self.max_ngram < self.min_ngram:
+            raise ValueError(f"max_ngram is {self.max_ngram}; it must be 0, or at least min_ngram, {self.min_ngram}")
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def train_classifier(
+    features: np.ndarray,
+    begins: np.ndarray,
+    labels: np.ndarray,
+    order: np.ndarray,
+    rows: np.ndarray,
+    outputs: np.ndarray,
+    rate: float,
+    rate_step: float,
+) -> float:
+    """Stochastic gradient descent on -log softmax(C h)[label], text after text, h the mean of a text's rows; the sum of losses.
+
+    Args:
+        features: Row numbers of all texts, one after the other.
+        begins: Where each text's begin [N + 1].
+        labels: [N].
+        order: Texts in the order in which they are learned from.
+        rows: [R, D], float32.
+        outputs: C [C, D].
+        rate: alpha at the first text.
+        rate_step: What alpha loses with each text.
+    """
+    size, num_labels = rows.shape[1], len(outputs)
+    hidden, error, scores = np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(num_labels, np.float32)
+    total = 0.0
+    for n in range(len(order)):
+        text = order[n]
+        begin, end = begins[text], begins[text + 1]
+        if begin == end:
+            continue
+        alpha = np.float32(rate - n * rate_step)
+        share = np.float32(1) / np.float32(end - begin)
+        hidden[:] = 0
+        error[:] = 0
+        for i in range(begin, end):
+            row = features[i]
+            for k in range(size):
+                hidden[k] += rows[row, k] * share
+        largest = np.float32(-1e30)
+        for c in range(num_labels):
+            score = np.float32(0)
+            for k in range(size):
+                score += outputs[c, k] * hidden[k]
+            scores[c] = score
+            largest = max(largest, score)
+        mass = np.float32(0)
+        for c in range(num_labels):
+            scores[c] = np.exp(scores[c] - largest)
+            mass += scores[c]
+        total -= np.log(scores[labels[text]] / mass + 1e-30)
+        for c in range(num_labels):
+            step = alpha * ((1 if c == labels[text] else 0) - scores[c] / mass)
+            for k in range(size):
+                error[k] += step * outputs[c, k]
+                outputs[c, k] += step * hidden[k]
+        for i in range(begin, end):
+            row = features[i]
+            for k in range(size):
+                rows[row, k] += error[k] * share
+    return total
+
+
+class TextClassifier(Agent):
+    """Learns labels of texts; one step is some texts of a round over those that do not test.
+
+    Progress counts texts, and all that changes but the matrices follows from it: the round, its order, the place in it, the rate.
+    """
+
+    Config: ClassVar[type] = TextClassifierConfig
+    task: ClassificationTask
+
+    def __init__(self, config: TextClassifierConfig, task: ClassificationTask, network: None, **run: Any) -> None:
+        super().__init__(config, task, network, **run)
+        if not isinstance(task, ClassificationTask):
+            raise ValueError(f"the task is a {type(task).__name__}; a text classifier learns labelled texts: classification:<file>")
+        self._rng = self.seeds.numpy("first vectors")
+        self.words: list[str] = []
+        self.rows = self.outputs = np.zeros((0, 0), dtype=np.float32)
+        self._shuffled = (-1, np.zeros(0, dtype=np.int64))  # a round and its order
+
+    def begin(self) -> None:
+        """Choose the words and draw the rows, uniform in +-1/d; C is zero."""
+        config = self.config
+        counts: dict[str, int] = {}
+        for text in self._train_texts:
+            for token in self.task.tokens(text):
+                counts[token] = counts.get(token, 0) + 1
+        self.words = sorted(word for word, count in counts.items() if count >= config.min_count)
+        if not self.words:
+            raise ValueError(f"min_count is {config.min_count}, and no word of the texts is that frequent; lower it")
+        shape = (self._table.num_rows + config.buckets * config.word_pairs, config.vector_size)
+        self.rows = aligned_matrix(*shape)
+        self.rows[:, : config.vector_size] = (2 * self._rng.random(shape, dtype=np.float32) - 1) / config.vector_size
+        self.outputs = aligned_matrix(len(self.task.names), config.vector_size)
+        announce_compiling("text-classifier", train_classifier)
+
+    def step(self) -> dict[str, float]:
+        """Learn from the next texts of the round; every round has an order of its own."""
+        if not self.words:
+            self.begin()
+        features, begins = self._features
+        labels = self._train_labels
+        epoch, place = divmod(self.progress, len(labels))
+        left = max(self.budget - self.progress, 1)  # the rate is 0 at the budget, and never less
+        texts = self._order(epoch)[place : place + min(self.config.chunk_texts, left)]
+        rate_step = self.config.learning_rate / self.budget
+        rate = max(self.config.learning_rate - self.progress * rate_step, 0.0)
+        total = train_classifier(features, begins, labels, texts, self.rows, self.outputs, rate, rate_step)
+        self.progress += len(texts)
+        return {"loss": total / len(texts), "learning rate": rate, "epoch": float(self.progress // len(labels))}
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Probabilities of the labels [B, C] of texts; even where no feature is known."""
+        features, begins = self._encode([str(text) for text in inputs])
+        hidden = np.zeros((len(inputs), self.rows.shape[1]))
+        for number in range(len(inputs)):
+            if begins[number + 1] > begins[number]:
+                hidden[number] = self.rows[features[begins[number] : begins[number + 1]]].mean(axis=0)
+        scores = hidden @ self.outputs.T
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def evaluate(self, *, episodes: int, seeds: Any) -> dict[str, float]:
+        """Accuracy of the most probable labels on the texts that test."""
+        test = self.task.is_test
+        answers = self.predict(np.array([text for text, t in zip(self.task.texts, test, strict=True) if t], dtype=object)).argmax(axis=1)
+        return self.task.score_labels(answers)
+
+    def answer(self, text: str) -> dict[str, float]:
+        """Each label's probability for a text."""
+        probabilities = self.predict(np.array([text], dtype=object))[0]
+        return {name: round(float(p), 4) for name, p in zip(self.task.names, probabilities, strict=True)}
+
+    def parameters(self) -> Mapping[str, np.ndarray]:
+        """Rows and C."""
+        if not self.words:
+            self.begin()
+        return {"rows": self.rows, "outputs": self.outputs}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Words and matrices."""
+        return {"words": "\n".join(self.words), "rows": self.rows, "outputs": self.outputs}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.words = state["words"].split("\n") if state["words"] else []
+        self.rows, self.outputs = np.array(state["rows"]), np.array(state["outputs"])
+        for name in ("_table", "_number", "_features"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def _train_texts(self) -> list[str]:
+        return [text for text, test in zip(self.task.texts, self.task.is_test, strict=True) if not test]
+
+    @cached_property
+    def _train_labels(self) -> np.ndarray:
+        return self.task.labels[~self.task.is_test]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The texts in the order of a round."""
+        if self._shuffled[0] != epoch:
+            self._shuffled = epoch, np.random.default_rng(self.seeds.integer("order", epoch)).permutation(len(self._train_labels))
+        return self._shuffled[1]
+
+    @cached_property
+    def _features(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._encode(self._train_texts)
+
+    @cached_property
+    def _table(self) -> SubwordTable:
+        return SubwordTable(self.words, self.config.min_ngram, self.config.max_ngram, self.config.buckets)
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words)}
+
+    def _encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of texts, one after the other, and where each text's begin."""
+        table, number = self._table, self._number
+        found: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
+        ends = []
+        for text in texts:
+            tokens = self.task.tokens(text)
+            known = [number.get(token, -1) for token in tokens]
+            parts = [
+                table.rows[table.begins[n] : table.begins[n + 1]] if n >= 0 else table.rows_of_unknown(token)
+                for n, token in zip(known, tokens, strict=True)
+            ]
+            if self.config.word_pairs and len(known) > 1:
+                pairs = np.array(known, dtype=np.int64)
+                pairs = (pairs[:-1] * 116_049_371 + pairs[1:]) % self.config.buckets + table.num_rows
+                parts.append(pairs[(np.array(known[:-1]) >= 0) & (np.array(known[1:]) >= 0)])
+            found.extend(parts)
+            ends.append(sum(len(part) for part in parts))
+        return np.concatenate(found), np.concatenate([[0], np.cumsum(ends, dtype=np.int64)]).astype(np.int64)

@@ -1,0 +1,48 @@
+"""Specs of the agents that play bandits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rl_core.api import AgentSpec
+
+BOOK = "Sutton, Barto. Reinforcement Learning: An Introduction, 2nd edition, 2018"
+
+
+def agents() -> Iterator[AgentSpec]:
+    """Specs of the bandit agents, sorted by name."""
+    for name, summary, config, reference in (
+        ("bandit-epsilon-greedy", "Mean rewards, and a random arm now and then", {}, BOOK),
+        (
+            "bandit-gradient",
+            "Preferences that follow the gradient of the mean reward",
+            {"method": "gradient", "learning_rate": 0.1},
+            BOOK,
+        ),
+        (
+            "bandit-optimistic",
+            "Greedy, from estimates too high to be true",
+            {"exploration": "greedy", "initial_value": 5.0, "learning_rate": 0.1},
+            BOOK,
+        ),
+        ("bandit-thompson", "Draws a mean for every arm from what is believed of it", {"method": "thompson"}, "Thompson, 1933"),
+        (
+            "bandit-ucb",
+            "The arm whose upper confidence bound is largest (UCB1)",
+            {"exploration": "ucb", "exploration_rate": 1.4142135623730951},
+            "Auer, Cesa-Bianchi, Fischer. Finite-time analysis of the multiarmed bandit problem, 2002",
+        ),
+    ):
+        yield AgentSpec(
+            name=name,
+            target="rl_algos.bandits.agents:BanditAgent",
+            summary=summary,
+            reference=reference,
+            fits=("control bandit discrete-output",),
+            unit="pulls",
+            budget=1_000,
+            task="bandit-gaussian",
+            config=config,
+            tiny={"pulls_per_iteration": 10},
+            tags=("bandit", "exploration"),
+        )

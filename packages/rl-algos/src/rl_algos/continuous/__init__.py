@@ -1,0 +1,1 @@
+"""Off-policy actor-critic agents for continuous actions: DDPG, TD3, SAC."""

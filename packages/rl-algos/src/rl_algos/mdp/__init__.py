@@ -1,1 +1,0 @@
-"""Markov decision processes: the model, its simulator, and tasks made of it."""

@@ -1,0 +1,1 @@
+"""On-policy policy-gradient agents: REINFORCE, A2C, A3C, VPG, TRPO, PPO."""

@@ -1,0 +1,249 @@
+"""A3C, asynchronous advantage actor-critic: several processes play and learn at once, on parameters that they share without locks.
+
+Source: V. Mnih, A. P. Badia, M. Mirza, A. Graves, T. Lillicrap, T. Harley, D. Silver, K. Kavukcuoglu. "Asynchronous methods for
+deep reinforcement learning", 2016, Algorithm S3, with shared RMSProp, (S2) and (S3); steps without locks as in F. Niu, B. Recht,
+C. Re, S. Wright, "Hogwild!", 2011.
+Departures: those of `a2c`, whose rollout, gradient and step this is; a worker may step several environments; workers wait for each
+other at the end of an iteration, where the run reports and saves.
+This is the one agent whose runs cannot be repeated by their seed: with more than one worker, who comes first is up to the machine. With
+one worker it is A2C, to the last bit, and its runs repeat and resume exactly.
+Letters: W workers, P parameters, T steps of a rollout, N environments of a worker.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+
+from dl_nets.fast.mlp import one_thread, rmsprop_step
+from dl_nets.learning.schedules import schedule
+from rl_algos.on_policy.a2c import A2C, LOSSES, A2CConfig
+from rl_algos.parts.ranges import require_at_least
+from rl_core.agent import Agent
+from rl_core.network import Network
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask, Predict
+
+SPAWN = multiprocessing.get_context("spawn")  # a fork would take torch's threads along, half alive
+PATIENCE = 5.0  # seconds that a worker has to leave before it is killed
+
+
+@dataclass(frozen=True)
+class A3CConfig(A2CConfig):
+    """Settings of A3C: those of A2C, `num_envs` being those of each worker, and who works."""
+
+    num_envs: int = 4  # N, environments that each worker steps together, >= 1
+    num_workers: int = 2  # W, processes, >= 1; with 1 there is none besides the run's own, and the run repeats by its seed
+    rollouts_per_step: int = 100  # updates of each worker between two reports, >= 1
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of range."""
+        super().__post_init__()
+        require_at_least(self, 1, "num_workers", "rollouts_per_step")
+        for name in ("normalise_obs", "normalise_reward"):
+            if getattr(self, name):
+                raise ValueError(f"{name} is true; the workers of a3c share parameters but no running statistics: take a2c for that")
+
+
+class Shared(NamedTuple):
+    """What all workers read and write without locks [P], float32 in shared memory."""
+
+    parameters: np.ndarray
+    square: np.ndarray
+
+    @classmethod
+    def of(cls, memory: Any) -> Shared:
+        """Both halves of a block of shared memory [2 P]."""
+        return cls(*np.split(np.frombuffer(memory, dtype=np.float32), 2))
+
+
+class Report(NamedTuple):
+    """What a worker says of its updates: the mean of `a2c.LOSSES` [3], and its finished episodes' (return, length)."""
+
+    losses: np.ndarray
+    episodes: list[tuple[float, int]]
+
+
+class Worker:
+    """An actor-learner: environments and a copy of the networks of its own.
+
+    Args:
+        agent: Plays and computes gradients; its own parameters are overwritten before every rollout.
+        shared: What it learns into.
+    """
+
+    def __init__(self, agent: A2C, shared: Shared) -> None:
+        self.agent, self.shared = agent, shared
+
+    @one_thread
+    def learn(self, num_rollouts: int, learning_rate: float) -> Report:
+        """Take the parameters as they are, play, and step along the gradient from where they are by then; many times over."""
+        config, collector, learner = self.agent.config, self.agent.collector, self.agent.actor_critic
+        losses = np.zeros((num_rollouts, len(LOSSES)))
+        for i in range(num_rollouts):
+            learner.vector = self.shared.parameters
+            batch = self.agent.estimate(collector.collect(learner, config.rollout_steps), config.gae_lambda)
+            losses[i] = learner.gradient(batch)
+            rmsprop_step(
+                self.shared.parameters,
+                learner.gradient_vector,
+                self.shared.square,
+                learning_rate,
+                config.rms_decay,
+                config.rms_epsilon,
+                config.max_grad_norm,
+            )
+        return Report(losses.mean(axis=0), [(return_, length) for _, return_, length in collector.envs.pop_episodes()])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where its environments are, and its random streams."""
+        return {"collector": self.agent.collector.state_dict(), "seeds": self.agent.seeds.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.agent.collector.load_state_dict(state["collector"])
+        self.agent.seeds.load_state_dict(state["seeds"])
+
+
+def work(
+    connection: Connection, memory: Any, config: A3CConfig, task: ControlTask, network: Network, seed: int, path: tuple[str, ...]
+) -> None:
+    """A worker process: does what it is told until the connection is closed, be it by the death of the run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the run saves first, and then closes the connection
+    torch.set_num_threads(1)
+    worker = Worker(A2C(config, task, network, seeds=Seeds(seed, path), budget=1, device="cpu"), Shared.of(memory))
+    try:
+        while True:
+            name, *arguments = connection.recv()
+            connection.send(getattr(worker, name)(*arguments))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+class A3C(Agent):
+    """The agent: tells its workers to learn, and waits."""
+
+    Config: ClassVar[type] = A3CConfig
+    headline = "episode_return"
+    config: A3CConfig
+
+    def __init__(self, config: A3CConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
+        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+        if device == "cuda":
+            raise ValueError("device is cuda; the workers of a3c share the parameters in the memory of the CPU: take a2c, or device=cpu")
+        # The run's own copy: it answers, and with one worker it is the one that works.
+        self.agent = A2C(config, task, network, seeds=seeds, budget=budget, device="cpu")
+        start = self.agent.actor_critic.vector
+        memory = SPAWN.RawArray("f", 2 * len(start))
+        self.shared = Shared.of(memory)
+        self.shared.parameters[:], self.shared.square[:] = start, 1.0
+        self.worker = Worker(self.agent, self.shared)
+        self.connections: list[Connection] = []
+        self.processes: list[BaseProcess] = []
+        if config.num_workers > 1:
+            self._hire(memory)
+
+    def step(self) -> dict[str, float]:
+        """One iteration: every worker takes `rollouts_per_step` updates, in an order that nobody rules."""
+        config = self.config
+        learning_rate = config.learning_rate * schedule(config.learning_rate_schedule)(self.progress / self.budget)
+        reports = self._all("learn", config.rollouts_per_step, learning_rate)
+        self.progress += config.num_workers * config.rollouts_per_step * config.rollout_steps * config.num_envs
+        metrics = dict(zip(LOSSES, np.mean([report.losses for report in reports], axis=0).tolist(), strict=True))
+        metrics["learning_rate"] = learning_rate
+        if episodes := [episode for report in reports for episode in report.episodes]:
+            metrics["episode_return"], metrics["episode_length"] = np.mean(episodes, axis=0).tolist()
+        return metrics
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """The most probable actions [B, ...] at observations [B, ...]."""
+        self.agent.actor_critic.vector = self.shared.parameters
+        return self.agent.predict(inputs)
+
+    def predictor(self) -> Predict:
+        """`predict`, or a player that remembers each episode."""
+        self.agent.actor_critic.vector = self.shared.parameters
+        return self.agent.predictor()
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Every trainable number, by name."""
+        self.agent.actor_critic.vector = self.shared.parameters
+        return self.agent.parameters()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Shared parameters and squares, and where each worker is."""
+        workers = self._all("state_dict")
+        if not self.processes:
+            del workers[0]["seeds"]  # these are the run's own streams, which it keeps itself
+        return {"parameters": self.shared.parameters.copy(), "square": self.shared.square.copy(), "workers": workers}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave.
+
+        Raises:
+            ValueError: if it was saved with another number of workers.
+        """
+        if len(state["workers"]) != self.config.num_workers:
+            raise ValueError(f"the saved run has {len(state['workers'])} workers; num_workers is {self.config.num_workers}: set it to that")
+        self.shared.parameters[:], self.shared.square[:] = state["parameters"], state["square"]
+        if not self.processes:
+            self.agent.collector.load_state_dict(state["workers"][0]["collector"])
+            return
+        for connection, worker in zip(self.connections, state["workers"], strict=True):
+            connection.send(("load_state_dict", worker))
+        for index in range(len(self.processes)):
+            self._answer(index)
+
+    def _all(self, name: str, *arguments: Any) -> list[Any]:
+        """What every worker answers, all of them at work at once."""
+        if not self.processes:
+            return [getattr(self.worker, name)(*arguments)]
+        for index, connection in enumerate(self.connections):
+            try:
+                connection.send((name, *arguments))
+            except BrokenPipeError as error:
+                raise self._gone(index) from error
+        return [self._answer(index) for index in range(len(self.processes))]
+
+    def _answer(self, index: int) -> Any:
+        try:
+            return self.connections[index].recv()
+        except (EOFError, ConnectionResetError) as error:
+            raise self._gone(index) from error
+
+    def _gone(self, index: int) -> RuntimeError:
+        self.processes[index].join(PATIENCE)
+        code = self.processes[index].exitcode
+        return RuntimeError(f"worker {index} of a3c is gone, with exit code {code}; resume the run, or set num_workers=1 to see why")
+
+    def _hire(self, memory: Any) -> None:
+        """Start the workers, each on streams of its own."""
+        for index in range(self.config.num_workers):
+            ours, theirs = SPAWN.Pipe()
+            seeds = self.seeds.child(f"worker {index}")
+            arguments = (theirs, memory, self.config, self.task, self.network, seeds.seed, seeds.path)
+            process = SPAWN.Process(target=work, args=arguments, daemon=True, name=f"a3c worker {index}")
+            process.start()
+            theirs.close()  # so that each side sees the death of the other
+            self.connections.append(ours)
+            self.processes.append(process)
+        weakref.finalize(self, _dismiss, self.connections, self.processes)
+
+
+def _dismiss(connections: list[Connection], processes: list[BaseProcess]) -> None:
+    """Close the connections, on which the workers leave; who has not left after a while is killed."""
+    for connection in connections:
+        connection.close()
+    for process in processes:
+        process.join(PATIENCE)
+        if process.is_alive():
+            process.kill()

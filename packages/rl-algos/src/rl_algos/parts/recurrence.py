@@ -1,0 +1,160 @@
+"""What a policy with a memory needs beside one without: states kept while it acts, and sequences replayed in the order of time.
+
+A state [N, S] is what actor and critic remember of each environment's episode, side by side; it is 0 when an episode begins and goes
+on over the end of a rollout. An update replays each environment's steps from the state that the rollout began with, and begins anew
+where an episode did: the same numbers that acted come out, as long as the parameters are those that acted. Gradients do not reach
+into the rollout before.
+
+Source: D. Wierstra, A. Foerster, J. Peters, J. Schmidhuber, "Recurrent policy gradients", 2010, section 4; cut at the rollout's start as
+in V. Mnih and others, "Asynchronous methods for deep reinforcement learning", 2016, section 5.1.
+Departures: after the first update of a rollout the state that it began with is one of older parameters.
+Letters: T steps, N environments, B = T N transitions, S numbers of a state, M minibatch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dl_nets.networks.recurrent import Recurrent
+
+if TYPE_CHECKING:
+    from rl_algos.on_policy.rollout import Rollout
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Inputs in the order of time, all environments of one step before those of the next; arrays, or tensors.
+
+    Attributes:
+        inputs: Observations as the networks see them [T N, ...].
+        starts: Whether an episode starts with this step [T N].
+        state: What was remembered before each step; only the first of a sequence is used [T N, S].
+        num_steps: T.
+    """
+
+    inputs: Any
+    starts: Any
+    state: Any
+    num_steps: int
+
+    def __len__(self) -> int:
+        """B, the number of transitions."""
+        return len(self.inputs)
+
+    def __getitem__(self, indices: np.ndarray) -> Sequences:
+        """The sequences whose transitions are at `indices`, as `sequence_minibatches` gives them.
+
+        Raises:
+            ValueError: if they are not whole sequences in the order of time.
+        """
+        steps, num_envs = np.reshape(indices, (self.num_steps, -1)), len(self) // self.num_steps
+        if (steps != steps[0] + num_envs * np.arange(self.num_steps)[:, None]).any() or steps[0].max() >= num_envs:
+            raise ValueError(
+                f"the transitions are not whole sequences of {self.num_steps} steps in order; a network with a memory needs them"
+            )
+        return Sequences(self.inputs[indices], self.starts[indices], self.state[indices], self.num_steps)
+
+    def to(self, device: torch.device) -> Sequences:
+        """The arrays as tensors on a device."""
+        inputs, starts, state = (torch.from_numpy(column).to(device) for column in (self.inputs, self.starts, self.state))
+        return Sequences(inputs, starts, state, self.num_steps)
+
+
+def replayed(inputs: np.ndarray, rollout: Rollout) -> Sequences:
+    """A rollout's inputs [T N, ...] as sequences that begin with the state it began with."""
+    starts = np.concatenate([np.zeros_like(rollout.over[:1]), rollout.over[:-1]])  # the first state is 0 already if it is a new one
+    return Sequences(inputs, starts.ravel(), rollout.state.reshape(len(inputs), -1), len(starts))
+
+
+def one_step(inputs: np.ndarray, state: np.ndarray) -> Sequences:
+    """Inputs [B, ...], each seen in a state of its own [B, S]: sequences of one step."""
+    return Sequences(inputs, np.zeros(len(inputs), dtype=np.bool_), state, 1)
+
+
+def sequence_minibatches(rng: np.random.Generator, num_steps: int, num_envs: int, batch_size: int, num_epochs: int) -> Iterator[np.ndarray]:
+    """Indices [M] of minibatches that hold all steps of some environments, which are in a new order in every epoch.
+
+    Args:
+        rng: Shuffles the environments.
+        num_steps: T.
+        num_envs: N.
+        batch_size: How many transitions a minibatch has at least, if the rollout has as many; whole environments make it more.
+        num_epochs: Passes over the rollout.
+
+    >>> [indices.tolist() for indices in sequence_minibatches(np.random.default_rng(2), 3, 2, batch_size=3, num_epochs=1)]
+    [[0, 2, 4], [1, 3, 5]]
+    """
+    num_batches = min(num_envs, max(1, num_steps * num_envs // batch_size))
+    for _ in range(num_epochs):
+        order = rng.permutation(num_envs)
+        for i in range(num_batches):
+            envs = order[num_envs * i // num_batches : num_envs * (i + 1) // num_batches]
+            yield (num_envs * np.arange(num_steps)[:, None] + envs).ravel()
+
+
+class Replay(nn.Module):
+    """A recurrent network as an actor-critic calls it: `Sequences` in, outputs out. Several share one state, side by side.
+
+    Args:
+        network: What is replayed.
+        first: Where its part of the state begins.
+
+    Attributes:
+        state_size: How long that part is.
+    """
+
+    def __init__(self, network: Recurrent, first: int = 0) -> None:
+        super().__init__()
+        self.network = network
+        self.state_size = network.state_size
+        self._part = slice(first, first + network.state_size)
+
+    def forward(self, sequences: Sequences) -> torch.Tensor:
+        """Outputs [T N, K]."""
+        shape = (sequences.num_steps, -1)
+        inputs, starts = sequences.inputs.unflatten(0, shape), sequences.starts.unflatten(0, shape)
+        outputs, _ = self.network(inputs, sequences.state[: inputs.shape[1], self._part], starts)
+        return outputs.flatten(0, 1)
+
+    def advance(self, inputs: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Outputs [N, K] of inputs [N, ...] that follow a state [N, S], and this network's part of the state after them."""
+        return self.network.one(inputs, state[:, self._part])
+
+
+class Player:
+    """Answers step by step, remembering each environment's episode; see `rl_core.task.Predict`.
+
+    Args:
+        answer: Answers [N, ...] and states [N, S] after them, from inputs [N, ...] and states before.
+        state_size: S.
+    """
+
+    def __init__(self, answer: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], state_size: int) -> None:
+        self._answer = answer
+        self._state = np.zeros((0, state_size), np.float32)
+
+    def begin(self, starts: np.ndarray) -> None:
+        """Forget the episodes of the environments that start a new one [N]."""
+        if len(starts) != len(self._state):
+            self._state = np.zeros((len(starts), self._state.shape[1]), np.float32)
+        self._state = forgotten(self._state, starts)
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Answers [N, ...] to inputs [N, ...] that follow those before."""
+        answers, self._state = self._answer(inputs, self._state)
+        return answers
+
+
+def forgotten(state: np.ndarray, over: np.ndarray) -> np.ndarray:
+    """States [N, S], 0 where an episode is over [N].
+
+    >>> forgotten(np.ones((2, 1), np.float32), np.array([True, False])).tolist()
+    [[0.0], [1.0]]
+    """
+    return np.where(over[:, None], np.float32(0.0), state)

@@ -1,0 +1,235 @@
+"""What agents that plan with a known model have in common: the sweep over all states, and proofs of how near the answer is.
+
+*Source*: Puterman, Markov Decision Processes (1994), sections 6.3 and 6.6; MacQueen, A Modified Dynamic Programming Method for
+Markovian Decision Problems (1966), for the bounds; Bertsekas and Tsitsiklis, An Analysis of Stochastic Shortest Path Problems (1991),
+for problems without discount.
+
+*Letters*: S states, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dl_nets.fast.kernels import inlined, kernel
+from rl_algos.tabular.learner import draw_values
+from rl_algos.tasks.mdp.model import MDP
+from rl_core.agent import Agent
+from rl_core.network import Network
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask, Task
+
+ROUNDING = 1e-11  # of the largest value: differences up to this are none
+
+
+class Model(NamedTuple):
+    """What sweeps read: a process with the outcomes of a pair merged by successor.
+
+    Attributes:
+        reward: r(s, a) [S * A].
+        offset: First successor of each pair [S * A + 1].
+        successor: [N].
+        weight: Probability to go on there [N].
+        discount: gamma.
+        num_actions: A.
+    """
+
+    reward: np.ndarray
+    offset: np.ndarray
+    successor: np.ndarray
+    weight: np.ndarray
+    discount: float
+    num_actions: int
+
+    @classmethod
+    def of(cls, mdp: MDP) -> Model:
+        """The arrays of a process."""
+        matrix = mdp.continuation
+        return cls(mdp.expected_reward.ravel(), matrix.indptr, matrix.indices, matrix.data, mdp.discount, mdp.num_actions)
+
+
+@inlined
+def backup(model: Model, values: np.ndarray, state: int, solve_self: bool) -> tuple[float, int]:
+    """max_a r(s, a) + gamma sum_s' p(s' | s, a) v(s') (4.10), and the first action that reaches it.
+
+    Args:
+        model: The process.
+        values: v [S].
+        state: s.
+        solve_self: Solve for v(s) where an action leads back to s, in place of looking it up.
+    """
+    best, chosen = -np.inf, 0
+    for action in range(model.num_actions):
+        pair = state * model.num_actions + action
+        total, stay = 0.0, 0.0
+        for entry in range(model.offset[pair], model.offset[pair + 1]):
+            if solve_self and model.successor[entry] == state:
+                stay += model.weight[entry]
+            else:
+                total += model.weight[entry] * values[model.successor[entry]]
+        value = model.reward[pair] + model.discount * total
+        if stay > 0.0:
+            # an action that stays for ever and earns nothing is worth nothing; one that costs is worth minus infinity
+            remaining = 1.0 - model.discount * stay
+            if remaining > 1e-14:
+                value /= remaining
+            elif value != 0.0:
+                value *= np.inf
+        if value > best:
+            best, chosen = value, action
+    return best, chosen
+
+
+@kernel
+def sweep(
+    model: Model, values: np.ndarray, updated: np.ndarray, policy: np.ndarray, backwards: bool, solve_self: bool
+) -> tuple[float, float]:
+    """One backup of every state: writes `updated` [S], which may be `values` itself, and greedy actions `policy` [S].
+
+    Returns:
+        The least and the largest change of a value.
+    """
+    least, largest = np.inf, -np.inf
+    num_states = len(values)
+    for index in range(num_states):
+        state = num_states - 1 - index if backwards else index
+        value, policy[state] = backup(model, values, state, solve_self)
+        change = value - values[state]
+        updated[state] = value
+        least, largest = min(least, change), max(largest, change)
+    return least, largest
+
+
+@kernel
+def sweep_policy(model: Model, policy: np.ndarray, values: np.ndarray, updated: np.ndarray) -> float:
+    """One application of v <- r_pi + gamma P_pi v (4.5) for actions `policy` [S]; the largest change in size."""
+    largest = 0.0
+    for state in range(len(values)):
+        pair = state * model.num_actions + policy[state]
+        total = 0.0
+        for entry in range(model.offset[pair], model.offset[pair + 1]):
+            total += model.weight[entry] * values[model.successor[entry]]
+        updated[state] = model.reward[pair] + model.discount * total
+        largest = max(largest, abs(updated[state] - values[state]))
+    return largest
+
+
+def macqueen_bounds(discount: float, least: float, largest: float, *, ends: bool) -> tuple[float, float]:
+    """How far below and above T v the optimal values can lie, given the least and largest entry of T v - v.
+
+    gamma / (1 - gamma) min(T v - v) <= v* - T v <= gamma / (1 - gamma) max(T v - v) (Puterman 6.6.6). Where episodes can end, the end
+    counts as one more state, whose value never changes.
+
+    >>> macqueen_bounds(0.5, -1.0, 3.0, ends=False)
+    (-1.0, 3.0)
+    """
+    if ends:
+        least, largest = min(least, 0.0), max(largest, 0.0)
+    factor = discount / (1.0 - discount)
+    return factor * least, factor * largest
+
+
+def certificate(mdp: MDP, policy: np.ndarray) -> tuple[np.ndarray, float]:
+    """Exact values [S] of a policy [S], and a proven bound on how much better any other policy can be.
+
+    With a discount, v* - v_pi <= max(T v_pi - v_pi) / (1 - gamma). Without one, u = v_pi + epsilon N_pi, where N_pi is the number of steps
+    that the slowest of equally good policies still takes: if T u <= u, no policy that comes to an end is worth more than u. The bound is
+    infinite where an equally good policy may never end, or where T u <= u fails.
+    """
+    process = mdp.under(policy)
+    values = process.values()
+    gain = max(0.0, float((mdp.action_values(values).max(axis=1) - values).max()))
+    if mdp.discount < 1.0:
+        return values, gain / (1.0 - mdp.discount)
+    live = ~mdp.is_terminal
+    steps = _longest(mdp, policy, mdp.action_values(values) >= values[:, None] - ROUNDING * max(1.0, float(np.abs(values).max())))
+    if not np.isfinite(steps[live]).all():
+        return values, np.inf
+    steps = np.where(live, steps, 0.0)
+    epsilon = 2.0 * gain + 1e-13 * max(1.0, float(np.abs(values).max()))
+    above = values + epsilon * steps
+    if (mdp.action_values(above).max(axis=1) > above)[live].any():
+        return values, np.inf
+    return values, epsilon * float(steps.max())
+
+
+def only_rounding(change: float, values: np.ndarray) -> bool:
+    """Whether a change of values [S] is no more than rounding, so that further sweeps bring nothing."""
+    return change <= 4.0 * float(np.finfo(np.float64).eps) * max(1.0, float(np.abs(values).max()))
+
+
+def _longest(mdp: MDP, policy: np.ndarray, tied: np.ndarray) -> np.ndarray:
+    """The most steps [S] that an episode can take among actions that are equally good, `tied` [S, A]: policy iteration on length."""
+    while True:
+        steps = mdp.under(policy).expected_steps()
+        live = ~mdp.is_terminal
+        if not np.isfinite(steps[live]).all():
+            return steps
+        onwards = (mdp.continuation @ np.where(live, steps, 0.0)).reshape(tied.shape)
+        onwards[~tied] = -np.inf
+        kept = np.take_along_axis(onwards, policy[:, None], axis=1)[:, 0]
+        longer = live & (onwards.max(axis=1) > kept + 1e-9)
+        if not longer.any():
+            return steps
+        policy = np.where(longer, onwards.argmax(axis=1), policy)
+
+
+class Planner(Agent):
+    """An agent that computes values from the model of an MDP task; it plays nothing.
+
+    Attributes:
+        mdp: The process, with the agent's discount.
+        values: v [S].
+        policy: Actions [S].
+        error_bound: Proven bound on |v - v*| in every state; infinite as long as there is none.
+    """
+
+    task: ControlTask
+
+    def __init__(self, config: Any, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
+        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+        mdp = getattr(task, "mdp", None)
+        if not isinstance(mdp, MDP):
+            raise ValueError(f"{type(self).__name__} plans with a model, and this task shows none; take a learner such as q-learning")
+        self.mdp = mdp if config.discount is None else mdp.with_discount(config.discount)
+        self.model = Model.of(self.mdp)
+        self.values = np.zeros(self.mdp.num_states)
+        self.policy = np.zeros(self.mdp.num_states, dtype=np.int64)
+        self.error_bound = float("inf")
+
+    def action_values(self) -> np.ndarray:
+        """q(s, a) [S, A] by one look ahead from v."""
+        return self.mdp.action_values(self.values)
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """The policy's actions [B] in states [B]."""
+        return self.policy[np.asarray(inputs)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Values, policy and the bound (null while infinite)."""
+        return {
+            "values": self.values,
+            "policy": self.policy,
+            "error_bound": None if np.isinf(self.error_bound) else self.error_bound,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.values = np.array(state["values"])
+        self.policy = np.array(state["policy"])
+        self.error_bound = float("inf") if state["error_bound"] is None else float(state["error_bound"])
+
+    def draw(self, folder: Path) -> None:
+        """Values and policy over the states."""
+        draw_values(self.task, folder, self.values, self.policy)
+
+    def metrics(self, **extra: float) -> dict[str, float]:
+        """The mean value of the first state, and the bound once it is finite."""
+        numbers = {"start value": float(self.mdp.start @ self.values), **extra}
+        if np.isfinite(self.error_bound):
+            numbers["error bound"] = self.error_bound
+        return numbers

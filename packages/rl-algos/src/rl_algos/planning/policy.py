@@ -1,0 +1,71 @@
+"""Policies that are given and not learned: what prediction is about."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rl_algos.tasks.mdp.model import MDP
+from rl_core.seeds import Seeds
+from rl_core.task import Task
+
+
+def fixed_policy(task: Task, name: str) -> np.ndarray:
+    """Probabilities of actions [S, A] of a policy by name.
+
+    Args:
+        task: The task; its attribute `policy` is the one called "task" (uniform where it has none).
+        name: "task", "uniform", or "optimal", which needs the task's model.
+
+    Raises:
+        ValueError: if the optimal policy is asked for and the task shows no model.
+    """
+    num_states, num_actions = int(task.input_space.n), int(task.output_space.n)
+    if name == "optimal":
+        mdp = getattr(task, "mdp", None)
+        if not isinstance(mdp, MDP):
+            raise ValueError("policy is 'optimal', but the task shows no model to compute it from; it must be 'task' or 'uniform'")
+        return mdp.policy_matrix(optimal_policy(mdp))
+    policy = getattr(task, "policy", None) if name == "task" else None
+    return np.full((num_states, num_actions), 1.0 / num_actions) if policy is None else policy
+
+
+def optimal_policy(mdp: MDP) -> np.ndarray:
+    """Actions [S] of a best policy, by policy iteration."""
+    from rl_algos.planning.policy_iteration import improve
+
+    policy = mdp.action_values(mdp.under(np.full((mdp.num_states, mdp.num_actions), 1.0 / mdp.num_actions)).values()).argmax(axis=1)
+    while True:
+        improved = improve(mdp, mdp.under(policy).values(), policy)
+        if (improved == policy).all():
+            return policy
+        policy = improved
+
+
+def true_values(task: Task, policy: np.ndarray, discount: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """What a policy [S, A] is worth [S], and the states [K] that it can come to and decide in; None without a finite answer or a model."""
+    mdp = getattr(task, "mdp", None)
+    if not isinstance(mdp, MDP):
+        return None
+    process = mdp.with_discount(discount).under(policy)
+    try:
+        values = process.values()
+    except ValueError:  # an undiscounted value that is not finite
+        return None
+    reached = mdp.start > 0.0
+    while True:
+        grown = reached | (reached.astype(np.float64) @ process.transition > 0.0)
+        if (grown == reached).all():
+            return values, np.flatnonzero(reached & ~mdp.is_terminal)
+        reached = grown
+
+
+def policy_score(task: Task, probabilities: np.ndarray, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+    """The task's score of a policy [S, A] whose actions are drawn at random."""
+    rng = seeds.child("policy").numpy("actions")
+    cumulative = np.cumsum(probabilities, axis=1)
+    last = probabilities.shape[1] - 1
+
+    def act(inputs: np.ndarray) -> np.ndarray:
+        return np.minimum((cumulative[inputs] <= rng.random(len(inputs))[:, None]).sum(axis=1), last)
+
+    return task.evaluate(act, episodes=episodes, seeds=seeds)

@@ -1,0 +1,83 @@
+"""Policy evaluation: what a given policy is worth, by sweeps or in closed form.
+
+*Source*: Sutton and Barto, Reinforcement Learning (2nd edition, 2018), section 4.1.
+
+*Departures*: none.
+
+*Letters*: S states, A actions, H horizon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rl_algos.parts.ranges import require_range
+from rl_algos.planning.planner import Planner, only_rounding
+from rl_algos.planning.policy import fixed_policy, policy_score
+from rl_core.network import Network
+from rl_core.seeds import Seeds
+from rl_core.task import Task
+
+
+@dataclass(frozen=True)
+class PolicyEvaluationConfig:
+    """Settings of policy evaluation."""
+
+    method: Literal["iterative", "direct"] = "iterative"  # sweep, or solve the linear system
+    policy: Literal["task", "uniform", "optimal"] = "task"  # pi: the one that the task is about, every action alike, or an optimal one
+    tolerance: float = 1e-9  # stop when |v - v_pi| is proven to be at most this in every state, unit of return, > 0
+    discount: float | None = None  # gamma, in [0, 1]; null takes the task's
+    horizon: int = 0  # H, decisions left: the value of exactly H steps, >= 0; 0 for no horizon
+
+    def __post_init__(self) -> None:
+        require_range(self, "tolerance", 0.0, float("inf"), open_low=True)
+        require_range(self, "horizon", 0, float("inf"))
+        if self.discount is not None:
+            require_range(self, "discount", 0.0, 1.0)
+
+
+class PolicyEvaluation(Planner):
+    """Values of a fixed policy; one step is one sweep, or the whole solution."""
+
+    Config = PolicyEvaluationConfig
+
+    def __init__(
+        self, config: PolicyEvaluationConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto"
+    ) -> None:
+        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+        self.probabilities = fixed_policy(task, config.policy)
+        self.policy = self.probabilities.argmax(axis=1)
+        self.process = self.mdp.under(self.probabilities)
+        steps = self.process.expected_steps() if self.mdp.discount == 1.0 and not config.horizon else np.zeros(1)
+        steps = np.where(self.mdp.is_terminal, 0.0, steps) if len(steps) > 1 else steps
+        # |v - v_pi| <= (what is still to come of a change of 1 in every state) * the largest change
+        self.still_to_come = float(steps.max()) if self.mdp.discount == 1.0 else self.mdp.discount / (1.0 - self.mdp.discount)
+
+    def step(self) -> dict[str, float]:
+        """One sweep of v <- r + gamma P v (4.5), or v = (I - gamma P)^-1 r at once."""
+        self.progress += 1
+        if self.config.method == "direct" and not self.config.horizon:
+            self.values = self.process.values()
+            residual = self.process.reward + self.mdp.discount * (self.process.transition @ self.values) - self.values
+            change = float(np.abs(residual).max())
+        else:
+            updated = self.process.reward + self.mdp.discount * (self.process.transition @ self.values)
+            change = float(np.abs(updated - self.values).max())
+            self.values = updated
+        if self.config.horizon:
+            self.finished = self.progress >= self.config.horizon
+            self.error_bound = 0.0 if self.finished else float("inf")
+        else:
+            # a change of nothing proves the values even where an episode may never end
+            self.error_bound = 0.0 if change == 0.0 else self.still_to_come * change
+            self.finished = (
+                self.error_bound <= self.config.tolerance or self.config.method == "direct" or only_rounding(change, self.values)
+            )
+        return self.metrics(change=change)
+
+    def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """The mean return of the policy that was evaluated, actions drawn from it."""
+        return policy_score(self.task, self.probabilities, episodes=episodes, seeds=seeds)

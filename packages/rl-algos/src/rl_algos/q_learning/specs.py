@@ -1,0 +1,75 @@
+"""Agents that learn the values of actions with a network, as data: one class, and its variants. Entries are sorted by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rl_core.api import AgentSpec
+
+
+def agents() -> Iterator[AgentSpec]:
+    """Agents, by name."""
+    yield _variant(
+        "double-dqn",
+        "DQN whose learning network chooses the action that the target network values",
+        "van Hasselt, Guez, Silver. Deep reinforcement learning with double Q-learning, 2016",
+        double=True,
+    )
+    yield _variant(
+        "dqn",
+        "Deep Q-network: Q-learning from replay, towards a network that lags behind",
+        "Mnih and others. Human-level control through deep reinforcement learning, 2015",
+    )
+    yield _variant(
+        "dueling-dqn",
+        "DQN whose network gives the value of a state and the advantages of actions",
+        "Wang, Schaul, Hessel, van Hasselt, Lanctot, de Freitas. Dueling network architectures for deep reinforcement learning, 2016",
+        dueling=True,
+    )
+    yield _variant(
+        "n-step-dqn",
+        "DQN that trusts a value only after three steps of reward",
+        "Sutton. Learning to predict by the methods of temporal differences, 1988",
+        return_steps=3,
+    )
+    yield _variant(
+        "per-dqn",
+        "DQN that replays more often what surprised it",
+        "Schaul, Quan, Antonoglou, Silver. Prioritized experience replay, 2016",
+        prioritised=True,
+    )
+    yield _variant(
+        "rainbow-lite",
+        "Double, dueling, prioritised DQN with three-step returns",
+        "Hessel and others. Rainbow: combining improvements in deep reinforcement learning, 2018",
+        double=True,
+        dueling=True,
+        prioritised=True,
+        return_steps=3,
+    )
+
+
+def _variant(name: str, summary: str, reference: str, **config: Any) -> AgentSpec:
+    return AgentSpec(
+        name=name,
+        target="rl_algos.q_learning.dqn:DQN",
+        summary=summary,
+        reference=reference,
+        fits=(
+            "control vector-input discrete-output",
+            "control image-input discrete-output",
+            "control discrete-input discrete-output",
+        ),
+        unit="environment steps",
+        task="CartPole-v1",
+        network="mlp",
+        budget=50_000,
+        config=config,
+        presets="rl_algos:q_learning/presets/dqn.yaml",
+        tiny={
+            **{"num_envs": 2, "rollout_steps": 4, "num_updates": 2, "learning_starts": 4},
+            **{"buffer_size": 32, "batch_size": 4, "target_steps": 8},
+        },
+        tags=("off-policy", "value-based", "replay"),
+    )

@@ -1,0 +1,1 @@
+"""Black-box policy search: CEM, ES, CMA-ES, ARS."""

@@ -1,1 +1,0 @@
-"""What this package brings, as data: a list for each family."""

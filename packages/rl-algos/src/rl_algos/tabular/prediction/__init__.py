@@ -1,0 +1,1 @@
+"""Tabular prediction: the values of a given policy."""

@@ -1,0 +1,306 @@
+"""Worlds on a grid: a robot on slippery ground, mazes, and the windy grid.
+
+*Source*: Sutton and Barto, Reinforcement Learning (2nd edition, 2018), examples 6.5 (wind), 8.1 to 8.3 (mazes); Russell and Norvig,
+Artificial Intelligence (2020), section 17.1, for the robot that slips to the sides.
+
+*Departures*: a maze costs 1 for bumping into a wall unless `wall_reward` is 0, as it is in the book.
+
+*Letters*: S = H * W states, row by row; A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar
+
+import numpy as np
+
+from rl_algos.parts.ranges import require_range
+from rl_algos.tasks.mdp.model import MDP
+from rl_algos.tasks.mdp.picture import Layout
+from rl_algos.tasks.mdp.task import MDPTask
+
+UP, RIGHT, DOWN, LEFT = (-1, 0), (0, 1), (1, 0), (0, -1)
+COMPASS = (UP, RIGHT, DOWN, LEFT)  # each action's right-hand neighbour comes after it
+KING = (*COMPASS, (-1, 1), (1, 1), (1, -1), (-1, -1))
+LETTERS = ".SG#X"
+
+ROBOT_WORLD = "S.....\n......\n..XX..\n..#X..\n......\n.....G"
+DYNA_MAZE = ".......#G\n..#....#.\nS.#....#.\n..#......\n.....#...\n........."
+BLOCKING_MAZE = "........G\n.........\n.........\n########.\n.........\n...S....."
+BLOCKED_MAZE = "........G\n.........\n.........\n.########\n.........\n...S....."
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """What lies where.
+
+    Attributes:
+        letters: [H, W]: `.` floor, `S` start, `G` goal, `#` wall, `X` obstacle.
+    """
+
+    letters: np.ndarray
+
+    @classmethod
+    def read(cls, text: str) -> Grid:
+        """A grid from text, a line for each row.
+
+        Raises:
+            ValueError: if rows differ in length, a letter is unknown, or there is no goal.
+        """
+        rows = [line.strip() for line in text.strip().splitlines()]
+        for number, row in enumerate(rows):
+            if len(row) != len(rows[0]):
+                raise ValueError(f"row {number} of the layout has {len(row)} cells and row 0 has {len(rows[0])}; all rows must be alike")
+            unknown = set(row) - set(LETTERS)
+            if unknown:
+                raise ValueError(f"row {number} of the layout has {sorted(unknown)[0]!r}; the letters are {' '.join(LETTERS)}")
+        grid = cls(np.array([list(row) for row in rows]))
+        if not (grid.letters == "G").any():
+            raise ValueError("the layout has no goal 'G'")
+        return grid
+
+    def start(self) -> np.ndarray:
+        """Distribution of the first state [S]: the cells `S`, else every free cell."""
+        cells = self.letters.ravel() == "S"
+        if not cells.any():
+            cells = np.isin(self.letters.ravel(), [".", "X"])
+        return cells / cells.sum()
+
+    def layout(self, moves: Sequence[tuple[int, int]]) -> Layout:
+        """How it is drawn."""
+        height, width = self.letters.shape
+        cell = np.stack(np.divmod(np.arange(height * width), width), axis=1)
+        return Layout(["".join(row) for row in self.letters], cell, arrows=moves)
+
+
+def grid_process(
+    grid: Grid,
+    moves: Sequence[tuple[int, int]],
+    *,
+    chances: Sequence[Sequence[tuple[float, tuple[int, int]]]],
+    step_reward: float,
+    goal_reward: float,
+    obstacle_reward: float = 0.0,
+    wall_reward: float = 0.0,
+    discount: float,
+) -> MDP:
+    """The process of moving on a grid; who would leave it or enter a wall stays.
+
+    Args:
+        grid: What lies where.
+        moves: (rows down, columns right) of each action [A, 2].
+        chances: For each action, how likely it moves how.
+        step_reward: Reward of every step.
+        goal_reward: Added on entering a goal, which ends the episode.
+        obstacle_reward: Added on entering an obstacle.
+        wall_reward: Added on bumping into a wall or the border.
+        discount: gamma.
+    """
+    height, width = grid.letters.shape
+    letters = grid.letters.ravel()
+    num_states, num_actions, branches = height * width, len(moves), len(chances[0])
+    row, column = np.divmod(np.arange(num_states), width)
+    shape = (num_states, num_actions, branches)
+    next_state, reward = np.empty(shape, dtype=np.int64), np.empty(shape)
+    probability = np.broadcast_to(np.array([[chance for chance, _ in ways] for ways in chances]), shape)
+    closed = np.isin(letters, ["#", "G"])
+    for action, ways in enumerate(chances):
+        for branch, (_, (down, right)) in enumerate(ways):
+            to_row, to_column = np.clip(row + down, 0, height - 1), np.clip(column + right, 0, width - 1)
+            target = to_row * width + to_column
+            blocked = (to_row != row + down) | (to_column != column + right) | (letters[target] == "#")
+            target = np.where(blocked, np.arange(num_states), target)
+            gain = step_reward + wall_reward * blocked + goal_reward * (letters[target] == "G") + obstacle_reward * (letters[target] == "X")
+            next_state[:, action, branch] = np.where(closed, np.arange(num_states), target)
+            reward[:, action, branch] = np.where(closed, 0.0, gain)
+    return MDP(
+        offset=np.arange(num_states * num_actions + 1) * branches,
+        probability=probability.ravel(),
+        next_state=next_state.ravel(),
+        reward=reward.ravel(),
+        terminated=closed[next_state.ravel()],
+        discount=discount,
+        start=grid.start(),
+        num_actions=num_actions,
+    )
+
+
+@dataclass(frozen=True)
+class GridRobotConfig:
+    """A robot on slippery ground."""
+
+    layout: str = ROBOT_WORLD  # rows of . S G # X; empty: generated from the fields below
+    grip: float = 0.8  # p, probability that the robot moves as intended; else to either side alike; in [0, 1]
+    goal_reward: float = 10.0  # reward of reaching the goal, unit of reward, any number
+    step_reward: float = -1.0  # reward of every step, unit of reward, any number
+    obstacle_reward: float = -100.0  # reward of driving onto an obstacle, unit of reward, any number
+    discount: float = 0.9  # gamma, in [0, 1]
+    height: int = 20  # rows of a generated grid, >= 2
+    width: int = 20  # columns of a generated grid, >= 2
+    obstacles: float = 0.1  # share of a generated grid's cells that are obstacles, in [0, 0.5]
+    layout_seed: int = 0  # which generated grid, >= 0
+    max_steps: int = 200  # steps after which an episode is cut, >= 0; 0 for no limit
+
+    def __post_init__(self) -> None:
+        require_range(self, "grip", 0.0, 1.0)
+        require_range(self, "discount", 0.0, 1.0)
+        require_range(self, "height", 2, inf)
+        require_range(self, "width", 2, inf)
+        require_range(self, "obstacles", 0.0, 0.5)
+        require_range(self, "layout_seed", 0, inf)
+        require_range(self, "max_steps", 0, inf)
+
+
+class GridRobot(MDPTask):
+    """+10 at the goal, -1 a step, -100 on an obstacle; the ground is slippery."""
+
+    Config: ClassVar[type] = GridRobotConfig
+
+    def __init__(self, config: GridRobotConfig) -> None:
+        grid = Grid.read(config.layout) if config.layout else _generated(config)
+        aside = (1.0 - config.grip) / 2.0
+        chances = [
+            [(config.grip, COMPASS[action]), (aside, COMPASS[(action + 1) % 4]), (aside, COMPASS[(action + 3) % 4])] for action in range(4)
+        ]
+        mdp = grid_process(
+            grid,
+            COMPASS,
+            chances=chances,
+            step_reward=config.step_reward,
+            goal_reward=config.goal_reward,
+            obstacle_reward=config.obstacle_reward,
+            discount=config.discount,
+        )
+        super().__init__(config, mdp, max_steps=config.max_steps, layout=grid.layout(COMPASS))
+
+
+def _generated(config: GridRobotConfig) -> Grid:
+    rng = np.random.Generator(np.random.PCG64(config.layout_seed))
+    letters = np.where(rng.random((config.height, config.width)) < config.obstacles, "X", ".")
+    letters[-1, 0], letters[0, -1] = "S", "G"
+    return Grid(letters)
+
+
+@dataclass(frozen=True)
+class MazeConfig:
+    """A maze."""
+
+    layout: str = DYNA_MAZE  # rows of . S G #; empty: generated from the fields below
+    goal_reward: float = 1.0  # reward of reaching the goal, unit of reward, any number
+    wall_reward: float = -1.0  # reward of bumping into a wall or the border, unit of reward, any number
+    discount: float = 0.95  # gamma, in [0, 1]
+    size: int = 15  # rows and columns of a generated maze, odd, >= 5
+    layout_seed: int = 0  # which generated maze, >= 0
+    max_steps: int = 1_000  # steps after which an episode is cut, >= 0; 0 for no limit
+
+    def __post_init__(self) -> None:
+        require_range(self, "discount", 0.0, 1.0)
+        require_range(self, "size", 5, inf)
+        if self.size % 2 == 0:
+            raise ValueError(f"size is {self.size}; it must be odd: walls lie between cells")
+        require_range(self, "layout_seed", 0, inf)
+        require_range(self, "max_steps", 0, inf)
+
+
+class Maze(MDPTask):
+    """+1 at the goal, -1 for hitting a wall; moves do as they are told."""
+
+    Config: ClassVar[type] = MazeConfig
+
+    def __init__(self, config: MazeConfig) -> None:
+        grid = Grid.read(config.layout or generate_maze(config.size, config.layout_seed))
+        mdp = grid_process(
+            grid,
+            COMPASS,
+            chances=[[(1.0, move)] for move in COMPASS],
+            step_reward=0.0,
+            goal_reward=config.goal_reward,
+            wall_reward=config.wall_reward,
+            discount=config.discount,
+        )
+        super().__init__(config, mdp, max_steps=config.max_steps, layout=grid.layout(COMPASS))
+
+
+def generate_maze(size: int, seed: int) -> str:
+    """A maze of `size` x `size` cells in which exactly one way joins any two: a random walk that steps back where it is stuck.
+
+    >>> print(generate_maze(5, 0))
+    #####
+    #S#.#
+    #.#.#
+    #..G#
+    #####
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    cells = [["#"] * size for _ in range(size)]
+    path = [(1, 1)]
+    cells[1][1] = "."
+    while path:
+        row, column = path[-1]
+        ways = [
+            (down, right)
+            for down, right in COMPASS
+            if 0 < row + 2 * down < size - 1 and 0 < column + 2 * right < size - 1 and cells[row + 2 * down][column + 2 * right] == "#"
+        ]
+        if not ways:
+            path.pop()
+            continue
+        down, right = ways[int(rng.integers(len(ways)))]
+        cells[row + down][column + right] = cells[row + 2 * down][column + 2 * right] = "."
+        path.append((row + 2 * down, column + 2 * right))
+    cells[1][1], cells[size - 2][size - 2] = "S", "G"
+    return "\n".join("".join(row) for row in cells)
+
+
+@dataclass(frozen=True)
+class WindyGridworldConfig:
+    """A grid with a crosswind."""
+
+    wind: tuple[int, ...] = (0, 0, 0, 1, 1, 1, 2, 2, 1, 0)  # cells that the wind of each column lifts a move, >= 0
+    height: int = 7  # rows, >= 1
+    king_moves: bool = False  # also diagonal moves (exercise 6.9)
+    gusty: bool = False  # where there is wind, it is one more, as said, or one less, each a third of the time (exercise 6.10)
+    discount: float = 1.0  # gamma, in [0, 1]
+    max_steps: int = 1_000  # steps after which an episode is cut, >= 0; 0 for no limit
+
+    def __post_init__(self) -> None:
+        if len(self.wind) < 2 or min(self.wind) < 0:
+            raise ValueError(f"wind is {self.wind}; it needs two columns or more, each >= 0")
+        require_range(self, "height", 1, inf)
+        require_range(self, "discount", 0.0, 1.0)
+        require_range(self, "max_steps", 0, inf)
+
+
+class WindyGridworld(MDPTask):
+    """-1 a step until the goal; a wind blows upwards in some columns (example 6.5)."""
+
+    Config: ClassVar[type] = WindyGridworldConfig
+
+    def __init__(self, config: WindyGridworldConfig) -> None:
+        moves = KING if config.king_moves else COMPASS
+        height, width = config.height, len(config.wind)
+        start_row, goal_column = height // 2, min(7, width - 1)
+        letters = np.full((height, width), ".")
+        letters[start_row, 0], letters[start_row, goal_column] = "S", "G"
+        goal = start_row * width + goal_column
+        table: dict[int, dict[int, list[tuple[float, int, float, bool]]]] = {}
+        for state in range(height * width):
+            row, column = divmod(state, width)
+            gusts = (-1, 0, 1) if config.gusty and config.wind[column] else (0,)
+            table[state] = {}
+            for action, (down, right) in enumerate(moves):
+                if state == goal:
+                    table[state][action] = [(1.0, state, 0.0, True)]
+                    continue
+                outcomes = []
+                for gust in gusts:
+                    to_row = min(max(row + down - config.wind[column] - gust, 0), height - 1)
+                    target = to_row * width + min(max(column + right, 0), width - 1)
+                    outcomes.append((1.0 / len(gusts), target, -1.0, target == goal))
+                table[state][action] = outcomes
+        grid = Grid(letters)
+        mdp = MDP.from_table(table, discount=config.discount, start=grid.start())
+        super().__init__(config, mdp, max_steps=config.max_steps, layout=grid.layout(moves))

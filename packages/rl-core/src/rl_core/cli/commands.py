@@ -1,0 +1,276 @@
+"""The commands that work on runs: run, resume, eval, predict, compare, export.
+
+Nothing heavy is imported before the number of threads is known: linear algebra libraries read it when they load.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import reprlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from rl_core.cli.completion import component_names
+from rl_core.errors import RequestError, WorkError
+from rl_core.plugins.loading import stdout_to_stderr
+from rl_core.runs.signals import termination_as_interrupt
+
+if TYPE_CHECKING:
+    from rl_core.plugins.catalogue import Catalogue
+    from rl_core.runs.run import Run
+
+
+class UserPath(click.ParamType):
+    """A path, refused in words when the system could not even look for it: a NUL byte, a name too long, a loop of links."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        path = Path(value)
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:
+            self.fail(f"{reprlib.repr(str(path))} is no path here: {getattr(error, 'strerror', None) or error}", param, ctx)
+        return path
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Files and folders."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+FOLDER = click.argument("folder", metavar="RUN", type=UserPath())
+
+
+@click.command()
+@click.argument("name", required=False, shell_complete=component_names())
+@click.option("--task", shell_complete=component_names("task"), help="Name of the task.")
+@click.option("--network", shell_complete=component_names("network"), help="Name of the network.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A config field: learning_rate=0.001, network.hidden=[64,64], task.size=8.",
+)
+@click.option("--recipe", "file", type=UserPath(), help="A recipe in YAML, TOML or JSON.")
+@click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
+@click.option("--budget", type=int, help="How much to learn, in the agent's unit.")
+@click.option("--out", type=UserPath(), help="Folder of the run.  [default: a new one below runs/]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where tensors live.  [default: auto]")
+@click.option("--threads", type=int, help="Threads of the linear algebra.  [default: 1]")
+@click.option("--checkpoint-every", type=int, help="Distance of checkpoints, in the agent's unit.  [default: every 30 seconds]")
+@click.option("--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to tell, such as tensorboard.")
+@JSON
+@click.pass_obj
+def run(
+    obj: Any,
+    name: str | None,
+    overrides: tuple[str, ...],
+    file: Path | None,
+    out: Path | None,
+    loggers: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Learn a task: NAME is an agent, a network or a task, and the rest takes its defaults."""
+    from rl_core.runs import recipe
+
+    values = recipe.RecipeFile() if file is None else recipe.read(file)
+    limit_threads(options["threads"] or values.values.get("threads") or recipe.Recipe.threads)
+    from rl_core.runs.run import Run
+
+    catalogue = _catalogue(obj)
+    with stdout_to_stderr():
+        resolved = recipe.resolve(catalogue, name, file=values, overrides=overrides, **options)
+        _add_loggers(catalogue, loggers)
+        made = Run.create(resolved, catalogue, out)
+    with made:
+        _learn(made, as_json)
+
+
+@click.command()
+@FOLDER
+@click.option("--budget", type=int, help="A new budget, in the agent's unit.")
+@click.option("--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to tell, such as tensorboard.")
+@JSON
+@click.pass_obj
+def resume(obj: Any, folder: Path, budget: int | None, loggers: tuple[str, ...], as_json: bool) -> None:
+    """Continue a run that was stopped or killed, from its newest whole checkpoint."""
+    catalogue = _catalogue(obj)
+    with _open(folder, catalogue, budget=budget, lock=True) as opened:
+        _add_loggers(catalogue, loggers)
+        click.echo(f"continuing {folder} at {opened.agent.progress:,} of {opened.budget:,} {opened.spec.unit}", err=True)
+        _learn(opened, as_json)
+
+
+@click.command("eval")
+@FOLDER
+@click.option("--task", shell_complete=component_names("task"), help="Another task with the same spaces.")
+@click.option("--episodes", type=click.IntRange(min=1), default=100, show_default=True, help="Episodes of a control task.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation.  [default: the run's]")
+@JSON
+@click.pass_obj
+def evaluate(obj: Any, folder: Path, task: str | None, episodes: int, seed: int | None, as_json: bool) -> None:
+    """Judge what a run has learned, at its newest checkpoint."""
+    with _open(folder, _catalogue(obj)) as opened:
+        _warn(opened)
+        with stdout_to_stderr():
+            if task is not None:
+                opened.change_task(task)
+            result = opened.summary(opened.evaluate(episodes=episodes, seed=seed))
+        _report(result, as_json)
+
+
+@click.command()
+@FOLDER
+@click.argument("text", metavar="INPUT")
+@JSON
+@click.pass_obj
+def predict(obj: Any, folder: Path, text: str, as_json: bool) -> None:
+    """Answer an input with what a run has learned. INPUT is text or JSON, as the task reads it; `-` reads standard input."""
+    with _open(folder, _catalogue(obj)) as opened:
+        _warn(opened)
+        try:
+            with stdout_to_stderr():
+                answer = opened.agent.answer(sys.stdin.read() if text == "-" else text)
+        except ValueError as error:
+            raise RequestError(f"{text[:60]!r} cannot be answered: {error}", f"see: rl-core show {opened.recipe.task}") from error
+        if as_json or not isinstance(answer, str):
+            click.echo(json.dumps({"run": str(folder), "answer": answer} if as_json else answer))
+        else:
+            click.echo(answer)
+
+
+@click.command()
+@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=UserPath())
+@click.option("--out", type=UserPath(), help="Where the picture goes.  [default: compare.png beside the first run]")
+@JSON
+def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
+    """Means over seeds with 95 % intervals, the best first, as a table and a picture."""
+    from rl_core.runs import compare as comparing
+
+    result = comparing.compare(folders, out)
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    rows = [("", result["metric"], "95 % interval", "runs", "seconds")]
+    for group in result["groups"]:
+        interval = group["interval"]
+        rows.append(
+            (
+                group["name"],
+                f"{group['mean']:.4g}",
+                f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else "needs 2 runs",
+                str(len(group["scores"])),
+                f"{group['seconds']:.1f}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if result["figure"]:
+        click.echo(f"picture: {result['figure']}")
+
+
+@click.command()
+@FOLDER
+@click.option("--format", "form", required=True, help="One of the formats that the agent writes.")
+@click.option("--out", required=True, type=UserPath(), help="The file to write.")
+@JSON
+@click.pass_obj
+def export(obj: Any, folder: Path, form: str, out: Path, as_json: bool) -> None:
+    """Write what a run has learned in a format that other programs read."""
+    with _open(folder, _catalogue(obj)) as opened:
+        formats = opened.agent.export_formats
+        if form not in formats:
+            hint = (
+                f"its formats are: {', '.join(formats)}"
+                if formats
+                else f"agent {opened.recipe.agent} writes none; its checkpoints are safetensors and JSON"
+            )
+            raise RequestError(f"agent {opened.recipe.agent} cannot export the format {form!r}", hint)
+        try:
+            with stdout_to_stderr():
+                opened.agent.export(form, out)
+        except OSError as error:
+            raise WorkError(f"{str(out)!r} cannot be written: {error.strerror or error}", "give another --out") from error
+        click.echo(json.dumps({"run": str(folder), "format": form, "file": str(out)}) if as_json else f"wrote {out}")
+
+
+def limit_threads(threads: int) -> None:
+    """Give linear algebra and compiled loops so many threads; of use only before they are imported."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = str(max(1, threads))
+
+
+def _catalogue(obj: Any) -> Catalogue:
+    """The catalogue of this call; the group puts a function that makes it into click's context."""
+    return obj.catalogue()
+
+
+def _open(folder: Path, catalogue: Catalogue, **options: Any) -> Run:
+    from rl_core.runs import recipe
+
+    limit_threads(recipe.read(recipe.path_in(folder)).values.get("threads") or recipe.Recipe.threads)
+    from rl_core.runs.run import Run
+
+    with stdout_to_stderr():
+        return Run.open(folder, catalogue, **options)
+
+
+def _learn(made: Run, as_json: bool) -> None:
+    from rl_core.runs.run import Stopped
+
+    _warn(made)
+    try:
+        with stdout_to_stderr(), termination_as_interrupt():
+            result = made.learn()
+    except Stopped as stopped:
+        click.echo(str(stopped), err=True)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        click.echo(f"stopped at once; continue from the last checkpoint with: {made.command('resume')}", err=True)
+        raise SystemExit(1) from None
+    _warn(made)
+    _report(result, as_json)
+
+
+def _add_loggers(catalogue: Catalogue, names: tuple[str, ...]) -> None:
+    for name in names:
+        catalogue.register(catalogue.find(name, "logger").load()(), name)
+
+
+def _report(result: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    verdict = "" if result["target"] is None else f" (target {result['target']:g}: {'reached' if result['reached'] else 'not reached'})"
+    network = f", network {result['network']}" if result["network"] else ""
+    click.echo(f"{result['agent']} on {result['task']}{network}, seed {result['seed']}")
+    click.echo(f"  {result['metric']}  {_number(result['score'])}{verdict}")
+    for name, value in result["metrics"].items():
+        if name != result["metric"]:
+            click.echo(f"  {name}  {_number(value)}")
+    click.echo(f"  {result['progress']:,} {result['unit']} in {result['seconds']:.1f} s")
+    click.echo(f"  {result['run']}")
+
+
+def _number(value: float | None) -> str:
+    return "not a finite number" if value is None else f"{value:.4g}"
+
+
+def _warn(opened: Run) -> None:
+    caveat = opened.task.caveat()
+    for text in [*opened.warnings, *([caveat] if caveat else [])]:
+        click.echo(f"warning: {text}", err=True)
+    opened.warnings.clear()

@@ -1,0 +1,350 @@
+"""The commands that look and do nothing: `list`, `show` and `doctor`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rl_core.cli.cli import Call, wants_colour
+from rl_core.cli.completion import component_names
+from rl_core.errors import RequestError, RlError
+from rl_core.plugins.catalogue import KINDS, Catalogue, Entry, fits, may_fit
+
+if TYPE_CHECKING:
+    from rl_core.cli.describe import ConfigField
+
+_TITLES = {"agent": "Agents", "network": "Networks", "task": "Tasks", "scheme": "Tasks by scheme", "logger": "Loggers"}
+_SLOW_MILLISECONDS = 100.0
+
+
+@click.command("list")
+@click.option("--kind", type=click.Choice(KINDS), help="Only components of this kind.")
+@click.option("--fits", "partner", metavar="NAME", shell_complete=component_names(), help="Only what works together with this component.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.pass_obj
+def list_components(call: Call, kind: str | None, partner: str | None, as_json: bool) -> None:
+    """Components of every installed plugin, and what is broken. Imports none of them."""
+    catalogue = call.catalogue()
+    entries = catalogue.entries()
+    if partner is not None:
+        entries = _fitting(catalogue, catalogue.find(partner))
+    if kind is not None:
+        entries = [entry for entry in entries if entry.kind == kind or (kind == "task" and entry.kind == "scheme")]
+    if as_json:
+        _print_json({"components": [_component(entry) for entry in entries], "broken": _broken(catalogue)})
+        return
+    for each in KINDS:
+        rows = [
+            (_shown_name(entry), entry.status, entry.spec.summary, f"{entry.package} {entry.version}")
+            for entry in entries
+            if entry.kind == each
+        ]
+        if rows:
+            _heading(_TITLES[each])
+            _table(rows, cut=2)
+    _print_broken(catalogue)
+    problems = f"; {_counted(len(catalogue.broken), 'problem')}, see: rl-core doctor" if catalogue.broken else ""
+    packages = _counted(len({entry.package for entry in entries}), "package")
+    click.echo(f"{_counted(len(entries), 'component')} from {packages}{problems}", err=True)
+
+
+@click.command("show")
+@click.argument("name", shell_complete=component_names(*KINDS))
+@click.option("--kind", type=click.Choice(KINDS), help="Where one name is used by two kinds.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.pass_obj
+def show(call: Call, name: str, kind: str | None, as_json: bool) -> None:
+    """One component: its config, defaults and source."""
+    catalogue = call.catalogue()
+    entry = _find_any(catalogue, name, kind)
+    fields, problem = _config_of(entry)
+    document = _component(entry) | {
+        "reference": entry.spec.reference,
+        "unit": getattr(entry.spec, "unit", None),
+        "defaults": _defaults(entry),
+        "config": [_config_field(field) for field in fields],
+        "fits": list(getattr(entry.spec, "fits", ())),
+        "traits": sorted(getattr(entry.spec, "traits", ())),
+        "presets": _preset_tasks(entry),
+        "target": entry.spec.target,
+        "run": _run_line(entry),
+        "problem": problem,
+        "also": [other.kind for other in catalogue.entries() if other.name == entry.name and other.kind != entry.kind],
+    }
+    if as_json:
+        _print_json(document)
+    else:
+        _print_component(entry, document)
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Every plugin, how it loads, and what is wrong with it. Ends with status 1 when something is."""
+    catalogue = ctx.obj.catalogue()
+    ambiguous = [entry for entry in catalogue.entries() if entry.status == "ambiguous"]
+    missing = [entry for entry in catalogue.entries() if entry.missing]
+    healthy = not catalogue.broken and not ambiguous
+    if as_json:
+        _print_json(
+            {
+                "healthy": healthy,
+                "plugins": [_plugin(plugin) for plugin in catalogue.plugins],
+                "broken": _broken(catalogue),
+                "ambiguous": [_component(entry) | {"remedy": entry.remedy} for entry in ambiguous],
+                "missing": [_component(entry) | {"remedy": entry.remedy} for entry in missing],
+            }
+        )
+    else:
+        _print_doctor(catalogue, ambiguous, missing)
+    if ctx.obj.traceback:
+        import traceback
+
+        for broken in catalogue.broken:
+            if broken.cause is not None:
+                traceback.print_exception(broken.cause)
+    if not healthy:
+        ctx.exit(1)
+
+
+def _find_any(catalogue: Catalogue, name: str, kind: str | None) -> Entry:
+    """What `show` takes: a runnable component first, then a scheme (with or without its colon) or a logger."""
+    if kind is not None:
+        return catalogue.find(name, kind)
+    try:
+        return catalogue.find(name)
+    except RequestError:
+        for other in ("scheme", "logger"):
+            try:
+                return catalogue.find(name.removesuffix(":"), other)
+            except RequestError:
+                continue
+        raise
+
+
+def _fitting(catalogue: Catalogue, partner: Entry) -> list[Entry]:
+    """What can be in one run with `partner`. Agents and networks fit when some task that is known fits both."""
+    entries = catalogue.entries()
+    if partner.kind == "task":
+        return [entry for entry in entries if entry.kind in ("agent", "network") and _task_fits(partner, entry)]
+    tasks = [entry for entry in entries if entry.kind in ("task", "scheme") and _task_fits(entry, partner)]
+    other = "network" if partner.kind == "agent" else "agent"
+    learners = [
+        entry
+        for entry in catalogue.entries(other)
+        if _takes_network(entry) and _takes_network(partner) and any(_task_fits(task, entry) for task in tasks)
+    ]
+    return sorted([*learners, *tasks], key=lambda entry: KINDS.index(entry.kind))
+
+
+def _task_fits(task: Entry, learner: Entry) -> bool:
+    """Of a task out of a scheme only some traits are known before it is built, so it fits unless they contradict."""
+    open_ended = task.kind == "scheme" or task.scheme is not None
+    return (may_fit if open_ended else fits)(task.spec.traits, learner.spec.fits)
+
+
+def _takes_network(entry: Entry) -> bool:
+    return entry.kind == "network" or entry.spec.network is not None
+
+
+def _config_of(entry: Entry) -> tuple[list[ConfigField], str]:
+    """Fields of the component's config, which needs its import, or why they cannot be read."""
+    if entry.kind == "logger":
+        return [], ""
+    from rl_core.cli.describe import describe
+
+    try:
+        return describe(entry.load().Config, entry.spec.config), ""
+    except RlError as error:
+        return [], f"{error.message}; {error.hint}"
+    except (AttributeError, TypeError) as error:
+        return [], f"{entry.spec.target} has no config that can be read: {error}"
+
+
+def _defaults(entry: Entry) -> dict[str, Any]:
+    spec = entry.spec
+    agent = getattr(spec, "agent", None) or next(iter(entry.scheme.agents if entry.scheme else getattr(spec, "agents", ())), None)
+    return {
+        "agent": agent,
+        "task": getattr(spec, "task", None),
+        "network": getattr(spec, "network", None),
+        "budget": getattr(spec, "budget", None),
+    }
+
+
+def _preset_tasks(entry: Entry) -> list[str]:
+    """Names of the tasks that the agent ships tuned settings for."""
+    package, _, path = getattr(entry.spec, "presets", "").partition(":")
+    if not package:
+        return []
+    import importlib.resources
+
+    import yaml
+
+    try:
+        return sorted(yaml.safe_load(importlib.resources.files(package).joinpath(path).read_text(encoding="utf-8")))
+    except (ImportError, OSError, TypeError, yaml.YAMLError):  # `rl-core check` is where a plugin's author reads of it
+        return []
+
+
+def _run_line(entry: Entry) -> str | None:
+    name = entry.qualified if entry.status == "ambiguous" else entry.name
+    if entry.kind == "agent":
+        network = f" --network {entry.spec.network}" if entry.spec.network else ""
+        return f"rl-core run {name} --task {entry.spec.task}{network} --budget {entry.spec.budget} --seed 0"
+    if entry.kind == "logger":
+        return f"rl-core run ppo --logger {name}"
+    return f"rl-core run {entry.spec.example if entry.kind == 'scheme' else name} --seed 0"
+
+
+def _shown_name(entry: Entry) -> str:
+    return f"{entry.name}:<{entry.spec.argument}>" if entry.kind == "scheme" else entry.name
+
+
+def _component(entry: Entry) -> dict[str, Any]:
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "package": entry.package,
+        "version": entry.version,
+        "summary": entry.spec.summary,
+        "status": entry.status,
+        "needs": list(entry.missing),
+        "tags": list(entry.spec.tags),
+    }
+
+
+def _config_field(field: ConfigField) -> dict[str, Any]:
+    return {"name": field.name, "type": field.type, "default": field.default, "help": field.help, "required": field.required}
+
+
+def _broken(catalogue: Catalogue) -> list[dict[str, str]]:
+    names = ("package", "version", "entry_point", "error", "remedy")
+    return [{name: getattr(broken, name) for name in names} for broken in catalogue.broken]
+
+
+def _plugin(plugin: Any) -> dict[str, Any]:
+    return {
+        "name": plugin.entry_point,
+        "package": plugin.package,
+        "version": plugin.version,
+        "api": plugin.api,
+        "status": plugin.status,
+        "milliseconds": round(plugin.milliseconds, 2),
+        "hooks": list(plugin.hooks),
+    }
+
+
+def _print_component(entry: Entry, document: dict[str, Any]) -> None:
+    import json
+
+    _heading(_shown_name(entry))
+    _line(entry.spec.summary)
+    status = f"{entry.status} ({entry.remedy})" if entry.remedy else entry.status
+    defaults = ", ".join(f"{key} {value}" for key, value in document["defaults"].items() if value is not None)
+    rows = [
+        ("kind", _TITLES[entry.kind].lower().removesuffix("s")),
+        ("package", f"{entry.package} {entry.version}"),
+        ("status", status),
+        ("source", document["reference"]),
+        ("fits", "; or ".join(document["fits"])),
+        ("traits", ", ".join(document["traits"])),
+        ("defaults", defaults + (f" {document['unit']}" if document["unit"] else "")),
+        ("presets", ", ".join(document["presets"])),
+        ("also", ", ".join(f"a {kind} of that name: rl-core show {entry.name} --kind {kind}" for kind in document["also"])),
+    ]
+    _table([row for row in rows if row[1]])
+    if document["config"]:
+        _heading("Config")
+        _table(
+            [
+                (row["name"], row["type"], "required" if row["required"] else json.dumps(row["default"]), row["help"])
+                for row in document["config"]
+            ]
+        )
+    if document["problem"] and document["problem"] != entry.problem:
+        _heading("Problem")
+        _line(document["problem"])
+    if document["run"]:
+        _heading("Run it")
+        _line(document["run"])
+
+
+def _print_doctor(catalogue: Catalogue, ambiguous: Sequence[Entry], missing: Sequence[Entry]) -> None:
+    import platform
+    from importlib.metadata import version
+
+    _line(f"rl-core {version('rl-core')} in Python {platform.python_version()}, {sys.prefix}", indent="")
+    _heading("Plugins")
+    _table(
+        [
+            (
+                plugin.package,
+                plugin.version,
+                plugin.status,
+                "-"
+                if plugin.status == "disabled"
+                else f"{plugin.milliseconds:.1f} ms" + (" (slow)" if plugin.milliseconds > _SLOW_MILLISECONDS else ""),
+                ", ".join(plugin.hooks),
+            )
+            for plugin in catalogue.plugins
+        ]
+    )
+    _print_broken(catalogue)
+    if ambiguous:
+        _heading("Ambiguous names")
+        _table([(entry.name, entry.kind, entry.package, entry.remedy) for entry in ambiguous])
+    if missing:
+        _heading("Not installed")
+        _table([(entry.name, entry.kind, entry.status, entry.remedy) for entry in missing])
+    if not catalogue.broken and not ambiguous:
+        _line("no problems", indent="")
+
+
+def _print_broken(catalogue: Catalogue) -> None:
+    if catalogue.broken:
+        _heading("Broken")
+    for broken in catalogue.broken:
+        _line(f"{broken.package} {broken.version}: {broken.error}")
+        _line(f"remedy: {broken.remedy}", indent="    ")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _heading(text: str) -> None:
+    click.echo(click.style(text, bold=True), color=wants_colour())
+
+
+def _line(text: str, indent: str = "  ") -> None:
+    click.echo(indent + text, color=wants_colour())
+
+
+def _table(rows: Iterable[Sequence[str]], cut: int | None = None) -> None:
+    """Padded columns. On a terminal that is too narrow, column `cut` is shortened; nothing ever is in a pipe or a file."""
+    cells = [list(row) for row in rows]
+    if not cells:
+        return
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    if cut is not None and sys.stdout.isatty():
+        import shutil
+
+        room = shutil.get_terminal_size().columns - 2 - sum(widths) - 2 * (len(widths) - 1) + widths[cut]
+        widths[cut] = min(widths[cut], max(room, 16))
+    lines = []
+    for row in cells:
+        if cut is not None and len(row[cut]) > widths[cut]:
+            row[cut] = row[cut][: widths[cut] - 1] + "…"
+        lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo("\n".join(lines), color=wants_colour())
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    import json
+
+    click.echo(json.dumps(document, indent=2))

@@ -1,0 +1,1 @@
+"""Discovery: hookspecs, loading, the catalogue."""

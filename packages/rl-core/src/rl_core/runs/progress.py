@@ -1,0 +1,105 @@
+"""What a person sees while a run learns: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rl_core.runs.run import Run
+
+SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_DRAWS = 0.1
+SECONDS_OF_SILENCE = 10.0
+
+
+@contextmanager
+def told_when_slow(sentence: str, *, quiet: bool) -> Iterator[None]:
+    """Say a sentence on standard error, once, if what is done meanwhile takes longer than a user likes to wait in silence."""
+    timer = threading.Timer(SECONDS_OF_SILENCE, print, (sentence,), {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    if not quiet:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+class Progress:
+    """Draws on standard error, only when there is something new to see.
+
+    Args:
+        run: The run to follow.
+        quiet: Whether to say nothing at all.
+    """
+
+    def __init__(self, run: Run, *, quiet: bool) -> None:
+        self._run = run
+        self._quiet = quiet
+        self._bar: Any = None
+        self._began = self._drawn = time.monotonic()
+        self._first = run.agent.progress
+        self._headline: tuple[str, float] | None = None
+
+    def __enter__(self) -> Progress:
+        """Begins the bar if standard error is a terminal."""
+        if not self._quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as RichProgress
+
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[told]}"),
+                console=Console(stderr=True),
+                auto_refresh=False,
+            )
+            self._bar.start()
+            label = f"{self._run.recipe.agent} on {self._run.recipe.task}"
+            self._task = self._bar.add_task(label, total=self._run.budget, completed=self._first, told="")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Leaves the last state of the bar on the screen."""
+        if self._bar is not None:
+            self._draw()
+            self._bar.stop()
+
+    def show(self, metrics: Mapping[str, float]) -> None:
+        """Called after each step."""
+        name = self._run.agent.headline or next(iter(metrics), "")
+        if name in metrics:
+            self._headline = (name, metrics[name])
+        now = time.monotonic()
+        if self._quiet or now - self._drawn < (SECONDS_BETWEEN_DRAWS if self._bar is not None else SECONDS_BETWEEN_LINES):
+            return
+        self._drawn = now
+        if self._bar is not None:
+            self._draw()
+        else:
+            print(self.sentence(), file=sys.stderr, flush=True)
+
+    def sentence(self) -> str:
+        """`46,080 of 100,000 environment steps, 31,000/s, 0:02 left, return 312.1`."""
+        done, budget = self._run.agent.progress, self._run.budget
+        rate = (done - self._first) / max(time.monotonic() - self._began, 1e-9)
+        parts = [f"{done:,} of {budget:,} {self._run.spec.unit}", f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"]
+        if done < budget and rate > 0:
+            left = int((budget - done) / rate)
+            parts.append(
+                f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left" if left >= 3600 else f"{left // 60}:{left % 60:02d} left"
+            )
+        if self._headline:
+            parts.append(f"{self._headline[0]} {self._headline[1]:.4g}")
+        return ", ".join(parts)
+
+    def _draw(self) -> None:
+        self._bar.update(self._task, completed=min(self._run.agent.progress, self._run.budget), told=self.sentence())
+        self._bar.refresh()

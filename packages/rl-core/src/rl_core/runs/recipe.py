@@ -1,0 +1,383 @@
+"""From what a user asked for to a recipe in which nothing is left open.
+
+Settings come from five places, each overruling the one before: the class's defaults, the catalogue entry's, the
+agent's preset for the task, the recipe file, the command line.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import reprlib
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
+
+from rl_core import config, documents
+from rl_core.api import AgentSpec
+from rl_core.plugins.catalogue import Catalogue, Entry, fits
+from rl_core.errors import RequestError, RlError
+
+if TYPE_CHECKING:
+    from rl_core.agent import Agent
+    from rl_core.network import Network
+    from rl_core.seeds import Seeds
+    from rl_core.task import Task
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a run depends on; `recipe.yaml` in words. A field that is `None` in a request is filled in by `resolve`."""
+
+    agent: str | None = None  # name of the agent
+    task: str | None = None  # name of the task
+    network: str | None = None  # name of the network; null for an agent that takes none
+    seed: int = 0  # seed of every random stream, >= 0
+    budget: int | None = None  # how much to learn, in the agent's unit, >= 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # where tensors live; auto takes a GPU where there is one
+    threads: int = 1  # threads of the linear algebra, >= 1; part of the recipe because sums depend on it
+    checkpoint_every: int | None = None  # distance of checkpoints in the agent's unit, >= 1; null: every 30 seconds
+    config: Mapping[str, Any] = field(default_factory=dict)  # the agent's config fields
+    network_config: Mapping[str, Any] = field(default_factory=dict)  # the network's config fields
+    task_config: Mapping[str, Any] = field(default_factory=dict)  # the task's config fields
+
+    def to_yaml(self) -> str:
+        """The text of `recipe.yaml`."""
+        return documents.dump_yaml(_plain(asdict(self)))
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe with the components that it names: the task is built, the agent is ready to be.
+
+    Attributes:
+        recipe: All that the run depends on.
+        agent: The agent's entry.
+        task: The task's entry.
+        network: The network's entry; `None` for an agent that takes none.
+        built_task: The task.
+        built_network: The network, which builds modules for the agent.
+        agent_class: The agent's class.
+        agent_config: An instance of its `Config`.
+    """
+
+    recipe: Recipe
+    agent: Entry
+    task: Entry
+    network: Entry | None
+    built_task: Task
+    built_network: Network | None
+    agent_class: type
+    agent_config: Any
+
+    def build_agent(self, seeds: Seeds) -> Agent:
+        """The agent, at its beginning.
+
+        Raises:
+            RequestError: if the agent refuses the task, or the network refuses what the agent asks of it.
+        """
+        settings = self.recipe
+        options = {"seeds": seeds, "budget": settings.budget, "device": settings.device}
+        try:
+            agent: Agent = self.agent_class(self.agent_config, self.built_task, self.built_network, **options)
+            return agent
+        except RlError:
+            raise
+        except ValueError as error:
+            name, refuses = settings.agent, f"agent {settings.agent} refuses task {settings.task}"
+            if self.built_network is not None and _passed_through(error, self.built_network):
+                name = settings.network
+                refuses = f"network {name} refuses what agent {settings.agent} asks of it on task {settings.task}"
+            raise RequestError(f"{refuses}: {error}", f"see: rl-core show {name}") from error
+
+    def entries(self) -> list[Entry]:
+        """The entries involved."""
+        return [entry for entry in (self.agent, self.task, self.network) if entry is not None]
+
+
+def _passed_through(error: BaseException, component: object) -> bool:
+    """Whether the error came out of a method of the component."""
+    return any(frame.f_locals.get("self") is component for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Values of one config, and where each came from: of several sources the last one wins."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def given(self, values: Mapping[str, Any], source: str) -> Settings:
+        """These settings with those of a further source on top."""
+        return Settings({**self.values, **values}, {**self.sources, **dict.fromkeys(values, source)})
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """What a recipe file gives.
+
+    Attributes:
+        name: What an error calls it: "recipe file 'ppo.yaml'".
+        values: Fields of `Recipe`, each of its right type.
+    """
+
+    name: str = "no recipe file"
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(path: Path) -> RecipeFile:
+    """The fields that a recipe file gives.
+
+    Raises:
+        RequestError: naming the file, the key, what was expected, and the nearest key.
+    """
+    hints = get_type_hints(Recipe)
+    where = f"recipe file {path.name!r}"
+    values = {}
+    for key, value in documents.read(path).items():
+        if key not in hints:
+            raise RequestError(f"unknown key {key!r} in {where}", config.did_you_mean(key, hints, "its keys are"))
+        values[key] = config.convert(value, hints[key], key, where)
+        if key.endswith("config") and not all(isinstance(name, str) for name in values[key]):
+            raise RequestError(f"{key!r} of {where} has a key that is no text", "config fields are names: values")
+    _check_ranges(values, where)
+    return RecipeFile(where, values)
+
+
+def path_in(folder: Path) -> Path:
+    """Where a run's recipe is.
+
+    Raises:
+        RequestError: if the folder is no run's.
+    """
+    path = folder / "recipe.yaml"
+    if not path.is_file():
+        raise RequestError(f"{str(folder)!r} is no run: it has no recipe.yaml", "give a run's folder, such as runs/ppo-CartPole-v1-seed0")
+    return path
+
+
+def resolve(
+    catalogue: Catalogue,
+    name: str | None = None,
+    *,
+    file: RecipeFile | None = None,
+    overrides: Sequence[str] = (),
+    **options: Any,
+) -> Resolved:
+    """Everything filled in, checked, and the task built.
+
+    What a task offers is known from its spec, so that a pair that cannot work together is refused before anything is
+    built. Only a task of a scheme, or one whose own config was changed, shows what it offers when it is built.
+
+    Args:
+        catalogue: What is installed.
+        name: An agent, a network or a task: the rest takes its defaults.
+        file: What `read` returned.
+        overrides: Texts of `--set`.
+        options: Fields of `Recipe` from the command line; `None` means not given.
+
+    Raises:
+        RequestError: for names that are unknown or do not fit together, and for configs that are wrong.
+    """
+    file = file or RecipeFile()
+    options = _checked({key: value for key, value in options.items() if value is not None})
+    given = {**file.values, **options}
+    sets = config.parse_overrides(overrides)
+
+    def settings(scope: str, entry: Entry, tuned: Mapping[str, Any]) -> Settings:
+        key = "config" if scope == "agent" else f"{scope}_config"
+        origin = "its name" if entry.scheme is not None else f"the spec of {entry.name}"
+        layers = Settings().given(entry.spec.config, origin).given(tuned, "the preset of the task")
+        return layers.given(file.values.get(key, {}), file.name).given(options.get(key, {}), "the call").given(sets[scope], "--set")
+
+    agent, task, network = _choose(catalogue, name, given)
+    offer = _offer(task, settings("task", task, {}))
+    agent = agent or _default_agent(catalogue, task, offer.traits)
+    network = _network(catalogue, agent, task, network)
+    preset = _preset(agent, task, network)
+    if "task_config" in preset:
+        offer = _offer(task, settings("task", task, preset["task_config"]))
+    _require_fit(catalogue, agent, task, offer.traits)
+    if network is not None:
+        _require_fit(catalogue, network, task, offer.traits)
+    elif sets["network"] or file.values.get("network_config"):
+        raise RequestError(
+            f"agent {agent.name} takes no network, but a field of one was set", "leave out --set network.… and network_config"
+        )
+
+    agent_class = agent.load()
+    agent_config = _config(agent_class, settings("agent", agent, preset.get("config", {})), agent)
+    network_config: dict[str, Any] = {}
+    built_network = None
+    if network is not None:
+        tuned = preset.get("network_config", {}) if preset.get("network", agent.spec.network) == network.name else {}
+        built_config = _config(network.load(), settings("network", network, tuned), network)
+        network_config, built_network = config.to_plain(built_config), network.load()(built_config)
+    recipe = Recipe(
+        agent=_short(catalogue, agent),
+        task=_short(catalogue, task),
+        network=_short(catalogue, network) if network else None,
+        budget=next(budget for budget in (given.get("budget"), preset.get("budget"), agent.spec.budget) if budget is not None),
+        config=config.to_plain(agent_config),
+        network_config=network_config,
+        task_config=config.to_plain(offer.config),
+        **{key: given[key] for key in ("seed", "device", "threads", "checkpoint_every") if key in given},
+    )
+    built_task = offer.built or _build_task(task, offer.config)
+    return Resolved(recipe, agent, task, network, built_task, built_network, agent_class, agent_config)
+
+
+def _choose(catalogue: Catalogue, name: str | None, given: Mapping[str, Any]) -> tuple[Entry | None, Entry, Entry | None]:
+    """The entries that were named, and the task, which every choice leads to."""
+    chosen: dict[str, Entry] = {}
+    if name is not None:
+        entry = catalogue.find(name)
+        chosen[entry.kind] = entry
+    for kind in config.SCOPES:
+        if given.get(kind) is not None and kind not in chosen:
+            chosen[kind] = catalogue.find(given[kind], kind)
+    if not chosen:
+        raise RequestError(
+            "nothing was named: a run needs an agent, a network or a task", "write for example: rl-core run ppo, or see: rl-core list"
+        )
+    agent, task, network = chosen.get("agent"), chosen.get("task"), chosen.get("network")
+    if task is None:
+        leader = network if agent is None else agent
+        assert leader is not None
+        task = catalogue.find(leader.spec.task, "task")
+        if agent is not None and agent.spec.network and network is not None and not fits(task.spec.traits, network.spec.fits):
+            task = catalogue.find(network.spec.task, "task")
+    if agent is None and network is not None and network.spec.agent:
+        agent = catalogue.find(network.spec.agent, "agent")
+    return agent, task, network
+
+
+class Offer(NamedTuple):
+    """What a task offers, and what had to be made to know it."""
+
+    config: Any
+    built: Task | None
+    traits: frozenset[str]
+
+
+def _offer(task: Entry, settings: Settings) -> Offer:
+    """What a task of these settings offers: by its spec, where that can tell; else it is built."""
+    made = _config(task.load(), settings, task)
+    if task.scheme is None and made == _config(task.load(), Settings(task.spec.config), task):
+        return Offer(made, None, frozenset(task.spec.traits))
+    built = _build_task(task, made)
+    return Offer(made, built, built.traits())
+
+
+def build_task(catalogue: Catalogue, name: str) -> Task:
+    """The task of that name with its default config."""
+    task = catalogue.find(name, "task")
+    return _build_task(task, _config(task.load(), Settings(task.spec.config), task))
+
+
+def _build_task(task: Entry, task_config: Any) -> Task:
+    try:
+        return task.load()(task_config)
+    except RlError:
+        raise
+    except (ValueError, OSError) as error:
+        raise RequestError(f"task {task.name} cannot be built: {error}", "mend what it names, or see: rl-core list --kind task") from error
+
+
+def _config(component: Any, settings: Settings, entry: Entry) -> Any:
+    return config.build(component.Config, settings.values, where=f"{entry.kind} {entry.name}", sources=settings.sources)
+
+
+def _network(catalogue: Catalogue, agent: Entry, task: Entry, named: Entry | None) -> Entry | None:
+    """The network that was named, or the preset's, or the agent's default."""
+    if agent.spec.network is None:
+        if named is not None:
+            raise RequestError(f"agent {agent.name} takes no network, but {named.name!r} was given", "leave the network out")
+        return None
+    return named or catalogue.find(_preset(agent, task, None).get("network") or agent.spec.network, "network")
+
+
+def _default_agent(catalogue: Catalogue, task: Entry, traits: frozenset[str]) -> Entry:
+    """The first of the task's default agents that is installed and fits."""
+    candidates = task.scheme.agents if task.scheme is not None else (task.spec.agent,)
+    problem: RlError | None = None
+    for name in filter(None, candidates):
+        try:
+            entry = catalogue.find(name, "agent")
+        except RequestError as error:
+            problem = error
+            continue
+        if fits(traits, entry.spec.fits):
+            return entry
+    if problem is not None and len(candidates) == 1:
+        raise problem
+    names = _fitting(catalogue, "agent", traits)
+    raise RequestError(
+        f"task {task.name} has no default agent that fits it and is installed",
+        f"name one: {', '.join(names[:8])}" if names else "install a package that brings one, such as rl-algos or dl-nets",
+    )
+
+
+def _require_fit(catalogue: Catalogue, entry: Entry, task: Entry, traits: frozenset[str]) -> None:
+    if fits(traits, entry.spec.fits):
+        return
+    others = _fitting(catalogue, entry.kind, traits)
+    families = [other.spec.example for other in catalogue.entries("scheme") if fits(other.spec.traits, entry.spec.fits)]
+    tasks = [*families, *(other.name for other in catalogue.entries("task") if fits(other.spec.traits, entry.spec.fits))]
+    hint = f"{entry.kind}s that fit {task.name}: {', '.join(others[:8]) or 'none is installed'}"
+    hint += f"; tasks that fit {entry.name}: {', '.join(tasks[:8]) or 'none is installed'}"
+    needs = " or ".join(f"({alternative})" for alternative in entry.spec.fits)
+    offers = ", ".join(sorted(traits))
+    raise RequestError(f"{entry.kind} {entry.name} cannot work on task {task.name}: it needs {needs}; the task offers {offers}", hint)
+
+
+def _fitting(catalogue: Catalogue, kind: str, traits: frozenset[str]) -> list[str]:
+    return [entry.name for entry in catalogue.entries(kind) if fits(traits, entry.spec.fits)]
+
+
+def _preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
+    """The agent's tuned settings for the task: those for `task+network` before those for `task`, before those for its family `scheme:*`."""
+    spec: AgentSpec = agent.spec
+    package, _, resource = spec.presets.partition(":")
+    if not resource:
+        return {}
+    name = task.name.removeprefix("gym:")
+    presets = documents.parse_yaml(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
+    wanted = [name] if network is None else [f"{name}+{network.name}", name]
+    if task.scheme is not None:
+        wanted.append(f"{task.scheme.name}:*")
+    return next((presets[key] for key in wanted if key in presets), {})
+
+
+def _short(catalogue: Catalogue, entry: Entry) -> str:
+    """The bare name, or `package/name` where the bare one is ambiguous."""
+    same = [other for other in catalogue.entries(entry.kind) if other.name == entry.name]
+    return entry.qualified if len(same) > 1 else entry.name
+
+
+def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options from the command line or from Python, each of its right type and in its range."""
+    hints = get_type_hints(Recipe)
+    for key in options:
+        if key not in hints:
+            raise RequestError(f"unknown option {key!r} of a run", config.did_you_mean(key, hints, "its options are"))
+    values = {key: config.convert(value, hints[key], key, "the run's options") for key, value in options.items()}
+    _check_ranges(values, "the run's options")
+    return values
+
+
+def _check_ranges(values: Mapping[str, Any], where: str) -> None:
+    for name, least in (("seed", 0), ("budget", 1), ("threads", 1), ("checkpoint_every", 1)):
+        value = values.get(name)
+        if value is not None and value < least:
+            raise RequestError(f"{name!r} of {where} is {reprlib.repr(value)}", f"it must be a whole number of at least {least}")
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, mappings as dicts: what YAML's safe dumper takes."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,440 @@
+"""The run: one agent learning one task in one folder. The loop here is the only training loop there is.
+
+Of a run's folder `recipe.yaml` reproduces the run, `manifest.json` says with what and when it was made, `metrics.jsonl` has
+one line a step, `checkpoints/` is kept by `rl_core.runs.checkpoint`, `result.json` says what came out, `figures/` shows it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import threadpoolctl
+
+from rl_core.runs import checkpoint, manifest, metrics_log, recipe
+from rl_core.api import AgentSpec
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.errors import RequestError, WorkError
+from rl_core.runs.metrics_log import MetricsLog
+from rl_core.runs.progress import Progress, told_when_slow
+from rl_core.seeds import Seeds
+from rl_core.runs.signals import StopRequest
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+EVALUATION_EPISODES = 100
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and has saved; the text says how to continue."""
+
+
+class Run:
+    """A run in its folder, ready to learn, to be evaluated or to answer.
+
+    Made by `create` or `open`; use it as a context manager, so that its lock is given back.
+
+    Attributes:
+        folder: Where its files are.
+        recipe: All that it depends on.
+        resolved: The components that the recipe names.
+        catalogue: Where they came from; it also knows the loggers.
+        task: What the agent is judged on.
+        task_name: Its name.
+        spec: The agent's spec.
+        seeds: The random streams.
+        agent: The live agent.
+        warnings: Sentences that the user should read.
+    """
+
+    def __init__(self, folder: Path, resolved: recipe.Resolved, catalogue: Catalogue) -> None:
+        self.folder = folder
+        self.recipe = resolved.recipe
+        self.resolved = resolved
+        self.catalogue = catalogue
+        self.task = resolved.built_task
+        self.task_name = resolved.recipe.task
+        self.spec: AgentSpec = resolved.agent.spec
+        self.seeds = Seeds(self.recipe.seed)
+        self.agent = resolved.build_agent(self.seeds)
+        self.warnings: list[str] = []
+        self._seconds_before = 0.0  # spent learning before the clock was started
+        self._clock: float | None = None  # when it was started; it runs while the agent learns
+        self._checkpoint_clock = 0.0
+        self._checkpointed = 0  # progress at the newest checkpoint
+        self._whole: Path | None = None  # the newest checkpoint that this process wrote or checked
+        self._unsaved = True  # whether there is something that it lacks
+        self._log: MetricsLog | None = None
+        self._lock: manifest.Lock | None = None
+
+    @classmethod
+    def create(cls, resolved: recipe.Resolved, catalogue: Catalogue, out: Path | None = None) -> Run:
+        """A new run in a new folder.
+
+        Raises:
+            RequestError: if `out` exists and is not empty, or the agent refuses the task; nothing is then written.
+            WorkError: if the disk is full; nothing then stays.
+        """
+        if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise RequestError(
+                f"{str(out)!r} exists and is not empty", f"continue it with `rl-core resume {shlex.quote(str(out))}`, or give another --out"
+            )
+        run = cls(out or Path(), resolved, catalogue)
+        try:
+            run.folder = _make_folder(out, run.recipe)
+        except (OSError, ValueError) as error:
+            raise RequestError(f"the run's folder cannot be made: {error}", "give another --out, a folder that can be written") from error
+        run._lock = manifest.Lock(run.folder)
+        try:
+            run._write_papers()
+        except BaseException:
+            run._lock.release()
+            shutil.rmtree(run.folder, ignore_errors=True)
+            raise
+        return run
+
+    @classmethod
+    def open(cls, folder: Path, catalogue: Catalogue, *, budget: int | None = None, lock: bool = False) -> Run:
+        """The run in `folder` at its newest whole checkpoint, or at its beginning when it has none.
+
+        Args:
+            folder: A run's folder.
+            catalogue: What is installed.
+            budget: A new budget, in the agent's unit.
+            lock: Whether the run will be continued; only one process may.
+
+        Raises:
+            RequestError: if the folder is no run's, what it needs is not installed, or the new budget is used up already.
+            WorkError: if checkpoints are there and none is whole.
+        """
+        path = recipe.path_in(folder)
+        held = manifest.Lock(folder) if lock else None
+        try:
+            file = recipe.read(path)
+            run = cls(folder, recipe.resolve(catalogue, file=file, budget=budget), catalogue)
+            run._lock = held
+            differences = manifest.differences(folder)
+            if differences:
+                run.warnings.append(f"made with {', '.join(differences)}: the run continues, but no longer to the last bit")
+            run._restore_newest()
+            if budget is not None and budget != file.values.get("budget") and budget < run.agent.progress:
+                raise RequestError(
+                    f"budget is {budget:,}, but {str(folder)!r} has learned for {run.agent.progress:,} {run.spec.unit} already",
+                    f"give more; to judge what was learned so far: {run.command('eval')}",
+                )
+            if lock:
+                run._write_papers()
+        except BaseException:
+            if held is not None:
+                held.release()
+            raise
+        return run
+
+    def __enter__(self) -> Run:
+        """The run itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Gives the lock back."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def learn(self, *, quiet: bool = False) -> dict[str, Any]:
+        """Learn up to the budget, evaluate, draw, and return what `result.json` holds.
+
+        Linear algebra runs on the recipe's number of threads, whatever the process has set: the last digits of sums depend on it.
+
+        Raises:
+            Stopped: after an interrupt, with everything saved.
+            WorkError: if a metric is not finite, or the disk is full.
+        """
+        self.catalogue.call_run_hook("rl_run_started", run=self)
+        result, problem = None, None
+        try:
+            with threadpoolctl.threadpool_limits(self.recipe.threads):
+                self._loop(quiet=quiet)
+                with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
+                    result = self.conclude()
+            return result
+        except BaseException as error:
+            problem = error
+            raise
+        finally:
+            self.catalogue.call_run_hook("rl_run_finished", run=self, result=result, error=problem)
+
+    def _loop(self, *, quiet: bool) -> None:
+        agent, budget = self.agent, self.budget
+        with StopRequest() as stop, self._open_log(), Progress(self, quiet=quiet) as progress:
+            self._clock = self._checkpoint_clock = time.monotonic()
+            while agent.progress < budget and not agent.finished:
+                before = agent.progress
+                metrics = agent.step()
+                self._unsaved = True
+                self._require_sound(metrics, before)
+                self.record(metrics)
+                progress.show(metrics)
+                if stop.requested:
+                    self.checkpoint()
+                    raise Stopped(f"stopped at {agent.progress:,} {self.spec.unit} and saved; continue with: {self.command('resume')}")
+                if self.due():
+                    self.checkpoint()
+            self._seconds_before, self._clock = self.seconds, None
+            self.checkpoint()
+
+    @property
+    def budget(self) -> int:
+        """How much is to be learned, in the agent's unit."""
+        assert self.recipe.budget is not None
+        return self.recipe.budget
+
+    @property
+    def seconds(self) -> float:
+        """Time spent learning, in all sessions."""
+        return self._seconds_before + (0.0 if self._clock is None else time.monotonic() - self._clock)
+
+    def record(self, metrics: Mapping[str, float]) -> None:
+        """Write a line of metrics and tell the loggers. A step without metrics leaves no line."""
+        if not metrics:
+            return
+        assert self._log is not None
+        line = {"progress": self.agent.progress, "seconds": round(self.seconds, 3)}
+        line.update((name, float(value)) for name, value in metrics.items())
+        try:
+            self._log.write(line)
+        except OSError as error:
+            raise self._disk_error(metrics_log.NAME, error) from error
+        self.catalogue.call_run_hook("rl_metrics", run=self, progress=self.agent.progress, metrics=metrics)
+
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint: by distance if the recipe says so, else by the clock."""
+        every = self.recipe.checkpoint_every
+        if every is not None:
+            return self.agent.progress // every > self._checkpointed // every
+        return time.monotonic() - self._checkpoint_clock >= SECONDS_BETWEEN_CHECKPOINTS
+
+    def checkpoint(self) -> Path:
+        """Save everything that the newest checkpoint lacks; the path of the checkpoint."""
+        progress = self.agent.progress
+        path = self.folder / "checkpoints" / str(progress)
+        if self._unsaved:
+            state = {
+                "agent": self.agent.state_dict(),
+                "seeds": self.seeds.state_dict(),
+                "finished": self.agent.finished,
+                "budget": self.budget,
+            }
+            try:
+                if self._log is not None:
+                    self._log.sync()  # the metrics up to a checkpoint are never younger than it
+                self._whole = checkpoint.save(self.folder / "checkpoints", progress, state, previous=self._whole)
+            except OSError as error:
+                raise self._disk_error(f"checkpoint {progress}", error) from error
+            self._checkpointed, self._unsaved = progress, False
+            self.catalogue.call_run_hook("rl_checkpoint_saved", run=self, path=path)
+        self._checkpoint_clock = time.monotonic()
+        return path
+
+    def evaluate(self, *, episodes: int = EVALUATION_EPISODES, seed: int | None = None) -> dict[str, float]:
+        """What the task judges the agent by, as it is now."""
+        seeds = Seeds(self.recipe.seed if seed is None else seed, ("evaluation",))
+        if self.task is self.agent.task:
+            return self.agent.evaluate(episodes=episodes, seeds=seeds)
+        return self.task.evaluate(self.agent.predictor(), episodes=episodes, seeds=seeds)
+
+    def conclude(self) -> dict[str, Any]:
+        """Evaluate, write `result.json` and the figures."""
+        result = self.summary(self.evaluate())
+        self._write("result.json", json.dumps(result, indent=1) + "\n")
+        self._draw()
+        return result
+
+    def summary(self, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """The JSON of a run, as every command prints it; a number that is not finite is null, as JSON has none."""
+        finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        score = finite[self.task.metric]
+        return {
+            "run": str(self.folder),
+            "agent": self.recipe.agent,
+            "task": self.task_name,
+            "network": self.recipe.network,
+            "seed": self.recipe.seed,
+            "progress": self.agent.progress,
+            "unit": self.spec.unit,
+            "seconds": round(self.seconds, 3),
+            "score": score,
+            "metric": self.task.metric,
+            "headline": self.agent.headline,
+            "metrics": finite,
+            "target": self.task.target,
+            "higher_is_better": self.task.higher_is_better,
+            "reached": None if score is None else self.task.reached(score),
+        }
+
+    def change_task(self, name: str) -> None:
+        """Judge the agent on another task; it must have the same spaces.
+
+        Raises:
+            RequestError: if the name is unknown, or the spaces differ.
+        """
+        other = recipe.build_task(self.catalogue, name)
+        for role in ("input_space", "output_space"):
+            trained, new = getattr(self.task, role), getattr(other, role)
+            if trained != new:
+                raise RequestError(
+                    f"task {name} has the {role.replace('_', ' ')} {new}; the agent was trained for {trained}",
+                    "name a task with the same spaces",
+                )
+        self.task, self.task_name = other, name
+
+    def _restore_newest(self) -> None:
+        """Go to the newest whole checkpoint; stay at the beginning when there is none at all."""
+        checkpoints = self.folder / "checkpoints"
+        if not checkpoint.names(checkpoints):
+            self.warnings.append("there is no checkpoint: the agent is at its beginning")
+            return
+        again = f"rl-core run --recipe {shlex.quote(str(recipe.path_in(self.folder)))}"
+        try:
+            progress, state, refused = checkpoint.newest(checkpoints)
+        except checkpoint.BadCheckpoint as error:
+            raise WorkError(f"no checkpoint of {str(self.folder)!r} can be used: {error}", f"start again with: {again}") from error
+        self.warnings += refused
+        try:
+            self.agent.load_state_dict(state["agent"])
+            self.seeds.load_state_dict(state["seeds"])
+            self.agent.progress = progress
+            self.agent.finished = bool(state["finished"]) and state["budget"] >= self.budget
+            self._checkpointed, self._unsaved = progress, state["budget"] != self.budget
+            self._whole = checkpoints / str(progress)
+        except Exception as error:
+            raise WorkError(
+                f"checkpoint {progress} of {str(self.folder)!r} does not fit agent {self.spec.name}: {type(error).__name__}: {error}",
+                f"install the versions in its manifest.json if a plugin has changed since, or start again with: {again}",
+            ) from error
+        self._seconds_before = metrics_log.seconds(self.folder, progress)
+
+    def _open_log(self) -> MetricsLog:
+        try:
+            self._log = MetricsLog(self.folder, self.agent.progress)
+        except OSError as error:
+            raise self._disk_error(metrics_log.NAME, error) from error
+        return self._log
+
+    def _require_sound(self, metrics: Mapping[str, float], before: int) -> None:
+        fault = f"this is a fault of the package {self.resolved.agent.package}: tell its authors"
+        if self.agent.progress <= before:
+            raise WorkError(
+                f"agent {self.spec.name} took a step at {before:,} {self.spec.unit} and made no progress: the run would never end",
+                fault,
+            )
+        for name, value in metrics.items():
+            if name in metrics_log.RESERVED:
+                raise WorkError(f"agent {self.spec.name} has a metric called {name!r}, which the run writes itself", fault)
+            try:
+                finite = math.isfinite(value)
+            except TypeError as error:
+                message = f"{name} became {value!r} at {self.agent.progress:,} {self.spec.unit}, which is no number"
+                raise WorkError(message, fault) from error
+            if not finite:
+                kept = checkpoint.names(self.folder / "checkpoints")
+                last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint before it"
+                raise WorkError(
+                    f"{name} became {value} at {self.agent.progress:,} {self.spec.unit}; {last}",
+                    f"a smaller learning_rate is the usual remedy; the metrics up to here are in {self.folder / metrics_log.NAME}",
+                )
+
+    def _write_papers(self) -> None:
+        """The recipe and the manifest, which has one more session."""
+        self._write("recipe.yaml", self.recipe.to_yaml())
+        try:
+            manifest.write(self.folder, self.resolved, progress=self.agent.progress)
+        except OSError as error:
+            raise self._disk_error("manifest.json", error) from error
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            checkpoint.replace(self.folder / name, text.encode())
+        except OSError as error:
+            raise self._disk_error(name, error) from error
+
+    def _disk_error(self, name: str, error: OSError) -> WorkError:
+        kept = checkpoint.names(self.folder / "checkpoints")
+        return WorkError(
+            f"{name} of {str(self.folder)!r} could not be written: {error.strerror or error}",
+            f"free some space, then: {self.command('resume')}" + (f" (it goes on from checkpoint {kept[-1]})" if kept else ""),
+        )
+
+    def command(self, name: str) -> str:
+        """A command on this run, as a user types it."""
+        return f"rl-core {name} {shlex.quote(str(self.folder))}"
+
+    def _draw(self) -> None:
+        """Pictures; a picture that cannot be drawn is a warning, since the run itself is whole."""
+        figures = self.folder / "figures"
+        try:
+            figures.mkdir(exist_ok=True)
+            from rl_core import figure
+
+            figure.learning_curve(
+                metrics_log.read(self.folder),
+                figures / "learning-curve.png",
+                title=f"{self.recipe.agent} on {self.recipe.task}",
+                unit=self.spec.unit,
+                headline=self.agent.headline,
+            )
+            self.agent.draw(figures)
+        except (OSError, ImportError, ValueError) as error:
+            self.warnings.append(f"figures could not be drawn: {error}")
+
+
+def learn(
+    name: str | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    out: str | Path | None = None,
+    catalogue: Catalogue | None = None,
+    quiet: bool = True,
+    **options: Any,
+) -> dict[str, Any]:
+    """The result of a new run, from Python: `learn("ppo", task="CartPole-v1", seed=1, overrides=["clip_range=0.1"])`.
+
+    Args:
+        name: An agent, a network or a task; the rest takes its defaults.
+        overrides: As `--set` takes them.
+        out: The run's folder; by default a new one below `runs/`.
+        catalogue: What is installed; discovered when not given.
+        quiet: Whether to leave out the progress bar.
+        options: Fields of `rl_core.runs.recipe.Recipe`: task, network, seed, budget, device, config, ...
+
+    Raises:
+        RequestError: if the request is wrong.
+        WorkError: if learning fails.
+        Stopped: if it was interrupted.
+    """
+    catalogue = catalogue or Catalogue.discover()
+    resolved = recipe.resolve(catalogue, name, overrides=tuple(overrides), **options)
+    with Run.create(resolved, catalogue, Path(out) if out is not None else None) as run:
+        return run.learn(quiet=quiet)
+
+
+def _make_folder(out: Path | None, settings: recipe.Recipe) -> Path:
+    """The folder asked for, or `runs/ppo-CartPole-v1-seed0`, with -2, -3, ... behind it when it is taken."""
+    if out is not None:
+        checkpoint.make_folder(out)
+        return out
+    names = [settings.agent, settings.task] + ([settings.network] if settings.network not in (None, "mlp") else [])
+    base = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", name or "").strip("-.") for name in names)[:150] + f"-seed{settings.seed}"
+    Path("runs").mkdir(exist_ok=True)
+    for count in itertools.count(1):
+        folder = Path("runs") / (base if count == 1 else f"{base}-{count}")
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError("numbers do not end")
