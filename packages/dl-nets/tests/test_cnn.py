@@ -105,11 +105,11 @@ def test_an_image_too_small_for_its_strides_is_refused_with_the_size_that_it_nee
     ("config", "words"),
     [
         ({"channels": ()}, r"channels is \[\]; it must name at least one convolution"),
-        ({"channels": (0,)}, r"channels is \[0\]; .*at least 1 filter"),
-        ({"hidden": (0,)}, r"hidden is \[0\]; every layer must have at least 1 unit"),
+        ({"channels": (0,)}, r"channels is \[0\]; it must be >= 1"),
+        ({"hidden": (0,)}, r"hidden is \[0\]; it must be >= 1"),
         ({"hidden_gain": 0.0}, r"hidden_gain is 0\.0; it must be > 0"),
         ({"kernels": (3, 3)}, r"channels, kernels and strides are \[32, 64\], \[3, 3\] and \[\]; they must name as many convolutions"),
-        ({"kernels": (3, 3), "strides": (1, 0)}, r"strides is \[1, 0\]; each must be at least 1 pixel"),
+        ({"kernels": (3, 3), "strides": (1, 0)}, r"strides is \[1, 0\]; it must be >= 1"),
         ({"dropout": -0.1}, r"dropout is -0\.1; it must be in \[0, 1\)"),
     ],
 )

@@ -69,7 +69,7 @@ def test_it_reads_images_and_discrete_inputs_and_answers_in_boxes() -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"hidden": (8, 0)}, r"hidden is \[8, 0\]; every layer must have at least 1 unit"),
+        ({"hidden": (8, 0)}, r"hidden is \[8, 0\]; it must be >= 1"),
         ({"output_gain": 0.0}, r"output_gain is 0\.0; it must be > 0"),
         ({"hidden_gain": -1.0}, r"hidden_gain is -1\.0; it must be > 0"),
         ({"dropout": 1.0}, r"dropout is 1\.0; it must be in \[0, 1\)"),

@@ -195,9 +195,9 @@ def test_an_agent_that_carries_no_state_is_refused_in_words(space: spaces.Space)
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"units": 0}, r"units is 0; it must be at least 1"),
-        ({"after": (8, 0)}, r"after is \[8, 0\]; every layer must have at least 1 unit"),
-        ({"before": (0,)}, r"before is \[0\]; every layer must have at least 1 unit"),
+        ({"units": 0}, r"units is 0; it must be >= 1"),
+        ({"after": (8, 0)}, r"after is \[8, 0\]; it must be >= 1"),
+        ({"before": (0,)}, r"before is \[0\]; it must be >= 1"),
         ({"output_gain": 0.0}, r"output_gain is 0\.0; it must be > 0"),
     ],
 )

@@ -281,7 +281,7 @@ def test_patience_needs_a_validation_split(three_classes: ArrayTask, learner: Le
     ("config", "words"),
     [
         ({"learning_rate": 0.0}, r"learning_rate is 0\.0; it must be > 0"),
-        ({"batch_size": 0}, "batch_size is 0; it must be > 0"),
+        ({"batch_size": 0}, "batch_size is 0; it must be >= 1"),
         ({"weight_decay": -1.0}, r"weight_decay is -1\.0; it must be >= 0"),
         ({"patience": -1}, "patience is -1; it must be >= 0"),
         ({"label_smoothing": 1.0}, r"label_smoothing is 1\.0; it must be in \[0, 1\)"),

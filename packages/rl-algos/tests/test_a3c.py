@@ -185,8 +185,8 @@ def test_two_workers_learn_cartpole_also_when_taken_up_again(resumed):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"num_workers": 0}, r"num_workers is 0; it must be at least 1"),
-        ({"rollouts_per_step": 0}, r"rollouts_per_step is 0; it must be at least 1"),
+        ({"num_workers": 0}, r"num_workers is 0; it must be >= 1"),
+        ({"rollouts_per_step": 0}, r"rollouts_per_step is 0; it must be >= 1"),
         ({"normalise_obs": True}, r"normalise_obs is true; the workers of a3c share parameters but no running statistics: take a2c"),
         ({"normalise_reward": True}, r"normalise_reward is true"),
     ],

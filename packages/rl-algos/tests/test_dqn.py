@@ -407,14 +407,14 @@ def test_a_resumed_run_continues_to_the_last_bit(tmp_path, monkeypatch, task, va
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"rollout_steps": 0}, "rollout_steps is 0; it must be at least 1"),
-        ({"num_updates": -1}, "num_updates is -1; it must be at least 0"),
-        ({"num_envs": 8, "buffer_size": 7}, "buffer_size is 7; it must be at least 8"),
+        ({"rollout_steps": 0}, "rollout_steps is 0; it must be >= 1"),
+        ({"num_updates": -1}, "num_updates is -1; it must be >= 0"),
+        ({"num_envs": 8, "buffer_size": 7}, "buffer_size is 7; it must be >= 8"),
         ({"target_rate": 0.0}, r"target_rate is 0.0; it must be in \(0, 1\]"),
         ({"discount": 1.5}, r"discount is 1.5; it must be in \[0, 1\]"),
         ({"learning_rate": float("nan")}, "learning_rate is nan; it must be > 0"),
         ({"exploration_rate": 1.5}, r"exploration_rate is 1.5; with epsilon-greedy it must be in \[0, 1\]"),
-        ({"stack_axis": -1}, "stack_axis is -1; it must be at least 0"),
+        ({"stack_axis": -1}, "stack_axis is -1; it must be >= 0"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_in_words(setting, message):

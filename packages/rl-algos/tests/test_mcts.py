@@ -50,7 +50,7 @@ def test_visits_of_the_root_add_up_to_the_simulations():
     agent = make(Garnet(GarnetConfig()), num_simulations=321, rollout_depth=20)
     tree = agent.search(agent.envs, agent.obs, agent.rng)
     assert tree.visits[0].sum() == 321
-    assert tree.count[0] <= 322
+    assert tree.num_nodes[0] <= 322
 
 
 def test_the_search_does_not_see_which_way_chance_will_fall():

@@ -206,14 +206,14 @@ def test_the_gradient_does_not_flow_through_the_advantage():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"num_envs": 0}, r"num_envs is 0; it must be at least 1"),
-        ({"batch_size": 1}, r"batch_size is 1; it must be at least 2"),
+        ({"num_envs": 0}, r"num_envs is 0; it must be >= 1"),
+        ({"batch_size": 1}, r"batch_size is 1; it must be >= 2"),
         ({"num_envs": 1, "rollout_steps": 1}, r"a rollout must have at least 2 transitions"),
         ({"clip_range": 0.0}, r"clip_range is 0.0; it must be > 0"),
         ({"learning_rate": float("nan")}, r"learning_rate is nan; it must be > 0"),
         ({"target_kl": -1.0}, r"target_kl is -1.0; it must be > 0"),
         ({"discount": 1.5}, r"discount is 1.5; it must be in \[0, 1\]"),
-        ({"entropy_weight": -0.1}, r"entropy_weight is -0.1; it must be at least 0"),
+        ({"entropy_weight": -0.1}, r"entropy_weight is -0.1; it must be >= 0"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_in_words(setting, message):

@@ -202,8 +202,8 @@ def test_a_step_changes_every_parameter_and_an_evaluation_none():
     [
         ({"prioritised": True}, r"prioritised is true, and the network has a memory, which replays plain sequences evenly"),
         ({"stack_axis": 0}, r"stack_axis is 0, and the network has a memory"),
-        ({"sequence_steps": 0}, r"sequence_steps is 0; it must be at least 1"),
-        ({"burn_in_steps": -1}, r"burn_in_steps is -1; it must be at least 0"),
+        ({"sequence_steps": 0}, r"sequence_steps is 0; it must be >= 1"),
+        ({"burn_in_steps": -1}, r"burn_in_steps is -1; it must be >= 0"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(setting, message):

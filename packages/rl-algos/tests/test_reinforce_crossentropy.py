@@ -95,7 +95,7 @@ def test_real_numbers_are_no_classes():
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [({"num_envs": 0}, r"num_envs is 0; it must be at least 1"), ({"learning_rate": 0.0}, r"learning_rate is 0.0; it must be > 0")],
+    [({"num_envs": 0}, r"num_envs is 0; it must be >= 1"), ({"learning_rate": 0.0}, r"learning_rate is 0.0; it must be > 0")],
 )
 def test_a_setting_out_of_range_is_refused_in_words(setting, message):
     with pytest.raises(ValueError, match=message):

@@ -189,7 +189,7 @@ def test_what_cannot_be_cut_into_bins_is_refused(settings, message):
 @pytest.mark.parametrize(
     ("config", "settings", "message"),
     [
-        (BinnedConfig, {"bins": (0,)}, r"bins is \(0,\); each must be >= 1"),
+        (BinnedConfig, {"bins": (0,)}, r"bins is \[0\]; it must be >= 1"),
         (BinnedConfig, {"low": (1.0,), "high": (0.0,)}, "each low must be below its high"),
         (GridRobotConfig, {"grip": 1.5}, r"grip is 1.5; it must be in \[0, 1\]"),
         (GridRobotConfig, {"height": 1}, "height is 1; it must be >= 2"),

@@ -143,7 +143,7 @@ def test_the_model_keeps_the_frequencies_of_what_was_seen():
     assert agent.memory.frequency[2, :3].tolist() == [3, 1, 0]
     assert agent.memory.next_state[2, :2].tolist() == [1, 2]
     assert agent.memory.reward[2, :2].tolist() == [1.0, 2.0]
-    assert agent.memory.count[0] == 1
+    assert agent.memory.num_pairs[0] == 1
 
 
 def test_what_was_not_tried_in_a_seen_state_is_planned_with_by_dyna_q_plus():

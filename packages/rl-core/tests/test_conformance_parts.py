@@ -32,7 +32,7 @@ from rl_core.runs import checkpoint
 )
 def test_a_comment_states_a_range_and_what_is_outside(comment: str, type_: str, outside: list[Any] | None) -> None:
     stated = ranges.stated(comment)
-    assert (stated.outside(type_) if stated else None) == outside
+    assert (ranges.outside(stated, type_) if stated else None) == outside
 
 
 @pytest.mark.parametrize("comment", ["> 0", "at least 1", "any number", "0 is off", "2 to 8", "in {1, 2}"])

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from rl_core.cli.describe import ConfigField, as_json, describe
+from rl_core.describe import ConfigField, as_json, describe
 
 Kind = Literal["softmax", "negative"]
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rl_core.state import restore_state, saved_state
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -16,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Agent(ABC):
-    """What the run's loop drives: `step()` until `progress` reaches the budget.
+    """Base class of everything that learns a task. The run's loop calls `step()` until `progress` reaches the budget.
 
-    A subclass names its frozen config dataclass as `Config`, builds itself in `__init__` after calling this one's,
-    and keeps everything that changes while it learns in `state_dict()`.
+    A subclass names its config as `Config`, builds itself in `setup()`, and lists in `state_fields` the attributes that change while it
+    learns. `__init__` is not overridden.
 
     Args:
         config: An instance of `Config`.
@@ -34,11 +36,13 @@ class Agent(ABC):
         finished: True when there is nothing more to learn (a planner converged, early stopping struck).
         headline: The metric that a person watches while it learns; the first one when empty.
         export_formats: Names that `export` takes.
+        state_fields: Names of the attributes that change while learning; see `state_dict`.
     """
 
     Config: ClassVar[type]
     headline: ClassVar[str] = ""
     export_formats: ClassVar[tuple[str, ...]] = ()
+    state_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         self.config = config
@@ -49,10 +53,18 @@ class Agent(ABC):
         self.device = device
         self.progress = 0
         self.finished = False
+        self.setup()
+
+    def setup(self) -> None:
+        """Build what the agent learns with, from `self.config`, `self.task`, `self.network` and `self.seeds`.
+
+        Raises:
+            ValueError: if the task cannot be learned with this config; the message says why and what would fit.
+        """
 
     @abstractmethod
     def step(self) -> dict[str, float]:
-        """Metrics of one iteration of learning: collect, estimate, update. Increases `progress`.
+        """Run one iteration of learning (collect, estimate, update), increase `progress`, and return metrics.
 
         A metric that is not known this time is left out; NaN or infinity stops the run.
         """
@@ -61,17 +73,23 @@ class Agent(ABC):
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Answers [B, ...] in the task's output space to inputs [B, ...]; greedy, and without touching what `step` uses."""
 
-    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Everything that changes while learning, but `progress`, `finished` and the numpy streams, which the run keeps.
+        """Return everything that changes while learning, but `progress`, `finished` and the numpy streams, which the run keeps.
 
-        Nested dicts (string keys) and lists of NumPy arrays, str, int, float, bool and None. Arrays are only read. What is large and
-        no longer changes, as the full part of a replay buffer, is better given as `rl_core.runs.checkpoint.Block`s.
+        By default the attributes that `state_fields` names: arrays, plain values, torch modules, and anything with a `state_dict` of its
+        own. Override it for a state that is laid out otherwise: nested dicts (string keys) and lists of NumPy arrays, str, int,
+        float, bool and None. Arrays are only read. What is large and no longer changes, as the full part of a replay buffer, is
+        better given as `rl_core.runs.checkpoint.Block`s.
         """
+        return saved_state(self, self.state_fields)
 
-    @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave; the next `step` is then the one that would have come."""
+        """Restore what `state_dict` returned; the next `step` is then the one that would have come.
+
+        Raises:
+            ValueError: if an array has another shape or type than the agent's own.
+        """
+        restore_state(self, self.state_fields, state)
 
     def parameters(self) -> Mapping[str, np.ndarray]:
         """Trainable parameters by name; the conformance kit checks that a step changes each. Empty: there are none to check."""

@@ -1,4 +1,16 @@
-"""Configs: frozen dataclasses, filled from plain data with errors that name the key, where it came from and the nearest key."""
+"""Configs: frozen dataclasses whose fields carry their range and their help in `Annotated`.
+
+A component's config is declared with `configclass`:
+
+    @configclass
+    class GuessConfig:
+        learning_rate: Annotated[Positive, Doc("alpha, step size")] = 0.1
+        num_envs: Annotated[Count, Doc("N, environments stepped together")] = 8
+        depth: Annotated[int, Meta(ge=2, le=8), Doc("levels of the tree")] = 3
+
+The ranges are those of `msgspec.Meta` (`gt`, `ge`, `lt`, `le`). The config refuses values outside of them, `rl-core show` prints
+them beside the help, and the conformance kit tries them. `__post_init__` is left for rules that span several fields.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +20,149 @@ import re
 import reprlib
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
+from msgspec import Meta as Meta
 
 from rl_core import documents
 from rl_core.errors import RequestError, nearest
 
 SCOPES = ("agent", "network", "task")
+
+_T = TypeVar("_T")
+
+
+def Doc(help: str) -> Meta:
+    """Return the help of a config field: its symbol, meaning and unit. It stands in `Annotated`, behind the type and the range."""
+    return Meta(description=help)
+
+
+Positive = Annotated[float, Meta(gt=0)]
+"""A number > 0."""
+NonNegative = Annotated[float, Meta(ge=0)]
+"""A number >= 0."""
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+"""A number in [0, 1]."""
+Count = Annotated[int, Meta(ge=1)]
+"""A whole number >= 1."""
+Whole = Annotated[int, Meta(ge=0)]
+"""A whole number >= 0."""
+
+
+@dataclass_transform(frozen_default=True)
+def configclass(cls: type[_T]) -> type[_T]:
+    """Make a class a frozen dataclass whose instances hold the ranges of their fields.
+
+    The ranges are checked before the class's own `__post_init__`, which may add rules across fields; a base's rules are checked first,
+    without a call of `super`.
+
+    Raises:
+        ValueError: when an instance is made with a value outside its field's range; it names the field, the value and the range.
+
+    >>> @configclass
+    ... class Steps:
+    ...     rate: Annotated[Positive, Doc("alpha, step size")] = 0.1
+    >>> Steps(rate=-1.0)
+    Traceback (most recent call last):
+    ValueError: rate is -1.0; it must be > 0
+    """
+    own = cls.__dict__.get("__post_init__")
+
+    def __post_init__(self: Any) -> None:
+        inherited = getattr(super(cls, self), "__post_init__", None)
+        if inherited is not None:
+            inherited()
+        require_ranges(self)
+        if own is not None:
+            own(self)
+
+    cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
+    return dataclasses.dataclass(frozen=True)(cls)
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers that a field takes, as its `Meta` gives them.
+
+    Attributes:
+        low: Lower end; `None` where there is none.
+        high: Upper end; `None` where there is none.
+        with_low: Whether the lower end itself is allowed.
+        with_high: Whether the upper end itself is allowed.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    with_low: bool = True
+    with_high: bool = True
+
+    def __bool__(self) -> bool:
+        """Whether anything is excluded."""
+        return self.low is not None or self.high is not None
+
+    def __contains__(self, value: float) -> bool:
+        """Whether a number lies within the range; NaN never does."""
+        above = self.low is None or (value >= self.low if self.with_low else value > self.low)
+        below = self.high is None or (value <= self.high if self.with_high else value < self.high)
+        return above and below
+
+    def __str__(self) -> str:
+        """Return the range as help and errors print it.
+
+        >>> str(Range(0, 1, with_high=False)), str(Range(low=1)), str(Range(low=0, with_low=False))
+        ('in [0, 1)', '>= 1', '> 0')
+        """
+        if self.low is not None and self.high is not None:
+            return f"in {'[' if self.with_low else '('}{self.low:g}, {self.high:g}{']' if self.with_high else ')'}"
+        if self.low is not None:
+            return f"{'>=' if self.with_low else '>'} {self.low:g}"
+        return f"{'<=' if self.with_high else '<'} {self.high:g}" if self.high is not None else "any number"
+
+
+def range_of(hint: Any) -> Range:
+    """Return the range that an annotation states for its number, or for each number of its tuple; an empty one where it states none.
+
+    >>> str(range_of(Annotated[Count | None, Doc("how many")]))
+    '>= 1'
+    """
+    found: dict[str, float] = {}
+    for meta in _metas(hint):
+        found |= {name: bound for name in ("gt", "ge", "lt", "le") if (bound := getattr(meta, name)) is not None}
+    low, high = found.get("gt", found.get("ge")), found.get("lt", found.get("le"))
+    return Range(low, high, "gt" not in found, "lt" not in found)
+
+
+def help_of(hint: Any) -> str:
+    """Return the help that an annotation carries, or "".
+
+    >>> help_of(Annotated[Positive, Doc("alpha, step size")])
+    'alpha, step size'
+    """
+    return next((meta.description for meta in _metas(hint) if meta.description), "")
+
+
+def require_ranges(config: Any) -> None:
+    """Check every field of a config against the range that its annotation states.
+
+    Raises:
+        ValueError: naming the field, the value and the range.
+    """
+    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+        bounds = range_of(hint)
+        if not bounds or not hasattr(config, name):
+            continue
+        value = getattr(config, name)
+        for number in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(number, int | float) and number not in bounds:
+                shown = list(value) if isinstance(value, tuple) else value
+                raise ValueError(f"{name} is {shown}; it must be {bounds}")
+
+
+def _metas(hint: Any) -> list[Meta]:
+    """Return every `Meta` within an annotation, the inner ones first."""
+    metas = [meta for part in typing.get_args(hint) if not isinstance(part, Meta) for meta in _metas(part)]
+    return metas + [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta)]
 
 
 def build(config_class: type, values: Mapping[str, Any], *, where: str, sources: Mapping[str, str] | None = None) -> Any:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import Annotated, Any, ClassVar
 
 import gymnasium
 from gymnasium import spaces
 
+from rl_core.config import Doc, configclass
 from rl_core.envs import Envs, GymEnvs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True)
+@configclass
 class GymConfig:
     """Which environment, and how it is made."""
 
-    id: str = "CartPole-v1"  # id in Gymnasium's registry, with its version
-    options: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments of gymnasium.make, such as is_slippery
+    id: Annotated[str, Doc("id in Gymnasium's registry, with its version")] = "CartPole-v1"
+    options: Annotated[Mapping[str, Any], Doc("keyword arguments of gymnasium.make, such as is_slippery")] = field(default_factory=dict)
 
 
 class GymTask(ControlTask):

@@ -10,8 +10,7 @@ Letters: B batch, N patches, T tokens (N, and one more with a class token), D wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,22 +21,27 @@ from torch.nn import functional
 from dl_nets.networks.initialisation import linear
 from dl_nets.networks.layers import Dropout
 from dl_nets.networks.spaces import image_shape, output_size, unit_scale
+from rl_core.config import Count, Doc, Meta, configclass
 from rl_core.network import Network
 
 EPSILON = 1e-6  # what layer normalisations add to the variance
 
 
-@dataclass(frozen=True)
+@configclass
 class ViTConfig:
     """How an image is cut, and how wide and deep it is read. ViT-B/16 is patch_size 16, width 768, depth 12, num_heads 12."""
 
-    patch_size: int = 4  # pixels, side of a patch, >= 1; must divide the image's height and width
-    width: int = 64  # D, numbers that stand for a patch, >= 1; a multiple of num_heads
-    depth: int = 4  # blocks, >= 1
-    num_heads: int = 4  # h, heads of each attention, >= 1
-    hidden_ratio: int = 4  # units of a block's perceptron, in widths, >= 1
-    pooling: Literal["class-token", "mean"] = "class-token"  # what the head reads: a token of its own, or the mean of all patches
-    dropout: float = 0.0  # probability that a number is left out behind each part of a block while training, in [0, 1)
+    patch_size: Annotated[Count, Doc("pixels, side of a patch; must divide the image's height and width")] = 4
+    width: Annotated[Count, Doc("D, numbers that stand for a patch; a multiple of num_heads")] = 64
+    depth: Annotated[Count, Doc("blocks")] = 4
+    num_heads: Annotated[Count, Doc("h, heads of each attention")] = 4
+    hidden_ratio: Annotated[Count, Doc("units of a block's perceptron, in widths")] = 4
+    pooling: Annotated[Literal["class-token", "mean"], Doc("what the head reads: a token of its own, or the mean of all patches")] = (
+        "class-token"
+    )
+    dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that a number is left out behind each part of a block while training")] = (
+        0.0
+    )
 
     def __post_init__(self) -> None:
         for name in ("patch_size", "width", "depth", "num_heads", "hidden_ratio"):

@@ -15,9 +15,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from dl_nets.learning.optimisers import Optimiser, OptimiserName, clip_gradient_
 from dl_nets.learning.schedules import ScheduleName, schedule
 from dl_nets.learning.streams import load_module_state, module_state
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Meta, NonNegative, Positive, Whole, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import DataTask
@@ -38,22 +38,28 @@ from rl_core.task import DataTask
 PREDICTED_AT_ONCE = 1024  # inputs: what a prediction takes through the network in one go
 
 
-@dataclass(frozen=True)
+@configclass
 class SupervisedConfig:
     """How to learn from examples."""
 
-    learning_rate: float = 1e-3  # alpha, step size at the start of the schedule, > 0
-    schedule: ScheduleName = "cosine"  # constant, linear, cosine, step, exponential, warm-up, warm-up-linear or warm-up-cosine
-    batch_size: int = 64  # B, examples of one update, >= 1
-    optimiser: OptimiserName = "adamw"  # sgd, momentum, nesterov, adam, adamw or rmsprop
-    momentum: float = 0.9  # mu, of the optimisers momentum and nesterov, in [0, 1)
-    weight_decay: float = 0.01  # lambda, pull of the weight matrices towards 0, >= 0
-    loss: Literal["auto", "cross-entropy", "squared-error", "absolute-error", "huber"] = "auto"  # auto: cross-entropy, or squared-error
-    label_smoothing: float = 0.0  # share of cross-entropy's target that is spread over all classes, in [0, 1)
-    max_gradient_norm: float = 0.0  # longer gradients are shortened to it, >= 0; 0 is off
-    patience: int = 0  # epochs without a better validation loss before it ends, >= 0; 0: learn to the end, the last parameters answer
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of the forward pass; auto is bfloat16 on CUDA
-    resident_megabytes: int = 1024  # a split up to this size is kept on the device whole, MiB, >= 0
+    learning_rate: Annotated[Positive, Doc("alpha, step size at the start of the schedule")] = 1e-3
+    schedule: Annotated[ScheduleName, Doc("constant, linear, cosine, step, exponential, warm-up, warm-up-linear or warm-up-cosine")] = (
+        "cosine"
+    )
+    batch_size: Annotated[Count, Doc("B, examples of one update")] = 64
+    optimiser: Annotated[OptimiserName, Doc("sgd, momentum, nesterov, adam, adamw or rmsprop")] = "adamw"
+    momentum: Annotated[float, Meta(ge=0, lt=1), Doc("mu, of the optimisers momentum and nesterov")] = 0.9
+    weight_decay: Annotated[NonNegative, Doc("lambda, pull of the weight matrices towards 0")] = 0.01
+    loss: Annotated[
+        Literal["auto", "cross-entropy", "squared-error", "absolute-error", "huber"], Doc("auto: cross-entropy, or squared-error")
+    ] = "auto"
+    label_smoothing: Annotated[float, Meta(ge=0, lt=1), Doc("share of cross-entropy's target that is spread over all classes")] = 0.0
+    max_gradient_norm: Annotated[NonNegative, Doc("longer gradients are shortened to it; 0 is off")] = 0.0
+    patience: Annotated[
+        Whole, Doc("epochs without a better validation loss before it ends; 0: learn to the end, the last parameters answer")
+    ] = 0
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], Doc("of the forward pass; auto is bfloat16 on CUDA")] = "auto"
+    resident_megabytes: Annotated[Whole, Doc("a split up to this size is kept on the device whole, MiB")] = 1024
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "batch_size"):

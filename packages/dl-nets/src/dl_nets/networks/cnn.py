@@ -10,8 +10,7 @@ Letters: B batch, H height, W width, C channels, K outputs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from gymnasium import Space
@@ -20,45 +19,40 @@ from torch import Tensor, nn
 from dl_nets.networks.initialisation import Init, conv2d, linear
 from dl_nets.networks.layers import Activation, Dropout, activation
 from dl_nets.networks.spaces import image_shape, output_size, unit_scale
+from rl_core.config import Count, Doc, Meta, Positive, configclass
 from rl_core.network import Network
 
 LEAST = 8  # pixels: the smallest height and width
 POOLED = 4  # pixels: height and width that the linear layers see at most
 
 
-@dataclass(frozen=True)
+@configclass
 class CNNConfig:
     """How many filters, how many units behind them, and how it starts."""
 
-    channels: tuple[int, ...] = (32, 64)  # filters of each convolution, >= 1
-    kernels: tuple[int, ...] = ()  # height and width of each convolution's filters, >= 1; none for 3, with a border of zeros
-    strides: tuple[int, ...] = ()  # pixels between places of each filter, >= 1; none to halve by maxima before all but the first
-    hidden: tuple[int, ...] = (128,)  # units of each linear layer behind the convolutions, >= 1
-    activation: Activation = "relu"  # tanh, relu, gelu, silu or elu, behind each convolution and hidden layer
-    init: Init = "orthogonal"  # orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform
-    hidden_gain: float = math.sqrt(2.0)  # scale of all first weights but the last layer's, > 0
-    output_gain: float = 1.0  # scale of the last layer's first weights, > 0
-    batch_norm: bool = False  # whether each convolution is normalised over the batch before its activation
-    dropout: float = 0.0  # probability that a unit in front of a linear layer is left out while training, in [0, 1)
+    channels: Annotated[tuple[Count, ...], Doc("filters of each convolution")] = (32, 64)
+    kernels: Annotated[tuple[Count, ...], Doc("height and width of each convolution's filters; none for 3, with a border of zeros")] = ()
+    strides: Annotated[
+        tuple[Count, ...], Doc("pixels between places of each filter; none to halve by maxima before all but the first")
+    ] = ()
+    hidden: Annotated[tuple[Count, ...], Doc("units of each linear layer behind the convolutions")] = (128,)
+    activation: Annotated[Activation, Doc("tanh, relu, gelu, silu or elu, behind each convolution and hidden layer")] = "relu"
+    init: Annotated[
+        Init, Doc("orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform")
+    ] = "orthogonal"
+    hidden_gain: Annotated[Positive, Doc("scale of all first weights but the last layer's")] = math.sqrt(2.0)
+    output_gain: Annotated[Positive, Doc("scale of the last layer's first weights")] = 1.0
+    batch_norm: Annotated[bool, Doc("whether each convolution is normalised over the batch before its activation")] = False
+    dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that a unit in front of a linear layer is left out while training")] = 0.0
 
     def __post_init__(self) -> None:
-        if not self.channels or any(filters < 1 for filters in self.channels):
-            raise ValueError(f"channels is {list(self.channels)}; it must name at least one convolution, each with at least 1 filter")
+        if not self.channels:
+            raise ValueError("channels is []; it must name at least one convolution")
         if (self.kernels or self.strides) and not len(self.kernels) == len(self.strides) == len(self.channels):
             raise ValueError(
                 f"channels, kernels and strides are {list(self.channels)}, {list(self.kernels)} and {list(self.strides)}; they must name "
                 "as many convolutions, or leave out both kernels and strides"
             )
-        for name in ("kernels", "strides"):
-            if any(pixels < 1 for pixels in getattr(self, name)):
-                raise ValueError(f"{name} is {list(getattr(self, name))}; each must be at least 1 pixel")
-        if any(units < 1 for units in self.hidden):
-            raise ValueError(f"hidden is {list(self.hidden)}; every layer must have at least 1 unit")
-        for name in ("hidden_gain", "output_gain"):
-            if not getattr(self, name) > 0.0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be > 0")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
 
 
 class ConvolutionalLayers(nn.Module):

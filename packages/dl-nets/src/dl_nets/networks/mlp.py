@@ -7,8 +7,7 @@ is a choice, and layer normalisation (Ba, Kiros and Hinton 2016) and dropout may
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from gymnasium import Space
@@ -17,20 +16,23 @@ from torch import Tensor, nn
 from dl_nets.networks.initialisation import Init, linear
 from dl_nets.networks.layers import Activation, Dropout, activation
 from dl_nets.networks.spaces import Features, output_size
+from rl_core.config import Count, Doc, Meta, Positive, configclass
 from rl_core.network import Network
 
 
-@dataclass(frozen=True)
+@configclass
 class MLPConfig:
     """How wide, how deep, and how it starts."""
 
-    hidden: tuple[int, ...] = (64, 64)  # units of each hidden layer, >= 1; () is a linear model
-    activation: Activation = "tanh"  # tanh, relu, gelu, silu or elu, behind each hidden layer
-    init: Init = "orthogonal"  # orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform
-    hidden_gain: float = math.sqrt(2.0)  # scale of the hidden layers' first weights, > 0
-    output_gain: float = 1.0  # scale of the last layer's first weights, > 0
-    layer_norm: bool = False  # whether each hidden layer is normalised before its activation
-    dropout: float = 0.0  # probability that a hidden unit is left out while training, in [0, 1)
+    hidden: Annotated[tuple[Count, ...], Doc("units of each hidden layer; () is a linear model")] = (64, 64)
+    activation: Annotated[Activation, Doc("tanh, relu, gelu, silu or elu, behind each hidden layer")] = "tanh"
+    init: Annotated[
+        Init, Doc("orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform")
+    ] = "orthogonal"
+    hidden_gain: Annotated[Positive, Doc("scale of the hidden layers' first weights")] = math.sqrt(2.0)
+    output_gain: Annotated[Positive, Doc("scale of the last layer's first weights")] = 1.0
+    layer_norm: Annotated[bool, Doc("whether each hidden layer is normalised before its activation")] = False
+    dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that a hidden unit is left out while training")] = 0.0
 
     def __post_init__(self) -> None:
         if any(units < 1 for units in self.hidden):

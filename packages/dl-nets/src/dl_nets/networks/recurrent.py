@@ -21,8 +21,7 @@ state is 0. Two ways to use such a network:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -34,25 +33,28 @@ from dl_nets.fast.recurrent import unrolled_compiled
 from dl_nets.networks.initialisation import Init, linear, orthogonal
 from dl_nets.networks.layers import Activation, activation
 from dl_nets.networks.spaces import Features, output_size, unit_scale
+from rl_core.config import Count, Doc, Positive, configclass
 from rl_core.network import Network
 
 Cell = Literal["rnn", "gru", "lstm"]
 
 
-@dataclass(frozen=True)
+@configclass
 class RecurrentConfig:
     """Which cell, how many units, what stands before and behind them, and how it starts."""
 
-    cell: Cell = "lstm"  # rnn (Elman), gru or lstm: how a state becomes the next
-    units: int = 64  # H, numbers that go on to the next step and to the outputs, >= 1
-    before: tuple[int, ...] = ()  # units of each hidden layer between input and recurrence, >= 1
-    after: tuple[int, ...] = ()  # units of each hidden layer between recurrence and output, >= 1
-    activation: Activation = "tanh"  # tanh, relu, gelu, silu or elu, behind each hidden layer; the recurrence has its own
-    init: Init = "orthogonal"  # orthogonal, glorot, he or uniform: how weights are drawn; from state to state they are orthogonal
-    hidden_gain: float = math.sqrt(2.0)  # scale of the hidden layers' first weights, > 0
-    output_gain: float = 1.0  # scale of the last layer's first weights, > 0
-    forget_bias: float = 1.0  # first bias of an LSTM's forget gates, any number; above 0 they start open
-    compiled: bool = True  # whether a CPU takes the compiled way through time; the results differ by rounding
+    cell: Annotated[Cell, Doc("rnn (Elman), gru or lstm: how a state becomes the next")] = "lstm"
+    units: Annotated[Count, Doc("H, numbers that go on to the next step and to the outputs")] = 64
+    before: Annotated[tuple[Count, ...], Doc("units of each hidden layer between input and recurrence")] = ()
+    after: Annotated[tuple[Count, ...], Doc("units of each hidden layer between recurrence and output")] = ()
+    activation: Annotated[Activation, Doc("tanh, relu, gelu, silu or elu, behind each hidden layer; the recurrence has its own")] = "tanh"
+    init: Annotated[Init, Doc("orthogonal, glorot, he or uniform: how weights are drawn; from state to state they are orthogonal")] = (
+        "orthogonal"
+    )
+    hidden_gain: Annotated[Positive, Doc("scale of the hidden layers' first weights")] = math.sqrt(2.0)
+    output_gain: Annotated[Positive, Doc("scale of the last layer's first weights")] = 1.0
+    forget_bias: Annotated[float, Doc("first bias of an LSTM's forget gates, any number; above 0 they start open")] = 1.0
+    compiled: Annotated[bool, Doc("whether a CPU takes the compiled way through time; the results differ by rounding")] = True
 
     def __post_init__(self) -> None:
         for name in ("before", "after"):

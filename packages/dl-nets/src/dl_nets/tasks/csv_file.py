@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from gymnasium import spaces
 
 from dl_nets.learning.data import ArrayTask, check_fractions
 from dl_nets.tasks.tables import split_table
+from rl_core.config import Doc, Meta, Whole, configclass
 from rl_core.errors import nearest
 
 MAX_WHOLE_NUMBER_CLASSES = 20  # a target of whole numbers with more values than these is taken as a number
 
 
-@dataclass(frozen=True)
+@configclass
 class CsvConfig:
     """Which file, what is asked of it, and how it is split."""
 
-    path: str = ""  # the file, in UTF-8, its first line the column names
-    target: str = ""  # name of the column that must come out; "" is the last one
-    output: Literal["auto", "classes", "number"] = "auto"  # what the target is; auto: classes for texts and up to 20 whole numbers
-    ignore: tuple[str, ...] = ()  # names of columns that are left out
-    delimiter: str = ","  # one character between fields
-    missing: tuple[str, ...] = ("", "?", "NA", "N/A", "NaN", "nan", "NULL", "null")  # texts that say that a value is missing
-    max_categories: int = 100  # different texts that a column may hold, >= 2
-    validation_fraction: float = 0.2  # share of the rows that settings and early stopping are chosen by, in [0, 1)
-    test_fraction: float = 0.2  # share of the rows that the score comes from, in (0, 1)
-    split_seed: int = 0  # which of the possible splits, >= 0; the run's own seed has no part in it
+    path: Annotated[str, Doc("the file, in UTF-8, its first line the column names")] = ""
+    target: Annotated[str, Doc('name of the column that must come out; "" is the last one')] = ""
+    output: Annotated[
+        Literal["auto", "classes", "number"], Doc("what the target is; auto: classes for texts and up to 20 whole numbers")
+    ] = "auto"
+    ignore: Annotated[tuple[str, ...], Doc("names of columns that are left out")] = ()
+    delimiter: Annotated[str, Doc("one character between fields")] = ","
+    missing: Annotated[tuple[str, ...], Doc("texts that say that a value is missing")] = (
+        "",
+        "?",
+        "NA",
+        "N/A",
+        "NaN",
+        "nan",
+        "NULL",
+        "null",
+    )
+    max_categories: Annotated[int, Meta(ge=2), Doc("different texts that a column may hold")] = 100
+    validation_fraction: Annotated[float, Meta(ge=0, lt=1), Doc("share of the rows that settings and early stopping are chosen by")] = 0.2
+    test_fraction: Annotated[float, Meta(gt=0, lt=1), Doc("share of the rows that the score comes from")] = 0.2
+    split_seed: Annotated[Whole, Doc("which of the possible splits; the run's own seed has no part in it")] = 0
 
     def __post_init__(self) -> None:
         if not self.path:

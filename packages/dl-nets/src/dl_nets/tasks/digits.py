@@ -7,23 +7,23 @@ with scikit-learn. Target: 0.97, the accuracy of the support vector machine in s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from gymnasium import spaces
 from sklearn import datasets  # type: ignore[import-untyped]  # scikit-learn ships no types
 
 from dl_nets.learning.data import ArrayTask, check_fractions, split_indices
+from rl_core.config import Doc, Meta, Whole, configclass
 
 
-@dataclass(frozen=True)
+@configclass
 class DigitsConfig:
     """How the images are split."""
 
-    validation_fraction: float = 0.2  # share of the images that settings and early stopping are chosen by, in [0, 1)
-    test_fraction: float = 0.2  # share of the images that the score comes from, in (0, 1)
-    split_seed: int = 0  # which of the possible splits, >= 0; the run's own seed has no part in it
+    validation_fraction: Annotated[float, Meta(ge=0, lt=1), Doc("share of the images that settings and early stopping are chosen by")] = 0.2
+    test_fraction: Annotated[float, Meta(gt=0, lt=1), Doc("share of the images that the score comes from")] = 0.2
+    split_seed: Annotated[Whole, Doc("which of the possible splits; the run's own seed has no part in it")] = 0
 
     def __post_init__(self) -> None:
         check_fractions(self.validation_fraction, self.test_fraction)

@@ -12,8 +12,7 @@ Sources and targets:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from gymnasium import spaces
@@ -21,18 +20,19 @@ from sklearn import datasets  # type: ignore[import-untyped]  # scikit-learn shi
 
 from dl_nets.learning.data import ArrayTask, check_fractions, r2
 from dl_nets.tasks.tables import split_table
+from rl_core.config import Doc, Meta, Whole, configclass
 
 _PUBLISHED = {"breast-cancer": 0.975, "wine": 0.961}
 
 
-@dataclass(frozen=True)
+@configclass
 class BundledTableConfig:
     """Which table, and how it is split."""
 
-    table: Literal["breast-cancer", "wine", "diabetes"] = "wine"  # name of the table
-    validation_fraction: float = 0.2  # share of the rows that settings and early stopping are chosen by, in [0, 1)
-    test_fraction: float = 0.2  # share of the rows that the score comes from, in (0, 1)
-    split_seed: int = 0  # which of the possible splits, >= 0; the run's own seed has no part in it
+    table: Annotated[Literal["breast-cancer", "wine", "diabetes"], Doc("name of the table")] = "wine"
+    validation_fraction: Annotated[float, Meta(ge=0, lt=1), Doc("share of the rows that settings and early stopping are chosen by")] = 0.2
+    test_fraction: Annotated[float, Meta(gt=0, lt=1), Doc("share of the rows that the score comes from")] = 0.2
+    split_seed: Annotated[Whole, Doc("which of the possible splits; the run's own seed has no part in it")] = 0
 
     def __post_init__(self) -> None:
         check_fractions(self.validation_fraction, self.test_fraction)

@@ -13,10 +13,9 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from nlp_embeddings.corpus.text_files import corpus_files
 from nlp_embeddings.corpus.tokenizers import STOP_WORDS, lemmatizer, stemmer, tokenize
 from nlp_embeddings.spaces import Vector, text_space
 from nlp_embeddings.vectors.word_vectors import unit_rows
+from rl_core.config import Count, Doc, Positive, Whole, configclass
 from rl_core.seeds import Seeds
 from rl_core.task import Predict, Task
 
@@ -35,22 +35,26 @@ _BATCH = 128  # texts that an agent is asked about at once
 MAX_QUERIES = 512  # passages that are searched when the task is scored, spread evenly over the corpus
 
 
-@dataclass(frozen=True)
+@configclass
 class CorpusConfig:
     """Which text, and how it becomes words."""
 
-    path: str = ""  # a text file, a folder of them, or a .gz, .bz2 or .xz file; empty: the bundled novel
-    tokenizer: Literal["regex", "whitespace", "character"] = "regex"  # words of letters and digits | between spaces | every character
-    sentences: Literal["punctuation", "line"] = "punctuation"  # what ends a sentence: . ! ? and blank lines | every line break
-    lowercase: bool = True  # fold capitals
-    stop_words: bool = False  # leave English function words out
-    stemmer: str = ""  # language of a Snowball stemmer, such as "english"; empty: words stay whole
-    lemmatizer: str = ""  # two-letter language of a lemmatiser (extra "lemmas"); empty: none
-    undecodable: Literal["refuse", "replace"] = "refuse"  # bytes that are not UTF-8: an error that names them | U+FFFD
-    phrase_passes: int = 0  # rounds of joining words that belong together (new_york), each up to doubling the length, >= 0
-    phrase_threshold: float = 100.0  # score from which two words are joined, > 0
-    phrase_min_count: int = 5  # how often two words must stand together to be joined, >= 1
-    passage_words: int = 200  # words of a passage, the unit that is searched, >= 1
+    path: Annotated[str, Doc("a text file, a folder of them, or a .gz, .bz2 or .xz file; empty: the bundled novel")] = ""
+    tokenizer: Annotated[
+        Literal["regex", "whitespace", "character"], Doc("words of letters and digits | between spaces | every character")
+    ] = "regex"
+    sentences: Annotated[Literal["punctuation", "line"], Doc("what ends a sentence: . ! ? and blank lines | every line break")] = (
+        "punctuation"
+    )
+    lowercase: Annotated[bool, Doc("fold capitals")] = True
+    stop_words: Annotated[bool, Doc("leave English function words out")] = False
+    stemmer: Annotated[str, Doc('language of a Snowball stemmer, such as "english"; empty: words stay whole')] = ""
+    lemmatizer: Annotated[str, Doc('two-letter language of a lemmatiser (extra "lemmas"); empty: none')] = ""
+    undecodable: Annotated[Literal["refuse", "replace"], Doc("bytes that are not UTF-8: an error that names them | U+FFFD")] = "refuse"
+    phrase_passes: Annotated[Whole, Doc("rounds of joining words that belong together (new_york), each up to doubling the length")] = 0
+    phrase_threshold: Annotated[Positive, Doc("score from which two words are joined")] = 100.0
+    phrase_min_count: Annotated[Count, Doc("how often two words must stand together to be joined")] = 5
+    passage_words: Annotated[Count, Doc("words of a passage, the unit that is searched")] = 200
 
     def __post_init__(self) -> None:
         if self.phrase_passes < 0:

@@ -7,10 +7,9 @@ Each also names a corpus to learn from, so that it can be run as any task; most 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from nlp_embeddings.evaluate.evaluation import (
 )
 from nlp_embeddings.training.word_agent import WordPredict
 from nlp_embeddings.vectors.word_vectors import WordVectors
+from rl_core.config import Doc, configclass
 from rl_core.seeds import Seeds
 from rl_core.task import Predict
 
@@ -37,15 +37,15 @@ def _corpus_of(config: EvaluationConfig) -> CorpusConfig:
     return CorpusConfig(path=config.corpus, tokenizer=config.tokenizer, sentences=config.sentences, lowercase=config.lowercase)
 
 
-@dataclass(frozen=True)
+@configclass
 class EvaluationConfig:
     """What to judge by, and what to learn from."""
 
-    file: str = ""  # the questions: pairs `word word score`, analogies `a b c d`, or texts `label<TAB>text`, a line each
-    corpus: str = ""  # what an agent learns from: a text file or folder; empty: the bundled novel
-    tokenizer: Literal["regex", "whitespace", "character"] = "regex"  # of the corpus
-    sentences: Literal["punctuation", "line"] = "punctuation"  # of the corpus: . ! ? and blank lines | every line break
-    lowercase: bool = True  # fold capitals
+    file: Annotated[str, Doc("the questions: pairs `word word score`, analogies `a b c d`, or texts `label<TAB>text`, a line each")] = ""
+    corpus: Annotated[str, Doc("what an agent learns from: a text file or folder; empty: the bundled novel")] = ""
+    tokenizer: Annotated[Literal["regex", "whitespace", "character"], Doc("of the corpus")] = "regex"
+    sentences: Annotated[Literal["punctuation", "line"], Doc("of the corpus: . ! ? and blank lines | every line break")] = "punctuation"
+    lowercase: Annotated[bool, Doc("fold capitals")] = True
 
     def __post_init__(self) -> None:
         if self.file and not Path(self.file).expanduser().is_file():

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -26,20 +25,25 @@ from nlp_embeddings.corpus.reader import WordReader
 from nlp_embeddings.corpus.vocabulary import Vocabulary
 from nlp_embeddings.models.contextual import ContextualEncoder, Pooling, refuse_no_model, write_random_bert
 from nlp_embeddings.training.word_agent import WordAgent
+from rl_core.config import Count, Doc, configclass
 
 RANDOM_MODEL_WORDS = 5_000  # most words that the random model's tokenizer knows whole
 
 
-@dataclass(frozen=True)
+@configclass
 class ContextualConfig:
     """Which model reads, and what is taken from it."""
 
-    folder: str = ""  # of a model and its tokenizer, as `save_pretrained` writes them; empty: a small BERT of random weights
-    pooling: Pooling = "mean"  # a text's vector: the mean of its tokens' | the first (BERT's [CLS]) | the last (GPT's) | the maximum
-    layer: int = -1  # whose vectors: 0 is the embedding, -1 the last layer
-    min_count: int = 5  # a rarer word has no vector of its own, >= 1
-    batch_size: int = 32  # texts or sentences that go through the model at once, >= 1
-    chunk_words: int = 2_000  # words of one step, >= 1
+    folder: Annotated[str, Doc("of a model and its tokenizer, as `save_pretrained` writes them; empty: a small BERT of random weights")] = (
+        ""
+    )
+    pooling: Annotated[
+        Pooling, Doc("a text's vector: the mean of its tokens' | the first (BERT's [CLS]) | the last (GPT's) | the maximum")
+    ] = "mean"
+    layer: Annotated[int, Doc("whose vectors: 0 is the embedding, -1 the last layer")] = -1
+    min_count: Annotated[Count, Doc("a rarer word has no vector of its own")] = 5
+    batch_size: Annotated[Count, Doc("texts or sentences that go through the model at once")] = 32
+    chunk_words: Annotated[Count, Doc("words of one step")] = 2_000
 
     def __post_init__(self) -> None:
         for name in ("min_count", "batch_size", "chunk_words"):

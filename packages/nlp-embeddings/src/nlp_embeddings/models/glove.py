@@ -15,9 +15,8 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -29,25 +28,28 @@ from nlp_embeddings.models.glove_kernels import train_glove
 from nlp_embeddings.training.kernels import announce_compiling
 from nlp_embeddings.training.shards import parallel
 from nlp_embeddings.training.word_agent import WordAgent
+from rl_core.config import Count, Doc, Meta, Positive, configclass
 
 GROUPS = 8
 PAIR = np.dtype([("row", "<i4"), ("column", "<i4"), ("count", "<f4")])
 
 
-@dataclass(frozen=True)
+@configclass
 class GloVeConfig:
     """How co-occurrences become vectors."""
 
-    vector_size: int = 100  # d, dimensions of a vector, >= 1
-    window: int = 10  # most words on each side that are context; one at distance k counts 1/k, >= 1
-    min_count: int = 5  # a rarer word has no vector, >= 1
-    x_max: float = 10.0  # co-occurrences above it weigh 1 (the paper's 100 is for billions of words), > 0
-    weight_exponent: float = 0.75  # alpha of the weight (x / x_max)^alpha, > 0
-    learning_rate: float = 0.075  # eta of AdaGrad, for the vectors, > 0
-    bias_learning_rate: float = 1.0  # eta of AdaGrad, for the biases, > 0
-    text_vector: Literal["mean", "tf-idf"] = "tf-idf"  # a text is the mean of its words' vectors | weighted by how telling they are
-    threads: int = 1  # kernels that run at once; any number gives the same bits, >= 1
-    memory_mb: int = 512  # bound of counting and of one block of pairs, in MiB, >= 16
+    vector_size: Annotated[Count, Doc("d, dimensions of a vector")] = 100
+    window: Annotated[Count, Doc("most words on each side that are context; one at distance k counts 1/k")] = 10
+    min_count: Annotated[Count, Doc("a rarer word has no vector")] = 5
+    x_max: Annotated[Positive, Doc("co-occurrences above it weigh 1 (the paper's 100 is for billions of words)")] = 10.0
+    weight_exponent: Annotated[Positive, Doc("alpha of the weight (x / x_max)^alpha")] = 0.75
+    learning_rate: Annotated[Positive, Doc("eta of AdaGrad, for the vectors")] = 0.075
+    bias_learning_rate: Annotated[Positive, Doc("eta of AdaGrad, for the biases")] = 1.0
+    text_vector: Annotated[
+        Literal["mean", "tf-idf"], Doc("a text is the mean of its words' vectors | weighted by how telling they are")
+    ] = "tf-idf"
+    threads: Annotated[Count, Doc("kernels that run at once; any number gives the same bits")] = 1
+    memory_mb: Annotated[int, Meta(ge=16), Doc("bound of counting and of one block of pairs, in MiB")] = 512
 
     def __post_init__(self) -> None:
         for name, least in (("vector_size", 1), ("window", 1), ("min_count", 1), ("threads", 1), ("memory_mb", 16)):

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from scipy import sparse
@@ -22,20 +21,23 @@ from nlp_embeddings.corpus.vocabulary import Vocabulary
 from nlp_embeddings.models.cooccurrence import count_cooccurrences
 from nlp_embeddings.models.tfidf import truncated_svd
 from nlp_embeddings.training.word_agent import WordAgent
+from rl_core.config import Count, Doc, Meta, configclass
 
 
-@dataclass(frozen=True)
+@configclass
 class PpmiConfig:
     """How associations are measured."""
 
-    vector_size: int = 100  # d, dimensions of the decomposition, below the number of words, >= 1
-    window: int = 5  # most words on each side that are context; one at distance k counts 1/k, >= 1
-    min_count: int = 5  # a rarer word has no vector, >= 1
-    context_exponent: float = 0.75  # contexts count to this power, which makes rare ones less surprising, 0 to 1
-    shift: float = 1.0  # k: log k is taken off each association, as k negative samples do, >= 1
-    value_exponent: float = 0.5  # vectors are U S^p; 1 is the plain decomposition, 0 to 1
-    text_vector: Literal["mean", "tf-idf"] = "tf-idf"  # a text is the mean of its words' vectors | weighted by how telling they are
-    memory_mb: int = 512  # bound of counting, in MiB, >= 16
+    vector_size: Annotated[Count, Doc("d, dimensions of the decomposition, below the number of words")] = 100
+    window: Annotated[Count, Doc("most words on each side that are context; one at distance k counts 1/k")] = 5
+    min_count: Annotated[Count, Doc("a rarer word has no vector")] = 5
+    context_exponent: Annotated[float, Doc("contexts count to this power, which makes rare ones less surprising, 0 to 1")] = 0.75
+    shift: Annotated[float, Meta(ge=1), Doc("k: log k is taken off each association, as k negative samples do")] = 1.0
+    value_exponent: Annotated[float, Doc("vectors are U S^p; 1 is the plain decomposition, 0 to 1")] = 0.5
+    text_vector: Annotated[
+        Literal["mean", "tf-idf"], Doc("a text is the mean of its words' vectors | weighted by how telling they are")
+    ] = "tf-idf"
+    memory_mb: Annotated[int, Meta(ge=16), Doc("bound of counting, in MiB")] = 512
 
     def __post_init__(self) -> None:
         for name, least in (("vector_size", 1), ("window", 1), ("min_count", 1), ("shift", 1), ("memory_mb", 16)):

@@ -9,9 +9,8 @@ Letters: V words, C labels, d dimensions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numba import njit
@@ -21,20 +20,21 @@ from nlp_embeddings.evaluate.tasks import ClassificationTask
 from nlp_embeddings.training.kernels import FAST, announce_compiling
 from nlp_embeddings.training.sampling import aligned_matrix
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Positive, configclass
 
 
-@dataclass(frozen=True)
+@configclass
 class TextClassifierConfig:
     """How texts become labels."""
 
-    vector_size: int = 50  # d, dimensions of a vector, >= 1
-    min_count: int = 1  # a rarer word has no row of its own, >= 1
-    min_ngram: int = 3  # letters of the shortest n-gram, the brackets <> included, >= 1
-    max_ngram: int = 5  # letters of the longest n-gram; 0: none, words are whole
-    buckets: int = 200_000  # buckets of the hashes of n-grams and of pairs of words, >= 1
-    word_pairs: bool = True  # words next to each other are a feature of their own
-    learning_rate: float = 2.0  # alpha at the start; falls linearly to 0 over the budget, > 0
-    chunk_texts: int = 200  # texts of one step, >= 1
+    vector_size: Annotated[Count, Doc("d, dimensions of a vector")] = 50
+    min_count: Annotated[Count, Doc("a rarer word has no row of its own")] = 1
+    min_ngram: Annotated[Count, Doc("letters of the shortest n-gram, the brackets <> included")] = 3
+    max_ngram: Annotated[int, Doc("letters of the longest n-gram; 0: none, words are whole")] = 5
+    buckets: Annotated[Count, Doc("buckets of the hashes of n-grams and of pairs of words")] = 200_000
+    word_pairs: Annotated[bool, Doc("words next to each other are a feature of their own")] = True
+    learning_rate: Annotated[Positive, Doc("alpha at the start; falls linearly to 0 over the budget")] = 2.0
+    chunk_texts: Annotated[Count, Doc("texts of one step")] = 200
 
     def __post_init__(self) -> None:
         for name in ("vector_size", "min_count", "min_ngram", "buckets", "chunk_texts"):

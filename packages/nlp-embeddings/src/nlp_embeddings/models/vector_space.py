@@ -7,9 +7,8 @@ Departures: none. Learning is counting: in how many passages each term stands; `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from scipy import sparse
@@ -18,21 +17,24 @@ from nlp_embeddings.corpus.corpus_task import CorpusTask
 from nlp_embeddings.models.tfidf import bm25, count_matrix, inverse_document_frequency, tf_idf, truncated_svd
 from nlp_embeddings.vectors.document_index import DocumentIndex
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, NonNegative, configclass
 
 
-@dataclass(frozen=True)
+@configclass
 class VectorSpaceConfig:
     """How terms are weighted."""
 
-    weighting: Literal["count", "tf-idf", "bm25"] = "tf-idf"  # raw counts | counts times idf | saturated and length-normalised
-    idf: Literal["plain", "smooth", "lucene"] = "plain"  # log(N/(1+n)) | log((1+N)/(1+n))+1 | log(1+(N-n+.5)/(n+.5))
-    sublinear: bool = False  # tf-idf: 1 + log(tf) in place of tf
-    saturation: float = 1.5  # bm25: k1, how long a repeated term goes on to count, >= 0
-    length_weight: float = 0.75  # bm25: b, how much longer passages are discounted, 0 to 1
-    components: int = 0  # lsa: K, dimensions of the singular value decomposition; 0: none
-    min_count: int = 1  # a rarer word is no term, >= 1
-    max_terms: int = 50_000  # V, at most so many terms, the most frequent ones, >= 1
-    passages_per_step: int = 512  # passages counted in one step, >= 1
+    weighting: Annotated[Literal["count", "tf-idf", "bm25"], Doc("raw counts | counts times idf | saturated and length-normalised")] = (
+        "tf-idf"
+    )
+    idf: Annotated[Literal["plain", "smooth", "lucene"], Doc("log(N/(1+n)) | log((1+N)/(1+n))+1 | log(1+(N-n+.5)/(n+.5))")] = "plain"
+    sublinear: Annotated[bool, Doc("tf-idf: 1 + log(tf) in place of tf")] = False
+    saturation: Annotated[NonNegative, Doc("bm25: k1, how long a repeated term goes on to count")] = 1.5
+    length_weight: Annotated[float, Doc("bm25: b, how much longer passages are discounted, 0 to 1")] = 0.75
+    components: Annotated[int, Doc("lsa: K, dimensions of the singular value decomposition; 0: none")] = 0
+    min_count: Annotated[Count, Doc("a rarer word is no term")] = 1
+    max_terms: Annotated[Count, Doc("V, at most so many terms, the most frequent ones")] = 50_000
+    passages_per_step: Annotated[Count, Doc("passages counted in one step")] = 512
 
     def __post_init__(self) -> None:
         for name, least in (("min_count", 1), ("max_terms", 1), ("passages_per_step", 1), ("components", 0), ("saturation", 0)):

@@ -14,8 +14,7 @@ Letters: V words, d dimensions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -30,32 +29,41 @@ from nlp_embeddings.training.kernels import announce_compiling
 from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
 from nlp_embeddings.training.shards import BLOCK_WORDS, SHARDS, Copy, parallel, split_sentences_evenly
 from nlp_embeddings.training.word_agent import WordAgent
+from rl_core.config import Count, Doc, Positive, configclass
 
 MOST_WORDS_FOR_SOFTMAX = 20_000
 
 
-@dataclass(frozen=True)
+@configclass
 class Word2VecConfig:
     """How words become vectors."""
 
-    architecture: Literal["skip-gram", "cbow"] = "skip-gram"  # a neighbour predicts the word | the neighbours' mean does
-    loss: Literal["negative", "hierarchical", "softmax"] = "negative"  # negative sampling | Huffman tree | whole vocabulary, in plain NumPy
-    vector_size: int = 100  # d, dimensions of a vector, >= 1
-    window: int = 5  # most words on each side that are context; the width is drawn from 1..window per word, >= 1
-    negatives_per_word: int = 5  # K, words drawn from the noise for each predicted one, >= 1
-    negatives: Literal["pair", "window"] = "pair"  # drawn for every pair | once for all pairs of a window (faster, a little worse)
-    noise_exponent: float = 0.75  # the noise draws a word in proportion to count^exponent, 0 to 1
-    min_count: int = 5  # a rarer word has no vector, >= 1
-    subsample: float = 1e-3  # t: words above this share of the text are thinned out; 0: none
-    learning_rate: float = 0.025  # alpha at the start; falls linearly to 1e-4 of itself over the budget, > 0
-    min_ngram: int = 3  # letters of the shortest n-gram, the brackets <> included, >= 1
-    max_ngram: int = 0  # letters of the longest n-gram; 0: none, words are whole
-    buckets: int = 2_000_000  # buckets of the n-grams' hash, >= 1
-    cbow_gradient: Literal["mean", "classic"] = "mean"  # divided by the number of context words | not, as in word2vec.c
-    text_vector: Literal["mean", "tf-idf"] = "tf-idf"  # a text is the mean of its words' vectors | weighted by how telling they are
-    threads: int = 1  # kernels that run at once, >= 1
-    mode: Literal["fast", "deterministic"] = "fast"  # on shared matrices: same bits for 1 thread only | same bits for any number
-    chunk_words: int = 100_000  # words of one step, >= 1
+    architecture: Annotated[Literal["skip-gram", "cbow"], Doc("a neighbour predicts the word | the neighbours' mean does")] = "skip-gram"
+    loss: Annotated[
+        Literal["negative", "hierarchical", "softmax"], Doc("negative sampling | Huffman tree | whole vocabulary, in plain NumPy")
+    ] = "negative"
+    vector_size: Annotated[Count, Doc("d, dimensions of a vector")] = 100
+    window: Annotated[Count, Doc("most words on each side that are context; the width is drawn from 1..window per word")] = 5
+    negatives_per_word: Annotated[Count, Doc("K, words drawn from the noise for each predicted one")] = 5
+    negatives: Annotated[
+        Literal["pair", "window"], Doc("drawn for every pair | once for all pairs of a window (faster, a little worse)")
+    ] = "pair"
+    noise_exponent: Annotated[float, Doc("the noise draws a word in proportion to count^exponent, 0 to 1")] = 0.75
+    min_count: Annotated[Count, Doc("a rarer word has no vector")] = 5
+    subsample: Annotated[float, Doc("t: words above this share of the text are thinned out; 0: none")] = 1e-3
+    learning_rate: Annotated[Positive, Doc("alpha at the start; falls linearly to 1e-4 of itself over the budget")] = 0.025
+    min_ngram: Annotated[Count, Doc("letters of the shortest n-gram, the brackets <> included")] = 3
+    max_ngram: Annotated[int, Doc("letters of the longest n-gram; 0: none, words are whole")] = 0
+    buckets: Annotated[Count, Doc("buckets of the n-grams' hash")] = 2_000_000
+    cbow_gradient: Annotated[Literal["mean", "classic"], Doc("divided by the number of context words | not, as in word2vec.c")] = "mean"
+    text_vector: Annotated[
+        Literal["mean", "tf-idf"], Doc("a text is the mean of its words' vectors | weighted by how telling they are")
+    ] = "tf-idf"
+    threads: Annotated[Count, Doc("kernels that run at once")] = 1
+    mode: Annotated[Literal["fast", "deterministic"], Doc("on shared matrices: same bits for 1 thread only | same bits for any number")] = (
+        "fast"
+    )
+    chunk_words: Annotated[Count, Doc("words of one step")] = 100_000
 
     def __post_init__(self) -> None:
         for name in ("vector_size", "window", "negatives_per_word", "min_count", "threads", "chunk_words", "min_ngram", "buckets"):

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from gymnasium import spaces
@@ -22,6 +21,7 @@ from dl_nets.fast.kernels import announced, kernel
 from rl_algos.parts.exploration import Exploration, Explorer, draw_action, explore
 from rl_algos.parts.ranges import require_range
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, Whole, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.network import Network
 from rl_core.seeds import Seeds
@@ -31,17 +31,21 @@ METHODS = ("values", "gradient", "thompson")
 VALUES, GRADIENT, THOMPSON = range(3)
 
 
-@dataclass(frozen=True)
+@configclass
 class BanditConfig:
     """A bandit with so many arms."""
 
-    num_arms: int = 10  # A, >= 1
-    rewards: Literal["gaussian", "bernoulli"] = "gaussian"  # with standard deviation 1 around the arm's mean, or 1 with that probability
-    means: tuple[float, ...] = ()  # mean reward of each arm, any number; empty: drawn, from N(offset, 1) or uniformly from [0, 1]
-    offset: float = 0.0  # mean of the gaussian arms' means, unit of reward, any number
-    drift: float = 0.0  # standard deviation of what each mean moves by after every pull, unit of reward, >= 0
-    problem: int = 0  # which drawn problem, >= 0
-    max_steps: int = 100  # pulls after which an episode is cut and its rewards are added up, >= 1
+    num_arms: Annotated[Count, Doc("A")] = 10
+    rewards: Annotated[
+        Literal["gaussian", "bernoulli"], Doc("with standard deviation 1 around the arm's mean, or 1 with that probability")
+    ] = "gaussian"
+    means: Annotated[
+        tuple[float, ...], Doc("mean reward of each arm, any number; empty: drawn, from N(offset, 1) or uniformly from [0, 1]")
+    ] = ()
+    offset: Annotated[float, Doc("mean of the gaussian arms' means, unit of reward, any number")] = 0.0
+    drift: Annotated[NonNegative, Doc("standard deviation of what each mean moves by after every pull, unit of reward")] = 0.0
+    problem: Annotated[Whole, Doc("which drawn problem")] = 0
+    max_steps: Annotated[Count, Doc("pulls after which an episode is cut and its rewards are added up")] = 100
 
     def __post_init__(self) -> None:
         require_range(self, "num_arms", 1, float("inf"))
@@ -132,20 +136,20 @@ class Bandit(ControlTask):
         return BanditEnvs(self.means, self.config, num_envs, seeds)
 
 
-@dataclass(frozen=True)
+@configclass
 class BanditAgentConfig(Exploration):
     """Settings of bandit agents."""
 
-    method: Literal["values", "gradient", "thompson"] = "values"  # estimate arms and explore; prefer arms; or believe and sample
-    learning_rate: float = 0.0  # alpha, step size, in [0, 1]; 0 is the mean of all rewards (values alone)
-    initial_value: float = 0.0  # Q_0, unit of reward, any number; optimistic when above what can be had
-    baseline: bool = True  # gradient: compare a reward with the mean reward so far
-    prior_deviation: float = 1.0  # thompson on gaussian arms: standard deviation of an arm's mean before it is tried, > 0
-    pulls_per_iteration: int = 100  # pulls between two reports, >= 1
+    method: Annotated[Literal["values", "gradient", "thompson"], Doc("estimate arms and explore; prefer arms; or believe and sample")] = (
+        "values"
+    )
+    learning_rate: Annotated[Fraction, Doc("alpha, step size; 0 is the mean of all rewards (values alone)")] = 0.0
+    initial_value: Annotated[float, Doc("Q_0, unit of reward, any number; optimistic when above what can be had")] = 0.0
+    baseline: Annotated[bool, Doc("gradient: compare a reward with the mean reward so far")] = True
+    prior_deviation: Annotated[Positive, Doc("thompson on gaussian arms: standard deviation of an arm's mean before it is tried")] = 1.0
+    pulls_per_iteration: Annotated[Count, Doc("pulls between two reports")] = 100
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range(self, "learning_rate", 0.0, 1.0)
         require_range(self, "prior_deviation", 0.0, float("inf"), open_low=True)
         require_range(self, "pulls_per_iteration", 1, float("inf"))
         if self.method == "gradient" and self.learning_rate == 0.0:

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -35,34 +34,36 @@ from rl_algos.parts.ranges import require_range
 from rl_algos.parts.targets import follow_module
 from rl_algos.replay.buffer import Batch
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, NonNegative, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True, kw_only=True)
+@configclass
 class DDPGConfig(ExperienceConfig):
     """Settings of DDPG; the noise and the rates of learning are its paper's."""
 
-    actor_learning_rate: float = 1e-4  # alpha of the policy's Adam, > 0
-    critic_learning_rate: float = 1e-3  # alpha of the critics' Adam, > 0
-    noise: NoiseName = "ornstein-uhlenbeck"  # what is added to actions while learning
-    noise_std: float = 0.2  # sigma, in units of actions from -1 to 1, >= 0
-    noise_reversion: float = 0.15  # theta of ornstein-uhlenbeck, what part of the drift a unit of time takes back, > 0
-    noise_time_step: float = 1.0  # dt of ornstein-uhlenbeck, time between two actions; the drift lasts 1 / (theta dt) steps; > 0
-    twin_critics: bool = False  # whether two critics learn and targets take the smaller value
-    policy_delay: int = 1  # d, updates of the critics for each of the policy and the targets, >= 1
-    target_noise: float = 0.0  # sigma of the noise on the target's action, in units of actions from -1 to 1, >= 0
-    target_noise_clip: float = 0.5  # c, longest such noise, >= 0
+    actor_learning_rate: Annotated[Positive, Doc("alpha of the policy's Adam")] = 1e-4
+    critic_learning_rate: Annotated[Positive, Doc("alpha of the critics' Adam")] = 1e-3
+    noise: Annotated[NoiseName, Doc("what is added to actions while learning")] = "ornstein-uhlenbeck"
+    noise_std: Annotated[NonNegative, Doc("sigma, in units of actions from -1 to 1")] = 0.2
+    noise_reversion: Annotated[Positive, Doc("theta of ornstein-uhlenbeck, what part of the drift a unit of time takes back")] = 0.15
+    noise_time_step: Annotated[
+        float,
+        Doc("dt of ornstein-uhlenbeck, time between two actions; the drift lasts 1 / (theta dt) steps; > 0"),
+    ] = 1.0
+    twin_critics: Annotated[bool, Doc("whether two critics learn and targets take the smaller value")] = False
+    policy_delay: Annotated[Count, Doc("d, updates of the critics for each of the policy and the targets")] = 1
+    target_noise: Annotated[NonNegative, Doc("sigma of the noise on the target's action, in units of actions from -1 to 1")] = 0.0
+    target_noise_clip: Annotated[NonNegative, Doc("c, longest such noise")] = 0.5
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        super().__post_init__()
         for name in ("actor_learning_rate", "critic_learning_rate", "noise_reversion", "noise_time_step"):
             require_range(self, name, 0.0, INFINITY, open_low=True)
         for name in ("noise_std", "target_noise", "target_noise_clip"):
             require_range(self, name, 0.0, INFINITY)
-        require_range(self, "policy_delay", 1, INFINITY)
 
 
 LOSSES = ("critic_loss", "value", "policy_loss")

@@ -6,8 +6,7 @@ Letters: N environments, B batch, D dimensions of an action.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from gymnasium import spaces
@@ -15,38 +14,35 @@ from gymnasium import spaces
 from rl_algos.continuous.bounded_actions import BoundedActions
 from rl_algos.parts.ranges import require_range
 from rl_algos.replay.buffer import Batch, ReplayBuffer
+from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Whole, configclass
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 INFINITY = float("inf")
 
 
-@dataclass(frozen=True, kw_only=True)
+@configclass
 class ExperienceConfig:
     """How much is lived through, kept, and learned from again; the config of a controller extends this one."""
 
-    num_envs: int = 1  # N, environments stepped together, >= 1
-    iteration_steps: int = 200  # steps of each environment in one iteration, whose metrics are reported together, >= 1
-    learning_starts: int = 1_000  # environment steps with random actions before the first update, >= 0
-    hold_steps: int = 1  # steps that each random action is held for, >= 1; where pushing now and then leads nowhere, take more
-    rollout_steps: int = 1  # steps of each environment between two rounds of updates, >= 1
-    num_updates: int = 1  # gradient steps in a round, >= 1
-    buffer_size: int = 1_000_000  # rows of the replay buffer: transitions, and one or more an episode, >= num_envs
-    batch_size: int = 256  # transitions in a gradient step, >= 1
-    discount: float = 0.99  # gamma, weight of the next step's reward, in [0, 1]
-    target_rate: float = 0.005  # tau, how much of the way to the networks their targets go at a time, in (0, 1]
-    policy_gain: float = 0.01  # factor on the first weights of the policy's last layer, >= 0; small actions at first
-    compiled: bool = True  # whether plain perceptrons on the CPU take the compiled path; the results differ by rounding
+    num_envs: Annotated[Count, Doc("N, environments stepped together")] = 1
+    iteration_steps: Annotated[Count, Doc("steps of each environment in one iteration, whose metrics are reported together")] = 200
+    learning_starts: Annotated[Whole, Doc("environment steps with random actions before the first update")] = 1_000
+    hold_steps: Annotated[Count, Doc("steps that each random action is held for; where pushing now and then leads nowhere, take more")] = 1
+    rollout_steps: Annotated[Count, Doc("steps of each environment between two rounds of updates")] = 1
+    num_updates: Annotated[Count, Doc("gradient steps in a round")] = 1
+    buffer_size: Annotated[int, Doc("rows of the replay buffer: transitions, and one or more an episode, >= num_envs")] = 1_000_000
+    batch_size: Annotated[Count, Doc("transitions in a gradient step")] = 256
+    discount: Annotated[Fraction, Doc("gamma, weight of the next step's reward")] = 0.99
+    target_rate: Annotated[float, Meta(gt=0, le=1), Doc("tau, how much of the way to the networks their targets go at a time")] = 0.005
+    policy_gain: Annotated[NonNegative, Doc("factor on the first weights of the policy's last layer; small actions at first")] = 0.01
+    compiled: Annotated[bool, Doc("whether plain perceptrons on the CPU take the compiled path; the results differ by rounding")] = True
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         for name in ("num_envs", "iteration_steps", "hold_steps", "rollout_steps", "num_updates", "batch_size"):
             require_range(self, name, 1, INFINITY)
-        require_range(self, "learning_starts", 0, INFINITY)
         require_range(self, "buffer_size", self.num_envs, INFINITY)
-        require_range(self, "discount", 0.0, 1.0)
-        require_range(self, "target_rate", 0.0, 1.0, open_low=True)
-        require_range(self, "policy_gain", 0.0, INFINITY)
 
 
 class Experience:

@@ -14,8 +14,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,23 +35,23 @@ from rl_algos.parts.ranges import require_range
 from rl_algos.parts.targets import follow_module
 from rl_algos.replay.buffer import Batch
 from rl_core.agent import Agent
+from rl_core.config import Doc, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True, kw_only=True)
+@configclass
 class SACConfig(ExperienceConfig):
     """Settings of SAC; the defaults are the paper's, appendix D."""
 
-    learning_rate: float = 3e-4  # alpha of Adam, for policy, critics and temperature, > 0
-    temperature: float = 1.0  # what a nat of entropy is worth in reward: at first, or throughout; > 0
-    tune_temperature: bool = True  # whether the temperature is learned, so that the entropy comes to its target
-    target_entropy: float | None = None  # in nats, of actions from -1 to 1; none for -D
+    learning_rate: Annotated[Positive, Doc("alpha of Adam, for policy, critics and temperature")] = 3e-4
+    temperature: Annotated[float, Doc("what a nat of entropy is worth in reward: at first, or throughout; > 0")] = 1.0
+    tune_temperature: Annotated[bool, Doc("whether the temperature is learned, so that the entropy comes to its target")] = True
+    target_entropy: Annotated[float | None, Doc("in nats, of actions from -1 to 1; none for -D")] = None
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        super().__post_init__()
         for name in ("learning_rate", "temperature"):
             require_range(self, name, 0.0, INFINITY, open_low=True)
 

@@ -14,8 +14,7 @@ Letters: B batch, T steps of a rollout, N environments, P parameters.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -30,30 +29,22 @@ from rl_algos.on_policy.policy_gradient import policy_loss
 from rl_algos.on_policy.rollout import Batch
 from rl_algos.parts.actor_critic import ActorCritic
 from rl_algos.parts.distributions import Categorical, Gaussian
-from rl_algos.parts.ranges import require_at_least, require_fraction, require_positive
+from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 
 
-@dataclass(frozen=True)
+@configclass
 class A2CConfig(OnPolicyConfig):
     """Settings of A2C beside those of every on-policy agent."""
 
-    rollout_steps: int = 5  # t_max, steps of each environment between two updates, >= 1
-    learning_rate: float = 7e-4  # eta, step size of RMSProp, > 0
-    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear goes down to 0 at the end of the budget
-    gae_lambda: float = 1.0  # lambda, 1 is the paper's n-step return, in [0, 1]
-    value_weight: float = 0.5  # weight of the value loss, >= 0
-    entropy_weight: float = 0.0  # beta, weight of the entropy bonus, >= 0
-    max_grad_norm: float = 0.5  # longest gradient that is not shortened, > 0
-    rms_decay: float = 0.99  # alpha, how much of the mean square stays, in [0, 1]
-    rms_epsilon: float = 1e-5  # epsilon, added to the mean square before its root, > 0
-
-    def __post_init__(self) -> None:
-        """Refuse settings out of range."""
-        super().__post_init__()
-        require_at_least(self, 1, "rollout_steps")
-        require_at_least(self, 0, "value_weight", "entropy_weight")
-        require_positive(self, "learning_rate", "max_grad_norm", "rms_epsilon")
-        require_fraction(self, "gae_lambda", "rms_decay")
+    rollout_steps: Annotated[Count, Doc("t_max, steps of each environment between two updates")] = 5
+    learning_rate: Annotated[Positive, Doc("eta, step size of RMSProp")] = 7e-4
+    learning_rate_schedule: Annotated[Literal["constant", "linear"], Doc("linear goes down to 0 at the end of the budget")] = "constant"
+    gae_lambda: Annotated[Fraction, Doc("lambda, 1 is the paper's n-step return")] = 1.0
+    value_weight: Annotated[NonNegative, Doc("weight of the value loss")] = 0.5
+    entropy_weight: Annotated[NonNegative, Doc("beta, weight of the entropy bonus")] = 0.0
+    max_grad_norm: Annotated[Positive, Doc("longest gradient that is not shortened")] = 0.5
+    rms_decay: Annotated[Fraction, Doc("alpha, how much of the mean square stays")] = 0.99
+    rms_epsilon: Annotated[Positive, Doc("epsilon, added to the mean square before its root")] = 1e-5
 
 
 LOSSES = ("policy_loss", "value_loss", "entropy")

@@ -16,10 +16,9 @@ import multiprocessing
 import signal
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -27,8 +26,8 @@ import torch
 from dl_nets.fast.mlp import one_thread, rmsprop_step
 from dl_nets.learning.schedules import schedule
 from rl_algos.on_policy.a2c import A2C, LOSSES, A2CConfig
-from rl_algos.parts.ranges import require_at_least
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Predict
@@ -37,18 +36,16 @@ SPAWN = multiprocessing.get_context("spawn")  # a fork would take torch's thread
 PATIENCE = 5.0  # seconds that a worker has to leave before it is killed
 
 
-@dataclass(frozen=True)
+@configclass
 class A3CConfig(A2CConfig):
     """Settings of A3C: those of A2C, `num_envs` being those of each worker, and who works."""
 
-    num_envs: int = 4  # N, environments that each worker steps together, >= 1
-    num_workers: int = 2  # W, processes, >= 1; with 1 there is none besides the run's own, and the run repeats by its seed
-    rollouts_per_step: int = 100  # updates of each worker between two reports, >= 1
+    num_envs: Annotated[Count, Doc("N, environments that each worker steps together")] = 4
+    num_workers: Annotated[Count, Doc("W, processes; with 1 there is none besides the run's own, and the run repeats by its seed")] = 2
+    rollouts_per_step: Annotated[Count, Doc("updates of each worker between two reports")] = 100
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        super().__post_init__()
-        require_at_least(self, 1, "num_workers", "rollouts_per_step")
         for name in ("normalise_obs", "normalise_reward"):
             if getattr(self, name):
                 raise ValueError(f"{name} is true; the workers of a3c share parameters but no running statistics: take a2c for that")

@@ -6,8 +6,7 @@ Letters: T steps, N environments, B = T N transitions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -18,31 +17,25 @@ from rl_algos.on_policy.gae import advantages
 from rl_algos.on_policy.rollout import Batch, Collector, Rollout, flat
 from rl_algos.parts.actor_critic import ActorCritic, build_networks, can_be_compiled
 from rl_algos.parts.distributions import distribution
-from rl_algos.parts.ranges import require_at_least, require_fraction
 from rl_algos.parts.recurrence import Player, Replay, one_step, replayed
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Fraction, NonNegative, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Predict
 
 
-@dataclass(frozen=True)
+@configclass
 class OnPolicyConfig:
     """Settings that every such agent has; its own config extends these."""
 
-    num_envs: int = 8  # N, environments stepped together, >= 1
-    discount: float = 0.99  # gamma, weight of the next step's reward, in [0, 1]
-    normalise_obs: bool = False  # observations to mean 0 and deviation 1, with running statistics
-    normalise_reward: bool = False  # rewards by the running deviation of the discounted return
-    policy_gain: float = 0.01  # factor on the first weights of the policy's last layer, >= 0; small is near uniform
-    log_std: float = 0.0  # first ln sigma of continuous actions, in units of the Box's half width, any number
-    compiled: bool = True  # whether a plain perceptron on the CPU takes the compiled path; the results differ by rounding
-
-    def __post_init__(self) -> None:
-        """Refuse settings out of range."""
-        require_at_least(self, 1, "num_envs")
-        require_at_least(self, 0, "policy_gain")
-        require_fraction(self, "discount")
+    num_envs: Annotated[Count, Doc("N, environments stepped together")] = 8
+    discount: Annotated[Fraction, Doc("gamma, weight of the next step's reward")] = 0.99
+    normalise_obs: Annotated[bool, Doc("observations to mean 0 and deviation 1, with running statistics")] = False
+    normalise_reward: Annotated[bool, Doc("rewards by the running deviation of the discounted return")] = False
+    policy_gain: Annotated[NonNegative, Doc("factor on the first weights of the policy's last layer; small is near uniform")] = 0.01
+    log_std: Annotated[float, Doc("first ln sigma of continuous actions, in units of the Box's half width, any number")] = 0.0
+    compiled: Annotated[bool, Doc("whether a plain perceptron on the CPU takes the compiled path; the results differ by rounding")] = True
 
 
 class OnPolicy(Agent):

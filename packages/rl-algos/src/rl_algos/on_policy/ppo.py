@@ -14,8 +14,7 @@ Letters: B batch, T steps of a rollout, N environments, A actions, D dimensions 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,40 +28,34 @@ from rl_algos.on_policy.loop import OnPolicy, OnPolicyConfig
 from rl_algos.on_policy.rollout import Batch, minibatches
 from rl_algos.parts.actor_critic import ActorCritic
 from rl_algos.parts.distributions import Categorical, Gaussian
-from rl_algos.parts.ranges import require_at_least, require_fraction, require_positive
 from rl_algos.parts.recurrence import sequence_minibatches
+from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True)
+@configclass
 class PPOConfig(OnPolicyConfig):
     """Settings of PPO beside those of every on-policy agent; the defaults are the paper's for continuous control where it gives any."""
 
-    rollout_steps: int = 256  # T, steps of each environment between two updates, >= 1
-    num_epochs: int = 10  # K, passes over a rollout, >= 1
-    batch_size: int = 64  # M, transitions in a minibatch, >= 2
-    learning_rate: float = 3e-4  # alpha, step size of Adam, > 0
-    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear goes down to 0 at the end of the budget
-    gae_lambda: float = 0.95  # lambda, 0 trusts the critic, 1 trusts the rewards, in [0, 1]
-    clip_range: float = 0.2  # epsilon, how far the ratio may leave 1, > 0
-    clip_range_schedule: Literal["constant", "linear"] = "constant"  # linear goes down to 0 at the end of the budget
-    value_clip_range: float | None = None  # how far a value may move in one iteration, > 0; none for any distance
-    value_weight: float = 0.5  # c1, weight of the value loss, >= 0
-    entropy_weight: float = 0.0  # c2, weight of the entropy bonus, >= 0
-    max_grad_norm: float = 0.5  # longest gradient that is not shortened, > 0
-    target_kl: float | None = None  # KL divergence in nats after which a rollout's epochs stop, > 0; none for never
-    normalise_advantage: bool = True  # mean 0 and deviation 1 in each minibatch
+    rollout_steps: Annotated[Count, Doc("T, steps of each environment between two updates")] = 256
+    num_epochs: Annotated[Count, Doc("K, passes over a rollout")] = 10
+    batch_size: Annotated[int, Meta(ge=2), Doc("M, transitions in a minibatch")] = 64
+    learning_rate: Annotated[Positive, Doc("alpha, step size of Adam")] = 3e-4
+    learning_rate_schedule: Annotated[Literal["constant", "linear"], Doc("linear goes down to 0 at the end of the budget")] = "constant"
+    gae_lambda: Annotated[Fraction, Doc("lambda, 0 trusts the critic, 1 trusts the rewards")] = 0.95
+    clip_range: Annotated[Positive, Doc("epsilon, how far the ratio may leave 1")] = 0.2
+    clip_range_schedule: Annotated[Literal["constant", "linear"], Doc("linear goes down to 0 at the end of the budget")] = "constant"
+    value_clip_range: Annotated[Positive | None, Doc("how far a value may move in one iteration; none for any distance")] = None
+    value_weight: Annotated[NonNegative, Doc("c1, weight of the value loss")] = 0.5
+    entropy_weight: Annotated[NonNegative, Doc("c2, weight of the entropy bonus")] = 0.0
+    max_grad_norm: Annotated[Positive, Doc("longest gradient that is not shortened")] = 0.5
+    target_kl: Annotated[Positive | None, Doc("KL divergence in nats after which a rollout's epochs stop; none for never")] = None
+    normalise_advantage: Annotated[bool, Doc("mean 0 and deviation 1 in each minibatch")] = True
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        super().__post_init__()
-        require_at_least(self, 1, "rollout_steps", "num_epochs")
-        require_at_least(self, 2, "batch_size")
-        require_at_least(self, 0, "value_weight", "entropy_weight")
-        require_positive(self, "learning_rate", "clip_range", "value_clip_range", "max_grad_norm", "target_kl")
-        require_fraction(self, "gae_lambda")
         if self.rollout_steps * self.num_envs < 2:
             raise ValueError("rollout_steps * num_envs is 1; a rollout must have at least 2 transitions")
 

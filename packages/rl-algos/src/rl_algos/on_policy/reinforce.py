@@ -11,8 +11,7 @@ Letters: B transitions, T steps, N environments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -24,34 +23,29 @@ from rl_algos.on_policy.gae import advantages
 from rl_algos.on_policy.loop import OnPolicy, OnPolicyConfig
 from rl_algos.on_policy.policy_gradient import PolicyGradientLearner, parts
 from rl_algos.on_policy.rollout import Rollout, flat, minibatches
-from rl_algos.parts.ranges import require_at_least, require_positive
+from rl_core.config import Count, Doc, NonNegative, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True)
+@configclass
 class ReinforceConfig(OnPolicyConfig):
     """Settings of REINFORCE beside those of every on-policy agent."""
 
-    episodes_per_env: int = 1  # whole episodes of each environment between two updates, >= 1
-    max_episode_steps: int = 10_000  # steps after which an update waits no longer for an episode to end, >= 1
-    returns: Literal["whole", "to-go"] = "to-go"  # whether an action answers for the whole episode, or for what came after it
-    baseline: Literal["none", "mean", "learned"] = "none"  # b, what is subtracted: nothing, the mean return, or V(s)
-    normalise_advantage: bool = False  # return less baseline to mean 0 and deviation 1 in each update
-    learning_rate: float = 1e-3  # alpha, step size of Adam for the policy, > 0
-    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear goes down to 0 at the end of the budget
-    entropy_weight: float = 0.0  # weight of the entropy bonus, >= 0
-    value_learning_rate: float = 1e-3  # step size of Adam for the learned baseline, > 0
-    value_epochs: int = 10  # passes of the learned baseline over the episodes, >= 1
-    value_batch_size: int = 64  # transitions in one of its minibatches, >= 1
-
-    def __post_init__(self) -> None:
-        """Refuse settings out of range."""
-        super().__post_init__()
-        require_at_least(self, 1, "episodes_per_env", "max_episode_steps", "value_epochs", "value_batch_size")
-        require_at_least(self, 0, "entropy_weight")
-        require_positive(self, "learning_rate", "value_learning_rate")
+    episodes_per_env: Annotated[Count, Doc("whole episodes of each environment between two updates")] = 1
+    max_episode_steps: Annotated[Count, Doc("steps after which an update waits no longer for an episode to end")] = 10_000
+    returns: Annotated[Literal["whole", "to-go"], Doc("whether an action answers for the whole episode, or for what came after it")] = (
+        "to-go"
+    )
+    baseline: Annotated[Literal["none", "mean", "learned"], Doc("b, what is subtracted: nothing, the mean return, or V(s)")] = "none"
+    normalise_advantage: Annotated[bool, Doc("return less baseline to mean 0 and deviation 1 in each update")] = False
+    learning_rate: Annotated[Positive, Doc("alpha, step size of Adam for the policy")] = 1e-3
+    learning_rate_schedule: Annotated[Literal["constant", "linear"], Doc("linear goes down to 0 at the end of the budget")] = "constant"
+    entropy_weight: Annotated[NonNegative, Doc("weight of the entropy bonus")] = 0.0
+    value_learning_rate: Annotated[Positive, Doc("step size of Adam for the learned baseline")] = 1e-3
+    value_epochs: Annotated[Count, Doc("passes of the learned baseline over the episodes")] = 10
+    value_batch_size: Annotated[Count, Doc("transitions in one of its minibatches")] = 64
 
 
 def returns_to_go(reward: np.ndarray, discount: float, over: np.ndarray, tail: np.ndarray) -> np.ndarray:

@@ -12,8 +12,7 @@ Letters: B batch, A actions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -28,33 +27,26 @@ from rl_algos.on_policy.reinforce import returns_to_go
 from rl_algos.on_policy.rollout import Collector, flat
 from rl_algos.parts.actor_critic import build_networks
 from rl_algos.parts.distributions import Categorical, distribution
-from rl_algos.parts.ranges import require_at_least, require_fraction, require_positive
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True)
+@configclass
 class ReinforceCrossentropyConfig:
     """Settings of the episodes, and of the supervised learning from them."""
 
-    num_envs: int = 8  # N, environments stepped together, >= 1
-    episodes_per_env: int = 1  # whole episodes of each environment between two updates, >= 1
-    max_episode_steps: int = 10_000  # steps after which an update waits no longer for an episode to end, >= 1
-    discount: float = 0.99  # gamma, weight of the next step's reward, in [0, 1]
-    normalise_obs: bool = False  # observations to mean 0 and deviation 1, with running statistics
-    policy_gain: float = 0.01  # factor on the first weights of the policy's last layer, >= 0; small is near uniform
-    optimiser: OptimiserName = "adam"  # sgd, momentum, nesterov, adam, adamw or rmsprop
-    learning_rate: float = 1e-2  # alpha, step size, > 0
-    learning_rate_schedule: Literal["constant", "linear"] = "linear"  # linear goes down to 0 at the end of the budget
-
-    def __post_init__(self) -> None:
-        """Refuse settings out of range."""
-        require_at_least(self, 1, "num_envs", "episodes_per_env", "max_episode_steps")
-        require_at_least(self, 0, "policy_gain")
-        require_positive(self, "learning_rate")
-        require_fraction(self, "discount")
+    num_envs: Annotated[Count, Doc("N, environments stepped together")] = 8
+    episodes_per_env: Annotated[Count, Doc("whole episodes of each environment between two updates")] = 1
+    max_episode_steps: Annotated[Count, Doc("steps after which an update waits no longer for an episode to end")] = 10_000
+    discount: Annotated[Fraction, Doc("gamma, weight of the next step's reward")] = 0.99
+    normalise_obs: Annotated[bool, Doc("observations to mean 0 and deviation 1, with running statistics")] = False
+    policy_gain: Annotated[NonNegative, Doc("factor on the first weights of the policy's last layer; small is near uniform")] = 0.01
+    optimiser: Annotated[OptimiserName, Doc("sgd, momentum, nesterov, adam, adamw or rmsprop")] = "adam"
+    learning_rate: Annotated[Positive, Doc("alpha, step size")] = 1e-2
+    learning_rate_schedule: Annotated[Literal["constant", "linear"], Doc("linear goes down to 0 at the end of the budget")] = "linear"
 
 
 def sample_weights(return_: np.ndarray) -> np.ndarray:

@@ -15,8 +15,7 @@ Letters: B batch, P parameters of the policy.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ from rl_algos.compiled.trpo import CompiledNaturalLearner
 from rl_algos.on_policy.loop import OnPolicy, OnPolicyConfig
 from rl_algos.on_policy.policy_gradient import PolicyGradient
 from rl_algos.on_policy.rollout import minibatches
-from rl_algos.parts.ranges import require_at_least, require_fraction, require_positive
+from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -37,31 +36,28 @@ Product = Callable[[np.ndarray], np.ndarray]
 """A matrix [P, P] that is known by its products with vectors [P]."""
 
 
-@dataclass(frozen=True)
+@configclass
 class TRPOConfig(OnPolicyConfig):
     """Settings of TRPO and NPG beside those of every on-policy agent."""
 
-    rollout_steps: int = 256  # T, steps of each environment between two updates, >= 1
-    gae_lambda: float = 0.95  # lambda, 0 trusts the critic, 1 trusts the rewards, in [0, 1]
-    target_kl: float = 0.01  # delta, KL divergence of a step in nats, > 0
-    damping: float = 0.1  # added to the diagonal of the Fisher matrix, >= 0
-    gradient_iterations: int = 15  # of conjugate gradient, >= 1
-    line_search: bool = True  # whether a step is shortened until it improves within the KL divergence; without, it is NPG
-    backtracks: int = 10  # how many lengths the line search tries, >= 1
-    shrink: float = 0.8  # factor from one length to the next, in [0, 1]
-    value_learning_rate: float = 1e-3  # step size of Adam for the critic, > 0
-    value_learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear goes down to 0 at the end of the budget
-    value_epochs: int = 10  # passes of the critic over a rollout, >= 1
-    value_batch_size: int = 128  # transitions in one of its minibatches, >= 1
-    entropy_weight: ClassVar[float] = 0.0  # no setting: the trust region keeps the policy from settling too early
+    rollout_steps: Annotated[Count, Doc("T, steps of each environment between two updates")] = 256
+    gae_lambda: Annotated[Fraction, Doc("lambda, 0 trusts the critic, 1 trusts the rewards")] = 0.95
+    target_kl: Annotated[Positive, Doc("delta, KL divergence of a step in nats")] = 0.01
+    damping: Annotated[NonNegative, Doc("added to the diagonal of the Fisher matrix")] = 0.1
+    gradient_iterations: Annotated[Count, Doc("of conjugate gradient")] = 15
+    line_search: Annotated[bool, Doc("whether a step is shortened until it improves within the KL divergence; without, it is NPG")] = True
+    backtracks: Annotated[Count, Doc("how many lengths the line search tries")] = 10
+    shrink: Annotated[Fraction, Doc("factor from one length to the next")] = 0.8
+    value_learning_rate: Annotated[Positive, Doc("step size of Adam for the critic")] = 1e-3
+    value_learning_rate_schedule: Annotated[Literal["constant", "linear"], Doc("linear goes down to 0 at the end of the budget")] = (
+        "constant"
+    )
+    value_epochs: Annotated[Count, Doc("passes of the critic over a rollout")] = 10
+    value_batch_size: Annotated[Count, Doc("transitions in one of its minibatches")] = 128
+    entropy_weight: ClassVar[float] = 0.0  # not a setting: the trust region keeps the policy from settling too early
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        super().__post_init__()
-        require_at_least(self, 1, "rollout_steps", "gradient_iterations", "backtracks", "value_epochs", "value_batch_size")
-        require_at_least(self, 0, "damping")
-        require_positive(self, "target_kl", "value_learning_rate")
-        require_fraction(self, "gae_lambda", "shrink")
         if self.rollout_steps * self.num_envs < 2:
             raise ValueError("rollout_steps * num_envs is 1; a rollout must have at least 2 transitions")
 

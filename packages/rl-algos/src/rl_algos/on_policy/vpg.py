@@ -11,8 +11,7 @@ Letters: B batch, T steps of a rollout, N environments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -23,33 +22,28 @@ from rl_algos.compiled.policy_gradient import CompiledPolicyGradientLearner
 from rl_algos.on_policy.loop import OnPolicy, OnPolicyConfig
 from rl_algos.on_policy.policy_gradient import PolicyGradientLearner
 from rl_algos.on_policy.rollout import minibatches
-from rl_algos.parts.ranges import require_at_least, require_fraction, require_positive
+from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True)
+@configclass
 class VPGConfig(OnPolicyConfig):
     """Settings of VPG beside those of every on-policy agent."""
 
-    rollout_steps: int = 128  # T, steps of each environment between two updates, >= 1
-    gae_lambda: float = 0.95  # lambda, 0 trusts the critic, 1 trusts the rewards, in [0, 1]
-    normalise_advantage: bool = True  # mean 0 and deviation 1 in each rollout
-    learning_rate: float = 3e-3  # alpha, step size of Adam for the policy, > 0
-    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear goes down to 0 at the end of the budget
-    entropy_weight: float = 0.0  # weight of the entropy bonus, >= 0
-    value_learning_rate: float = 1e-3  # step size of Adam for the critic, > 0
-    value_epochs: int = 10  # passes of the critic over a rollout, >= 1
-    value_batch_size: int = 64  # transitions in one of its minibatches, >= 1
+    rollout_steps: Annotated[Count, Doc("T, steps of each environment between two updates")] = 128
+    gae_lambda: Annotated[Fraction, Doc("lambda, 0 trusts the critic, 1 trusts the rewards")] = 0.95
+    normalise_advantage: Annotated[bool, Doc("mean 0 and deviation 1 in each rollout")] = True
+    learning_rate: Annotated[Positive, Doc("alpha, step size of Adam for the policy")] = 3e-3
+    learning_rate_schedule: Annotated[Literal["constant", "linear"], Doc("linear goes down to 0 at the end of the budget")] = "constant"
+    entropy_weight: Annotated[NonNegative, Doc("weight of the entropy bonus")] = 0.0
+    value_learning_rate: Annotated[Positive, Doc("step size of Adam for the critic")] = 1e-3
+    value_epochs: Annotated[Count, Doc("passes of the critic over a rollout")] = 10
+    value_batch_size: Annotated[Count, Doc("transitions in one of its minibatches")] = 64
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        super().__post_init__()
-        require_at_least(self, 1, "rollout_steps", "value_epochs", "value_batch_size")
-        require_at_least(self, 0, "entropy_weight")
-        require_positive(self, "learning_rate", "value_learning_rate")
-        require_fraction(self, "gae_lambda")
         if self.rollout_steps * self.num_envs < 2:
             raise ValueError("rollout_steps * num_envs is 1; a rollout must have at least 2 transitions")
 

@@ -15,12 +15,12 @@ Expected Sarsa averages with and that importance sampling divides by. Ties among
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
 from dl_nets.fast.kernels import inlined, kernel
+from rl_core.config import Doc, NonNegative, configclass
 
 RULES = ("greedy", "random", "epsilon-greedy", "boltzmann", "ucb")
 SCHEDULES = ("constant", "linear", "exponential", "visits")
@@ -46,7 +46,7 @@ class Explorer(NamedTuple):
     scale: float
 
 
-@dataclass(frozen=True)
+@configclass
 class Exploration:
     """Settings of a rule; the config of an agent that explores extends this one.
 
@@ -54,11 +54,15 @@ class Exploration:
     [[0.95, 0.05]]
     """
 
-    exploration: Literal["greedy", "random", "epsilon-greedy", "boltzmann", "ucb"] = "epsilon-greedy"  # the rule that acts while learning
-    exploration_rate: float = 0.1  # epsilon (at most 1); or temperature T, or width c of ucb, unit of values; >= 0
-    exploration_end: float = 0.0  # what the rate falls to, unless its schedule is constant, >= 0
-    exploration_schedule: Literal["constant", "linear", "exponential", "visits"] = "constant"  # how the rate falls
-    exploration_steps: float = 10_000.0  # linear: steps until the end; exponential: tau; visits: n of rate * n / (n + N(s)); > 0
+    exploration: Annotated[Literal["greedy", "random", "epsilon-greedy", "boltzmann", "ucb"], Doc("the rule that acts while learning")] = (
+        "epsilon-greedy"
+    )
+    exploration_rate: Annotated[float, Doc("epsilon (at most 1); or temperature T, or width c of ucb, unit of values; >= 0")] = 0.1
+    exploration_end: Annotated[NonNegative, Doc("what the rate falls to, unless its schedule is constant")] = 0.0
+    exploration_schedule: Annotated[Literal["constant", "linear", "exponential", "visits"], Doc("how the rate falls")] = "constant"
+    exploration_steps: Annotated[float, Doc("linear: steps until the end; exponential: tau; visits: n of rate * n / (n + N(s)); > 0")] = (
+        10_000.0
+    )
 
     def __post_init__(self) -> None:
         most = 1.0 if self.exploration == "epsilon-greedy" else math.inf

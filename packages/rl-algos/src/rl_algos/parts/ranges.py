@@ -25,7 +25,7 @@ def require_at_least(config: Any, least: float, *names: str) -> None:
     """
     for name in names:
         if not getattr(config, name) >= least:
-            raise ValueError(f"{name} is {getattr(config, name)}; it must be at least {least}")
+            raise ValueError(f"{name} is {getattr(config, name)}; it must be >= {least}")
 
 
 def require_positive(config: Any, *names: str) -> None:

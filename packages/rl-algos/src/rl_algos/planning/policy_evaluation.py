@@ -9,28 +9,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from rl_algos.parts.ranges import require_range
 from rl_algos.planning.planner import Planner, only_rounding
 from rl_algos.planning.policy import fixed_policy, policy_score
+from rl_core.config import Doc, Fraction, Positive, Whole, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import Task
 
 
-@dataclass(frozen=True)
+@configclass
 class PolicyEvaluationConfig:
     """Settings of policy evaluation."""
 
-    method: Literal["iterative", "direct"] = "iterative"  # sweep, or solve the linear system
-    policy: Literal["task", "uniform", "optimal"] = "task"  # pi: the one that the task is about, every action alike, or an optimal one
-    tolerance: float = 1e-9  # stop when |v - v_pi| is proven to be at most this in every state, unit of return, > 0
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's
-    horizon: int = 0  # H, decisions left: the value of exactly H steps, >= 0; 0 for no horizon
+    method: Annotated[Literal["iterative", "direct"], Doc("sweep, or solve the linear system")] = "iterative"
+    policy: Annotated[
+        Literal["task", "uniform", "optimal"], Doc("pi: the one that the task is about, every action alike, or an optimal one")
+    ] = "task"
+    tolerance: Annotated[Positive, Doc("stop when |v - v_pi| is proven to be at most this in every state, unit of return")] = 1e-9
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's")] = None
+    horizon: Annotated[Whole, Doc("H, decisions left: the value of exactly H steps; 0 for no horizon")] = 0
 
     def __post_init__(self) -> None:
         require_range(self, "tolerance", 0.0, float("inf"), open_low=True)

@@ -11,8 +11,7 @@ for ever (the bug that exercise 4.4 of the book asks about).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -20,19 +19,22 @@ from dl_nets.fast.kernels import announced
 from rl_algos.parts.ranges import require_range
 from rl_algos.planning.planner import ROUNDING, Planner, certificate, macqueen_bounds, sweep, sweep_policy
 from rl_algos.tasks.mdp.model import MDP
+from rl_core.config import Doc, Fraction, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import Task
 
 
-@dataclass(frozen=True)
+@configclass
 class PolicyIterationConfig:
     """Settings of policy iteration."""
 
-    evaluation: Literal["direct", "iterative", "partial"] = "direct"  # solve; sweep until still; sweep a few times (modified)
-    evaluation_sweeps: int = 20  # m, sweeps of a partial evaluation, or at most of an iterative one times 1,000; >= 1
-    tolerance: float = 1e-9  # stop when |v - v*| is proven to be at most this in every state, unit of return, > 0
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's
+    evaluation: Annotated[Literal["direct", "iterative", "partial"], Doc("solve; sweep until still; sweep a few times (modified)")] = (
+        "direct"
+    )
+    evaluation_sweeps: Annotated[int, Doc("m, sweeps of a partial evaluation, or at most of an iterative one times 1,000; >= 1")] = 20
+    tolerance: Annotated[Positive, Doc("stop when |v - v*| is proven to be at most this in every state, unit of return")] = 1e-9
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's")] = None
 
     def __post_init__(self) -> None:
         require_range(self, "tolerance", 0.0, float("inf"), open_low=True)

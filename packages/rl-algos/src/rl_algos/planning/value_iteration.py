@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -22,19 +21,20 @@ from scipy import sparse
 from dl_nets.fast.kernels import announced, kernel
 from rl_algos.parts.ranges import require_range
 from rl_algos.planning.planner import Model, Planner, backup, certificate, macqueen_bounds, only_rounding, sweep
+from rl_core.config import Doc, Fraction, Positive, Whole, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import Task
 
 
-@dataclass(frozen=True)
+@configclass
 class ValueIterationConfig:
     """Settings of value iteration."""
 
-    order: Literal["synchronous", "in-place", "gauss-seidel", "prioritised"] = "synchronous"  # how states are swept
-    tolerance: float = 1e-9  # stop when |v - v*| is proven to be at most this in every state, unit of return, > 0
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's
-    horizon: int = 0  # H, decisions left at the start of an episode: backward induction of H sweeps, >= 0; 0 for no horizon
+    order: Annotated[Literal["synchronous", "in-place", "gauss-seidel", "prioritised"], Doc("how states are swept")] = "synchronous"
+    tolerance: Annotated[Positive, Doc("stop when |v - v*| is proven to be at most this in every state, unit of return")] = 1e-9
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's")] = None
+    horizon: Annotated[Whole, Doc("H, decisions left at the start of an episode: backward induction of H sweeps; 0 for no horizon")] = 0
 
     def __post_init__(self) -> None:
         require_range(self, "tolerance", 0.0, float("inf"), open_low=True)

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
@@ -32,60 +31,57 @@ from dl_nets.networks.recurrent import RecurrentNetwork
 from rl_algos.compiled.dqn import CompiledQNetwork, Update
 from rl_algos.parts.exploration import RANDOM, Exploration, explore_rows, rate_at
 from rl_algos.parts.normalisation import box_scale
-from rl_algos.parts.ranges import require_at_least, require_fraction, require_positive, require_range
+from rl_algos.parts.ranges import require_at_least
 from rl_algos.parts.recurrence import Player, forgotten
 from rl_algos.parts.targets import follow_module
 from rl_algos.replay.buffer import Batch, ReplayBuffer
 from rl_algos.replay.prioritised import Priorities
 from rl_algos.replay.sequence import SequenceReplay
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, Whole, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Predict
 
 
-@dataclass(frozen=True)
+@configclass
 class DQNConfig(Exploration):
     """Settings of DQN; the first of the exploration rate is 1, and falls along a line."""
 
-    exploration_rate: float = 1.0  # epsilon (at most 1), or temperature T, or width c of ucb, at first, >= 0
-    exploration_end: float = 0.05  # what the rate falls to, >= 0
-    exploration_schedule: Literal["constant", "linear", "exponential", "visits"] = "linear"  # how the rate falls
-    num_envs: int = 1  # N, environments stepped together, >= 1
-    rollout_steps: int = 4  # steps of each environment between two rounds of updates, >= 1
-    num_updates: int = 1  # gradient steps a round, >= 0; 0 for as many as transitions were collected for it
-    learning_starts: int = 1_000  # environment steps with random actions before the first update, >= 0
-    buffer_size: int = 100_000  # rows of the replay buffer: transitions, and one or more an episode, >= num_envs
-    storage: Literal["memory", "disk"] = "memory"  # disk keeps the replay buffer in a memory-mapped file
-    stack_axis: int | None = None  # axis along which observations stack frames, the oldest first, >= 0; none where they do not
-    scale_obs: bool = False  # whether observations go from their Box's bounds to [-1, 1], where it has any
-    batch_size: int = 32  # B, transitions of a gradient step, >= 1
-    sequence_steps: int = 16  # T, steps in a row that a network with a memory learns from; B / T sequences a gradient step, >= 1
-    burn_in_steps: int = 8  # steps before them that only bring its memory up to date, >= 0
-    learning_rate: float = 1e-4  # alpha, step size of Adam, > 0
-    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear goes down to 0 at the end of the budget
-    discount: float = 0.99  # gamma, weight of the next step's reward, in [0, 1]
-    return_steps: int = 1  # n, steps of reward before a value is trusted, >= 1
-    target_steps: int = 10_000  # environment steps between two moves of the target network, >= 1
-    target_rate: float = 1.0  # tau, how far the target network moves towards the other, in (0, 1]; 1 copies it
-    loss: Literal["huber", "squared"] = "huber"  # of the TD error; both are half its square within [-1, 1]
-    max_grad_norm: float = 10.0  # longest gradient that is not shortened, > 0
-    double: bool = False  # whether the learning network chooses the action that the target network values
-    dueling: bool = False  # whether the network gives a value and advantages, which sum to Q
-    prioritised: bool = False  # whether transitions are drawn by their TD error
-    priority_exponent: float = 0.6  # alpha of prioritised replay; 0 draws evenly, >= 0
-    weight_exponent: float = 0.4  # beta of prioritised replay at first, 1 at the end of the budget; 1 corrects in full, in [0, 1]
-    compiled: bool = True  # whether a plain perceptron on the CPU takes the compiled path; the results differ by rounding
+    exploration_rate: Annotated[NonNegative, Doc("epsilon (at most 1), or temperature T, or width c of ucb, at first")] = 1.0
+    exploration_end: Annotated[NonNegative, Doc("what the rate falls to")] = 0.05
+    exploration_schedule: Annotated[Literal["constant", "linear", "exponential", "visits"], Doc("how the rate falls")] = "linear"
+    num_envs: Annotated[Count, Doc("N, environments stepped together")] = 1
+    rollout_steps: Annotated[Count, Doc("steps of each environment between two rounds of updates")] = 4
+    num_updates: Annotated[Whole, Doc("gradient steps a round; 0 for as many as transitions were collected for it")] = 1
+    learning_starts: Annotated[Whole, Doc("environment steps with random actions before the first update")] = 1_000
+    buffer_size: Annotated[int, Doc("rows of the replay buffer: transitions, and one or more an episode, >= num_envs")] = 100_000
+    storage: Annotated[Literal["memory", "disk"], Doc("disk keeps the replay buffer in a memory-mapped file")] = "memory"
+    stack_axis: Annotated[Whole | None, Doc("axis along which observations stack frames, the oldest first; none where they do not")] = None
+    scale_obs: Annotated[bool, Doc("whether observations go from their Box's bounds to [-1, 1], where it has any")] = False
+    batch_size: Annotated[Count, Doc("B, transitions of a gradient step")] = 32
+    sequence_steps: Annotated[Count, Doc("T, steps in a row that a network with a memory learns from; B / T sequences a gradient step")] = (
+        16
+    )
+    burn_in_steps: Annotated[Whole, Doc("steps before them that only bring its memory up to date")] = 8
+    learning_rate: Annotated[Positive, Doc("alpha, step size of Adam")] = 1e-4
+    learning_rate_schedule: Annotated[Literal["constant", "linear"], Doc("linear goes down to 0 at the end of the budget")] = "constant"
+    discount: Annotated[Fraction, Doc("gamma, weight of the next step's reward")] = 0.99
+    return_steps: Annotated[Count, Doc("n, steps of reward before a value is trusted")] = 1
+    target_steps: Annotated[Count, Doc("environment steps between two moves of the target network")] = 10_000
+    target_rate: Annotated[float, Meta(gt=0, le=1), Doc("tau, how far the target network moves towards the other; 1 copies it")] = 1.0
+    loss: Annotated[Literal["huber", "squared"], Doc("of the TD error; both are half its square within [-1, 1]")] = "huber"
+    max_grad_norm: Annotated[Positive, Doc("longest gradient that is not shortened")] = 10.0
+    double: Annotated[bool, Doc("whether the learning network chooses the action that the target network values")] = False
+    dueling: Annotated[bool, Doc("whether the network gives a value and advantages, which sum to Q")] = False
+    prioritised: Annotated[bool, Doc("whether transitions are drawn by their TD error")] = False
+    priority_exponent: Annotated[NonNegative, Doc("alpha of prioritised replay; 0 draws evenly")] = 0.6
+    weight_exponent: Annotated[Fraction, Doc("beta of prioritised replay at first, 1 at the end of the budget; 1 corrects in full")] = 0.4
+    compiled: Annotated[bool, Doc("whether a plain perceptron on the CPU takes the compiled path; the results differ by rounding")] = True
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        super().__post_init__()
-        require_at_least(self, 1, "num_envs", "rollout_steps", "batch_size", "return_steps", "target_steps", "sequence_steps")
-        require_at_least(self, 0, "num_updates", "learning_starts", "priority_exponent", "burn_in_steps")
         require_at_least(self, self.num_envs, "buffer_size")
-        require_positive(self, "learning_rate", "max_grad_norm")
-        require_fraction(self, "discount", "weight_exponent")
-        require_range(self, "target_rate", 0, 1, open_low=True)
         if self.stack_axis is not None:
             require_at_least(self, 0, "stack_axis")
 

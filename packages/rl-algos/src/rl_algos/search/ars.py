@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -20,25 +19,28 @@ from dl_nets.fast.mlp import one_thread
 from rl_algos.parts.ranges import require_range
 from rl_algos.search.population import Population
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True)
+@configclass
 class ARSConfig:
     """Settings of augmented random search; the defaults are those of the authors' program."""
 
-    num_directions: int = 8  # N, directions tried in an iteration, each both ways, >= 1
-    num_top: int | None = None  # b, directions that are kept, in [1, N]; none for all
-    learning_rate: float = 0.02  # alpha, step size in units of the deviation of returns, > 0
-    noise_std: float = 0.03  # nu, how far a direction is tried, > 0
-    alive_bonus: float = 0.0  # what is taken off every step's reward, so that staying alive does not drown the rest, any number
-    start: Literal["zero", "network"] = "zero"  # the first parameters: 0, or the network as it is initialised
-    num_episodes: int = 1  # E, episodes that judge a candidate, >= 1
-    normalise_obs: bool = False  # V2: observations to mean 0 and deviation 1, with the statistics of earlier iterations
-    num_envs: int = 8  # environments stepped together where episodes are not compiled, >= 1
-    compiled: bool = True  # whether a plain perceptron on an array task plays compiled episodes; their starts are others
+    num_directions: Annotated[Count, Doc("N, directions tried in an iteration, each both ways")] = 8
+    num_top: Annotated[int | None, Doc("b, directions that are kept, in [1, N]; none for all")] = None
+    learning_rate: Annotated[Positive, Doc("alpha, step size in units of the deviation of returns")] = 0.02
+    noise_std: Annotated[Positive, Doc("nu, how far a direction is tried")] = 0.03
+    alive_bonus: Annotated[
+        float, Doc("what is taken off every step's reward, so that staying alive does not drown the rest, any number")
+    ] = 0.0
+    start: Annotated[Literal["zero", "network"], Doc("the first parameters: 0, or the network as it is initialised")] = "zero"
+    num_episodes: Annotated[Count, Doc("E, episodes that judge a candidate")] = 1
+    normalise_obs: Annotated[bool, Doc("V2: observations to mean 0 and deviation 1, with the statistics of earlier iterations")] = False
+    num_envs: Annotated[Count, Doc("environments stepped together where episodes are not compiled")] = 8
+    compiled: Annotated[bool, Doc("whether a plain perceptron on an array task plays compiled episodes; their starts are others")] = True
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""

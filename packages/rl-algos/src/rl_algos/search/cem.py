@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -19,33 +18,34 @@ from dl_nets.fast.mlp import one_thread
 from rl_algos.parts.ranges import require_range
 from rl_algos.search.population import Population
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Meta, NonNegative, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True)
+@configclass
 class CEMConfig:
     """Settings of the cross-entropy method."""
 
-    population_size: int = 40  # P, candidates of a generation, >= 2
-    elite_fraction: float = 0.2  # rho, part of the candidates that is kept, in (0, 1]
-    first_std: float = 1.0  # sigma_0, deviation of the first candidates, > 0
-    extra_variance: float = 1.0  # Z_1, what is added to the variance after the first generation, >= 0
-    extra_variance_schedule: Literal["inverse", "linear"] = "inverse"  # Z_1 / k, or linearly down to 0 after extra_generations
-    extra_generations: int = 50  # k_1, generations after which a linear Z_k is 0, >= 1
-    start: Literal["zero", "network"] = "zero"  # the first mean: 0, or the network as it is initialised
-    num_episodes: int = 1  # E, episodes that judge a candidate, >= 1
-    normalise_obs: bool = False  # observations to mean 0 and deviation 1, with the statistics of earlier generations
-    num_envs: int = 8  # N, environments stepped together where episodes are not compiled, >= 1
-    compiled: bool = True  # whether a plain perceptron on an array task plays compiled episodes; their starts are others
+    population_size: Annotated[int, Meta(ge=2), Doc("P, candidates of a generation")] = 40
+    elite_fraction: Annotated[float, Meta(gt=0, le=1), Doc("rho, part of the candidates that is kept")] = 0.2
+    first_std: Annotated[Positive, Doc("sigma_0, deviation of the first candidates")] = 1.0
+    extra_variance: Annotated[NonNegative, Doc("Z_1, what is added to the variance after the first generation")] = 1.0
+    extra_variance_schedule: Annotated[Literal["inverse", "linear"], Doc("Z_1 / k, or linearly down to 0 after extra_generations")] = (
+        "inverse"
+    )
+    extra_generations: Annotated[Count, Doc("k_1, generations after which a linear Z_k is 0")] = 50
+    start: Annotated[Literal["zero", "network"], Doc("the first mean: 0, or the network as it is initialised")] = "zero"
+    num_episodes: Annotated[Count, Doc("E, episodes that judge a candidate")] = 1
+    normalise_obs: Annotated[bool, Doc("observations to mean 0 and deviation 1, with the statistics of earlier generations")] = False
+    num_envs: Annotated[Count, Doc("N, environments stepped together where episodes are not compiled")] = 8
+    compiled: Annotated[bool, Doc("whether a plain perceptron on an array task plays compiled episodes; their starts are others")] = True
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         for name, low in (("population_size", 2), ("extra_variance", 0), ("extra_generations", 1), ("num_episodes", 1), ("num_envs", 1)):
             require_range(self, name, low, math.inf)
-        require_range(self, "elite_fraction", 0, 1, open_low=True)
-        require_range(self, "first_std", 0, math.inf, open_low=True)
 
 
 def elites(candidates: np.ndarray, scores: np.ndarray, fraction: float) -> np.ndarray:

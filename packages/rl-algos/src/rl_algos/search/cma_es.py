@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from dl_nets.fast.mlp import one_thread
 from rl_algos.parts.ranges import require_range
 from rl_algos.search.population import Population
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Meta, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -28,18 +28,22 @@ from rl_core.task import ControlTask
 FULL_UP_TO = 300  # parameters: decomposing a larger covariance takes longer than the episodes of a generation
 
 
-@dataclass(frozen=True)
+@configclass
 class CMAESConfig:
     """Settings of CMA-ES: all others follow from the number of parameters."""
 
-    population_size: int | None = None  # lambda, candidates of a generation, >= 4; none for 4 + floor(3 ln n)
-    first_std: float = 0.5  # sigma_0, deviation of the first candidates: a third of the range of plausible parameters, > 0
-    covariance: Literal["auto", "full", "diagonal"] = "auto"  # what is adapted; auto: full for up to 300 parameters
-    start: Literal["zero", "network"] = "zero"  # the first mean: 0, or the network as it is initialised
-    num_episodes: int = 1  # E, episodes that judge a candidate, >= 1; more candidates help against noise rather than more episodes
-    normalise_obs: bool = False  # observations to mean 0 and deviation 1, with the statistics of earlier generations
-    num_envs: int = 8  # N, environments stepped together where episodes are not compiled, >= 1
-    compiled: bool = True  # whether a plain perceptron on an array task plays compiled episodes; their starts are others
+    population_size: Annotated[Annotated[int, Meta(ge=4)] | None, Doc("lambda, candidates of a generation; none for 4 + floor(3 ln n)")] = (
+        None
+    )
+    first_std: Annotated[Positive, Doc("sigma_0, deviation of the first candidates: a third of the range of plausible parameters")] = 0.5
+    covariance: Annotated[Literal["auto", "full", "diagonal"], Doc("what is adapted; auto: full for up to 300 parameters")] = "auto"
+    start: Annotated[Literal["zero", "network"], Doc("the first mean: 0, or the network as it is initialised")] = "zero"
+    num_episodes: Annotated[
+        Count, Doc("E, episodes that judge a candidate; more candidates help against noise rather than more episodes")
+    ] = 1
+    normalise_obs: Annotated[bool, Doc("observations to mean 0 and deviation 1, with the statistics of earlier generations")] = False
+    num_envs: Annotated[Count, Doc("N, environments stepped together where episodes are not compiled")] = 8
+    compiled: Annotated[bool, Doc("whether a plain perceptron on an array task plays compiled episodes; their starts are others")] = True
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
@@ -47,7 +51,6 @@ class CMAESConfig:
             require_range(self, "population_size", 4, math.inf)
         for name in ("num_episodes", "num_envs"):
             require_range(self, name, 1, math.inf)
-        require_range(self, "first_std", 0, math.inf, open_low=True)
 
 
 class Constants(NamedTuple):

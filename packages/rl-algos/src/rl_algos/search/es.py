@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from scipy.stats import rankdata
@@ -21,24 +20,25 @@ from dl_nets.fast.mlp import FlatAdam, one_thread
 from rl_algos.parts.ranges import require_range
 from rl_algos.search.population import Population
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, NonNegative, Positive, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True)
+@configclass
 class ESConfig:
     """Settings of evolution strategies."""
 
-    num_pairs: int = 10  # m, mirrored pairs of candidates in a generation, >= 1
-    noise_std: float = 0.1  # sigma, deviation of the candidates, > 0
-    learning_rate: float = 0.05  # alpha, step size of Adam, > 0
-    weight_decay: float = 0.005  # lambda, how strongly parameters are pulled to 0, >= 0
-    start: Literal["zero", "network"] = "zero"  # the first parameters: 0, or the network as it is initialised
-    num_episodes: int = 1  # E, episodes that judge a candidate, >= 1
-    normalise_obs: bool = False  # observations to mean 0 and deviation 1, with the statistics of earlier generations
-    num_envs: int = 8  # N, environments stepped together where episodes are not compiled, >= 1
-    compiled: bool = True  # whether a plain perceptron on an array task plays compiled episodes; their starts are others
+    num_pairs: Annotated[Count, Doc("m, mirrored pairs of candidates in a generation")] = 10
+    noise_std: Annotated[Positive, Doc("sigma, deviation of the candidates")] = 0.1
+    learning_rate: Annotated[Positive, Doc("alpha, step size of Adam")] = 0.05
+    weight_decay: Annotated[NonNegative, Doc("lambda, how strongly parameters are pulled to 0")] = 0.005
+    start: Annotated[Literal["zero", "network"], Doc("the first parameters: 0, or the network as it is initialised")] = "zero"
+    num_episodes: Annotated[Count, Doc("E, episodes that judge a candidate")] = 1
+    normalise_obs: Annotated[bool, Doc("observations to mean 0 and deviation 1, with the statistics of earlier generations")] = False
+    num_envs: Annotated[Count, Doc("N, environments stepped together where episodes are not compiled")] = 8
+    compiled: Annotated[bool, Doc("whether a plain perceptron on an array task plays compiled episodes; their starts are others")] = True
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""

@@ -13,8 +13,7 @@ text says (its published code draws a state first).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -23,27 +22,26 @@ from rl_algos.parts.exploration import Exploration, Explorer, explore, largest
 from rl_algos.parts.ranges import require_range
 from rl_algos.tabular.learner import TabularLearner
 from rl_algos.tasks.mdp.simulator import Playing, borrow_playing, play
+from rl_core.config import Count, Doc, Fraction, Meta, Whole, configclass
 
 
-@dataclass(frozen=True)
+@configclass
 class DynaConfig(Exploration):
     """Settings of Dyna-Q and Dyna-Q+."""
 
-    planning_steps: int = 10  # n, updates from the model after each environment step, >= 0
-    time_bonus: float = 0.0  # kappa: sqrt(steps since last tried) times this is added to modelled rewards (Dyna-Q+); >= 0
-    outcomes: int = 8  # K, outcomes of a pair that the model tells apart, >= 1; 1 keeps the last one alone
-    learning_rate: float = 0.1  # alpha, step size, in (0, 1]
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # Q_0, unit of return, any number; optimistic when above what can be had
-    steps_per_iteration: int = 1_000  # environment steps between two reports, >= 1
-    compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same
+    planning_steps: Annotated[Whole, Doc("n, updates from the model after each environment step")] = 10
+    time_bonus: Annotated[float, Doc("kappa: sqrt(steps since last tried) times this is added to modelled rewards (Dyna-Q+); >= 0")] = 0.0
+    outcomes: Annotated[Count, Doc("K, outcomes of a pair that the model tells apart; 1 keeps the last one alone")] = 8
+    learning_rate: Annotated[float, Meta(gt=0, le=1), Doc("alpha, step size")] = 0.1
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's, or 1 where it has none")] = None
+    initial_value: Annotated[float, Doc("Q_0, unit of return, any number; optimistic when above what can be had")] = 0.0
+    steps_per_iteration: Annotated[Count, Doc("environment steps between two reports")] = 1_000
+    compiled: Annotated[bool, Doc("run the whole loop compiled on tasks that show their table; the numbers are the same")] = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         require_range(self, "planning_steps", 0, float("inf"))
         require_range(self, "time_bonus", 0.0, float("inf"))
         require_range(self, "outcomes", 1, float("inf"))
-        require_range(self, "learning_rate", 0.0, 1.0, open_low=True)
         if self.discount is not None:
             require_range(self, "discount", 0.0, 1.0)
         require_range(self, "steps_per_iteration", 1, float("inf"))
@@ -58,9 +56,9 @@ class Memory(NamedTuple):
         terminated: [S * A, K], bool.
         frequency: How often it was seen [S * A, K].
         tried: The step at which a pair was last taken [S * A].
-        known: Pairs to plan with, the first `count` of them [S * A].
+        known: Pairs to plan with, the first `num_pairs` of them [S * A].
         place: Where a pair stands in `known`, -1 for nowhere [S * A].
-        count: [1].
+        num_pairs: [1].
     """
 
     next_state: np.ndarray
@@ -70,7 +68,7 @@ class Memory(NamedTuple):
     tried: np.ndarray
     known: np.ndarray
     place: np.ndarray
-    count: np.ndarray  # type: ignore[assignment]  # the field hides a method of tuple, which nobody calls
+    num_pairs: np.ndarray
 
 
 @inlined
@@ -84,7 +82,7 @@ def borrow_memory(memory: Memory) -> Memory:
         borrowed(memory.tried),
         borrowed(memory.known),
         borrowed(memory.place),
-        borrowed(memory.count),
+        borrowed(memory.num_pairs),
     )
 
 
@@ -97,9 +95,9 @@ def remember(
     for other in range(num_actions):
         candidate = state * num_actions + other
         if (untried or other == action) and memory.place[candidate] < 0:
-            memory.place[candidate] = memory.count[0]
-            memory.known[memory.count[0]] = candidate
-            memory.count[0] += 1
+            memory.place[candidate] = memory.num_pairs[0]
+            memory.known[memory.num_pairs[0]] = candidate
+            memory.num_pairs[0] += 1
             memory.tried[candidate] = 0
     memory.tried[pair] = step
     slot, rarest = -1, 0
@@ -142,7 +140,7 @@ def plan(
 ) -> None:
     """Update pairs drawn from the model; two uniform numbers each, one where a pair has a single outcome."""
     for _ in range(num_updates):
-        pair = memory.known[int(rng.random() * memory.count[0])]
+        pair = memory.known[int(rng.random() * memory.num_pairs[0])]
         state, action = pair // q.shape[1], pair % q.shape[1]
         total, used = 0, 0
         for outcome in range(memory.frequency.shape[1]):

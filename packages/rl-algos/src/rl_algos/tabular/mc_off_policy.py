@@ -11,8 +11,7 @@ book's weighted importance sampling there is the ordinary one. An episode that a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -21,21 +20,23 @@ from rl_algos.parts.exploration import Exploration, Explorer, action_probabiliti
 from rl_algos.parts.ranges import require_range
 from rl_algos.tabular.learner import TabularLearner
 from rl_algos.tasks.mdp.simulator import Playing, borrow_playing, play
+from rl_core.config import Count, Doc, Fraction, configclass
 
 
-@dataclass(frozen=True)
+@configclass
 class MCOffPolicyConfig(Exploration):
     """Settings of off-policy Monte Carlo control."""
 
-    importance: Literal["ordinary", "weighted"] = "weighted"  # divide the weighted returns by their number, or by their weight
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # Q_0, unit of return, any number; optimistic when above what can be had
-    max_episode_steps: int = 10_000  # T, steps after which an episode is learned from though it goes on, >= 1
-    steps_per_iteration: int = 10_000  # environment steps between two reports, at least; whole episodes are played, >= 1
-    compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same
+    importance: Annotated[Literal["ordinary", "weighted"], Doc("divide the weighted returns by their number, or by their weight")] = (
+        "weighted"
+    )
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's, or 1 where it has none")] = None
+    initial_value: Annotated[float, Doc("Q_0, unit of return, any number; optimistic when above what can be had")] = 0.0
+    max_episode_steps: Annotated[Count, Doc("T, steps after which an episode is learned from though it goes on")] = 10_000
+    steps_per_iteration: Annotated[Count, Doc("environment steps between two reports, at least; whole episodes are played")] = 10_000
+    compiled: Annotated[bool, Doc("run the whole loop compiled on tasks that show their table; the numbers are the same")] = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.exploration in ("greedy", "ucb"):
             raise ValueError(
                 f"exploration is {self.exploration!r}; the behaviour must try every action: epsilon-greedy, boltzmann or random"

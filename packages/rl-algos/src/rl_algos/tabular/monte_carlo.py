@@ -12,8 +12,7 @@ control with exploring starts acts greedily; so does this one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -22,27 +21,26 @@ from rl_algos.parts.exploration import Exploration, Explorer, expected_value, ex
 from rl_algos.parts.ranges import require_range
 from rl_algos.tabular.learner import TabularLearner
 from rl_algos.tasks.mdp.simulator import MDPEnvs, Playing, borrow_playing, play
+from rl_core.config import Count, Doc, Fraction, configclass
 
 METHODS = ("on-policy", "exploring-starts", "q-learning")
 ON_POLICY, EXPLORING_STARTS, Q_LEARNING = range(3)
 
 
-@dataclass(frozen=True)
+@configclass
 class MonteCarloConfig(Exploration):
     """Settings of Monte Carlo control."""
 
-    method: Literal["on-policy", "exploring-starts", "q-learning"] = "on-policy"  # what a return is taken to say
-    visit: Literal["first", "every"] = "first"  # which visits of a pair in an episode count; q-learning takes every one
-    learning_rate: float = 0.0  # alpha, constant step size, in [0, 1]; 0 is the mean of all returns
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # Q_0, unit of return, any number; optimistic when above what can be had
-    max_episode_steps: int = 10_000  # T, steps after which an episode is learned from though it goes on, >= 1
-    steps_per_iteration: int = 10_000  # environment steps between two reports, at least; whole episodes are played, >= 1
-    compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same
+    method: Annotated[Literal["on-policy", "exploring-starts", "q-learning"], Doc("what a return is taken to say")] = "on-policy"
+    visit: Annotated[Literal["first", "every"], Doc("which visits of a pair in an episode count; q-learning takes every one")] = "first"
+    learning_rate: Annotated[Fraction, Doc("alpha, constant step size; 0 is the mean of all returns")] = 0.0
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's, or 1 where it has none")] = None
+    initial_value: Annotated[float, Doc("Q_0, unit of return, any number; optimistic when above what can be had")] = 0.0
+    max_episode_steps: Annotated[Count, Doc("T, steps after which an episode is learned from though it goes on")] = 10_000
+    steps_per_iteration: Annotated[Count, Doc("environment steps between two reports, at least; whole episodes are played")] = 10_000
+    compiled: Annotated[bool, Doc("run the whole loop compiled on tasks that show their table; the numbers are the same")] = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range(self, "learning_rate", 0.0, 1.0)
         if self.discount is not None:
             require_range(self, "discount", 0.0, 1.0)
         require_range(self, "max_episode_steps", 1, float("inf"))

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
@@ -18,24 +18,23 @@ from rl_algos.parts.exploration import Exploration, Explorer, explore
 from rl_algos.parts.ranges import require_range
 from rl_algos.tabular.learner import StepSize, TabularLearner
 from rl_algos.tasks.mdp.simulator import Playing, borrow_playing, play
+from rl_core.config import Count, Doc, Fraction, Meta, configclass
 
 
-@dataclass(frozen=True)
+@configclass
 class NStepSarsaConfig(Exploration):
     """Settings of n-step Sarsa."""
 
-    num_lookahead: int = 4  # n, rewards that a target adds up before it estimates the rest, >= 1
-    learning_rate: float = 0.1  # alpha, step size, in (0, 1]
-    learning_rate_power: float = 0.0  # omega: the step size is alpha / N(s, a)^omega; in [0, 1], 0 is constant
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # Q_0, unit of return, any number; optimistic when above what can be had
-    steps_per_iteration: int = 10_000  # environment steps between two reports, >= 1
-    compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same
+    num_lookahead: Annotated[Count, Doc("n, rewards that a target adds up before it estimates the rest")] = 4
+    learning_rate: Annotated[float, Meta(gt=0, le=1), Doc("alpha, step size")] = 0.1
+    learning_rate_power: Annotated[float, Doc("omega: the step size is alpha / N(s, a)^omega; in [0, 1], 0 is constant")] = 0.0
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's, or 1 where it has none")] = None
+    initial_value: Annotated[float, Doc("Q_0, unit of return, any number; optimistic when above what can be had")] = 0.0
+    steps_per_iteration: Annotated[Count, Doc("environment steps between two reports")] = 10_000
+    compiled: Annotated[bool, Doc("run the whole loop compiled on tasks that show their table; the numbers are the same")] = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         require_range(self, "num_lookahead", 1, float("inf"))
-        require_range(self, "learning_rate", 0.0, 1.0, open_low=True)
         require_range(self, "learning_rate_power", 0.0, 1.0)
         if self.discount is not None:
             require_range(self, "discount", 0.0, 1.0)

@@ -10,8 +10,7 @@ Replacing Eligibility Traces (1996).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -20,27 +19,27 @@ from rl_algos.parts.exploration import Exploration, Explorer, explore
 from rl_algos.parts.ranges import require_range
 from rl_algos.tabular.learner import StepSize, TabularLearner
 from rl_algos.tasks.mdp.simulator import Playing, borrow_playing, play
+from rl_core.config import Count, Doc, Fraction, Meta, configclass
 
 NEGLIGIBLE = 1e-12  # traces below this are forgotten
 
 
-@dataclass(frozen=True)
+@configclass
 class SarsaLambdaConfig(Exploration):
     """Settings of Sarsa(lambda)."""
 
-    trace_decay: float = 0.9  # lambda, in [0, 1]: 0 is Sarsa, 1 is a Monte Carlo method
-    trace: Literal["accumulating", "replacing"] = "replacing"  # whether a pair that comes again adds to its trace or renews it
-    learning_rate: float = 0.1  # alpha, step size, in (0, 1]
-    learning_rate_power: float = 0.0  # omega: the step size is alpha / N(s, a)^omega; in [0, 1], 0 is constant
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # Q_0, unit of return, any number; optimistic when above what can be had
-    steps_per_iteration: int = 10_000  # environment steps between two reports, >= 1
-    compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same
+    trace_decay: Annotated[Fraction, Doc("lambda: 0 is Sarsa, 1 is a Monte Carlo method")] = 0.9
+    trace: Annotated[Literal["accumulating", "replacing"], Doc("whether a pair that comes again adds to its trace or renews it")] = (
+        "replacing"
+    )
+    learning_rate: Annotated[float, Meta(gt=0, le=1), Doc("alpha, step size")] = 0.1
+    learning_rate_power: Annotated[float, Doc("omega: the step size is alpha / N(s, a)^omega; in [0, 1], 0 is constant")] = 0.0
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's, or 1 where it has none")] = None
+    initial_value: Annotated[float, Doc("Q_0, unit of return, any number; optimistic when above what can be had")] = 0.0
+    steps_per_iteration: Annotated[Count, Doc("environment steps between two reports")] = 10_000
+    compiled: Annotated[bool, Doc("run the whole loop compiled on tasks that show their table; the numbers are the same")] = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range(self, "trace_decay", 0.0, 1.0)
-        require_range(self, "learning_rate", 0.0, 1.0, open_low=True)
         require_range(self, "learning_rate_power", 0.0, 1.0)
         if self.discount is not None:
             require_range(self, "discount", 0.0, 1.0)

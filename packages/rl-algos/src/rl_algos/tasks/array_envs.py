@@ -12,12 +12,12 @@ Everything else (time limits, the next episode, saving) is the same for all of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 
+from rl_core.config import Doc, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -104,11 +104,11 @@ class ArrayEnvs(Envs):
         return self._problem.start(self._rng.random((count, self._problem.num_uniform)))
 
 
-@dataclass(frozen=True)
+@configclass
 class ArrayTaskConfig:
     """How long an episode may last."""
 
-    time_limit: int = 0  # steps after which an episode is cut; 0 means Gymnasium's own limit
+    time_limit: Annotated[int, Doc("steps after which an episode is cut; 0 means Gymnasium's own limit")] = 0
 
     def __post_init__(self) -> None:
         """Refuse a negative limit."""

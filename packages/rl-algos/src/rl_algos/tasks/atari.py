@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
 
 import ale_py
 import gymnasium
@@ -24,6 +24,7 @@ from gymnasium import spaces
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation, TransformAction, TransformObservation
 
 from rl_algos.parts.ranges import require_range
+from rl_core.config import Count, Doc, Fraction, Meta, Whole, configclass
 from rl_core.envs import Envs, GymEnvs, Transition
 from rl_core.errors import nearest
 from rl_core.seeds import Seeds
@@ -35,25 +36,24 @@ MOVES = np.ones(256, dtype=np.float32)  # by the red of a pixel: 1 for ball and 
 MOVES[[0, 109, 144]] = 0.0  # the background
 
 
-@dataclass(frozen=True)
+@configclass
 class AtariConfig:
     """Which game, and how it is seen; the defaults are those of the sources."""
 
-    game: str = "Pong-v5"  # name in Gymnasium's registry behind ALE/, with its version
-    frame_skip: int = 4  # frames that an action is held for, of which the last two are seen as their maximum, >= 1
-    frame_stack: int = 4  # C, newest frames that are seen together, >= 1
-    screen_size: int = 84  # H and W, pixels, >= 8
-    noop_max: int = 30  # most frames that pass before the first action, at random, >= 0
-    sticky: float = 0.25  # probability that a frame takes the button of the frame before, in [0, 1]
-    clip_reward: bool = True  # whether rewards are cut to their sign to learn from; the score is counted as it is
-    episode: Literal["game", "life"] = "game"  # what the learner takes for an episode; the score is that of whole games
-    full_actions: bool = False  # all 18 buttons, or those that the game uses
+    game: Annotated[str, Doc("name in Gymnasium's registry behind ALE/, with its version")] = "Pong-v5"
+    frame_skip: Annotated[Count, Doc("frames that an action is held for, of which the last two are seen as their maximum")] = 4
+    frame_stack: Annotated[Count, Doc("C, newest frames that are seen together")] = 4
+    screen_size: Annotated[int, Meta(ge=8), Doc("H and W, pixels")] = 84
+    noop_max: Annotated[Whole, Doc("most frames that pass before the first action, at random")] = 30
+    sticky: Annotated[Fraction, Doc("probability that a frame takes the button of the frame before")] = 0.25
+    clip_reward: Annotated[bool, Doc("whether rewards are cut to their sign to learn from; the score is counted as it is")] = True
+    episode: Annotated[Literal["game", "life"], Doc("what the learner takes for an episode; the score is that of whole games")] = "game"
+    full_actions: Annotated[bool, Doc("all 18 buttons, or those that the game uses")] = False
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         for name, low in (("frame_skip", 1), ("frame_stack", 1), ("screen_size", 8), ("noop_max", 0)):
             require_range(self, name, low, math.inf)
-        require_range(self, "sticky", 0, 1)
 
 
 class Atari(ControlTask):
@@ -163,20 +163,19 @@ class AtariEnvs(GymEnvs):
         return np.array([env.unwrapped.ale.lives() for env in self._envs])
 
 
-@dataclass(frozen=True)
+@configclass
 class PongPixelsConfig:
     """How Pong is played and seen; the defaults are those of the classic example."""
 
-    frame_skip: tuple[int, ...] = (2, 4)  # fewest and most frames that an action is held for, at random, each >= 1
-    sticky: float = 0.0  # probability that a frame takes the button of the frame before, in [0, 1]
-    episode: Literal["game", "point"] = "point"  # what the learner takes for an episode; the score is that of whole games
-    shape: Literal["vector", "image"] = "vector"  # pixels in a row [6400], or as an image [80, 80, 1]
+    frame_skip: Annotated[tuple[int, ...], Doc("fewest and most frames that an action is held for, at random, each >= 1")] = (2, 4)
+    sticky: Annotated[Fraction, Doc("probability that a frame takes the button of the frame before")] = 0.0
+    episode: Annotated[Literal["game", "point"], Doc("what the learner takes for an episode; the score is that of whole games")] = "point"
+    shape: Annotated[Literal["vector", "image"], Doc("pixels in a row [6400], or as an image [80, 80, 1]")] = "vector"
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         if len(self.frame_skip) != 2 or not 1 <= self.frame_skip[0] <= self.frame_skip[1]:
             raise ValueError(f"frame_skip is {list(self.frame_skip)}; it must be two numbers of at least 1, the fewer frames first")
-        require_range(self, "sticky", 0, 1)
 
 
 class PongPixels(ControlTask):

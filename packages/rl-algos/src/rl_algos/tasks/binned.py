@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import Annotated, Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.parts.ranges import require_range
+from rl_core.config import Count, Doc, Fraction, configclass
 from rl_core.envs import Envs, GymEnvs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -24,24 +24,27 @@ KNOWN = {"CartPole-v1": ((1, 3, 8, 10), (1.5, 2.0, 0.2, 2.0))}
 LARGE = 1e6  # a bound above this says nothing
 
 
-@dataclass(frozen=True)
+@configclass
 class BinnedConfig:
     """Which environment, and how its observations are cut."""
 
-    id: str = "CartPole-v1"  # id in Gymnasium's registry, of an environment with a vector of observations and discrete actions
-    bins: tuple[int, ...] = ()  # bins of each number, >= 1 each; empty: those known to do, or 8 each
-    low: tuple[float, ...] = ()  # where the first bin of each number starts, unit of the observation, any number; empty: see `high`
+    id: Annotated[str, Doc("id in Gymnasium's registry, of an environment with a vector of observations and discrete actions")] = (
+        "CartPole-v1"
+    )
+    bins: Annotated[tuple[Count, ...], Doc("bins of each number each; empty: those known to do, or 8 each")] = ()
+    low: Annotated[
+        tuple[float, ...], Doc("where the first bin of each number starts, unit of the observation, any number; empty: see `high`")
+    ] = ()
     high: tuple[
         float, ...
     ] = ()  # where the last bin of each number ends, any number; empty: known, or the range that acting at random covers
-    discount: float = 0.99  # gamma, in [0, 1]
-    target: float | None = None  # mean return that counts as solved, any number; null takes Gymnasium's threshold
-    options: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments of gymnasium.make
+    discount: Annotated[Fraction, Doc("gamma")] = 0.99
+    target: Annotated[float | None, Doc("mean return that counts as solved, any number; null takes Gymnasium's threshold")] = None
+    options: Annotated[Mapping[str, Any], Doc("keyword arguments of gymnasium.make")] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if any(count < 1 for count in self.bins):
             raise ValueError(f"bins is {self.bins}; each must be >= 1")
-        require_range(self, "discount", 0.0, 1.0)
         if any(not low < high for low, high in zip(self.low, self.high, strict=False)):
             raise ValueError(f"low is {self.low} and high is {self.high}; each low must be below its high")
 

@@ -11,18 +11,17 @@ A state is numbered (sum * 11 + dealer's card) * 2 + usable ace; a natural is nu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.parts.ranges import require_range
 from rl_algos.tasks.mdp.model import MDP
 from rl_algos.tasks.mdp.picture import Layout
 from rl_algos.tasks.mdp.task import MDPTask
+from rl_core.config import Doc, Fraction, configclass
 from rl_core.envs import Envs, GymEnvs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -34,14 +33,11 @@ CARDS = tuple((card, 4.0 / 13.0 if card == 10 else 1.0 / 13.0) for card in range
 TARGET = -0.06  # mean return; the best policy reaches about -0.047
 
 
-@dataclass(frozen=True)
+@configclass
 class BlackjackConfig:
     """Blackjack has nothing to set but how its future counts."""
 
-    discount: float = 1.0  # gamma, in [0, 1]
-
-    def __post_init__(self) -> None:
-        require_range(self, "discount", 0.0, 1.0)
+    discount: Annotated[Fraction, Doc("gamma")] = 1.0
 
 
 class Blackjack(MDPTask):

@@ -9,9 +9,7 @@ Reinforcement Learning (2015), lecture 2 (student); Archibald, McKinnon and Thom
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import inf
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -19,22 +17,18 @@ from rl_algos.parts.ranges import require_range
 from rl_algos.tasks.mdp.model import MDP
 from rl_algos.tasks.mdp.picture import Layout
 from rl_algos.tasks.mdp.task import MDPTask
+from rl_core.config import Count, Doc, Fraction, Meta, Whole, configclass
 
 
-@dataclass(frozen=True)
+@configclass
 class RandomWalkConfig:
     """A walk to either side until an end is reached."""
 
-    num_states: int = 5  # S, states between the two ends, >= 1
-    left_reward: float = 0.0  # reward of leaving on the left, unit of reward, any number
-    right_reward: float = 1.0  # reward of leaving on the right, unit of reward, any number
-    discount: float = 1.0  # gamma, in [0, 1]
-    max_steps: int = 0  # steps after which an episode is cut, >= 0; 0 for no limit
-
-    def __post_init__(self) -> None:
-        require_range(self, "num_states", 1, inf)
-        require_range(self, "discount", 0.0, 1.0)
-        require_range(self, "max_steps", 0, inf)
+    num_states: Annotated[Count, Doc("S, states between the two ends")] = 5
+    left_reward: Annotated[float, Doc("reward of leaving on the left, unit of reward, any number")] = 0.0
+    right_reward: Annotated[float, Doc("reward of leaving on the right, unit of reward, any number")] = 1.0
+    discount: Annotated[Fraction, Doc("gamma")] = 1.0
+    max_steps: Annotated[Whole, Doc("steps after which an episode is cut; 0 for no limit")] = 0
 
 
 class RandomWalk(MDPTask):
@@ -58,21 +52,18 @@ class RandomWalk(MDPTask):
         super().__init__(config, MDP.from_table(table, discount=config.discount, start=start), max_steps=config.max_steps)
 
 
-@dataclass(frozen=True)
+@configclass
 class GamblersProblemConfig:
     """A gambler who bets on a coin."""
 
-    heads: float = 0.4  # p_h, probability to win a bet, in (0, 1)
-    goal: int = 100  # capital at which the gambler has won, >= 2
-    discount: float = 1.0  # gamma, in [0, 1]
-    max_steps: int = 0  # bets after which an episode is cut, >= 0; 0 for no limit
+    heads: Annotated[float, Meta(gt=0, lt=1), Doc("p_h, probability to win a bet")] = 0.4
+    goal: Annotated[int, Meta(ge=2), Doc("capital at which the gambler has won")] = 100
+    discount: Annotated[Fraction, Doc("gamma")] = 1.0
+    max_steps: Annotated[Whole, Doc("bets after which an episode is cut; 0 for no limit")] = 0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.heads < 1.0:
             raise ValueError(f"heads is {self.heads}; it must be in (0, 1)")
-        require_range(self, "goal", 2, inf)
-        require_range(self, "discount", 0.0, 1.0)
-        require_range(self, "max_steps", 0, inf)
 
 
 class GamblersProblem(MDPTask):
@@ -100,16 +91,12 @@ class GamblersProblem(MDPTask):
         super().__init__(config, MDP.from_table(table, discount=config.discount, start=start), max_steps=config.max_steps)
 
 
-@dataclass(frozen=True)
+@configclass
 class StudentConfig:
     """A student's day."""
 
-    discount: float = 0.9  # gamma, in [0, 1]
-    max_steps: int = 0  # steps after which an episode is cut, >= 0; 0 for no limit
-
-    def __post_init__(self) -> None:
-        require_range(self, "discount", 0.0, 1.0)
-        require_range(self, "max_steps", 0, inf)
+    discount: Annotated[Fraction, Doc("gamma")] = 0.9
+    max_steps: Annotated[Whole, Doc("steps after which an episode is cut; 0 for no limit")] = 0
 
 
 STUDENT_STATES = ("class 1", "class 2", "class 3", "pass", "pub", "facebook", "sleep")
@@ -141,27 +128,22 @@ class StudentProcess(MDPTask):
         super().__init__(config, mdp, max_steps=config.max_steps, layout=layout)
 
 
-@dataclass(frozen=True)
+@configclass
 class GarnetConfig:
     """A random process."""
 
-    num_states: int = 100  # S, >= 2
-    num_actions: int = 4  # A, >= 1
-    branches: int = 5  # B, states that a pair can lead to, in [1, S]
-    discount: float = 0.95  # gamma, in [0, 1]
-    ending: float = 0.0  # probability that a step ends the episode, in [0, 1)
-    process_seed: int = 0  # which process, >= 0
-    max_steps: int = 100  # steps after which an episode is cut, >= 0; 0 for no limit
+    num_states: Annotated[int, Meta(ge=2), Doc("S")] = 100
+    num_actions: Annotated[Count, Doc("A")] = 4
+    branches: Annotated[int, Doc("B, states that a pair can lead to, in [1, S]")] = 5
+    discount: Annotated[Fraction, Doc("gamma")] = 0.95
+    ending: Annotated[float, Meta(ge=0, lt=1), Doc("probability that a step ends the episode")] = 0.0
+    process_seed: Annotated[Whole, Doc("which process")] = 0
+    max_steps: Annotated[Whole, Doc("steps after which an episode is cut; 0 for no limit")] = 100
 
     def __post_init__(self) -> None:
-        require_range(self, "num_states", 2, inf)
-        require_range(self, "num_actions", 1, inf)
         require_range(self, "branches", 1, self.num_states)
-        require_range(self, "discount", 0.0, 1.0)
         if not 0.0 <= self.ending < 1.0:
             raise ValueError(f"ending is {self.ending}; it must be in [0, 1)")
-        require_range(self, "process_seed", 0, inf)
-        require_range(self, "max_steps", 0, inf)
 
 
 class Garnet(MDPTask):

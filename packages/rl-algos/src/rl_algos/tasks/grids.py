@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from rl_algos.parts.ranges import require_range
 from rl_algos.tasks.mdp.model import MDP
 from rl_algos.tasks.mdp.picture import Layout
 from rl_algos.tasks.mdp.task import MDPTask
+from rl_core.config import Count, Doc, Fraction, Meta, Whole, configclass
 
 UP, RIGHT, DOWN, LEFT = (-1, 0), (0, 1), (1, 0), (0, -1)
 COMPASS = (UP, RIGHT, DOWN, LEFT)  # each action's right-hand neighbour comes after it
@@ -128,30 +128,24 @@ def grid_process(
     )
 
 
-@dataclass(frozen=True)
+@configclass
 class GridRobotConfig:
     """A robot on slippery ground."""
 
-    layout: str = ROBOT_WORLD  # rows of . S G # X; empty: generated from the fields below
-    grip: float = 0.8  # p, probability that the robot moves as intended; else to either side alike; in [0, 1]
-    goal_reward: float = 10.0  # reward of reaching the goal, unit of reward, any number
-    step_reward: float = -1.0  # reward of every step, unit of reward, any number
-    obstacle_reward: float = -100.0  # reward of driving onto an obstacle, unit of reward, any number
-    discount: float = 0.9  # gamma, in [0, 1]
-    height: int = 20  # rows of a generated grid, >= 2
-    width: int = 20  # columns of a generated grid, >= 2
-    obstacles: float = 0.1  # share of a generated grid's cells that are obstacles, in [0, 0.5]
-    layout_seed: int = 0  # which generated grid, >= 0
-    max_steps: int = 200  # steps after which an episode is cut, >= 0; 0 for no limit
+    layout: Annotated[str, Doc("rows of . S G # X; empty: generated from the fields below")] = ROBOT_WORLD
+    grip: Annotated[float, Doc("p, probability that the robot moves as intended; else to either side alike; in [0, 1]")] = 0.8
+    goal_reward: Annotated[float, Doc("reward of reaching the goal, unit of reward, any number")] = 10.0
+    step_reward: Annotated[float, Doc("reward of every step, unit of reward, any number")] = -1.0
+    obstacle_reward: Annotated[float, Doc("reward of driving onto an obstacle, unit of reward, any number")] = -100.0
+    discount: Annotated[Fraction, Doc("gamma")] = 0.9
+    height: Annotated[int, Meta(ge=2), Doc("rows of a generated grid")] = 20
+    width: Annotated[int, Meta(ge=2), Doc("columns of a generated grid")] = 20
+    obstacles: Annotated[float, Meta(ge=0, le=0.5), Doc("share of a generated grid's cells that are obstacles")] = 0.1
+    layout_seed: Annotated[Whole, Doc("which generated grid")] = 0
+    max_steps: Annotated[Whole, Doc("steps after which an episode is cut; 0 for no limit")] = 200
 
     def __post_init__(self) -> None:
         require_range(self, "grip", 0.0, 1.0)
-        require_range(self, "discount", 0.0, 1.0)
-        require_range(self, "height", 2, inf)
-        require_range(self, "width", 2, inf)
-        require_range(self, "obstacles", 0.0, 0.5)
-        require_range(self, "layout_seed", 0, inf)
-        require_range(self, "max_steps", 0, inf)
 
 
 class GridRobot(MDPTask):
@@ -184,25 +178,21 @@ def _generated(config: GridRobotConfig) -> Grid:
     return Grid(letters)
 
 
-@dataclass(frozen=True)
+@configclass
 class MazeConfig:
     """A maze."""
 
-    layout: str = DYNA_MAZE  # rows of . S G #; empty: generated from the fields below
-    goal_reward: float = 1.0  # reward of reaching the goal, unit of reward, any number
-    wall_reward: float = -1.0  # reward of bumping into a wall or the border, unit of reward, any number
-    discount: float = 0.95  # gamma, in [0, 1]
-    size: int = 15  # rows and columns of a generated maze, odd, >= 5
-    layout_seed: int = 0  # which generated maze, >= 0
-    max_steps: int = 1_000  # steps after which an episode is cut, >= 0; 0 for no limit
+    layout: Annotated[str, Doc("rows of . S G #; empty: generated from the fields below")] = DYNA_MAZE
+    goal_reward: Annotated[float, Doc("reward of reaching the goal, unit of reward, any number")] = 1.0
+    wall_reward: Annotated[float, Doc("reward of bumping into a wall or the border, unit of reward, any number")] = -1.0
+    discount: Annotated[Fraction, Doc("gamma")] = 0.95
+    size: Annotated[int, Meta(ge=5), Doc("rows and columns of a generated maze, odd")] = 15
+    layout_seed: Annotated[Whole, Doc("which generated maze")] = 0
+    max_steps: Annotated[Whole, Doc("steps after which an episode is cut; 0 for no limit")] = 1_000
 
     def __post_init__(self) -> None:
-        require_range(self, "discount", 0.0, 1.0)
-        require_range(self, "size", 5, inf)
         if self.size % 2 == 0:
             raise ValueError(f"size is {self.size}; it must be odd: walls lie between cells")
-        require_range(self, "layout_seed", 0, inf)
-        require_range(self, "max_steps", 0, inf)
 
 
 class Maze(MDPTask):
@@ -255,23 +245,22 @@ def generate_maze(size: int, seed: int) -> str:
     return "\n".join("".join(row) for row in cells)
 
 
-@dataclass(frozen=True)
+@configclass
 class WindyGridworldConfig:
     """A grid with a crosswind."""
 
-    wind: tuple[int, ...] = (0, 0, 0, 1, 1, 1, 2, 2, 1, 0)  # cells that the wind of each column lifts a move, >= 0
-    height: int = 7  # rows, >= 1
-    king_moves: bool = False  # also diagonal moves (exercise 6.9)
-    gusty: bool = False  # where there is wind, it is one more, as said, or one less, each a third of the time (exercise 6.10)
-    discount: float = 1.0  # gamma, in [0, 1]
-    max_steps: int = 1_000  # steps after which an episode is cut, >= 0; 0 for no limit
+    wind: Annotated[tuple[Whole, ...], Doc("cells that the wind of each column lifts a move")] = (0, 0, 0, 1, 1, 1, 2, 2, 1, 0)
+    height: Annotated[Count, Doc("rows")] = 7
+    king_moves: Annotated[bool, Doc("also diagonal moves (exercise 6.9)")] = False
+    gusty: Annotated[bool, Doc("where there is wind, it is one more, as said, or one less, each a third of the time (exercise 6.10)")] = (
+        False
+    )
+    discount: Annotated[Fraction, Doc("gamma")] = 1.0
+    max_steps: Annotated[Whole, Doc("steps after which an episode is cut; 0 for no limit")] = 1_000
 
     def __post_init__(self) -> None:
         if len(self.wind) < 2 or min(self.wind) < 0:
             raise ValueError(f"wind is {self.wind}; it needs two columns or more, each >= 0")
-        require_range(self, "height", 1, inf)
-        require_range(self, "discount", 0.0, 1.0)
-        require_range(self, "max_steps", 0, inf)
 
 
 class WindyGridworld(MDPTask):

@@ -9,35 +9,30 @@ can be scored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from math import inf
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import Annotated, Any, ClassVar
 
 import gymnasium
 import numpy as np
 
-from rl_algos.parts.ranges import require_range
 from rl_algos.tasks.mdp.model import MDP
 from rl_algos.tasks.mdp.picture import Layout
 from rl_algos.tasks.mdp.task import MDPTask
+from rl_core.config import Doc, Fraction, Meta, configclass
 
 UNLIMITED = 1_000  # steps, where Gymnasium has no limit
 LEFT, DOWN, RIGHT, UP = (0, -1), (1, 0), (0, 1), (-1, 0)
 
 
-@dataclass(frozen=True)
+@configclass
 class ToyTextConfig:
     """Which problem, and how it is made."""
 
-    id: str = "FrozenLake-v1"  # id in Gymnasium's registry, of an environment that has a table P
-    discount: float = 0.99  # gamma, in [0, 1]
-    max_steps: int = -1  # steps after which an episode is cut, >= -1; 0 for no limit, -1 for Gymnasium's own
-    target: float | None = None  # mean return that counts as solved, any number
-    options: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments of gymnasium.make, such as is_slippery
-
-    def __post_init__(self) -> None:
-        require_range(self, "discount", 0.0, 1.0)
-        require_range(self, "max_steps", -1, inf)
+    id: Annotated[str, Doc("id in Gymnasium's registry, of an environment that has a table P")] = "FrozenLake-v1"
+    discount: Annotated[Fraction, Doc("gamma")] = 0.99
+    max_steps: Annotated[int, Meta(ge=-1), Doc("steps after which an episode is cut; 0 for no limit, -1 for Gymnasium's own")] = -1
+    target: Annotated[float | None, Doc("mean return that counts as solved, any number")] = None
+    options: Annotated[Mapping[str, Any], Doc("keyword arguments of gymnasium.make, such as is_slippery")] = field(default_factory=dict)
 
 
 class ToyText(MDPTask):

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -28,21 +27,24 @@ from rl_algos.tabular.learner import task_discount
 from rl_algos.tasks.mdp.model import Table
 from rl_algos.tasks.mdp.simulator import MDPEnvs, draw_outcome
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Fraction, NonNegative, configclass
 from rl_core.envs import Envs
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Task
 
 
-@dataclass(frozen=True)
+@configclass
 class MCTSConfig:
     """Settings of tree search."""
 
-    num_simulations: int = 500  # simulations before a decision, >= 1
-    exploration: float = 1.4  # c, width of the confidence bound in units of the range of returns, >= 0
-    rollout_depth: int = 100  # steps of a simulation, tree included, >= 1
-    leaf: Literal["rollout", "value"] = "rollout"  # what a new node is worth: a game played at random, or the value learned so far
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
+    num_simulations: Annotated[Count, Doc("simulations before a decision")] = 500
+    exploration: Annotated[NonNegative, Doc("c, width of the confidence bound in units of the range of returns")] = 1.4
+    rollout_depth: Annotated[Count, Doc("steps of a simulation, tree included")] = 100
+    leaf: Annotated[Literal["rollout", "value"], Doc("what a new node is worth: a game played at random, or the value learned so far")] = (
+        "rollout"
+    )
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's, or 1 where it has none")] = None
 
     def __post_init__(self) -> None:
         require_range(self, "num_simulations", 1, float("inf"))
@@ -61,7 +63,7 @@ class Tree(NamedTuple):
         values: Mean return from an action on [M, A].
         child: First node that an action led to, 0 for none [M, A].
         sibling: Next node that the same action led to, 0 for none [M].
-        count: How many nodes there are [1].
+        num_nodes: How many nodes there are [1].
         bounds: Least and largest return so far [2].
     """
 
@@ -70,7 +72,7 @@ class Tree(NamedTuple):
     values: np.ndarray
     child: np.ndarray
     sibling: np.ndarray
-    count: np.ndarray  # type: ignore[assignment]  # the field hides a method of tuple, which nobody calls
+    num_nodes: np.ndarray
     bounds: np.ndarray
 
 
@@ -125,8 +127,8 @@ def descend(tree: Tree, node: int, action: int, key: int) -> tuple[int, bool]:
         if tree.key[child] == key:
             return child, False
         last, child = child, tree.sibling[child]
-    new = tree.count[0]
-    tree.count[0] += 1
+    new = tree.num_nodes[0]
+    tree.num_nodes[0] += 1
     tree.key[new] = key
     if last > 0:
         tree.sibling[last] = new
@@ -224,7 +226,7 @@ class MCTS(Agent):
             self._met[self.obs.tobytes()] = action
         self.obs = self.envs.step(np.array([action])).obs
         self.progress += 1
-        metrics = {"root value": value, "nodes": float(tree.count[0])}
+        metrics = {"root value": value, "nodes": float(tree.num_nodes[0])}
         episodes = self.envs.pop_episodes()
         if episodes:
             metrics["return"] = episodes[-1][1]

@@ -14,7 +14,7 @@ from rl_core.errors import RequestError, RlError
 from rl_core.plugins.catalogue import KINDS, Catalogue, Entry, fits, may_fit
 
 if TYPE_CHECKING:
-    from rl_core.cli.describe import ConfigField
+    from rl_core.describe import ConfigField
 
 _TITLES = {"agent": "Agents", "network": "Networks", "task": "Tasks", "scheme": "Tasks by scheme", "logger": "Loggers"}
 _SLOW_MILLISECONDS = 100.0
@@ -155,7 +155,7 @@ def _config_of(entry: Entry) -> tuple[list[ConfigField], str]:
     """Fields of the component's config, which needs its import, or why they cannot be read."""
     if entry.kind == "logger":
         return [], ""
-    from rl_core.cli.describe import describe
+    from rl_core.describe import describe
 
     try:
         return describe(entry.load().Config, entry.spec.config), ""

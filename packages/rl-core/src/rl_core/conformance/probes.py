@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from rl_core.config import configclass
 from rl_core.conformance import inputs
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
@@ -28,7 +28,7 @@ EPISODE_STEPS = 5
 EXAMPLES = {"train": 24, "validation": 8, "test": 8}
 
 
-@dataclass(frozen=True)
+@configclass
 class ProbeConfig:
     """Nothing to set."""
 

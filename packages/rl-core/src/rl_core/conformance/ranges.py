@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from rl_core.config import Range
 
 WRONG: tuple[Any, ...] = ("no such value", 2.5, {"no": {"such": "value"}}, [["no", "such"], "value"])
 """Values of which at least one is of a wrong type, whatever the type of the field."""
@@ -23,34 +24,18 @@ _WORDS = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Range:
-    """Numbers between two ends, either of which may be missing or left out."""
-
-    low: float | None
-    high: float | None
-    with_low: bool
-    with_high: bool
-
-    def __str__(self) -> str:
-        if self.low is not None and self.high is not None:
-            return f"in {'[' if self.with_low else '('}{self.low:g}, {self.high:g}{']' if self.with_high else ')'}"
-        return (
-            f"{'>=' if self.with_low else '>'} {self.low:g}" if self.low is not None else f"{'<=' if self.with_high else '<'} {self.high:g}"
-        )
-
-    def outside(self, type_: str) -> list[Any]:
-        """Values just outside, for a field of a type as its source writes it; for a tuple, tuples that hold one."""
-        whole = not re.search(r"\bfloat\b", type_)
-        if not re.search(r"\b(int|float)\b", type_):
-            return []
-        beyond = []
-        if self.low is not None:
-            beyond.append(self.low - (1 if whole else 1e-3) if self.with_low else self.low)
-        if self.high is not None:
-            beyond.append(self.high + (1 if whole else 1e-3) if self.with_high else self.high)
-        values = [int(value) if whole else float(value) for value in beyond]
-        return [[value] for value in values] if type_.startswith("tuple") else values
+def outside(bounds: Range, type_: str) -> list[Any]:
+    """Return values just outside of a range, for a field of a type as its source writes it; for a tuple, tuples that hold one."""
+    whole = not re.search(r"\bfloat\b", type_)
+    if not re.search(r"\b(int|float)\b", type_):
+        return []
+    beyond = []
+    if bounds.low is not None:
+        beyond.append(bounds.low - (1 if whole else 1e-3) if bounds.with_low else bounds.low)
+    if bounds.high is not None:
+        beyond.append(bounds.high + (1 if whole else 1e-3) if bounds.with_high else bounds.high)
+    values = [int(value) if whole else float(value) for value in beyond]
+    return [[value] for value in values] if type_.startswith("tuple") else values
 
 
 def stated(help_: str) -> Range | None:

@@ -17,10 +17,10 @@ from typing import Any
 
 from rl_core import config, documents
 from rl_core.agent import Agent
-from rl_core.cli.describe import describe
 from rl_core.conformance import ranges
 from rl_core.conformance.subjects import Subject
 from rl_core.conformance.verdict import Fault, Skipped
+from rl_core.describe import describe
 from rl_core.errors import RequestError, RlError
 from rl_core.network import Network
 from rl_core.plugins.catalogue import fits
@@ -141,7 +141,7 @@ def holds_the_ranges_it_states(subject: Subject) -> None:
     made_of = subject.loaded.Config
     for row in describe(made_of):
         stated = ranges.stated(row.help)
-        for value in stated.outside(row.type) if stated else ():
+        for value in ranges.outside(stated, row.type) if stated else ():
             if _build(made_of, {row.name: value}, where) and not _task_refuses(subject, {row.name: value}):
                 raise Fault(f"{row.name} is said to be {stated}, and takes {value!r}; refuse it in __post_init__ with a ValueError")
 

@@ -10,8 +10,7 @@ and by weighted importance sampling).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -21,28 +20,34 @@ from rl_algos.parts.ranges import require_range
 from rl_algos.planning.policy import fixed_policy
 from rl_algos.tabular.prediction.td_prediction import Predictor
 from rl_algos.tasks.mdp.simulator import Playing, borrow_playing, play
+from rl_core.config import Count, Doc, Fraction, configclass
 
 WEIGHTINGS = ("none", "ordinary", "weighted")
 NONE, ORDINARY, WEIGHTED = range(3)
 
 
-@dataclass(frozen=True)
+@configclass
 class MCPredictionConfig:
     """Settings of Monte Carlo prediction."""
 
-    policy: Literal["task", "uniform", "optimal"] = "task"  # pi: the one that the task is about, every action alike, or an optimal one
-    behaviour: Literal["policy", "uniform"] = "policy"  # b, what acts: the policy itself, or every action alike (off-policy)
-    importance: Literal["ordinary", "weighted"] = "weighted"  # off-policy: divide the weighted returns by their number, or by their weight
-    visit: Literal["first", "every"] = "first"  # which visits of a state in an episode count
-    learning_rate: float = 0.0  # alpha, constant step size, in [0, 1]; 0 is the mean of all returns
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # V_0, unit of return, any number
-    max_episode_steps: int = 10_000  # T, steps after which an episode is learned from though it goes on, >= 1
-    steps_per_iteration: int = 10_000  # environment steps between two reports, at least; whole episodes are played, >= 1
-    compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same
+    policy: Annotated[
+        Literal["task", "uniform", "optimal"], Doc("pi: the one that the task is about, every action alike, or an optimal one")
+    ] = "task"
+    behaviour: Annotated[Literal["policy", "uniform"], Doc("b, what acts: the policy itself, or every action alike (off-policy)")] = (
+        "policy"
+    )
+    importance: Annotated[
+        Literal["ordinary", "weighted"], Doc("off-policy: divide the weighted returns by their number, or by their weight")
+    ] = "weighted"
+    visit: Annotated[Literal["first", "every"], Doc("which visits of a state in an episode count")] = "first"
+    learning_rate: Annotated[Fraction, Doc("alpha, constant step size; 0 is the mean of all returns")] = 0.0
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's, or 1 where it has none")] = None
+    initial_value: Annotated[float, Doc("V_0, unit of return, any number")] = 0.0
+    max_episode_steps: Annotated[Count, Doc("T, steps after which an episode is learned from though it goes on")] = 10_000
+    steps_per_iteration: Annotated[Count, Doc("environment steps between two reports, at least; whole episodes are played")] = 10_000
+    compiled: Annotated[bool, Doc("run the whole loop compiled on tasks that show their table; the numbers are the same")] = True
 
     def __post_init__(self) -> None:
-        require_range(self, "learning_rate", 0.0, 1.0)
         if self.learning_rate > 0.0 and self.behaviour == "uniform":
             raise ValueError(f"learning_rate is {self.learning_rate}; off-policy returns are averaged, so it must be 0")
         if self.discount is not None:

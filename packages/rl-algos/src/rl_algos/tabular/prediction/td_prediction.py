@@ -10,9 +10,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -23,26 +22,29 @@ from rl_algos.planning.policy import fixed_policy, policy_score, true_values
 from rl_algos.tabular.learner import StepSize, TabularLearner, draw_values
 from rl_algos.tabular.traces import mark, spread
 from rl_algos.tasks.mdp.simulator import Playing, borrow_playing, play
+from rl_core.config import Count, Doc, Fraction, Meta, configclass
 from rl_core.seeds import Seeds
 
 
-@dataclass(frozen=True)
+@configclass
 class TDPredictionConfig:
     """Settings of TD(0) and TD(lambda)."""
 
-    policy: Literal["task", "uniform", "optimal"] = "task"  # pi: the one that the task is about, every action alike, or an optimal one
-    trace_decay: float = 0.0  # lambda, in [0, 1]: 0 is TD(0), 1 is a Monte Carlo method
-    trace: Literal["accumulating", "replacing"] = "accumulating"  # whether a state that comes again adds to its trace or renews it
-    learning_rate: float = 0.1  # alpha, step size, in (0, 1]
-    learning_rate_power: float = 0.0  # omega: the step size is alpha / N(s)^omega; in [0, 1], 0 is constant
-    discount: float | None = None  # gamma, in [0, 1]; null takes the task's, or 1 where it has none
-    initial_value: float = 0.0  # V_0, unit of return, any number
-    steps_per_iteration: int = 10_000  # environment steps between two reports, >= 1
-    compiled: bool = True  # run the whole loop compiled on tasks that show their table; the numbers are the same
+    policy: Annotated[
+        Literal["task", "uniform", "optimal"], Doc("pi: the one that the task is about, every action alike, or an optimal one")
+    ] = "task"
+    trace_decay: Annotated[Fraction, Doc("lambda: 0 is TD(0), 1 is a Monte Carlo method")] = 0.0
+    trace: Annotated[Literal["accumulating", "replacing"], Doc("whether a state that comes again adds to its trace or renews it")] = (
+        "accumulating"
+    )
+    learning_rate: Annotated[float, Meta(gt=0, le=1), Doc("alpha, step size")] = 0.1
+    learning_rate_power: Annotated[float, Doc("omega: the step size is alpha / N(s)^omega; in [0, 1], 0 is constant")] = 0.0
+    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's, or 1 where it has none")] = None
+    initial_value: Annotated[float, Doc("V_0, unit of return, any number")] = 0.0
+    steps_per_iteration: Annotated[Count, Doc("environment steps between two reports")] = 10_000
+    compiled: Annotated[bool, Doc("run the whole loop compiled on tasks that show their table; the numbers are the same")] = True
 
     def __post_init__(self) -> None:
-        require_range(self, "trace_decay", 0.0, 1.0)
-        require_range(self, "learning_rate", 0.0, 1.0, open_low=True)
         require_range(self, "learning_rate_power", 0.0, 1.0)
         if self.discount is not None:
             require_range(self, "discount", 0.0, 1.0)

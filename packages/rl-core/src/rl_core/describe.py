@@ -1,11 +1,14 @@
-"""Config fields as a user reads them: name, type, default, and the comment on the field's own line."""
+"""Config fields as a user reads them: name, type, default, and help with the range."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from rl_core.config import help_of, range_of
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class ConfigField:
         name: What `--set name=value` takes.
         type: As written in the source, but a name that stands for choices gives way to them: `Literal['tanh', 'relu']`.
         default: As JSON; a tuple is a list. `None` also where there is none (`required`).
-        help: The comment on the field's line: symbol, meaning, unit, range; "" when it has none.
+        help: Symbol, meaning, unit and range; "" when it has none.
         required: There is no default.
     """
 
@@ -44,10 +47,15 @@ def describe(config: type, overrides: Mapping[str, Any] | None = None) -> list[C
         if dataclasses.is_dataclass(base):
             source |= _source_of_fields(base)
     rows = []
+    hints = _hints(config)
     for field in dataclasses.fields(config):
         if not field.init:
             continue
         written, help_ = source.get(field.name, ("", ""))
+        hint = hints.get(field.name, field.type)
+        if described := help_of(hint):
+            bounds = range_of(hint)
+            written, help_ = type_name(hint), f"{described}, {bounds}" if bounds else described
         default, required = _default(field)
         if overrides and field.name in overrides:
             default, required = overrides[field.name], False
@@ -76,6 +84,33 @@ def _default(field: dataclasses.Field[Any]) -> tuple[Any, bool]:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory(), False
     return None, True
+
+
+def type_name(hint: Any) -> str:
+    """Return a type as its source would write it, without `Annotated` and with aliases spelled out.
+
+    >>> type_name(tuple[Annotated[int, "a range"], ...]), type_name(Annotated[float, "a range"] | None)
+    ('tuple[int, ...]', 'float | None')
+    """
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return type_name(parts[0])
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, parts))}]"
+    if origin in (Union, UnionType):
+        return " | ".join(map(type_name, parts))
+    if parts:
+        return f"{getattr(origin, '__name__', origin)}[{', '.join(map(type_name, parts))}]"
+    if hint in (None, type(None), ...):
+        return "..." if hint is ... else "None"
+    return str(getattr(hint, "__name__", str(hint).replace("typing.", "")))
+
+
+def _hints(config: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(config, include_extras=True)
+    except (NameError, TypeError):  # names that only a type checker sees
+        return {}
 
 
 def _type_text(annotation: Any) -> str:
