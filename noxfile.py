@@ -123,7 +123,15 @@ def together(session: nox.Session) -> None:
     """All packages in one environment: the tests of the repository as a whole, and how fast they are listed."""
     session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("test"))
     session.run("rl-core", "list")
-    run_pytest(session, "tests", "-m", "not learning", *session.posargs)
+    apart = ("tests/test_imports.py", "tests/test_language.py")  # the session lint runs these
+    run_pytest(session, "tests", "-m", "not learning", *(f"--ignore={path}" for path in apart), *session.posargs)
+
+
+@nox.session(python=RUNNING)
+def walks(session: nox.Session) -> None:
+    """Print the source files that one learning step of an agent enters; a walk that is too long fails."""
+    session.install("-c", LOCK, *wheels(session, *PACKAGES))
+    session.run("python", "tests/walks.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session(python=RUNNING)
@@ -149,11 +157,11 @@ def extras(session: nox.Session) -> None:
 
 @nox.session(python=RUNNING)
 def lint(session: nox.Session) -> None:
-    """Ruff's rules and its formatting, and what the files of the repository must hold to."""
+    """Check style and formatting with ruff, the language, the import graph and the files of the repository."""
     session.install("-c", LOCK, *group("lint"), *group("test"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
-    run_pytest(session, "tests/test_repository.py")
+    run_pytest(session, "tests/test_repository.py", "tests/test_language.py", "tests/test_imports.py")
 
 
 @nox.session(python=OLDEST)
