@@ -34,6 +34,7 @@ class Agent(ABC):
     Attributes:
         progress: How much was learned so far, in the unit that the spec names. `step()` increases it.
         finished: True when there is nothing more to learn (a planner converged, early stopping struck).
+        warnings: Sentences that `setup()` adds for the user to read before learning starts: a budget that ends before the first update.
         headline: The metric that a person watches while it learns; the first one when empty.
         export_formats: Names that `export` takes.
         state_fields: Names of the attributes that change while learning; see `state_dict`.
@@ -53,6 +54,7 @@ class Agent(ABC):
         self.device = device
         self.progress = 0
         self.finished = False
+        self.warnings: list[str] = []
         self.setup()
 
     def setup(self) -> None:

@@ -88,6 +88,7 @@ class Run:
                 f"{str(out)!r} exists and is not empty", f"continue it with `rl-core resume {shlex.quote(str(out))}`, or give another --out"
             )
         run = cls(out or Path(), resolved, catalogue)
+        run.warnings += run.agent.warnings
         try:
             run.folder = _make_folder(out, run.recipe)
         except (OSError, ValueError) as error:
@@ -131,6 +132,7 @@ class Run:
                     f"give more; to judge what was learned so far: {run.command('eval')}",
                 )
             if lock:
+                run.warnings += run.agent.warnings
                 run._write_papers()
         except BaseException:
             if held is not None:
