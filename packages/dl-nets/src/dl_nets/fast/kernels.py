@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numba
+from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
@@ -46,16 +47,26 @@ def announced(what: str, patience: float = PATIENCE) -> Iterator[None]:
 
 
 @intrinsic
-def borrowed(typing_context: Any, array: Any) -> Any:
-    """The same memory as an array that is not reference counted, inside a kernel; the caller keeps it alive while the loop runs.
+def borrowed(typing_context: Any, value: Any) -> Any:
+    """Return an array, or a (named) tuple with all its arrays, without reference counts, inside a kernel; the caller keeps them alive.
 
     numba counts references with atomic instructions whenever an array is handed on to an inlined function. In a loop of table look-ups
     that took half of the time (`benchmarks/tabular_speed.py` measures the loops).
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        copied = make_array(signature.args[0])(context, builder, arguments[0])
+        return _uncounted(context, builder, signature.args[0], arguments[0])
+
+    return value(value), generate
+
+
+def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Return the LLVM value of an array or tuple with the pointers to its reference counts set to null."""
+    if isinstance(kind, types.Array):
+        copied = make_array(kind)(context, builder, value)
         copied.meminfo = copied.meminfo.type(None)
         return copied._getvalue()
-
-    return array(array), generate
+    if isinstance(kind, types.BaseTuple):
+        items = [_uncounted(context, builder, item, builder.extract_value(value, index)) for index, item in enumerate(kind)]
+        return context.make_tuple(builder, kind, items)
+    return value
