@@ -109,6 +109,14 @@ class Agent(ABC):
         """A JSON-able answer to a text, for `rl-core predict RUN INPUT`. The task reads the text unless an agent knows better."""
         return self.predict(self.task.parse(text)).tolist()
 
+    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
+        """Probabilities [B, K] of the K classes for inputs [B, ...], for `rl-core predict --probabilities`.
+
+        Raises:
+            NotImplementedError: if the agent has none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not predict probabilities")
+
     def draw(self, folder: Path) -> None:
         """Write pictures of what was learned into `folder`, at the end of a run. Nothing by default."""
 

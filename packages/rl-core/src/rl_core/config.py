@@ -19,7 +19,8 @@ import math
 import re
 import reprlib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
@@ -44,6 +45,9 @@ NonNegative = Annotated[float, Meta(ge=0)]
 """A number >= 0."""
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 """A number in [0, 1]."""
+FilePath = Annotated[str, Meta(extra={"path": True})]
+"""The path of a file or folder. A run keeps it as an absolute path: a relative one is resolved when the run is created, against the
+folder of the recipe file that gives it, and else against the working directory."""
 Count = Annotated[int, Meta(ge=1)]
 """A whole number >= 1."""
 Whole = Annotated[int, Meta(ge=0)]
@@ -140,6 +144,20 @@ def help_of(hint: Any) -> str:
     'alpha, step size'
     """
     return next((meta.description for meta in _metas(hint) if meta.description), "")
+
+
+def with_absolute_paths(config: Any, base: Callable[[str], Path]) -> Any:
+    """Return a config whose fields of type `FilePath` are absolute; empty ones stay empty.
+
+    Args:
+        config: An instance of a config class.
+        base: From the name of a field to the folder that a relative path in it is resolved against.
+    """
+    changed = {}
+    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+        if any((meta.extra or {}).get("path") for meta in _metas(hint)) and getattr(config, name, None):
+            changed[name] = str((base(name) / Path(getattr(config, name)).expanduser()).resolve())
+    return dataclasses.replace(config, **changed) if changed else config
 
 
 def require_ranges(config: Any) -> None:

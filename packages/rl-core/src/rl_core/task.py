@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from gymnasium import spaces
@@ -38,18 +39,57 @@ class Task(ABC):
         metric: Name of the number that the task is judged by.
         target: The published or derived number that counts as solved; `None` where there is none.
         higher_is_better: The direction of the metric.
+        class_names: Names of the classes of a `Discrete` output space, in order; empty where they have none.
+        file_suffixes: Suffixes of the files that `parse_file` reads.
     """
 
     Config: ClassVar[type]
     kind: ClassVar[str]
+    file_suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
     input_space: gymnasium.Space
     output_space: gymnasium.Space
     metric: str
     target: float | None = None
     higher_is_better: bool = True
+    class_names: tuple[str, ...] = ()
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the task took from its data when it was built, for the run's checkpoints; empty where it took nothing.
+
+        Encodings, class names, splits and a digest of the file: whatever an answer depends on. The kinds of values are those of
+        `Agent.state_dict`. A run with such a state predicts and evaluates without the data, and after the data changed.
+        """
+        return {}
+
+    @classmethod
+    def from_state(cls, config: Any, state: Mapping[str, Any]) -> Self:
+        """Build the task as it was when `state_dict` returned `state`; the data is read when it is asked for, and need not exist.
+
+        Raises:
+            ValueError: if `state` was not written by such a task.
+        """
+        return cls(config)
+
+    @classmethod
+    def for_evaluation(cls, config: Any, state: Mapping[str, Any]) -> Self:
+        """Build a task on other data, named by `config`, that judges an agent trained on a task of this class with this `state`.
+
+        The encoding and the classes are those of `state`, and all of the data is the test split.
+
+        Raises:
+            ValueError: if the data does not fit the state.
+        """
+        return cls(config)
+
+    def data_change(self) -> str:
+        """Return a sentence that says how the data differs from that of the state the task was built from, or ""."""
+        return ""
+
+    def accept_data(self) -> None:
+        """Go on with the data as it is now, in the encoding of the state, and let `state_dict` describe this data from now on."""
 
     def traits(self) -> frozenset[str]:
         """What this task offers, in the words of `rl_core.api`; a subclass adds its own to these."""
@@ -83,6 +123,34 @@ class Task(ABC):
         if not known or not (isinstance(space, spaces.Box) or space.contains(typed)):
             raise ValueError(f"the input {text[:60]!r} is outside of what this task takes: {space}")
         return typed[None]
+
+    def parse_file(self, path: Path) -> np.ndarray:
+        """Return a batch of inputs [B, ...] from a file with one of `file_suffixes`: one input a line, each as `parse` reads it.
+
+        Raises:
+            ValueError: naming the file and the line that cannot be read.
+        """
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        inputs = []
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                try:
+                    inputs.append(self.parse(line))
+                except ValueError as error:
+                    raise ValueError(f"line {number} of {path}: {error}") from error
+        if not inputs:
+            raise ValueError(f"{path} has no inputs; expected one JSON value a line")
+        return np.concatenate(inputs)
+
+    def describe(self, predictions: np.ndarray) -> list[Any]:
+        """Return predictions [B, ...] as values that JSON holds: names where the classes have some."""
+        if self.class_names and isinstance(self.output_space, spaces.Discrete):
+            return [self.class_names[int(number) - int(self.output_space.start)] for number in predictions]
+        described: list[Any] = predictions.tolist()
+        return described
 
     def caveat(self) -> str:
         """A sentence that the run says at its start: a promise this task cannot keep (an environment that cannot be replayed)."""

@@ -101,13 +101,14 @@ def run(
 @click.command()
 @FOLDER
 @click.option("--budget", type=int, help="A new budget, in the agent's unit.")
+@click.option("--accept-changed-data", is_flag=True, help="Continue although the task's data changed since the checkpoint.")
 @click.option("--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to tell, such as tensorboard.")
 @JSON
 @click.pass_obj
-def resume(obj: Any, folder: Path, budget: int | None, loggers: tuple[str, ...], as_json: bool) -> None:
+def resume(obj: Any, folder: Path, budget: int | None, accept_changed_data: bool, loggers: tuple[str, ...], as_json: bool) -> None:
     """Continue a run that was stopped or killed, from its newest whole checkpoint."""
     catalogue = _catalogue(obj)
-    with _open(folder, catalogue, budget=budget, lock=True) as opened:
+    with _open(folder, catalogue, budget=budget, lock=True, accept_changed_data=accept_changed_data) as opened:
         _add_loggers(catalogue, loggers)
         click.echo(f"continuing {folder} at {opened.agent.progress:,} of {opened.budget:,} {opened.spec.unit}", err=True)
         _learn(opened, as_json)

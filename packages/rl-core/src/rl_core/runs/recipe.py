@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.resources
 import reprlib
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
@@ -120,10 +120,12 @@ class RecipeFile:
     Attributes:
         name: What an error calls it: "recipe file 'ppo.yaml'".
         values: Fields of `Recipe`, each of its right type.
+        folder: The folder that the relative paths in it are resolved against.
     """
 
     name: str = "no recipe file"
     values: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
 
 
 def read(path: Path) -> RecipeFile:
@@ -142,7 +144,7 @@ def read(path: Path) -> RecipeFile:
         if key.endswith("config") and not all(isinstance(name, str) for name in values[key]):
             raise RequestError(f"{key!r} of {where} has a key that is no text", "config fields are names: values")
     _check_ranges(values, where)
-    return RecipeFile(where, values)
+    return RecipeFile(where, values, path.parent)
 
 
 def path_in(folder: Path) -> Path:
@@ -163,6 +165,7 @@ def resolve(
     *,
     file: RecipeFile | None = None,
     overrides: Sequence[str] = (),
+    task_state: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Resolved:
     """Everything filled in, checked, and the task built.
@@ -175,6 +178,7 @@ def resolve(
         name: An agent, a network or a task: the rest takes its defaults.
         file: What `read` returned.
         overrides: Texts of `--set`.
+        task_state: The state of the task in a run's checkpoint, which it is built from; `None` for a new run.
         options: Fields of `Recipe` from the command line; `None` means not given.
 
     Raises:
@@ -185,19 +189,31 @@ def resolve(
     given = {**file.values, **options}
     sets = config.parse_overrides(overrides)
 
+    called = options.get("task") or (name if name is not None and catalogue.find(name).kind == "task" else None)
+    by_file = {file.name, "its name"} if called is None and "task" in file.values else {file.name}
+
     def settings(scope: str, entry: Entry, tuned: Mapping[str, Any]) -> Settings:
         key = "config" if scope == "agent" else f"{scope}_config"
         origin = "its name" if entry.scheme is not None else f"the spec of {entry.name}"
         layers = Settings().given(entry.spec.config, origin).given(tuned, "the preset of the task")
-        return layers.given(file.values.get(key, {}), file.name).given(options.get(key, {}), "the call").given(sets[scope], "--set")
+        from_file = dict(file.values.get(key, {}))
+        if entry.scheme is not None and called not in (None, file.values.get("task")):
+            from_file.pop(entry.scheme.argument, None)  # the call names another task of the scheme than the file
+        return layers.given(from_file, file.name).given(options.get(key, {}), "the call").given(sets[scope], "--set")
 
     agent, task, network = _choose(catalogue, name, given)
-    offer = _offer(task, settings("task", task, {}))
+
+    def offered(tuned: Mapping[str, Any]) -> Offer:
+        given_settings = settings("task", task, tuned)
+        bases = {name: file.folder if source in by_file else Path() for name, source in given_settings.sources.items()}
+        return _offer(task, given_settings, lambda name: bases.get(name, Path()), task_state)
+
+    offer = offered({})
     agent = agent or _default_agent(catalogue, task, offer.traits)
     network = _network(catalogue, agent, task, network)
     preset = _preset(agent, task, network)
     if "task_config" in preset:
-        offer = _offer(task, settings("task", task, preset["task_config"]))
+        offer = offered(preset["task_config"])
     _require_fit(catalogue, agent, task, offer.traits)
     if network is not None:
         _require_fit(catalogue, network, task, offer.traits)
@@ -224,7 +240,7 @@ def resolve(
         task_config=config.to_plain(offer.config),
         **{key: given[key] for key in ("seed", "device", "threads", "checkpoint_every") if key in given},
     )
-    built_task = offer.built or _build_task(task, offer.config)
+    built_task = offer.built or _build_task(task, offer.config, task_state)
     return Resolved(recipe, agent, task, network, built_task, built_network, agent_class, agent_config)
 
 
@@ -261,24 +277,39 @@ class Offer(NamedTuple):
     traits: frozenset[str]
 
 
-def _offer(task: Entry, settings: Settings) -> Offer:
-    """What a task of these settings offers: by its spec, where that can tell; else it is built."""
-    made = _config(task.load(), settings, task)
+def _offer(task: Entry, settings: Settings, base: Callable[[str], Path], state: Mapping[str, Any] | None) -> Offer:
+    """Return what a task of these settings offers: as its spec says where that is certain, else as the built task says."""
+    made = config.with_absolute_paths(_config(task.load(), settings, task), base)
     if task.scheme is None and made == _config(task.load(), Settings(task.spec.config), task):
         return Offer(made, None, frozenset(task.spec.traits))
-    built = _build_task(task, made)
+    built = _build_task(task, made, state)
     return Offer(made, built, built.traits())
 
 
 def build_task(catalogue: Catalogue, name: str) -> Task:
-    """The task of that name with its default config."""
+    """Return the task of that name with its default config."""
     task = catalogue.find(name, "task")
     return _build_task(task, _config(task.load(), Settings(task.spec.config), task))
 
 
-def _build_task(task: Entry, task_config: Any) -> Task:
+def build_evaluation_task(catalogue: Catalogue, name: str, trained: Task) -> Task:
+    """Return the task of that name with its default config, to judge an agent that was trained on the task `trained`.
+
+    A task of the same class takes the encoding of the trained one; see `Task.for_evaluation`.
+    """
+    task = catalogue.find(name, "task")
+    state = trained.state_dict()
+    if not state or task.load() is not type(trained):
+        return build_task(catalogue, name)
+    return _build_task(task, _config(task.load(), Settings(task.spec.config), task), state, evaluation=True)
+
+
+def _build_task(task: Entry, task_config: Any, state: Mapping[str, Any] | None = None, *, evaluation: bool = False) -> Task:
+    task_class = task.load()
     try:
-        return task.load()(task_config)
+        if not state:
+            return task_class(task_config)
+        return task_class.for_evaluation(task_config, state) if evaluation else task_class.from_state(task_config, state)
     except RlError:
         raise
     except (ValueError, OSError) as error:

@@ -72,6 +72,7 @@ class Run:
         self._checkpointed = 0  # progress at the newest checkpoint
         self._whole: Path | None = None  # the newest checkpoint that this process wrote or checked
         self._unsaved = True  # whether there is something that it lacks
+        self._data_accepted = False  # whether the data changed since it
         self._log: MetricsLog | None = None
         self._lock: manifest.Lock | None = None
 
@@ -103,7 +104,9 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path, catalogue: Catalogue, *, budget: int | None = None, lock: bool = False) -> Run:
+    def open(
+        cls, folder: Path, catalogue: Catalogue, *, budget: int | None = None, lock: bool = False, accept_changed_data: bool = False
+    ) -> Run:
         """The run in `folder` at its newest whole checkpoint, or at its beginning when it has none.
 
         Args:
@@ -111,21 +114,26 @@ class Run:
             catalogue: What is installed.
             budget: A new budget, in the agent's unit.
             lock: Whether the run will be continued; only one process may.
+            accept_changed_data: Whether to continue on data that changed since the checkpoint.
 
         Raises:
-            RequestError: if the folder is no run's, what it needs is not installed, or the new budget is used up already.
+            RequestError: if the folder is not a run's, what it needs is not installed, the new budget is used up already, or a run to be
+                continued has data that changed.
             WorkError: if checkpoints are there and none is whole.
         """
         path = recipe.path_in(folder)
         held = manifest.Lock(folder) if lock else None
         try:
             file = recipe.read(path)
-            run = cls(folder, recipe.resolve(catalogue, file=file, budget=budget), catalogue)
+            saved = _newest_checkpoint(folder)
+            task_state = None if saved is None else saved[1].get("task")
+            run = cls(folder, recipe.resolve(catalogue, file=file, budget=budget, task_state=task_state), catalogue)
             run._lock = held
+            run._require_same_data(continued=lock, accepted=accept_changed_data)
             differences = manifest.differences(folder)
             if differences:
                 run.warnings.append(f"made with {', '.join(differences)}: the run continues, but no longer to the last bit")
-            run._restore_newest()
+            run._restore(saved)
             if budget is not None and budget != file.values.get("budget") and budget < run.agent.progress:
                 raise RequestError(
                     f"budget is {budget:,}, but {str(folder)!r} has learned for {run.agent.progress:,} {run.spec.unit} already",
@@ -176,6 +184,8 @@ class Run:
         agent, budget = self.agent, self.budget
         with StopRequest() as stop, self._open_log(), Progress(self, quiet=quiet) as progress:
             self._clock = self._checkpoint_clock = time.monotonic()
+            if self._whole is None and self.task.state_dict():
+                self.checkpoint()  # from the first step on, the run knows the data that it began with
             while agent.progress < budget and not agent.finished:
                 before = agent.progress
                 metrics = agent.step()
@@ -229,6 +239,7 @@ class Run:
         if self._unsaved:
             state = {
                 "agent": self.agent.state_dict(),
+                "task": self.agent.task.state_dict(),
                 "seeds": self.seeds.state_dict(),
                 "finished": self.agent.finished,
                 "budget": self.budget,
@@ -286,7 +297,7 @@ class Run:
         Raises:
             RequestError: if the name is unknown, or the spaces differ.
         """
-        other = recipe.build_task(self.catalogue, name)
+        other = recipe.build_evaluation_task(self.catalogue, name, self.agent.task)
         for role in ("input_space", "output_space"):
             trained, new = getattr(self.task, role), getattr(other, role)
             if trained != new:
@@ -296,24 +307,35 @@ class Run:
                 )
         self.task, self.task_name = other, name
 
-    def _restore_newest(self) -> None:
-        """Go to the newest whole checkpoint; stay at the beginning when there is none at all."""
+    def _require_same_data(self, *, continued: bool, accepted: bool) -> None:
+        """Warn of data that changed since the checkpoint; refuse to continue on it unless that was accepted."""
+        change = self.task.data_change()
+        if not change:
+            return
+        if continued and not accepted:
+            raise RequestError(
+                change, f"restore the data, or continue on the data as it is now: {self.command('resume')} --accept-changed-data"
+            )
+        if continued:
+            self.task.accept_data()
+            self._data_accepted = True
+        self.warnings.append(f"{change}; {'the run continues on it' if continued else 'the encoding of the training is used'}")
+
+    def _restore(self, saved: tuple[int, dict[str, Any], list[str]] | None) -> None:
+        """Restore a checkpoint; stay at the beginning when there is none."""
         checkpoints = self.folder / "checkpoints"
-        if not checkpoint.names(checkpoints):
+        if saved is None:
             self.warnings.append("there is no checkpoint: the agent is at its beginning")
             return
-        again = f"rl-core run --recipe {shlex.quote(str(recipe.path_in(self.folder)))}"
-        try:
-            progress, state, refused = checkpoint.newest(checkpoints)
-        except checkpoint.BadCheckpoint as error:
-            raise WorkError(f"no checkpoint of {str(self.folder)!r} can be used: {error}", f"start again with: {again}") from error
+        progress, state, refused = saved
         self.warnings += refused
+        again = _command_again(self.folder)
         try:
             self.agent.load_state_dict(state["agent"])
             self.seeds.load_state_dict(state["seeds"])
             self.agent.progress = progress
             self.agent.finished = bool(state["finished"]) and state["budget"] >= self.budget
-            self._checkpointed, self._unsaved = progress, state["budget"] != self.budget
+            self._checkpointed, self._unsaved = progress, state["budget"] != self.budget or self._data_accepted
             self._whole = checkpoints / str(progress)
         except Exception as error:
             raise WorkError(
@@ -424,6 +446,27 @@ def learn(
     resolved = recipe.resolve(catalogue, name, overrides=tuple(overrides), **options)
     with Run.create(resolved, catalogue, Path(out) if out is not None else None) as run:
         return run.learn(quiet=quiet)
+
+
+def _newest_checkpoint(folder: Path) -> tuple[int, dict[str, Any], list[str]] | None:
+    """Return what `checkpoint.newest` does; `None` when there is no checkpoint at all.
+
+    Raises:
+        WorkError: if there are checkpoints and none is whole.
+    """
+    checkpoints = folder / "checkpoints"
+    if not checkpoint.names(checkpoints):
+        return None
+    try:
+        return checkpoint.newest(checkpoints)
+    except checkpoint.BadCheckpoint as error:
+        message = f"no checkpoint of {str(folder)!r} can be used: {error}"
+        raise WorkError(message, f"start again with: {_command_again(folder)}") from error
+
+
+def _command_again(folder: Path) -> str:
+    """Return the command that starts the run of this folder again, as a new one."""
+    return f"rl-core run --recipe {shlex.quote(str(recipe.path_in(folder)))}"
 
 
 def _make_folder(out: Path | None, settings: recipe.Recipe) -> Path:

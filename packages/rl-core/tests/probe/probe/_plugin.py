@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rl_core.api import AgentSpec, NetworkSpec, TaskSpec, hookimpl
+from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 1
 
@@ -59,4 +59,18 @@ def rl_tasks() -> Iterable[TaskSpec]:
         summary="Ends the test when it is built",
         traits=("data", "image-input", "discrete-output"),
         agent="slope",
+    )
+
+
+@hookimpl
+def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
+    """Tasks from files."""
+    yield TaskSchemeSpec(
+        name="points",
+        target="probe.points:Points",
+        summary="Points of a file",
+        argument="path",
+        example="points:points.txt",
+        traits=("data", "vector-input", "continuous-output"),
+        agents=("slope",),
     )
