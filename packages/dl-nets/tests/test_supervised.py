@@ -292,3 +292,45 @@ def test_patience_needs_a_validation_split(three_classes: ArrayTask, learner: Le
 def test_a_config_out_of_range_is_refused_in_words(config: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         SupervisedConfig(**config)
+
+
+def test_targets_far_from_zero_keep_their_digits(learner: Learner) -> None:
+    """float32 numbers near 1.7e9 are 128 apart; the answers must not move in such steps."""
+    x = np.linspace(-1.0, 1.0, 60)
+    y = 1_700_000_000.0 + 3.0 * np.arange(60.0)[:, None]
+    splits = {name: (x[part, None].astype(np.float32), y[part]) for name, part in (("train", slice(None)), ("test", slice(40, None)))}
+    splits["validation"] = (x[:0, None].astype(np.float32), y[:0])
+    task = ArrayTask(None, splits, spaces.Box(-np.inf, np.inf, (1,), np.float32), ())
+    task.output_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
+    agent = learner(task, budget=100, network=MLPConfig(hidden=()), learning_rate=0.1, weight_decay=0.0)
+    train(agent, 100)
+    answers = agent.predict(splits["train"][0])
+    assert answers.dtype == np.float64
+    np.testing.assert_allclose(answers, y, atol=1.0)
+
+
+def test_targets_that_are_equal_but_for_rounding_are_not_scaled_up(learner: Learner) -> None:
+    x = np.linspace(-1.0, 1.0, 95, dtype=np.float32)[:, None]
+    splits = dict.fromkeys(("train", "validation", "test"), (x, np.full((95, 1), 0.1)))
+    agent = learner(ArrayTask(None, splits, spaces.Box(-np.inf, np.inf, (1,), np.float32), ()))
+    assert agent.state_dict()["target_scale"].tolist() == [1.0]
+
+
+def test_balanced_weights_let_a_rare_class_count_as_much_as_a_frequent_one(learner: Learner) -> None:
+    """Of the examples that look alike, 2 in 50 are positive: weighted they are as likely as the others."""
+    x, y = np.zeros((50, 1), dtype=np.float32), (np.arange(50) < 2).astype(np.int64)
+    splits = dict.fromkeys(("train", "validation", "test"), (x, y))
+    task = ArrayTask(None, splits, spaces.Box(-np.inf, np.inf, (1,), np.float32), ("no", "yes"))
+    for class_weights, wanted in (("none", 0.04), ("balanced", 0.5)):
+        agent = learner(
+            task, budget=200, network=MLPConfig(hidden=()), batch_size=50, learning_rate=0.05, weight_decay=0.0, class_weights=class_weights
+        )
+        train(agent, 200)
+        np.testing.assert_allclose(agent.probabilities(x[:1]), [[1.0 - wanted, wanted]], atol=0.02)
+
+
+def test_class_weights_and_probabilities_need_classes(plane: ArrayTask, learner: Learner) -> None:
+    with pytest.raises(ValueError, match="class_weights is 'balanced', but the task asks for numbers"):
+        learner(plane, class_weights="balanced")
+    with pytest.raises(NotImplementedError, match="the task asks for numbers, which have no probabilities"):
+        learner(plane).probabilities(np.zeros((1, 3), dtype=np.float32))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -35,6 +35,7 @@ from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import DataTask
 
+ROUNDING = 1e-12  # targets whose deviation is smaller than this share of them are equal but for rounding
 PREDICTED_AT_ONCE = 1024  # inputs: what a prediction takes through the network in one go
 
 
@@ -54,6 +55,9 @@ class SupervisedConfig:
         Literal["auto", "cross-entropy", "squared-error", "absolute-error", "huber"], Doc("auto: cross-entropy, or squared-error")
     ] = "auto"
     label_smoothing: Annotated[float, Meta(ge=0, lt=1), Doc("share of cross-entropy's target that is spread over all classes")] = 0.0
+    class_weights: Annotated[
+        Literal["none", "balanced"], Doc("balanced: an example counts N / (K n), n of the N training examples having its class of K")
+    ] = "none"
     max_gradient_norm: Annotated[NonNegative, Doc("longer gradients are shortened to it; 0 is off")] = 0.0
     patience: Annotated[
         Whole, Doc("epochs without a better validation loss before it ends; 0: learn to the end, the last parameters answer")
@@ -121,12 +125,13 @@ class Supervised(Agent):
         self._device = resolve_device(device)
         use_bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and self._device.type == "cuda")
         self._precision = torch.bfloat16 if use_bfloat16 else torch.float32
-        self._train = Examples(task, "train", self._device, config.resident_megabytes)
-        self._validation = Examples(task, "validation", self._device, config.resident_megabytes)
-        if config.patience and not len(self._validation):
+        if config.patience and not task.num_examples("validation"):
             raise ValueError(f"patience is {config.patience}, but the task has no validation split to be patient about; set patience=0")
         self._loss = _loss(config, task.output_space)
-        self._mean, self._scale = self._target_statistics()
+        if config.class_weights != "none" and not isinstance(task.output_space, spaces.Discrete):
+            raise ValueError(
+                f"class_weights is {config.class_weights!r}, but the task asks for numbers, which have no classes; set it to none"
+            )
 
         self._module = network.build(task.input_space, task.output_space, seeds.numpy("network")).to(self._device)
         self._optimiser = Optimiser(
@@ -155,6 +160,7 @@ class Supervised(Agent):
                 self._optimiser,
                 inputs,
                 self._standardised(targets),
+                self._weights(targets),
                 loss=self._loss,
                 max_gradient_norm=self.config.max_gradient_norm,
                 precision=self._precision,
@@ -168,16 +174,21 @@ class Supervised(Agent):
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """The likeliest class [B], or the expected numbers [B, ...], of inputs [B, ...]."""
-        module = self._best if self.config.patience else self._module
-        tensor = torch.as_tensor(inputs)
-        outputs = [self._forward(module, part.to(self._device)) for part in torch.split(tensor, PREDICTED_AT_ONCE)]
-        return self._answers(torch.cat(outputs))
+        return self._answers(self._outputs(inputs))
 
     def answer(self, text: str) -> Any:
-        """The class's name, or the numbers, for one input as the task reads it."""
-        answer = self.predict(self.task.parse(text))[0]
-        names = getattr(self.task, "class_names", ())
-        return names[int(answer)] if names else answer.tolist()
+        """Return the class's name, or the numbers, for one input as the task reads it."""
+        return self.task.describe(self.predict(self.task.parse(text)))[0]
+
+    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the probability [B, K] of each class for inputs [B, ...]: the softmax of the outputs.
+
+        Raises:
+            NotImplementedError: if the task asks for numbers.
+        """
+        if not isinstance(self.task.output_space, spaces.Discrete):
+            raise NotImplementedError("the task asks for numbers, which have no probabilities")
+        return torch.softmax(self._outputs(inputs).double(), dim=1).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
         """Parameters and buffers, the optimiser's moments, the best epoch so far, and the targets' statistics."""
@@ -187,8 +198,8 @@ class Supervised(Agent):
             "best": module_state(self._best) if self.config.patience else {},
             "best_loss": self._best_loss,
             "epochs_since_best": self._epochs_since_best,
-            "target_mean": self._mean.cpu().numpy(),
-            "target_scale": self._scale.cpu().numpy(),
+            "target_mean": self._statistics[0].cpu().numpy(),
+            "target_scale": self._statistics[1].cpu().numpy(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -198,12 +209,41 @@ class Supervised(Agent):
         if self.config.patience:
             load_module_state(self._best, state["best"])
         self._best_loss, self._epochs_since_best = state["best_loss"], state["epochs_since_best"]
-        self._mean = torch.tensor(state["target_mean"], device=self._device)
-        self._scale = torch.tensor(state["target_scale"], device=self._device)
+        mean, scale = (torch.tensor(state[name], device=self._device) for name in ("target_mean", "target_scale"))
+        self._statistics = mean, scale
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Trainable parameters by name, as they are now."""
         return {name: parameter.detach().cpu().numpy().copy() for name, parameter in self._module.named_parameters()}
+
+    @cached_property
+    def _train(self) -> Examples:
+        """The training split, read at the first step: a model that only predicts does not need it."""
+        return Examples(self.task, "train", self._device, self.config.resident_megabytes)
+
+    @cached_property
+    def _validation(self) -> Examples:
+        """The validation split."""
+        return Examples(self.task, "validation", self._device, self.config.resident_megabytes)
+
+    @cached_property
+    def _class_weights(self) -> Tensor | None:
+        """Weight [K] of an example of each class; `None` where all count alike."""
+        if self.config.class_weights == "none":
+            return None
+        space = self.task.output_space
+        assert isinstance(space, spaces.Discrete)
+        return torch.tensor(balanced_weights(_targets(self.task, "train") - int(space.start), int(space.n)), device=self._device)
+
+    def _weights(self, targets: Tensor) -> Tensor | None:
+        """Weights [B] of examples with these targets [B]; `None` where all count alike."""
+        return None if self._class_weights is None else self._class_weights[self._standardised(targets)]
+
+    def _outputs(self, inputs: np.ndarray) -> Tensor:
+        """Outputs [B, K] of the parameters that answer."""
+        module = self._best if self.config.patience else self._module
+        parts = torch.split(torch.as_tensor(inputs), PREDICTED_AT_ONCE)
+        return torch.cat([self._forward(module, part.to(self._device)) for part in parts])
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         """Indices of each batch; the order is fixed by the seed and the epoch's number."""
@@ -218,7 +258,7 @@ class Supervised(Agent):
             outputs.append(self._forward(self._module, inputs))
             targets.append(target)
         output, target = torch.cat(outputs), torch.cat(targets)
-        loss = self._loss(output, self._standardised(target)).mean().item()
+        loss = losses.weighted_mean(self._loss(output, self._standardised(target)), self._weights(target)).item()
         score = self.task.score(self._answers(output), target.cpu().numpy())[self.task.metric]
         if self.config.patience:
             if self._best_loss is None or loss < self._best_loss:
@@ -241,26 +281,49 @@ class Supervised(Agent):
         """Targets [B, ...] as the loss takes them: class numbers from 0 [B], or standardised numbers [B, K]."""
         if isinstance(self.task.output_space, spaces.Discrete):
             return targets - int(self.task.output_space.start)
-        return (targets.flatten(1).float() - self._mean) / self._scale
+        mean, scale = self._statistics
+        return ((targets.flatten(1).double() - mean) / scale).float()
 
     def _answers(self, outputs: Tensor) -> np.ndarray:
         """Answers [B, ...] in the task's output space from outputs [B, K]."""
         space = self.task.output_space
         if isinstance(space, spaces.Discrete):
             return outputs.argmax(1).cpu().numpy() + int(space.start)
-        return (outputs * self._scale + self._mean).reshape(-1, *(space.shape or ())).cpu().numpy()
+        mean, scale = self._statistics
+        return (outputs.double() * scale + mean).reshape(-1, *(space.shape or ())).cpu().numpy().astype(space.dtype)
 
-    def _target_statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation [K] of the training split's numbers; 0 and 1 where the targets are classes."""
+    @cached_property
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation [K] of the training split's numbers, float64; 0 and 1 where the targets are classes."""
         if isinstance(self.task.output_space, spaces.Discrete):
             return torch.zeros(1, device=self._device), torch.ones(1, device=self._device)
-        everything = np.arange(len(self._train))
-        parts = np.array_split(everything, math.ceil(len(everything) / PREDICTED_AT_ONCE))
-        targets = np.concatenate([self.task.read("train", part)[1].reshape(len(part), -1) for part in parts]).astype(np.float64)
+        targets = _targets(self.task, "train")
+        targets = targets.reshape(len(targets), -1).astype(np.float64)
         scale = targets.std(axis=0)
-        scale[scale == 0.0] = 1.0
-        mean, scale = (torch.tensor(array, dtype=torch.float32, device=self._device) for array in (targets.mean(axis=0), scale))
+        scale[scale <= ROUNDING * np.abs(targets).max(axis=0)] = 1.0
+        mean, scale = (torch.tensor(array, device=self._device) for array in (targets.mean(axis=0), scale))
         return mean, scale
+
+
+def balanced_weights(classes: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return the weight [K] of an example of each class, N / (K n) for the n of N examples: the classes then count alike in sum.
+
+    Args:
+        classes: Class of each example [N], from 0.
+        num_classes: K.
+
+    >>> balanced_weights(np.array([0, 0, 0, 1]), 2).tolist()
+    [0.6666666865348816, 2.0]
+    """
+    counts = np.bincount(classes.ravel(), minlength=num_classes)
+    return (len(classes) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
+
+
+def _targets(task: DataTask, split: str) -> np.ndarray:
+    """Return all targets [N, ...] of a split, read in parts."""
+    count = task.num_examples(split)
+    parts = np.array_split(np.arange(count), max(1, math.ceil(count / PREDICTED_AT_ONCE)))
+    return np.concatenate([task.read(split, part)[1] for part in parts])
 
 
 def _loss(config: SupervisedConfig, output_space: spaces.Space[Any]) -> losses.Loss:
