@@ -4,13 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
-import numpy as np
 import pytest
 
 from nlp_embeddings import _plugin
-from nlp_embeddings.training import kernels as compiling
-from nlp_embeddings.training.kernels import announce_compiling
 
 
 def test_describing_the_components_imports_nothing_heavy() -> None:
@@ -37,16 +33,3 @@ def test_every_spec_fits_its_line(spec) -> None:
     assert len(spec.summary) <= 80
     if getattr(spec, "presets", ""):
         assert (Path(_plugin.__file__).parent / spec.presets.split(":")[1]).exists()
-
-
-def test_compiling_is_announced_once(capsys: pytest.CaptureFixture, monkeypatch) -> None:
-    @numba.njit
-    def fresh(x):
-        return x + 1
-
-    monkeypatch.setattr(compiling, "_cached", lambda kernel: False)
-    assert announce_compiling("a test", fresh)
-    assert "compiling the kernels of a test: a few seconds, once on this machine" in capsys.readouterr().err
-    fresh(np.float32(1))
-    assert not announce_compiling("a test", fresh)
-    assert capsys.readouterr().err == ""

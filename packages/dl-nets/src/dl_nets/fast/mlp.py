@@ -17,19 +17,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar
 
-import numba
 import numpy as np
 import threadpoolctl
 from torch import nn
 
 from dl_nets.fast.sparse_rows import SparseRows
 from dl_nets.networks.mlp import Perceptron
+from rl_core.compiling import vectorised
 
 WIDE = 1024  # inputs from which on it pays to look whether most of them are 0
 MOSTLY = 0.05  # fraction that may differ from 0 then
-
-# Dividing by zero gives infinity as in NumPy: Python's exception would keep the loops from being vectorised.
-_vectorised = numba.njit(cache=True, fastmath=True, error_model="numpy")
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -276,7 +273,7 @@ class FlatAdam:
         self._num_steps = int(state["num_steps"])
 
 
-@_vectorised
+@vectorised
 def adam_step(
     parameters: np.ndarray,
     gradient: np.ndarray,
@@ -319,7 +316,7 @@ def adam_step(
     return norm
 
 
-@_vectorised
+@vectorised
 def rmsprop_step(
     parameters: np.ndarray, gradient: np.ndarray, square: np.ndarray, learning_rate: float, decay: float, epsilon: float, max_norm: float
 ) -> float:
@@ -357,7 +354,7 @@ def rmsprop_step(
     return norm
 
 
-@_vectorised
+@vectorised
 def _add_bias(values: np.ndarray, bias: np.ndarray) -> None:
     """Add a bias [O] to each row of values [B, O]."""
     for b in range(values.shape[0]):
@@ -365,7 +362,7 @@ def _add_bias(values: np.ndarray, bias: np.ndarray) -> None:
             values[b, o] += bias[o]
 
 
-@_vectorised
+@vectorised
 def _times_tanh_slope(error: np.ndarray, output: np.ndarray) -> None:
     """Multiply errors [B, O] by 1 - tanh^2, which the outputs [B, O] of tanh give."""
     for b in range(error.shape[0]):
@@ -373,7 +370,7 @@ def _times_tanh_slope(error: np.ndarray, output: np.ndarray) -> None:
             error[b, o] *= np.float32(1.0) - output[b, o] * output[b, o]
 
 
-@_vectorised
+@vectorised
 def _times_relu_slope(error: np.ndarray, output: np.ndarray) -> None:
     """Set errors [B, O] to 0 where the outputs [B, O] of the ReLU are."""
     for b in range(error.shape[0]):
@@ -386,7 +383,7 @@ def _bias_and_tanh(values: np.ndarray, bias: np.ndarray) -> None:
     np.tanh(values, out=values)  # NumPy's is vectorised, numba's is not
 
 
-@_vectorised
+@vectorised
 def _bias_and_relu(values: np.ndarray, bias: np.ndarray) -> None:
     """Add a bias [O] to each row of values [B, O], and set what is below 0 to 0."""
     for b in range(values.shape[0]):

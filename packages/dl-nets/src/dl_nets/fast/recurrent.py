@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
-_vectorised = numba.njit(cache=True, fastmath=True, error_model="numpy")
+from rl_core.compiling import vectorised
 
 
 def unrolled_compiled(
@@ -81,7 +80,7 @@ class Unroll(torch.autograd.Function):
         return None, torch.from_numpy(input_error), torch.from_numpy(further), None, torch.from_numpy(weight_error), bias_error
 
 
-@_vectorised
+@vectorised
 def begin(state: np.ndarray, starts: np.ndarray, before: np.ndarray) -> None:
     """Write the state [B, S] into `before` [B, S], as 0 where a sequence starts [B].
 
@@ -97,7 +96,7 @@ def begin(state: np.ndarray, starts: np.ndarray, before: np.ndarray) -> None:
             before[b] = state[b]
 
 
-@_vectorised
+@vectorised
 def pass_back(further: np.ndarray, through: np.ndarray, starts: np.ndarray) -> None:
     """Add what came through the product [B, H] to the derivative by the state [B, S]; where a sequence starts [B], none goes on."""
     for b in range(further.shape[0]):
@@ -139,7 +138,7 @@ def _step_lstm(
     lstm_output(gates, kept, after)
 
 
-@_vectorised
+@vectorised
 def gru_candidate(projected: np.ndarray, product: np.ndarray, gates: np.ndarray, kept: np.ndarray) -> None:
     """Turn tanh(x / 2) of both switches into sigmoids, and write what the candidate is the tanh of: U x + r * (W h); keeps W h [B, H]."""
     units = kept.shape[1]
@@ -151,7 +150,7 @@ def gru_candidate(projected: np.ndarray, product: np.ndarray, gates: np.ndarray,
             gates[b, 2 * units + h] = projected[b, 2 * units + h] + gates[b, h] * kept[b, h]
 
 
-@_vectorised
+@vectorised
 def gru_after(gates: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
     """The state after a step: (1 - z) * candidate + z * before [B, H], from gates r, z, candidate [B, 3 H]."""
     units = before.shape[1]
@@ -161,7 +160,7 @@ def gru_after(gates: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
             after[b, h] = (np.float32(1.0) - keep) * gates[b, 2 * units + h] + keep * before[b, h]
 
 
-@_vectorised
+@vectorised
 def lstm_sums(projected: np.ndarray, product: np.ndarray, gates: np.ndarray) -> None:
     """What tanh is taken of [B, 4 H]: the sum, or half of it where a sigmoid is wanted (i, f and o, but not g)."""
     units = gates.shape[1] // 4
@@ -172,7 +171,7 @@ def lstm_sums(projected: np.ndarray, product: np.ndarray, gates: np.ndarray) -> 
             gates[b, h] = np.float32(2.0) * gates[b, h]
 
 
-@_vectorised
+@vectorised
 def lstm_cell(gates: np.ndarray, before: np.ndarray, after: np.ndarray, kept: np.ndarray) -> None:
     """Turn tanh(x / 2) of i, f and o into sigmoids; the cell f * c + i * g goes to the second half of `after` [B, 2 H] and to `kept`."""
     units = kept.shape[1]
@@ -186,7 +185,7 @@ def lstm_cell(gates: np.ndarray, before: np.ndarray, after: np.ndarray, kept: np
             after[b, units + h] = kept[b, h]
 
 
-@_vectorised
+@vectorised
 def lstm_output(gates: np.ndarray, kept: np.ndarray, after: np.ndarray) -> None:
     """The output o * tanh(c), into the first half of `after` [B, 2 H]; `kept` is tanh(c) [B, H]."""
     units = kept.shape[1]
@@ -195,7 +194,7 @@ def lstm_output(gates: np.ndarray, kept: np.ndarray, after: np.ndarray) -> None:
             after[b, h] = gates[b, 3 * units + h] * kept[b, h]
 
 
-@_vectorised
+@vectorised
 def rnn_step_error(
     error: np.ndarray,
     further: np.ndarray,
@@ -222,7 +221,7 @@ def rnn_step_error(
             further[b, h] = np.float32(0.0)
 
 
-@_vectorised
+@vectorised
 def gru_step_error(
     error: np.ndarray,
     further: np.ndarray,
@@ -248,7 +247,7 @@ def gru_step_error(
             further[b, h] = total * keep
 
 
-@_vectorised
+@vectorised
 def lstm_step_error(
     error: np.ndarray,
     further: np.ndarray,

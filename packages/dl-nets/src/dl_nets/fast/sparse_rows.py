@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-# Not `fastmath`: every sum runs in the order of the columns, however many rows there are.
-_kernel = numba.njit(cache=True, error_model="numpy")
+from rl_core.compiling import kernel
 
 
 class SparseRows(NamedTuple):
@@ -61,7 +59,7 @@ class SparseRows(NamedTuple):
         out[:] = transposed.T
 
 
-@_kernel
+@kernel  # not `vectorised`: every sum runs in the order of the columns, however many rows there are
 def _nonzero(matrix: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Columns and values [most] of what is not 0, and where rows start [B + 1]; the last start exceeds `most` if there is more."""
     column, value = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
@@ -78,7 +76,7 @@ def _nonzero(matrix: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.
     return column, value, start
 
 
-@_kernel
+@kernel
 def _times(column: np.ndarray, value: np.ndarray, start: np.ndarray, weight: np.ndarray, out: np.ndarray) -> None:
     """Write X W^T [B, O] into `out`, from weights [O, I]."""
     for b in range(out.shape[0]):
@@ -89,7 +87,7 @@ def _times(column: np.ndarray, value: np.ndarray, start: np.ndarray, weight: np.
             out[b, o] = total
 
 
-@_kernel
+@kernel
 def _add_outer(column: np.ndarray, value: np.ndarray, start: np.ndarray, error: np.ndarray, out: np.ndarray) -> None:
     """Add X^T E [I, O] to `out`."""
     for b in range(error.shape[0]):

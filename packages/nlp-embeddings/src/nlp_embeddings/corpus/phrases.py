@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
 from nlp_embeddings.corpus.encode import FORMAT, Corpus
+from rl_core.compiling import jit
 
 _BLOCK = 1 << 22
 
@@ -113,7 +113,7 @@ def _name(words: list[str], key: int, delimiter: str) -> str:
     return f"{words[key // len(words)]}{delimiter}{words[key % len(words)]}"
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _join(ids, starts, keys, target, num_words):
     out = np.empty(len(ids), dtype=np.int64)
     ends = np.empty(len(starts) - 1, dtype=np.int64)

@@ -8,7 +8,8 @@ number in the table, so that one line of the cache answers.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from rl_core.compiling import jit
 
 END = -1  # a sentence ends here
 MAYBE_END = -2  # a full stop: a sentence ends here unless the chunk before it is an abbreviation
@@ -19,7 +20,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@jit(nogil=True, inline="always")
 def _eight(data, place):
     """Eight bytes as one number, the first lowest; the compiler makes one load of it as long as no index can be negative."""
     at = np.uint64(place)
@@ -30,26 +31,26 @@ def _eight(data, place):
     return low | high
 
 
-@njit(cache=True, nogil=True, inline="always")
+@jit(nogil=True, inline="always")
 def _until_gap(marks, place):
     """All ones in those of eight bytes that stand before the first without a mark, as one number."""
     gaps = _eight(marks, place) ^ _ONES
     return (gaps & (~gaps + np.uint64(1))) - np.uint64(1)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@jit(nogil=True, inline="always")
 def _length(ones):
     """How many bytes `_until_gap` found."""
     return np.int64(((ones & _ONES) * _ONES) >> np.uint64(56))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@jit(nogil=True, inline="always")
 def _next_hash(hash_, eight):
     """The hash of a chunk with eight more bytes; its upper bits are the good ones."""
     return (hash_ ^ (hash_ >> _HALF) ^ eight) * _MULTIPLIER
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _shift(entries):
     """By how much a hash is shifted to be a place in the table."""
     shift, slots = 64, len(entries)
@@ -58,7 +59,7 @@ def _shift(entries):
     return np.uint64(shift)
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _same_rest(data, marks, position, length, pool, begin):
     """Whether a chunk agrees with a known one of its length, whose first eight bytes are its own, in all the others."""
     for k in range(8, length, 8):  # noqa: SIM110 - a generator is slow here
@@ -67,7 +68,7 @@ def _same_rest(data, marks, position, length, pool, begin):
     return True
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def scan(data, marks, position, by_line, state, out, pool, entries, begins, lengths, counts):
     """Chunks of `data` from `position` on as numbers; new chunks are entered in the table.
 
@@ -164,7 +165,7 @@ def scan(data, marks, position, by_line, state, out, pool, entries, begins, leng
     return position, n_out
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def rehash(entries, pool, begins, lengths, num):
     """Enter `num` chunks anew in a larger, empty table."""
     mask, shift = np.uint64(len(entries) - 1), _shift(entries)
@@ -180,7 +181,7 @@ def rehash(entries, pool, begins, lengths, num):
         entries[slot, 1] = np.uint64(lengths[chunk]) << _HALF | np.uint64(chunk + 1)
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def expand(chunks, num_events, single, token_begin, token_ids, flags, open_words, max_words, ids, ends, counts):
     """Chunk numbers to token ids.
 

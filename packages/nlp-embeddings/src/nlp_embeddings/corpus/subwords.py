@@ -9,7 +9,8 @@ alone; in fastText they hold random numbers that were never trained, and an unkn
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from rl_core.compiling import jit
 
 
 def subword_hash(text: str) -> int:
@@ -126,7 +127,7 @@ def mean_rows(matrix: np.ndarray, table: SubwordTable) -> np.ndarray:
     return vectors
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _buckets(pool, begins, shortest, longest, num_buckets):
     """Buckets of the n-grams of framed words (UTF-8, one after the other), and where each word's end [V + 1]."""
     found = np.empty(16, np.int64)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from nlp_embeddings.corpus.corpus_task import CorpusTask
+from rl_core.compiling import jit
 
 _CHUNK_WORDS = 1 << 17
 _PIECE = 1 << 14  # entries written at once
@@ -155,7 +155,7 @@ def _write_run(path: Path, pieces: Iterable[tuple[np.ndarray, np.ndarray]]) -> n
     return np.memmap(path, dtype=ENTRY, mode="r") if count else np.zeros(0, dtype=ENTRY)
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _gather(keys: Any, weights: Any) -> Any:
     """Move the table's entries to its beginning; how many there are."""
     count = 0
@@ -166,7 +166,7 @@ def _gather(keys: Any, weights: Any) -> Any:
     return count
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _count(
     ids: Any,
     starts: Any,

@@ -8,7 +8,6 @@ n-grams in one bucket moves that row twice.)
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from nlp_embeddings.models.word2vec_kernels import (
     LOSS_EVERY,
@@ -26,9 +25,10 @@ from nlp_embeddings.models.word2vec_kernels import (
 )
 from nlp_embeddings.training.kernels import FAST
 from nlp_embeddings.training.row_instructions import prefetch_row
+from rl_core.compiling import jit
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@jit(nogil=True, fastmath=FAST)
 def gather(matrix, rows, count, hidden):
     """hidden[0] and hidden[1] become the mean of the rows."""
     for k in range(matrix.shape[1]):
@@ -43,7 +43,7 @@ def gather(matrix, rows, count, hidden):
         hidden[1, k] = hidden[0, k]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@jit(nogil=True, fastmath=FAST)
 def scatter(matrix, rows, count, hidden):
     """Every row moves as the mean has moved since `gather`."""
     for k in range(matrix.shape[1]):
@@ -54,7 +54,7 @@ def scatter(matrix, rows, count, hidden):
             matrix[row, k] += hidden[1, k]
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def collect(word, begins, table, rows, count, copy):
     """Append a word's rows; how many there are now."""
     for i in range(begins[word], begins[word + 1]):
@@ -63,7 +63,7 @@ def collect(word, begins, table, rows, count, copy):
     return count
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@jit(nogil=True, fastmath=FAST)
 def train_fasttext(
     ids, starts, inputs, outputs, num_words, keep, noise, table, begins, window, cbow, schedule, seed, position, copies
 ):  # fmt: skip

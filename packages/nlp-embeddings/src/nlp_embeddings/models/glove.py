@@ -25,9 +25,9 @@ from nlp_embeddings.corpus.reader import refuse_changed_corpus
 from nlp_embeddings.corpus.vocabulary import Vocabulary
 from nlp_embeddings.models.cooccurrence import count_cooccurrences
 from nlp_embeddings.models.glove_kernels import train_glove
-from nlp_embeddings.training.kernels import announce_compiling
 from nlp_embeddings.training.shards import parallel
 from nlp_embeddings.training.word_agent import WordAgent
+from rl_core.compiling import announced
 from rl_core.config import Count, Doc, Meta, Positive, configclass
 
 GROUPS = 8
@@ -104,7 +104,6 @@ class GloVe(WordAgent):
         shape, size = (len(self.vocabulary.words), self.config.vector_size + 1), self.config.vector_size
         self.weights = {name: ((self._rng.random(shape, dtype=np.float32) - 0.5) / size) for name in ("words", "contexts")}
         self.weights |= {f"squares_{name}": np.ones(shape, dtype=np.float32) for name in ("words", "contexts")}
-        announce_compiling("glove", train_glove)
 
     def step(self) -> dict[str, float]:
         """Learn from the pairs of the next round of groups; of several where a text is so short that one is worth no word."""
@@ -119,7 +118,8 @@ class GloVe(WordAgent):
                 self._parts = self._parts_in_order()
             block, cells = self._parts[self.part]
             calls = [lambda a=a, b=b, block=block: self._train(block[a:b]) for a, b in cells if b > a]
-            total += sum(parallel(calls, self.config.threads))
+            with announced("glove"):
+                total += sum(parallel(calls, self.config.threads))
             pairs += int(np.diff(cells).sum())
             self.part += 1
             self.progress = self.epoch * words + words * self.part // len(self._parts)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from nlp_embeddings.training.kernels import FAST
+from rl_core.compiling import jit
 
 CLIP = 100.0  # of one coordinate's gradient, as in the reference program
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@jit(nogil=True, fastmath=FAST)
 def _step(word, context, squares_word, squares_context, row, column, log_count, weight, rate, bias_rate):
     """One direction of a pair: `word[row]` and `context[column]` move; the last column is the bias."""
     width = word.shape[1]
@@ -37,7 +37,7 @@ def _step(word, context, squares_word, squares_context, row, column, log_count, 
     return 0.5 * weight * difference * difference
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@jit(nogil=True, fastmath=FAST)
 def train_glove(rows, columns, counts, words, contexts, squares_words, squares_contexts, x_max, exponent, rate, bias_rate):
     """Train on pairs, each in both directions, with AdaGrad.
 

@@ -13,13 +13,13 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numba import njit
 
 from nlp_embeddings.corpus.subwords import SubwordTable
 from nlp_embeddings.evaluate.tasks import ClassificationTask
-from nlp_embeddings.training.kernels import FAST, announce_compiling
+from nlp_embeddings.training.kernels import FAST
 from nlp_embeddings.training.sampling import aligned_matrix
 from rl_core.agent import Agent
+from rl_core.compiling import announced, jit
 from rl_core.config import Count, Doc, Positive, configclass
 
 
@@ -46,7 +46,7 @@ class TextClassifierConfig:
             raise ValueError(f"max_ngram is {self.max_ngram}; it must be 0, or at least min_ngram, {self.min_ngram}")
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@jit(nogil=True, fastmath=FAST)
 def train_classifier(
     features: np.ndarray,
     begins: np.ndarray,
@@ -141,7 +141,6 @@ class TextClassifier(Agent):
         self.rows = aligned_matrix(*shape)
         self.rows[:, : config.vector_size] = (2 * self._rng.random(shape, dtype=np.float32) - 1) / config.vector_size
         self.outputs = aligned_matrix(len(self.task.names), config.vector_size)
-        announce_compiling("text-classifier", train_classifier)
 
     def step(self) -> dict[str, float]:
         """Learn from the next texts of the round; every round has an order of its own."""
@@ -154,7 +153,8 @@ class TextClassifier(Agent):
         texts = self._order(epoch)[place : place + min(self.config.chunk_texts, left)]
         rate_step = self.config.learning_rate / self.budget
         rate = max(self.config.learning_rate - self.progress * rate_step, 0.0)
-        total = train_classifier(features, begins, labels, texts, self.rows, self.outputs, rate, rate_step)
+        with announced("text-classifier"):
+            total = train_classifier(features, begins, labels, texts, self.rows, self.outputs, rate, rate_step)
         self.progress += len(texts)
         return {"loss": total / len(texts), "learning rate": rate, "epoch": float(self.progress // len(labels))}
 

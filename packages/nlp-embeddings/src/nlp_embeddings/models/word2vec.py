@@ -25,10 +25,10 @@ from nlp_embeddings.corpus.vocabulary import Vocabulary
 from nlp_embeddings.models.fasttext_kernels import train_fasttext
 from nlp_embeddings.models.word2vec_kernels import SIX, train_cbow, train_skip_gram
 from nlp_embeddings.models.word2vec_reading import Schedule, train_reading
-from nlp_embeddings.training.kernels import announce_compiling
 from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
 from nlp_embeddings.training.shards import BLOCK_WORDS, SHARDS, Copy, parallel, split_sentences_evenly
 from nlp_embeddings.training.word_agent import WordAgent
+from rl_core.compiling import announced
 from rl_core.config import Count, Doc, Positive, configclass
 
 MOST_WORDS_FOR_SOFTMAX = 20_000
@@ -110,8 +110,6 @@ class Word2Vec(WordAgent):
         ) / config.vector_size
         self.outputs = aligned_matrix(num_words + SIX, config.vector_size)
         self._prepare()
-        kernel = train_skip_gram if config.architecture == "skip-gram" else train_cbow
-        announce_compiling(config.architecture, train_fasttext if config.max_ngram else kernel)
 
     def step(self) -> dict[str, float]:
         """Learn from the next chunk of the corpus."""
@@ -128,7 +126,8 @@ class Word2Vec(WordAgent):
         elif self.config.mode == "deterministic":
             words, pairs, loss, measured = self._deterministic(ids, starts, number, schedule)
         else:
-            words, pairs, loss, measured = self._fast(ids, starts, number, schedule)
+            with announced(self.config.architecture):
+                words, pairs, loss, measured = self._fast(ids, starts, number, schedule)
         self.progress += words
         rate = max(schedule.rate * (1 - schedule.done / (schedule.total + 1)), schedule.least)
         metrics = {"learning rate": rate, "pairs": float(pairs), "epoch": float(self.reader.epoch)}

@@ -12,10 +12,10 @@ Letters: V words, D padded width of a row.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from nlp_embeddings.training.kernels import FAST
 from nlp_embeddings.training.row_instructions import prefetch_row, products, step_rows
+from rl_core.compiling import jit
 
 SIX = 6
 LOSS_EVERY = 32  # the loss is measured on one pair in so many
@@ -24,7 +24,7 @@ _MULTIPLIER = np.uint64(2685821657736338717)
 _HALF = np.uint64(32)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@jit(nogil=True, inline="always")
 def next_state(state):
     """xorshift64: the next state of a generator; `_upper` makes a number of it."""
     state ^= state >> np.uint64(12)
@@ -33,19 +33,19 @@ def next_state(state):
     return state
 
 
-@njit(cache=True, nogil=True, inline="always")
+@jit(nogil=True, inline="always")
 def upper(state):
     """32 random bits of a state."""
     return np.uint32((state * _MULTIPLIER) >> _HALF)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@jit(nogil=True, inline="always")
 def below(state, bound):
     """A random integer in [0, bound)."""
     return np.int64((((state * _MULTIPLIER) >> _HALF) * np.uint64(bound)) >> _HALF)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@jit(nogil=True, inline="always")
 def draw(state, threshold, alias):
     """A word from the noise distribution: the upper half of the state chooses a column of the alias table, the lower half within it."""
     bits = state * _MULTIPLIER
@@ -55,7 +55,7 @@ def draw(state, threshold, alias):
     return np.int64(alias[column])
 
 
-@njit(cache=True, nogil=True, inline="always")
+@jit(nogil=True, inline="always")
 def start_state(seed, position):
     """A generator's first state from a seed and a position: SplitMix64, never zero."""
     z = np.uint64(seed) + np.uint64(position + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -65,13 +65,13 @@ def start_state(seed, position):
     return z if z != np.uint64(0) else np.uint64(1)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
+@jit(nogil=True, fastmath=FAST, inline="always")
 def sigmoid(x):
     """1 / (1 + exp(-x))."""
     return np.float32(1) / (np.float32(1) + np.exp(-x))
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+@jit(nogil=True, fastmath=FAST, error_model="numpy")
 def update_targets(hidden, row, output, targets, begin, labels, count, num_real, rate, steps):
     """One step of logistic regression of `hidden[row]` against targets, in place on both sides.
 
@@ -106,7 +106,7 @@ def update_targets(hidden, row, output, targets, begin, labels, count, num_real,
             step_rows(hidden, row, output, targets, first, steps, 2)
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def loss_of(hidden, row, output, targets, begin, labels, count, num_real):
     """-sum log s(+-h . c) over the targets of a pair, before its step."""
     loss = 0.0
@@ -121,7 +121,7 @@ def loss_of(hidden, row, output, targets, begin, labels, count, num_real):
     return loss
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def choose_negatives(centre, targets, begin, num_negatives, state, threshold, alias, first_blank):
     """The centre word and its negatives as targets, filled up to a multiple of six; the generator's new state.
 
@@ -140,7 +140,7 @@ def choose_negatives(centre, targets, begin, num_negatives, state, threshold, al
     return state
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def fill(targets, begin, count, first_blank):
     """Fill targets up to a multiple of six; the blanks of one six are all different."""
     while count % SIX != 0:
@@ -148,7 +148,7 @@ def fill(targets, begin, count, first_blank):
         count += 1
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def keep_words(ids, start, stop, num_words, keep, state, kept):
     """Words of a sentence that are in the vocabulary and survive subsampling; their number, all in the vocabulary, the new state."""
     num_kept, known = 0, 0
@@ -164,7 +164,7 @@ def keep_words(ids, start, stop, num_words, keep, state, kept):
     return num_kept, known, state
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def local_row(word, slots, touched, count, shared, local):
     """Row of a word in a shard's own copy; copied from the shared matrix when first touched."""
     slot = slots[word]
@@ -177,7 +177,7 @@ def local_row(word, slots, touched, count, shared, local):
     return slot
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def path_targets(word, targets, labels, codes, points, path_starts, first_blank):
     """The inner nodes on a word's path as targets, their labels, and how many."""
     begin, count = path_starts[word], path_starts[word + 1] - path_starts[word]
@@ -188,14 +188,14 @@ def path_targets(word, targets, labels, codes, points, path_starts, first_blank)
     return count
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def ask_for_path(word, outputs, points, path_starts):
     """Ask for the inner nodes of a word's path; the first few are on most paths and near already."""
     for i in range(path_starts[word] + SIX, path_starts[word + 1]):
         prefetch_row(outputs, points[i])
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def localise(targets, length, num_words, slots, touched, count, shared, local):
     """Targets as rows of a shard's own copy, blanks included."""
     for i in range(length):
@@ -205,7 +205,7 @@ def localise(targets, length, num_words, slots, touched, count, shared, local):
             targets[i] += len(local) - SIX - num_words
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def longest_of(starts):
     """The largest difference of neighbours, at least 1."""
     longest = 1
@@ -214,7 +214,7 @@ def longest_of(starts):
     return longest
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@jit(nogil=True, fastmath=FAST)
 def train_skip_gram(
     ids, starts, inputs, outputs, num_words, keep, noise, tree, window, share_negatives, schedule, seed, position, copies
 ):  # fmt: skip
@@ -293,7 +293,7 @@ def train_skip_gram(
     return known_total, pairs, loss, measured
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@jit(nogil=True, fastmath=FAST)
 def train_cbow(
     ids, starts, inputs, outputs, num_words, keep, noise, tree, window, divide_gradient, schedule, seed, position, copies
 ):  # fmt: skip

@@ -12,9 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from rl_core.compiling import jit
 
 LANES = 16
 _FLOAT = ir.FloatType()
@@ -22,7 +24,7 @@ _VECTOR = ir.VectorType(_FLOAT, LANES)
 _FLAGS = ("reassoc", "nsz", "contract")
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def prefetch_row(matrix, row):
     """Ask for a row [D] of a float32 matrix that is needed soon; changes nothing but the time that the next access takes."""
     for column in range(0, matrix.shape[1], LANES):  # a line of the cache is sixteen float32

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit
 
 from nlp_embeddings.training.sampling import aligned_matrix
+from rl_core.compiling import jit
 
 SHARDS = 4  # of a deterministic block; a number of its own, so that the number of threads changes nothing
 BLOCK_WORDS = 250  # words of a shard between two exchanges: more is faster, and learns from older vectors
@@ -67,7 +67,7 @@ class Copy:
         self.count[0] = 0
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _difference(local: Any, touched: Any, count: Any, shared: Any) -> None:
     for slot in range(count):
         row = touched[slot]
@@ -75,7 +75,7 @@ def _difference(local: Any, touched: Any, count: Any, shared: Any) -> None:
             local[slot, k] -= shared[row, k]
 
 
-@njit(cache=True, nogil=True)
+@jit(nogil=True)
 def _add(local: Any, touched: Any, count: Any, shared: Any, slots: Any) -> None:
     for slot in range(count):
         row = touched[slot]

@@ -11,12 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numba
 import numpy as np
 from numba import types
 
-vectorised = numba.njit(cache=True, error_model="numpy", fastmath=True)
-"""A compiled function whose sums may run in another order than written, always in the same one."""
+from dl_nets.fast.kernels import jit, vectorised
 
 _STATES, _OBS, _ROW = types.float64[:, ::1], types.float32[:, ::1], types.float64[::1]
 _START, _OBSERVE = types.FunctionType(_STATES(_STATES)), types.FunctionType(_OBS(_STATES))
@@ -77,7 +75,7 @@ def respond_each(sizes: np.ndarray, relu: bool, parameters: np.ndarray, owner: n
     return outputs
 
 
-@numba.njit([_signature(types.int64[::1]), _signature(types.float32[:, ::1])], cache=True, error_model="numpy")
+@jit([_signature(types.int64[::1]), _signature(types.float32[:, ::1])], error_model="numpy")
 def play_episodes(
     start: Callable[[np.ndarray], np.ndarray],
     move: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None],

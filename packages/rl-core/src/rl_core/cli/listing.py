@@ -301,7 +301,14 @@ def _print_doctor(catalogue: Catalogue, ambiguous: Sequence[Entry], missing: Seq
     if missing:
         _heading("Not installed")
         _table([(entry.name, entry.kind, entry.status, entry.remedy) for entry in missing])
-    if not catalogue.broken and not ambiguous:
+    from rl_core.compiling import cache_problem
+
+    unkept = cache_problem(_print_doctor)
+    if unkept:
+        _heading("Compiled code")
+        _line(f"{unkept}; every process compiles anew")
+        _line("remedy: set NUMBA_CACHE_DIR to a folder that can be written", indent="    ")
+    if not catalogue.broken and not ambiguous and not unkept:
         _line("no problems", indent="")
 
 
