@@ -132,13 +132,15 @@ def test_a_network_that_was_moved_away_is_noticed() -> None:
     module = network()
     optimiser = Optimiser("sgd", module.parameters(), learning_rate=0.1)
     module.to(torch.float64)
-    with pytest.raises(RuntimeError, match="move the network to its device first, then make the optimiser"):
+    with pytest.raises(RuntimeError, match="the parameters have left the flat vector: move the modules to their device before"):
         optimiser.step()
 
 
 def test_the_state_of_another_method_is_refused() -> None:
     adam, momentum = (Optimiser(name, network().parameters(), learning_rate=0.1) for name in ("adam", "momentum"))
-    with pytest.raises(ValueError, match=r"saved optimiser has moments of the sizes \[26, 26\]; momentum on this network has \[26\]"):
+    with pytest.raises(
+        ValueError, match=r"saved optimiser has moments of the shapes \[\(26,\), \(26,\)\]; momentum on this network has \[\(26,\)\]"
+    ):
         momentum.load_state_dict(adam.state_dict())
 
 

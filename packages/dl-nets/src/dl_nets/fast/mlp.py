@@ -1,8 +1,8 @@
-"""Small perceptrons without torch's cost per call: forward, backward and Adam on flat vectors, by BLAS and compiled loops.
+"""Fast perceptrons on a CPU: forward, backward and Adam on flat vectors, by BLAS and compiled loops.
 
-A 64 x 64 perceptron on a batch of 256 is some 10 MFLOP a step. On one core torch spends most of a step on dispatch; here a step is
-a dozen calls of BLAS into arrays that are allocated once. The plain twin is the `torch.nn.Sequential` that `Layout.of` reads,
-and the tests hold the two to the same outputs, gradients and updated parameters.
+A 64 x 64 perceptron on a batch of 256 takes some 10 MFLOP a step. On one core torch spends most of a step on dispatch; here a step is
+a dozen calls of BLAS into arrays that are allocated once. The reference is the `torch.nn.Sequential` that `Layout.of` reads,
+and the tests hold both to the same outputs, gradients and updated parameters.
 
 Source: backpropagation, Rumelhart, Hinton and Williams, 1986; Adam, D. P. Kingma and J. Ba, "Adam: a method for stochastic
 optimization", 2015, Algorithm 1; clipping by the norm, R. Pascanu and others, 2013, Algorithm 1.
@@ -12,43 +12,19 @@ Letters: B batch, I inputs and O outputs of a layer, P parameters.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 
 import numpy as np
-import threadpoolctl
 from torch import nn
 
 from dl_nets.fast.sparse_rows import SparseRows
-from dl_nets.networks.mlp import Perceptron
+from dl_nets.fast.threads import one_thread as one_thread
 from rl_core.compiling import vectorised
 
 WIDE = 1024  # inputs from which on it pays to look whether most of them are 0
 MOSTLY = 0.05  # fraction that may differ from 0 then
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_blas = threadpoolctl.ThreadpoolController()
-
-
-def one_thread(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """The function with BLAS on one thread while it runs, whatever the process has set.
-
-    Matrices of 64 x 64 are not worth a second thread: on a busy machine of two cores waiting for it made a product thirty times as
-    slow, and the last digits then depend on the number of threads. It costs 9 microseconds a call: decorate a step, not a product.
-
-    >>> one_thread(abs)(-2)
-    2
-    """
-
-    @functools.wraps(function)
-    def limited(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        with _blas.limit(limits=1, user_api="blas"):
-            return function(*args, **kwargs)
-
-    return limited
 
 
 @dataclass(frozen=True)
@@ -65,18 +41,20 @@ class Layout:
 
     @classmethod
     def of(cls, module: nn.Module) -> Layout | None:
-        """The layout of a module, or `None` where it is no plain perceptron. Its inputs must be vectors of floats.
+        """Return the layout of a plain perceptron, or `None` for any other module.
+
+        Args:
+            module: A `torch.nn.Sequential`, or a module that has one as `plain_layers` and reads vectors of floats.
 
         >>> Layout.of(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)))
         Layout(sizes=(4, 8, 2), activation='tanh')
         >>> Layout.of(nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))) is None
         True
         """
-        if isinstance(module, Perceptron):
-            module = module.layers
-        if not isinstance(module, nn.Sequential):
+        layers = getattr(module, "plain_layers", module)
+        if type(layers) is not nn.Sequential:
             return None
-        linear, between = [layer for layer in list(module)[::2] if type(layer) is nn.Linear], list(module)[1::2]
+        linear, between = [layer for layer in list(layers)[::2] if type(layer) is nn.Linear], list(layers)[1::2]
         kinds = {type(layer) for layer in between}
         if len(linear) != len(between) + 1 or any(layer.bias is None for layer in linear):
             return None
@@ -132,62 +110,41 @@ class FastMLP:
         self._weights, self._biases = _views(layout, parameters)
         self._weight_gradients, self._bias_gradients = _views(layout, gradient)
         self._reserve(0)
-        self._activate = _bias_and_tanh if layout.activation == "tanh" else _bias_and_relu
-        self._slope = _times_tanh_slope if layout.activation == "tanh" else _times_relu_slope
-        self._seen: list[np.ndarray] = []
+        self._seen: list[np.ndarray] = []  # the inputs, then the outputs of each layer
         self._sparse: SparseRows | None = None  # the inputs, where most of them are 0
 
     def forward(self, inputs: np.ndarray) -> np.ndarray:
-        """Outputs [B, O] of inputs [B, I], float32; what `backward` needs is kept."""
+        """Return outputs [B, O] of inputs [B, I], float32, and keep what `backward` needs."""
         size = len(inputs)
-        if size > len(self._ones):
+        if size > self._capacity:
             self._reserve(size)
-        self._seen = [inputs]
-        self._sparse = SparseRows.of(inputs, MOSTLY) if inputs.shape[1] >= WIDE else None
-        for weight, bias, buffer in zip(self._weights, self._biases, self._outputs, strict=True):
-            hidden = buffer[:size]
-            if self._sparse is not None and len(self._seen) == 1:
-                self._sparse.times(weight, hidden)
-            else:
-                np.matmul(self._seen[-1], weight.T, out=hidden)
-            if buffer is not self._outputs[-1]:
-                self._activate(hidden, bias)
-            else:
-                _add_bias(hidden, bias)
-            self._seen.append(hidden)
+        self._seen = [inputs, *(buffer[:size] for buffer in self._outputs)]
+        self._sparse = forward_layers(self.layout, self._weights, self._biases, self._seen)
         return self._seen[-1]
 
     def backward(self, error: np.ndarray, *, to_inputs: bool = False, to_parameters: bool = True) -> np.ndarray | None:
-        """Write the gradient of a loss into `gradient`, after the `forward` that made its outputs.
+        """Write the gradient of a loss into `gradient`, after the `forward` that computed its outputs.
 
         Args:
-            error: Derivative of the loss by the outputs [B, O].
-            to_inputs: Whether the derivative by the inputs is wanted.
-            to_parameters: Whether that by the parameters is; without it `gradient` stays as it was, at half of the cost.
+            error: Derivative of the loss with respect to the outputs [B, O].
+            to_inputs: Whether to return the derivative with respect to the inputs.
+            to_parameters: Whether to write the derivative with respect to the parameters; without it `gradient` keeps its content, at
+                half of the cost.
 
         Returns:
-            The derivative by the inputs [B, I], a buffer, or `None`.
+            The derivative with respect to the inputs [B, I], a buffer, or `None`.
         """
         size = len(error)
-        for layer in range(len(self._weights) - 1, -1, -1):
-            below = self._seen[layer]
-            if to_parameters:
-                if self._sparse is not None and layer == 0:
-                    self._sparse.outer(error, self._weight_gradients[layer])
-                else:
-                    np.matmul(error.T, below, out=self._weight_gradients[layer])
-                np.matmul(self._ones[:size], error, out=self._bias_gradients[layer])
-            if layer == 0 and not to_inputs:
-                return None
-            weight, further = self._weights[layer], self._errors[layer][:size]
-            if len(weight) == 1:  # BLAS is slow at the product of a column and a row
-                np.multiply(error, weight, out=further)
-            else:
-                np.matmul(error, weight, out=further)
-            if layer:
-                self._slope(further, below)
-            error = further
-        return error
+        return backward_layers(
+            self.layout,
+            self._weights,
+            self._seen,
+            error,
+            into=(self._weight_gradients, self._bias_gradients) if to_parameters else None,
+            buffers=[buffer[:size] for buffer in self._errors],
+            to_inputs=to_inputs,
+            sparse=self._sparse,
+        )
 
     def tangent(self, direction: np.ndarray) -> np.ndarray:
         """J v [B, O]: how fast the outputs move when the parameters [P] move along `direction` v [P], at the last `forward`.
@@ -205,7 +162,7 @@ class FastMLP:
         moved = self._seen[0] @ weights[0].T
         _add_bias(moved, biases[0])
         for layer in range(1, len(weights)):
-            self._slope(moved, self._seen[layer])
+            _SLOPES[self.layout.activation](moved, self._seen[layer])
             moved = moved @ self._weights[layer].T
             moved += self._seen[layer] @ weights[layer].T
             _add_bias(moved, biases[layer])
@@ -219,9 +176,90 @@ class FastMLP:
         return named
 
     def _reserve(self, size: int) -> None:
+        self._capacity = size
         self._outputs = [np.empty((size, units), dtype=np.float32) for units in self.layout.sizes[1:]]
         self._errors = [np.empty((size, units), dtype=np.float32) for units in self.layout.sizes]
-        self._ones = np.ones(size, dtype=np.float32)
+
+
+def forward_layers(
+    layout: Layout, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], seen: Sequence[np.ndarray]
+) -> SparseRows | None:
+    """Run a batch through all layers, and return the inputs without their zeros where most of them are 0.
+
+    Args:
+        layout: Sizes and activation.
+        weights: Of each layer [O, I].
+        biases: Of each layer [O].
+        seen: The inputs [B, I], then arrays that become the outputs of each layer [B, O], float32.
+    """
+    inputs, last = seen[0], len(weights) - 1
+    sparse = SparseRows.of(inputs, MOSTLY) if inputs.shape[1] >= WIDE else None
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        below, hidden = seen[layer], seen[layer + 1]
+        if sparse is not None and layer == 0:
+            sparse.times(weight, hidden)
+        else:
+            np.matmul(below, weight.T, out=hidden)
+        if layer == last:
+            _add_bias(hidden, bias)
+        else:
+            _ACTIVATIONS[layout.activation](hidden, bias)
+    return sparse
+
+
+def backward_layers(
+    layout: Layout,
+    weights: Sequence[np.ndarray],
+    seen: Sequence[np.ndarray],
+    error: np.ndarray,
+    *,
+    into: tuple[Sequence[np.ndarray], Sequence[np.ndarray]] | None,
+    buffers: Sequence[np.ndarray],
+    to_inputs: bool,
+    sparse: SparseRows | None,
+) -> np.ndarray | None:
+    """Take a derivative with respect to the outputs back through all layers, after `forward_layers`.
+
+    Args:
+        layout: Sizes and activation.
+        weights: Of each layer [O, I].
+        seen: What `forward_layers` left: the inputs, then the outputs of each layer.
+        error: Derivative with respect to the outputs [B, O].
+        into: Arrays that become the derivatives with respect to weights [O, I] and biases [O] of each layer; `None` to skip them.
+        buffers: Arrays for the derivatives with respect to the inputs of each layer [B, I].
+        to_inputs: Whether to return the derivative with respect to the inputs [B, I].
+        sparse: What `forward_layers` returned.
+    """
+    for layer in range(len(weights) - 1, -1, -1):
+        below = seen[layer]
+        if into is not None:
+            if sparse is not None and layer == 0:
+                sparse.outer(error, into[0][layer])
+            else:
+                np.matmul(error.T, below, out=into[0][layer])
+            np.matmul(_ones(len(error)), error, out=into[1][layer])
+        if layer == 0 and not to_inputs:
+            return None
+        weight, further = weights[layer], buffers[layer]
+        if len(weight) == 1:  # BLAS is slow at the product of a column and a row
+            np.multiply(error, weight, out=further)
+        else:
+            np.matmul(error, weight, out=further)
+        if layer:
+            _SLOPES[layout.activation](further, below)
+        error = further
+    return error
+
+
+_all_ones = np.ones(256, dtype=np.float32)
+
+
+def _ones(size: int) -> np.ndarray:
+    """Return a vector of ones [B]: a product with it sums over a batch faster than NumPy's `sum`."""
+    global _all_ones
+    if size > len(_all_ones):
+        _all_ones = np.ones(2 * size, dtype=np.float32)
+    return _all_ones[:size]
 
 
 class FlatAdam:
@@ -389,6 +427,10 @@ def _bias_and_relu(values: np.ndarray, bias: np.ndarray) -> None:
     for b in range(values.shape[0]):
         for o in range(values.shape[1]):
             values[b, o] = max(values[b, o] + bias[o], np.float32(0.0))
+
+
+_ACTIVATIONS = {"tanh": _bias_and_tanh, "relu": _bias_and_relu}
+_SLOPES = {"tanh": _times_tanh_slope, "relu": _times_relu_slope}
 
 
 def _views(layout: Layout, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -9,12 +9,17 @@ Letters: P parameters in all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from dl_nets.fast.bridge import Flat
+from dl_nets.fast.kernels import announced
+from dl_nets.fast.mlp import adam_step as compiled_adam_step
 
 OptimiserName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"]
 
@@ -77,17 +82,24 @@ def rmsprop_step(gradient: Tensor, second: Tensor, epsilon: float) -> Tensor:
 
 
 class Optimiser:
-    """Moves the parameters of a network, which become views of one vector: have the network on its device before.
+    """Moves parameters against their gradient, in one pass over all of them.
 
-    Matrices are decayed; biases, gains of normalisations and other vectors are not: pulling them to 0 only shifts what they are there for.
+    The parameters become views of one vector: move the network to its device first. On a CPU Adam is a compiled pass, which gives the
+    same numbers as on a GPU but for rounding. Matrices are decayed; biases, gains of normalisations and other vectors are not: pulling
+    them to 0 only shifts what they are there for.
 
     Args:
         name: The method.
-        parameters: What is learned; those that need no gradient are left out.
+        parameters: What is learned; those that need no gradient are left out. A `Flat` is taken as it is.
         learning_rate: alpha, > 0; may be set anew before any step.
         weight_decay: lambda, >= 0; `adamw` shrinks by alpha lambda (Loshchilov and Hutter 2019), the others add lambda w to the gradient.
         momentum: mu, in [0, 1), of `momentum` and `nesterov`.
         epsilon: What `adam`, `adamw` and `rmsprop` add to the root of the second moment, > 0.
+
+    Attributes:
+        flat: Parameters and gradients, each on one vector.
+        moments: Running means of the gradient and of its square [P], as many as the method keeps, in the order of `flat`.
+        num_steps: How many steps were taken.
 
     Raises:
         ValueError: for an unknown name.
@@ -103,7 +115,7 @@ class Optimiser:
     def __init__(
         self,
         name: OptimiserName,
-        parameters: Iterable[nn.Parameter],
+        parameters: Iterable[nn.Parameter] | Flat,
         *,
         learning_rate: float,
         weight_decay: float = 0.0,
@@ -118,72 +130,92 @@ class Optimiser:
         self.momentum = momentum
         self.epsilon = epsilon
         self.num_steps = 0
-        learned = [parameter for parameter in parameters if parameter.requires_grad]
-        self._parameters = sorted(learned, key=lambda parameter: parameter.ndim < 2)  # matrices first, so that they are a slice
-        self._num_decayed = sum(parameter.numel() for parameter in self._parameters if parameter.ndim >= 2)
-        self._vector = torch.cat([parameter.detach().flatten() for parameter in self._parameters])  # [P]
-        self._moments = [torch.zeros_like(self._vector) for _ in range(_NUM_MOMENTS[name])]
-        parts = torch.split(self._vector, [parameter.numel() for parameter in self._parameters])
-        for parameter, part in zip(self._parameters, parts, strict=True):
-            parameter.data = part.view_as(parameter)
+        self.flat = parameters if isinstance(parameters, Flat) else Flat(*(p for p in parameters if p.requires_grad))
+        self.moments = [torch.zeros_like(self.flat.vector) for _ in range(_NUM_MOMENTS[name])]
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for parameter in self._parameters:
-            parameter.grad = None
+        """Set all gradients to 0."""
+        self.flat.zero_grad()
 
-    @torch.no_grad()
-    def step(self) -> None:
+    def step(self, max_norm: float = math.inf) -> None:
         """Move every parameter against its gradient; one without a gradient counts as flat.
 
+        Args:
+            max_norm: A longer gradient is shortened to it first (see `clip_gradient_norm`).
+
         Raises:
-            RuntimeError: if the network was moved elsewhere since it was given.
+            RuntimeError: if the network was moved to another device since the optimiser was made.
         """
-        first = self._parameters[0]
-        if first.data_ptr() != self._vector.data_ptr():
-            raise RuntimeError(
-                "the parameters have left the optimiser's vector: move the network to its device first, then make the optimiser"
-            )
-        gradient = torch.cat([_gradient(parameter) for parameter in self._parameters])
-        decayed = self._vector[: self._num_decayed]
-        if self.weight_decay and self.name == "adamw":
-            decayed.mul_(1.0 - self.learning_rate * self.weight_decay)
-        elif self.weight_decay:
-            gradient[: self._num_decayed].add_(decayed, alpha=self.weight_decay)
+        self.flat.gather()
+        self.step_flat(max_norm)
+
+    @torch.no_grad()
+    def step_flat(self, max_norm: float = math.inf) -> None:
+        """Take a step along `flat.gradient`, which was written directly. It may be overwritten."""
         self.num_steps += 1
-        self._vector.sub_(self._direction(gradient), alpha=self.learning_rate)
+        vector, gradient = self.flat.vector, self.flat.gradient
+        if self.name == "adam" and not self.weight_decay and vector.device.type == "cpu" and vector.dtype == torch.float32:
+            self._compiled_adam(max_norm)
+            return
+        if max_norm < math.inf:
+            gradient.mul_((max_norm / (gradient.norm() + 1e-6)).clamp(max=1.0))
+        if self.weight_decay:
+            for parameter in self.flat.parameters:
+                if parameter.ndim >= 2 and self.name == "adamw":
+                    parameter.mul_(1.0 - self.learning_rate * self.weight_decay)
+                elif parameter.ndim >= 2 and parameter.grad is not None:
+                    parameter.grad.add_(parameter, alpha=self.weight_decay)
+        vector.sub_(self._direction(gradient), alpha=self.learning_rate)
 
     def state_dict(self) -> dict[str, Any]:
-        """Number of steps, learning rate and moments, as copies."""
+        """Return the number of steps, the learning rate and the moments [P], as copies."""
         return {
             "num_steps": self.num_steps,
             "learning_rate": self.learning_rate,
-            "moments": [moment.cpu().numpy().copy() for moment in self._moments],
+            "moments": [moment.cpu().numpy().copy() for moment in self.moments],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` stands.
+        """Restore what `state_dict` returned.
 
         Raises:
             ValueError: if it is the state of another method, or of a network of another size.
         """
-        sizes, needed = [len(moment) for moment in state["moments"]], [len(moment) for moment in self._moments]
+        sizes, needed = [np.shape(moment) for moment in state["moments"]], [tuple(moment.shape) for moment in self.moments]
         if sizes != needed:
-            raise ValueError(f"the saved optimiser has moments of the sizes {sizes}; {self.name} on this network has {needed}")
-        self.num_steps, self.learning_rate = state["num_steps"], state["learning_rate"]
-        for moment, saved in zip(self._moments, state["moments"], strict=True):
+            raise ValueError(f"the saved optimiser has moments of the shapes {sizes}; {self.name} on this network has {needed}")
+        self.num_steps, self.learning_rate = int(state["num_steps"]), float(state["learning_rate"])
+        for moment, saved in zip(self.moments, state["moments"], strict=True):
             moment.copy_(torch.from_numpy(np.array(saved)))
+
+    def _compiled_adam(self, max_norm: float) -> None:
+        first, second = (moment.numpy() for moment in self.moments)
+        step_size = self.learning_rate / (1.0 - BETA_1**self.num_steps)
+        correction = (1.0 - BETA_2**self.num_steps) ** 0.5
+        with announced("Adam"):
+            compiled_adam_step(
+                self.flat.vector.numpy(),
+                self.flat.gradient.numpy(),
+                first,
+                second,
+                BETA_1,
+                BETA_2,
+                step_size,
+                correction,
+                self.epsilon,
+                max_norm,
+            )
 
     def _direction(self, gradient: Tensor) -> Tensor:
         match self.name:
             case "sgd":
                 return gradient
             case "momentum" | "nesterov":
-                return momentum_step(gradient, self._moments[0], self.momentum, nesterov=self.name == "nesterov")
+                return momentum_step(gradient, self.moments[0], self.momentum, nesterov=self.name == "nesterov")
             case "rmsprop":
-                return rmsprop_step(gradient, self._moments[0], self.epsilon)
+                return rmsprop_step(gradient, self.moments[0], self.epsilon)
             case _:
-                return adam_step(gradient, self._moments[0], self._moments[1], self.num_steps, self.epsilon)
+                return adam_step(gradient, self.moments[0], self.moments[1], self.num_steps, self.epsilon)
 
 
 def clip_gradient_norm(parameters: Iterable[nn.Parameter], bound: float) -> Tensor:
@@ -202,8 +234,3 @@ def clip_gradient_norm(parameters: Iterable[nn.Parameter], bound: float) -> Tens
     for gradient in gradients:
         gradient.mul_(factor)
     return length
-
-
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    gradient = parameter.grad
-    return torch.flatten(torch.zeros_like(parameter) if gradient is None else gradient)

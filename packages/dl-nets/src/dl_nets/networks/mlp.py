@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from gymnasium import Space
-from torch import Tensor, nn
+from torch import nn
 
+from dl_nets.fast.bridge import Perceptron
 from dl_nets.networks.initialisation import Init, linear
 from dl_nets.networks.layers import Activation, Dropout, activation
 from dl_nets.networks.spaces import Features, output_size
@@ -22,7 +23,7 @@ from rl_core.network import Network
 
 @configclass
 class MLPConfig:
-    """How wide, how deep, and how it starts."""
+    """Settings of the multilayer perceptron."""
 
     hidden: Annotated[tuple[Count, ...], Doc("units of each hidden layer; () is a linear model")] = (64, 64)
     activation: Annotated[Activation, Doc("tanh, relu, gelu, silu or elu, behind each hidden layer")] = "tanh"
@@ -33,29 +34,7 @@ class MLPConfig:
     output_gain: Annotated[Positive, Doc("scale of the last layer's first weights")] = 1.0
     layer_norm: Annotated[bool, Doc("whether each hidden layer is normalised before its activation")] = False
     dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that a hidden unit is left out while training")] = 0.0
-
-    def __post_init__(self) -> None:
-        if any(units < 1 for units in self.hidden):
-            raise ValueError(f"hidden is {list(self.hidden)}; every layer must have at least 1 unit")
-        for name in ("hidden_gain", "output_gain"):
-            if not getattr(self, name) > 0.0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be > 0")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
-
-
-class Perceptron(nn.Module):
-    """The module that `MLP` builds: `features`, which has no parameters, then `layers` in the order of their use."""
-
-    def __init__(self, features: Features, layers: nn.Sequential) -> None:
-        super().__init__()
-        self.features = features
-        self.layers = layers
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs [B, K] of inputs [B, ...]."""
-        outputs: Tensor = self.layers(self.features(inputs))
-        return outputs
+    fast: Annotated[bool, Doc("whether plain layers of tanh or relu are computed by BLAS and compiled loops on a CPU")] = True
 
 
 class MLP(Network):
@@ -65,7 +44,7 @@ class MLP(Network):
     config: MLPConfig
 
     def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> Perceptron:
-        """A perceptron from inputs [B, ...] to outputs [B, K]."""
+        """Build a perceptron from inputs [B, ...] to outputs [B, K]."""
         config, features = self.config, Features(input_space)
         layers: list[nn.Module] = []
         size = features.size
@@ -78,4 +57,4 @@ class MLP(Network):
                 layers.append(Dropout(config.dropout, rng))
             size = units
         layers.append(linear(size, output_size(output_space), rng, init=config.init, gain=config.output_gain))
-        return Perceptron(features, nn.Sequential(*layers))
+        return Perceptron(features, nn.Sequential(*layers), fast=config.fast, vector_inputs=features.passes_on)

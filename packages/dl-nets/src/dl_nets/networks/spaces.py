@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import Space, spaces
 from torch import Tensor, nn
@@ -56,6 +57,7 @@ class Features(nn.Module):
 
     Attributes:
         size: D.
+        passes_on: Whether inputs are vectors of floats, which need no change.
 
     Raises:
         ValueError: for any other kind of space.
@@ -78,9 +80,12 @@ class Features(nn.Module):
         elif not isinstance(space, spaces.Box | spaces.MultiBinary):
             raise ValueError(f"the input space is {space}; a network reads Discrete, MultiDiscrete, MultiBinary or Box spaces")
         self.size = sum(self._classes) or math.prod(space.shape or ())
+        self.passes_on = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype in (np.float32, np.float64)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Numbers [B, D], float32, of inputs [B, ...]."""
+        """Return numbers [B, D], float32, of inputs [B, ...]."""
+        if self.passes_on and inputs.ndim == 2 and inputs.dtype == torch.float32:
+            return inputs
         if self._classes:
             columns = (inputs.reshape(len(inputs), -1) - self._start).long()
             hot = [functional.one_hot(columns[:, index], classes) for index, classes in enumerate(self._classes)]
