@@ -37,6 +37,8 @@ class Agent(ABC):
         warnings: Sentences that `setup()` adds for the user to read before learning starts: a budget that ends before the first update.
         headline: The metric that a person watches while it learns; the first one when empty.
         export_formats: Names that `export` takes.
+        path: How the agent computes, in words, such as "fast: compiled layers" or "torch: on cuda". The run prints it and writes it in
+            the manifest. Empty: there is only one way.
         state_fields: Names of the attributes that change while learning; see `state_dict`.
     """
 
@@ -54,6 +56,7 @@ class Agent(ABC):
         self.device = device
         self.progress = 0
         self.finished = False
+        self.path = ""
         self.warnings: list[str] = []
         self.setup()
 

@@ -233,6 +233,8 @@ def _learn(made: Run, as_json: bool) -> None:
     from rl_core.runs.run import Stopped
 
     _warn(made)
+    if made.agent.path:
+        click.echo(f"path: {made.agent.path}", err=True)
     try:
         with stdout_to_stderr(), termination_as_interrupt():
             result = made.learn()

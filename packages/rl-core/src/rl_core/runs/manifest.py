@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from rl_core.runs.recipe import Resolved
 
 
-def write(folder: Path, resolved: Resolved, *, progress: int) -> None:
-    """Write `manifest.json`, or add this session to the one that is there."""
+def write(folder: Path, resolved: Resolved, *, progress: int, path: str = "") -> None:
+    """Write `manifest.json`, or add this session to an existing one.
+
+    Args:
+        folder: The run's folder.
+        resolved: The components of the run.
+        progress: Where the session starts, in the agent's unit.
+        path: How the agent computes, in words; empty where there is only one way.
+    """
     packages = sorted({"rl-core", *(entry.package for entry in resolved.entries())})
     before = _read(folder)
     document = {
@@ -31,7 +38,12 @@ def write(folder: Path, resolved: Resolved, *, progress: int) -> None:
         "machine": before.get("machine") or machine(),
         "sessions": [
             *before.get("sessions", []),
-            {"started": datetime.now(UTC).isoformat(timespec="seconds"), "progress": progress, "differences": differences(folder)},
+            {
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+                "progress": progress,
+                "path": path,
+                "differences": differences(folder),
+            },
         ],
     }
     checkpoint.replace(folder / "manifest.json", (json.dumps(document, indent=1) + "\n").encode())

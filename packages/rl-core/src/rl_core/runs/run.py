@@ -31,6 +31,7 @@ from rl_core.runs.signals import StopRequest
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 EVALUATION_EPISODES = 100
+LARGEST_PARAMETER = 1e10  # of a network in single precision; beyond it a run has diverged, though its metrics may be finite
 
 
 class Stopped(Exception):
@@ -237,6 +238,7 @@ class Run:
         progress = self.agent.progress
         path = self.folder / "checkpoints" / str(progress)
         if self._unsaved:
+            self._require_sound_parameters()
             state = {
                 "agent": self.agent.state_dict(),
                 "task": self.agent.task.state_dict(),
@@ -367,18 +369,32 @@ class Run:
                 message = f"{name} became {value!r} at {self.agent.progress:,} {self.spec.unit}, which is no number"
                 raise WorkError(message, fault) from error
             if not finite:
-                kept = checkpoint.names(self.folder / "checkpoints")
-                last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint before it"
-                raise WorkError(
-                    f"{name} became {value} at {self.agent.progress:,} {self.spec.unit}; {last}",
-                    f"a smaller learning_rate is the usual remedy; the metrics up to here are in {self.folder / metrics_log.NAME}",
-                )
+                raise self._divergence(f"{name} became {value}")
+
+    def _require_sound_parameters(self) -> None:
+        """Refuse to save parameters that are not finite, or so large that single precision cannot compute with them."""
+        for name, value in self.agent.parameters().items():
+            if value.dtype.kind != "f" or not value.size:
+                continue
+            largest = max(float(value.max()), -float(value.min()))  # NaN stays NaN
+            if not math.isfinite(largest):
+                raise self._divergence(f"parameter {name} became {largest}")
+            if value.dtype.itemsize <= 4 and largest >= LARGEST_PARAMETER:
+                raise self._divergence(f"parameter {name} grew to {largest:.3g}")
+
+    def _divergence(self, what: str) -> WorkError:
+        kept = checkpoint.names(self.folder / "checkpoints")
+        last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint before it"
+        return WorkError(
+            f"{what} at {self.agent.progress:,} {self.spec.unit}; {last}",
+            f"a smaller learning_rate is the usual remedy; the metrics up to here are in {self.folder / metrics_log.NAME}",
+        )
 
     def _write_papers(self) -> None:
         """The recipe and the manifest, which has one more session."""
         self._write("recipe.yaml", self.recipe.to_yaml())
         try:
-            manifest.write(self.folder, self.resolved, progress=self.agent.progress)
+            manifest.write(self.folder, self.resolved, progress=self.agent.progress, path=self.agent.path)
         except OSError as error:
             raise self._disk_error("manifest.json", error) from error
 
