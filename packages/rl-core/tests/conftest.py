@@ -18,7 +18,7 @@ from rl_core.plugins.loading import Plugins
 GOOD = """
 from rl_core.api import AgentSpec, NetworkSpec, TaskSpec, hookimpl
 
-RL_API = 1
+RL_API = 2
 
 @hookimpl
 def rl_agents():

@@ -74,10 +74,18 @@ FAULTS = [  # component, check, what the check says
     ("mixes-up-final-obs", "hands-over-at-an-end", "final_obs where the episode goes on differs"),
     ("does-not-count", "counts-its-episodes", "the same episodes twice"),
     ("writes-again", "keeps-what-it-gave", "was written to by a later step"),
-    ("tests-what-it-taught", "has-splits-apart", "20 examples of the test split also stand in train"),
-    ("sorts-its-indices", "reads-by-index", "of train is another one when read alone"),
+    ("tests-what-it-taught", "has-splits-apart", "20 examples of the test split are also in train"),
+    ("sorts-its-indices", "reads-by-index", "of train is a different one when read alone"),
     ("counts-from-one", "keeps-its-examples-to-its-spaces", "the targets of train are outside the output space"),
     ("scores-errors", "scores-right-answers-best", "right answers score 0 and random ones"),
+    ("keeps-objects", "reads-plain-batches", "the inputs of train: it is an array of objects"),
+    ("averages-batches", "judges-in-any-batches", "the same answers judged in 2 batches get 'accuracy'"),
+    ("loses-a-label", "keeps-its-examples-to-its-spaces", "the rows of part 'label' differ in length"),
+    ("hides-its-cost", "carries-the-extras-it-declares", r"carries the extras \[\]; declared are \['cost'\]"),
+    ("widens-its-rewards", "holds-transitions", "reward of train is float64"),
+    ("draws-unseeded", "draws-tasks-of-one-kind", "the same seeds draw"),
+    ("tests-its-training", "keeps-test-tasks-apart", "20 of 20 test tasks are training tasks"),
+    ("claims-a-loss", "keeps-its-word-on-losses", "own_loss is True, and the module has neither"),
     ("misread", "builds-its-example", "misread:0.5 does not offer data"),
     ("deaf", "takes-part-in-runs", "has none of the run hooks"),
 ]
@@ -87,11 +95,16 @@ PROVEN_ELSEWHERE = {
     "repeats-its-hooks": "test_conformance_plugins.py",
     "passes-gradients-to-every-parameter": "packages/dl-nets/tests/test_conformance.py, where torch is",
 }
-SOUND = ["climber", "planner", "matrix", "drift", "wide-drift", "stripes", "pushed", "listens"]
+SOUND = [
+    *("climber", "planner", "matrix", "brings-its-loss", "drift", "wide-drift", "costly-drift"),
+    *("stripes", "boxes", "logged-drift", "drifts", "pushed", "listens"),
+]
 
 SKIPPED = {
     "planner": {"depends-on-its-seed", "exports-what-it-lists"},  # it draws nothing and exports nothing
-    "matrix": {"passes-gradients-to-every-parameter"},  # it is NumPy's
+    "matrix": {"passes-gradients-to-every-parameter", "keeps-its-word-on-losses"},  # it is NumPy's, and leaves the loss to the learner
+    "brings-its-loss": {"passes-gradients-to-every-parameter", "builds-the-right-shape"},
+    "logged-drift": {"scores-right-answers-best", "judges-in-any-batches"},  # the environment judges
 }
 
 

@@ -60,7 +60,7 @@ def _said(catalogue: Catalogue, package: str, name: str) -> str:
 
 def test_a_sound_plugin_passes_the_checks_of_plugins(install: Install) -> None:
     agent = AGENT.format(module="sound._plugin", summary="A")
-    catalogue = install("sound", HEAD.format(api=1) + f"class A: pass\n@hookimpl\ndef rl_agents():\n    yield {agent}\n")
+    catalogue = install("sound", HEAD.format(api=2) + f"class A: pass\n@hookimpl\ndef rl_agents():\n    yield {agent}\n")
     for name in ("loads-without-problems", "imports-lightly", "repeats-its-hooks"):
         assert _said(catalogue, "sound", name) == ""
 
@@ -72,13 +72,13 @@ def test_a_plugin_for_another_api_does_not_load_without_problems(install: Instal
 
 def test_a_bad_spec_is_a_problem_of_its_plugin(install: Install) -> None:
     agent = AGENT.format(module="nowhere", summary="A")
-    catalogue = install("leads-nowhere", HEAD.format(api=1) + f"@hookimpl\ndef rl_agents():\n    yield {agent}\n")
+    catalogue = install("leads-nowhere", HEAD.format(api=2) + f"@hookimpl\ndef rl_agents():\n    yield {agent}\n")
     assert "leads nowhere" in _said(catalogue, "leads-nowhere", "loads-without-problems")
 
 
 def test_a_plugin_that_imports_numpy_does_not_import_lightly(install: Install) -> None:
     agent = AGENT.format(module="heavy._plugin", summary="A")
-    text = HEAD.format(api=1) + f"class A: pass\n@hookimpl\ndef rl_agents():\n    yield {agent}\n"
+    text = HEAD.format(api=2) + f"class A: pass\n@hookimpl\ndef rl_agents():\n    yield {agent}\n"
     catalogue = install("heavy", text, init="import numpy\n")
     assert "importing heavy._plugin imports numpy" in _said(catalogue, "heavy", "imports-lightly")
 
@@ -86,7 +86,7 @@ def test_a_plugin_that_imports_numpy_does_not_import_lightly(install: Install) -
 def test_a_hook_that_gives_other_specs_the_second_time_is_caught(install: Install) -> None:
     agent = AGENT.format(module="fickle._plugin", summary="Call {calls}").replace("summary=", "summary=f")
     text = f"class A: pass\ncalls = 0\n@hookimpl\ndef rl_agents():\n    global calls\n    calls += 1\n    yield {agent}\n"
-    catalogue = install("fickle", HEAD.format(api=1) + text)
+    catalogue = install("fickle", HEAD.format(api=2) + text)
     assert "and others the second time" in _said(catalogue, "fickle", "repeats-its-hooks")
 
 
@@ -122,7 +122,7 @@ def test_a_package_stands_for_its_plugin_and_all_that_it_brings(faulty: None) ->
 
 def test_a_component_that_lacks_a_module_is_skipped_with_the_remedy(install: Install) -> None:
     agent = AGENT.format(module="lacking._plugin", summary="A")[:-1] + ', requires=("no_such_module",), extra="lacking[more]")'
-    catalogue = install("lacking", HEAD.format(api=1) + f"class A: pass\n@hookimpl\ndef rl_agents():\n    yield {agent}\n")
+    catalogue = install("lacking", HEAD.format(api=2) + f"class A: pass\n@hookimpl\ndef rl_agents():\n    yield {agent}\n")
     [subject] = named(catalogue, "lacking/a")
     result = perform(next(check for check in all_checks() if check.applies(subject)), subject)
     assert result.status == "skipped"

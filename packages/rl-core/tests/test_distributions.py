@@ -81,6 +81,6 @@ def test_entry_points_that_cannot_be_read_cost_only_their_own_distribution(site:
 
 
 def test_a_distribution_without_metadata_still_brings_its_plugin(site: Any) -> None:
-    site.add("bare", "from rl_core.api import *\nRL_API = 1\n@hookimpl\ndef rl_agents(): return ()\n", metadata="")
+    site.add("bare", "from rl_core.api import *\nRL_API = 2\n@hookimpl\ndef rl_agents(): return ()\n", metadata="")
     rows = site.run("doctor", "--json").json["plugins"]
     assert [(row["package"], row["version"], row["status"]) for row in rows if row["name"] == "bare"] == [("bare", "?", "ready")]

@@ -11,7 +11,7 @@ from rl_core.api import hookimpl
 from rl_core.errors import RequestError
 from rl_core.plugins.loading import Plugins
 
-HEAD = "from rl_core.api import AgentSpec, NetworkSpec, TaskSpec, hookimpl\nRL_API = 1\n"
+HEAD = "from rl_core.api import AgentSpec, NetworkSpec, TaskSpec, hookimpl\nRL_API = 2\n"
 AGENT = 'AgentSpec(name="{name}", target="{target}", summary="One", fits=("control",), unit="steps", task="coin", budget=1)'
 
 
@@ -36,10 +36,10 @@ BAD = {
     "an entry point to nothing": ("", r"importing bad\._plugin:odd failed: AttributeError", "--disable bad"),
     "a dependency is missing": ("import not_there", "needs not_there, which is not installed", "install not_there"),
     "no module": (None, r"names bad\._plugin, and there is no module bad\._plugin", "pip install --force-reinstall bad"),
-    "no API version": (hook("return ()").replace("RL_API = 1", ""), "does not say which plugin API", "adds RL_API = 1"),
-    "a newer API": (hook("return ()").replace("= 1", "= 99", 1), "written for plugin API 99; this rl-core serves 1", "upgrade rl-core"),
-    "an older API": (hook("return ()").replace("= 1", "= 0", 1), "written for plugin API 0; this rl-core serves 1", "upgrade bad"),
-    "an API of text": (hook("return ()").replace("= 1", "= '1'", 1), "RL_API of bad._plugin is '1'; it must be an integer", "RL_API = 1"),
+    "no API version": (hook("return ()").replace("RL_API = 2", ""), "does not say which plugin API", "adds RL_API = 2"),
+    "a newer API": (hook("return ()").replace("= 2", "= 99", 1), "written for plugin API 99; this rl-core serves 2", "upgrade rl-core"),
+    "an older API": (hook("return ()").replace("= 2", "= 1", 1), "written for plugin API 1; this rl-core serves 2", "Changes of the API"),
+    "an API of text": (hook("return ()").replace("= 2", "= '1'", 1), "RL_API of bad._plugin is '1'; it must be an integer", "RL_API = 2"),
     "a hook raises": (hook("raise KeyError('gone')"), "its hook rl_agents failed: KeyError: 'gone'", "--disable bad"),
     "a hook exits": (hook("raise SystemExit(4)"), "its hook rl_agents failed: SystemExit: 4", "--disable bad"),
     "a hook returns a spec": (hook(f"return {agent()}"), "it returned AgentSpec; it must yield specs", "--disable bad"),
@@ -236,7 +236,7 @@ def test_doctor_shows_every_plugin_with_its_hooks_and_time_and_tracebacks_only_w
     doctor = site.run("doctor", "--json")
     rows = {row["package"]: row for row in doctor.json["plugins"]}
     assert rows["good"]["hooks"] == ["rl_agents", "rl_networks", "rl_tasks"]
-    assert (rows["good"]["api"], rows["good"]["status"], rows["bad"]["status"]) == (1, "ready", "failed")
+    assert (rows["good"]["api"], rows["good"]["status"], rows["bad"]["status"]) == (2, "ready", "failed")
     assert rows["good"]["milliseconds"] > 0
     assert "Traceback" not in doctor.err
     traced = site.run("doctor", "--traceback", "--json")

@@ -97,14 +97,14 @@ def test_predictions_are_answers_and_wrong_inputs_are_refused(program: Any) -> N
     assert json.loads(program.succeed("predict", "run", "[1, 2, 3]").out) == [[answer]]
     for text, message in (
         ("[1, 2]", r"the input has shape \[2\]; this task takes \[3\]"),
-        ("[1, 2, x]", "is no JSON array of numbers"),
-        ("[" * 5000, "is no JSON array of numbers"),
+        ("[1, 2, x]", "is not a JSON array of numbers"),
+        ("[" * 5000, "is not a JSON array of numbers"),
         ('{"a": 1}', "is not made of float32 numbers"),
         ('["1", "2", "3"]', "is not made of float32 numbers"),
         ("[1, 2, NaN]", "is outside of what this task takes"),
         ("[1, 2, 1e999]", "is outside of what this task takes"),
         (f"[1, 2, {10**400}]", "is not made of float32 numbers"),
-        ("", "is no JSON array of numbers"),
+        ("", "is not a JSON array of numbers"),
     ):
         refused = program.call("predict", "run", text)
         assert refused.status == 2

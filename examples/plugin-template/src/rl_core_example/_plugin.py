@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rl_core.api import AgentSpec, NetworkSpec, TaskSpec, hookimpl
 
-RL_API = 1  # the version of rl-core's plugin API that this was written for
+RL_API = 2  # the version of rl-core's plugin API that this was written for
 TRAITS = ("control", "vector-input", "discrete-output")
 
 

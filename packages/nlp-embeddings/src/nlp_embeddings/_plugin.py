@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
-RL_API = 1
+RL_API = 2
 
 _CORPUS = ("corpus", "text-input", "vector-output")
 

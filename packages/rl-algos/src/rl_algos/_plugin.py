@@ -15,7 +15,7 @@ from rl_algos.tasks import specs as task_specs
 from rl_algos.tree_search import specs as tree_search
 from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
-RL_API = 1
+RL_API = 2
 
 ROOMS = (bandits, continuous, on_policy, planning, q_learning, search, tabular, tree_search)
 

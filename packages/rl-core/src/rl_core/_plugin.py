@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rl_core.api import LoggerSpec, TaskSchemeSpec, hookimpl
 
-RL_API = 1
+RL_API = 2
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""The agent: anything that learns a task."""
+"""Agents: everything that learns a task."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from rl_core import batches
 from rl_core.state import restore_state, saved_state
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from rl_core.network import Network
     from rl_core.seeds import Seeds
     from rl_core.task import Predict, Task
@@ -33,9 +34,9 @@ class Agent(ABC):
 
     Attributes:
         progress: How much was learned so far, in the unit that the spec names. `step()` increases it.
-        finished: True when there is nothing more to learn (a planner converged, early stopping struck).
+        finished: True when there is nothing more to learn (a planner converged, early stopping applied).
         warnings: Sentences that `setup()` adds for the user to read before learning starts: a budget that ends before the first update.
-        headline: The metric that a person watches while it learns; the first one when empty.
+        headline: The metric to show while it learns; the first one when empty.
         export_formats: Names that `export` takes.
         path: How the agent computes, in words, such as "fast: compiled layers" or "torch: on cuda". The run prints it and writes it in
             the manifest. Empty: there is only one way.
@@ -75,21 +76,24 @@ class Agent(ABC):
         """
 
     @abstractmethod
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Answers [B, ...] in the task's output space to inputs [B, ...]; greedy, and without touching what `step` uses."""
+    def predict(self, inputs: Any) -> Any:
+        """Return the answers [B, ...] in the task's output space to inputs [B, ...]; greedy, and without touching what `step` uses.
+
+        Inputs and answers are batches of `rl_core.batches`: arrays, unless the task's spaces have parts or ragged rows.
+        """
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that changes while learning, but `progress`, `finished` and the numpy streams, which the run keeps.
+        """Return everything that changes while learning, except `progress`, `finished` and the NumPy streams, which the run keeps.
 
-        By default the attributes that `state_fields` names: arrays, plain values, torch modules, and anything with a `state_dict` of its
-        own. Override it for a state that is laid out otherwise: nested dicts (string keys) and lists of NumPy arrays, str, int,
-        float, bool and None. Arrays are only read. What is large and no longer changes, as the full part of a replay buffer, is
-        better given as `rl_core.runs.checkpoint.Block`s.
+        By default the attributes that `state_fields` names: arrays, plain values, torch modules, and objects with a `state_dict` of
+        their own. Override it for another layout: nested dicts (string keys) and lists of NumPy arrays, str, int, float, bool and
+        None. Arrays are only read. Use `rl_core.runs.checkpoint.Block` for large arrays that no longer change, such as the full part
+        of a replay buffer.
         """
         return saved_state(self, self.state_fields)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned; the next `step` is then the one that would have come.
+        """Restore what `state_dict` returned; the next `step` then continues the interrupted run exactly.
 
         Raises:
             ValueError: if an array has another shape or type than the agent's own.
@@ -97,20 +101,21 @@ class Agent(ABC):
         restore_state(self, self.state_fields, state)
 
     def parameters(self) -> Mapping[str, np.ndarray]:
-        """Trainable parameters by name; the conformance kit checks that a step changes each. Empty: there are none to check."""
+        """Return the trainable parameters by name; the conformance kit checks that a step changes each. Empty: there are none."""
         return {}
 
     def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Numbers that the task judges this agent by, `task.metric` among them."""
+        """Return the metrics that the task judges this agent by, `task.metric` among them."""
         return self.task.evaluate(self.predictor(), episodes=episodes, seeds=seeds)
 
     def predictor(self) -> Predict:
-        """What answers in an evaluation: `predict`, or an object of its own that carries a state; see `rl_core.task.Predict`."""
+        """Return what answers in an evaluation: `predict`, or an object that carries a state, `rl_core.task.PredictWithMemory`."""
         return self.predict
 
     def answer(self, text: str) -> Any:
-        """A JSON-able answer to a text, for `rl-core predict RUN INPUT`. The task reads the text unless an agent knows better."""
-        return self.predict(self.task.parse(text)).tolist()
+        """Return the answer to one input as JSON holds it, for `rl-core predict RUN INPUT`; by default the task parses the text."""
+        answers = self.predict(self.task.parse(text))
+        return answers.tolist() if isinstance(answers, np.ndarray) else [batches.plain(answers, 0)]
 
     def probabilities(self, inputs: np.ndarray) -> np.ndarray:
         """Probabilities [B, K] of the K classes for inputs [B, ...], for `rl-core predict --probabilities`.
@@ -121,7 +126,7 @@ class Agent(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not predict probabilities")
 
     def draw(self, folder: Path) -> None:
-        """Write pictures of what was learned into `folder`, at the end of a run. Nothing by default."""
+        """Write figures of what was learned into `folder`, at the end of a run; none by default."""
 
     def export(self, form: str, out: Path) -> None:
         """Write what was learned to the file `out`, in one of `export_formats`, for `rl-core export`."""

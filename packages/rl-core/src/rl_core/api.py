@@ -1,31 +1,39 @@
-"""What a plugin tells the host: specs, hook markers and the API version.
+"""The plugin API: specs, hook markers and the API version.
 
-This module is all that a `_plugin.py` needs to import. It costs a few milliseconds: the standard library and pluggy.
+This module is all that a `_plugin.py` needs to import. It takes a few milliseconds: the standard library and pluggy.
 
 A plugin is a distribution with one entry point in the group `rl_core.plugins` that names a module. That module
-says `RL_API = 1` and implements some of the hooks of `rl_core.plugins.hookspecs`, each returning specs:
+states `RL_API = 2` and implements some of the hooks of `rl_core.plugins.hookspecs`, each returning specs:
 
     from rl_core.api import AgentSpec, hookimpl
 
-    RL_API = 1
+    RL_API = 2
 
     @hookimpl
     def rl_agents():
         yield AgentSpec(name="guess", target="my_package.guess:Guess", summary="Guesses at random",
                         fits=("control discrete-output",), unit="environment steps", task="CartPole-v1", budget=1000)
 
-A spec is data: names, sentences and import strings. It never holds a class, so listing imports nothing heavy.
+A spec is data: names, sentences and import strings. It never holds a class, so that listing imports nothing heavy.
 
 **Traits.** Whether two components can work together is decided on *traits*, words that a task offers:
 
 | group | traits |
 |---|---|
-| kind | `control` (a Gymnasium environment), `mdp` (also shows its model), `data` (splits of examples), `corpus` (text) |
-| what goes in | `vector-input`, `image-input` (H, W, C), `discrete-input`, `token-input` (ids, [T]), `text-input` |
-| what comes out | `discrete-output`, `continuous-output`, `binary-output` |
+| kind | `control` (environments), `mdp` (also shows its model), `data` (splits of examples), `offline` (transitions), `corpus`, `family` |
+| inputs | `vector-input`, `image-input` (H, W, C), `array-input`, `discrete-input`, `token-input` (ids, [T]) |
+| | `text-input`, `dict-input` (parts by name), `ragged-input` (rows of unlike length) |
+| outputs | `discrete-output`, `continuous-output`, `binary-output`, `image-output`, `map-output`, `token-output` |
+| | `ragged-output`, `text-output`, `boxes-output`, `instances-output`; see `rl_core.traits` |
+| extras | `cost`, `legal`, `goal`: arrays that transitions carry besides |
 
 A plugin may invent further traits. `fits` of an agent or a network is a tuple of alternatives; each is a string of
 traits, and a task fits when it offers every trait of at least one alternative.
+
+**Changes of the API.** Version 2: an agent builds itself in `setup()`, not in `__init__`, and lists what changes while it learns in
+`state_fields`; a config is a `rl_core.config.configclass` with ranges and help in `Annotated`; inputs and targets are batches of
+`rl_core.batches`; a data task may stream its metrics through `judge()`; transitions may carry declared `extras`; a network says by
+`own_loss` that its modules bring their loss.
 """
 
 from __future__ import annotations
@@ -38,8 +46,8 @@ import pluggy
 
 PROJECT = "rl_core"
 GROUP = "rl_core.plugins"
-API = 1  # rises when the contract grows or changes
-API_MIN = 1  # rises only when older plugins would break
+API = 2  # rises when the contract grows or changes
+API_MIN = 2  # rises only when older plugins would break
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -119,10 +127,12 @@ class TaskSpec(Spec):
     Attributes:
         traits: What the task offers. Must be what the built task's `traits()` returns (the conformance kit compares).
         agent: Name of the default agent.
+        extras: Names of the arrays in the transitions' `extras` ("cost", "legal", "goal"); each is among the traits as well.
     """
 
     traits: tuple[str, ...]
     agent: str
+    extras: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,8 @@ class Transition(NamedTuple):
         terminated: The episode ended [N], bool.
         truncated: The episode was cut by a time limit [N], bool.
         final_obs: Where the action led [N, ...]: differs from `obs` only where an episode is over.
+        extras: Further arrays by name, exactly those that the task declares in `extras`: `cost`, what the step cost [N], float32;
+            `legal`, which actions are allowed at `obs` [N, A], bool; `goal`, what is to be reached from `obs` [N, ...].
     """
 
     obs: np.ndarray
@@ -36,10 +38,13 @@ class Transition(NamedTuple):
     terminated: np.ndarray
     truncated: np.ndarray
     final_obs: np.ndarray
+    extras: Mapping[str, np.ndarray] = {}
 
 
 class Envs(ABC):
     """N environments in step, whose position can be saved. Arrays that come out are never written to again.
+
+    A learned model of an environment is an `Envs` as well: agents that plan or learn in environments use it unchanged.
 
     Args:
         num_envs: N, at least 1.
@@ -68,6 +73,10 @@ class Envs(ABC):
     @abstractmethod
     def step(self, actions: np.ndarray) -> Transition:
         """Take actions [N, ...]. An implementation ends with `self._count(reward, terminated | truncated)`."""
+
+    def extras(self) -> Mapping[str, np.ndarray]:
+        """Return the extras that belong to the current observations (`legal`, `goal`), also before the first step; none by default."""
+        return {}
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

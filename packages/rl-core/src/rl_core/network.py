@@ -1,13 +1,47 @@
-"""The network: builds modules from spaces. The host knows no deep-learning library; the plugin decides what a module is."""
+"""Networks: builders of modules from spaces. The host knows no deep-learning library; the plugin decides what a module is.
+
+**What a module gives.** Inputs are a batch of the input space: an array [B, ...] as the space has it (images [B, H, W, C]), a dict of
+arrays for `Dict`, `rl_core.batches.Ragged` rows for `Sequence`. A learner passes them as arrays of the module's library. Outputs depend
+on the output space:
+
+| output space | outputs |
+|---|---|
+| `Discrete(K)` | logits [B, K] |
+| `Box`, `MultiBinary` | numbers, or logits, [B, *shape]; a flat [B, K] with K numbers in the same order is accepted as well |
+| `MultiDiscrete` [H, W] of K classes (a label map) | logits [B, H, W, K] |
+| `MultiDiscrete` [T] of V tokens | logits [B, T, V] |
+| `Sequence(Discrete(K))` | `Ragged` logits, values [N, K]: one for each item of the target's rows |
+| `Text`, `Sequence(Dict(box, label[, mask]))`, anything else | a module with its own loss |
+
+**A module may bring its own loss.** It then has two methods, and its network sets `own_loss = True`:
+
+- `training_loss(inputs, targets, weights) -> (loss, metrics)`: the mean loss [] of a batch, ready for a gradient, and further metrics
+  by name, numbers or arrays []. `weights` [B] count examples more than once; `None`: all alike. Called on a module that learns, and,
+  without gradients, on one that does not, for the validation loss.
+- `answers(inputs) -> predictions`: a batch in the task's output space, arrays of the module's library or of NumPy.
+
+Detectors, sequence models, autoencoders and captioners are learned by `supervised` through these two.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import gymnasium
     import numpy as np
+
+
+@runtime_checkable
+class OwnLoss(Protocol):
+    """A module that brings its own loss; see the module's text."""
+
+    def training_loss(self, inputs: Any, targets: Any, weights: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Return the mean loss [] of a batch and further metrics by name."""
+
+    def answers(self, inputs: Any) -> Any:
+        """Return predictions [B, ...] in the task's output space."""
 
 
 class Network(ABC):
@@ -18,20 +52,24 @@ class Network(ABC):
 
     Attributes:
         stateful: Whether modules carry a state from one input to the next. Agents that keep states use `build_stepped` then.
+        own_loss: Whether the modules bring their own loss (`OwnLoss`). Agents that need plain outputs refuse such a network.
     """
 
     Config: ClassVar[type]
     stateful: ClassVar[bool] = False
+    own_loss: ClassVar[bool] = False
 
     def __init__(self, config: Any) -> None:
         self.config = config
 
     @abstractmethod
     def build(self, input_space: gymnasium.Space, output_space: gymnasium.Space, rng: np.random.Generator) -> Any:
-        """Return a freshly initialised module (a `torch.nn.Module` in this repository) from inputs [B, ...] to outputs [B, K].
+        """Return a freshly initialised module (a `torch.nn.Module` in this repository) from inputs to outputs, as the table above has it.
 
-        K is the number of classes or actions for `Discrete`, the product of the shape for `Box`. Image inputs arrive
-        as the space has them, [B, H, W, C]. All random numbers come from `rng`; nothing global is read or seeded.
+        All random numbers come from `rng`; nothing global is read or seeded.
+
+        Raises:
+            ValueError: if the network cannot take one of the spaces; the message says which spaces it takes.
         """
 
     def build_stepped(self, input_space: gymnasium.Space, output_space: gymnasium.Space, rng: np.random.Generator) -> Any:

@@ -1,45 +1,59 @@
-"""The task: a problem with a score. It says in spaces what goes in and what must come out, and it judges the answers."""
+"""Tasks: problems with a score. A task says in spaces what goes in and what must come out, and judges the answers."""
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 from gymnasium import spaces
 
+from rl_core import batches, parsing
+from rl_core.batches import Batch
 from rl_core.envs import Envs
+from rl_core.judge import Collected, Judge
+from rl_core.traits import input_trait, output_trait
 
 if TYPE_CHECKING:
     import gymnasium
 
     from rl_core.seeds import Seeds
 
-Predict = Callable[[np.ndarray], np.ndarray]
-"""Inputs [B, ...] to answers [B, ...] in the task's output space.
 
-One that carries a state from step to step has a method `begin(starts)` besides. A control task asks of the same environment in the
-same row throughout, and calls `begin` with the rows whose episode starts [B], before the first question and after every step.
-"""
+class Predict(Protocol):
+    """A predictor: a function from a batch of inputs to a batch of answers in the task's output space."""
+
+    def __call__(self, inputs: Any, /) -> Any:
+        """Return the answers [B, ...] to inputs [B, ...]."""
+
+
+@runtime_checkable
+class PredictWithMemory(Predict, Protocol):
+    """A predictor that carries a state from step to step, such as a recurrent policy.
+
+    A control task asks about the same environment in the same row throughout.
+    """
+
+    def begin(self, starts: np.ndarray) -> None:
+        """Reset the state of the rows whose episode starts [B], bool; called before the first question and after every step."""
 
 
 class Task(ABC):
-    """What every kind of task has in common.
+    """Base class of every kind of task.
 
     Args:
         config: An instance of `Config`, a frozen dataclass.
 
     Attributes:
-        kind: "control", "mdp", "data" or "corpus"; the first of the task's traits.
-        input_space: What goes in: an observation, an example.
-        output_space: What must come out: an action, a label, a value.
+        kind: "control", "mdp", "data", "offline", "corpus" or "family"; the first of the task's traits.
+        input_space: Space of one input: an observation, an example.
+        output_space: Space of one answer: an action, a label, a value.
         metric: Name of the number that the task is judged by.
         target: The published or derived number that counts as solved; `None` where there is none.
         higher_is_better: The direction of the metric.
-        class_names: Names of the classes of a `Discrete` output space, in order; empty where they have none.
+        class_names: Names of the classes of a `Discrete`, label-map, boxes or instances output, in order; empty where there are none.
         file_suffixes: Suffixes of the files that `parse_file` reads.
     """
 
@@ -92,39 +106,25 @@ class Task(ABC):
         """Go on with the data as it is now, in the encoding of the state, and let `state_dict` describe this data from now on."""
 
     def traits(self) -> frozenset[str]:
-        """What this task offers, in the words of `rl_core.api`; a subclass adds its own to these."""
-        return frozenset({self.kind, _input_trait(self.input_space), _output_trait(self.output_space)})
+        """Return what this task offers, in the words of `rl_core.api`; a subclass adds its own to these."""
+        return frozenset({self.kind, input_trait(self.input_space), output_trait(self.output_space)})
 
     @abstractmethod
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Scores of `predict`, `metric` among them; `episodes` matters to control tasks alone.
+        """Return scores of `predict`, `metric` among them; only control tasks use `episodes`.
 
         The same seeds give the same evaluation, which never moves the training's streams.
         """
 
-    def parse(self, text: str) -> np.ndarray:
-        """A batch of one input [1, ...] from what a user typed: JSON in the shape of the input space.
+    def parse(self, text: str) -> Any:
+        """Return a batch of one input [1, ...] from what a user typed: JSON in the shape of the input space.
 
         Raises:
             ValueError: if the text is not JSON, or does not have the shape and the kind of numbers of the input space.
         """
-        space, shape = self.input_space, self.input_space.shape or ()
-        try:
-            value = np.asarray(json.loads(text))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"the input {text[:60]!r} is no JSON array of numbers; this task takes {space}") from error
-        kinds = "biuf" if np.dtype(space.dtype).kind == "f" else "biu"
-        if value.dtype.kind not in kinds:
-            raise ValueError(f"the input {text[:60]!r} is not made of {space.dtype} numbers; this task takes {space}")
-        if value.shape != shape:
-            raise ValueError(f"the input has shape {list(value.shape)}; this task takes {list(shape)} ({space})")
-        typed = value.astype(space.dtype)
-        known = np.isfinite(typed).all() if typed.dtype.kind == "f" else (typed == value).all()
-        if not known or not (isinstance(space, spaces.Box) or space.contains(typed)):
-            raise ValueError(f"the input {text[:60]!r} is outside of what this task takes: {space}")
-        return typed[None]
+        return parsing.parse(self.input_space, text)
 
-    def parse_file(self, path: Path) -> np.ndarray:
+    def parse_file(self, path: Path) -> Any:
         """Return a batch of inputs [B, ...] from a file with one of `file_suffixes`: one input a line, each as `parse` reads it.
 
         Raises:
@@ -143,53 +143,66 @@ class Task(ABC):
                     raise ValueError(f"line {number} of {path}: {error}") from error
         if not inputs:
             raise ValueError(f"{path} has no inputs; expected one JSON value a line")
-        return np.concatenate(inputs)
+        return batches.concatenate(inputs)
 
-    def describe(self, predictions: np.ndarray) -> list[Any]:
+    def describe(self, predictions: Any) -> list[Any]:
         """Return predictions [B, ...] as values that JSON holds: names where the classes have some."""
         if self.class_names and isinstance(self.output_space, spaces.Discrete):
             return [self.class_names[int(number) - int(self.output_space.start)] for number in predictions]
-        described: list[Any] = predictions.tolist()
-        return described
+        return [batches.plain(predictions, index) for index in range(batches.count(predictions))]
 
     def caveat(self) -> str:
-        """A sentence that the run says at its start: a promise this task cannot keep (an environment that cannot be replayed)."""
+        """Return a sentence that the run prints at its start: a promise that this task cannot keep; "" if there is none."""
         return ""
 
     def reached(self, score: float) -> bool | None:
-        """Whether the score meets the target; `None` without a target."""
+        """Return whether the score meets the target; `None` without a target."""
         if self.target is None:
             return None
         return score >= self.target if self.higher_is_better else score <= self.target
 
 
 class ControlTask(Task):
-    """A Gymnasium environment, or several in step: the score is the mean return of fresh episodes."""
+    """A Gymnasium environment, or several in step: the score is the mean return of fresh episodes.
+
+    A learned model of an environment is a control task as well: its `envs` are an `Envs` whose steps the model predicts.
+
+    Attributes:
+        extras: Names of the arrays that transitions carry in `Transition.extras`: "cost", "legal", "goal". They are traits of the
+            task, too, and its spec declares them.
+    """
 
     kind: ClassVar[str] = "control"
     metric = "mean return"
+    extras: tuple[str, ...] = ()
+
+    def traits(self) -> frozenset[str]:
+        """Return the traits of every task, and the names of the extras."""
+        return super().traits() | frozenset(self.extras)
 
     @abstractmethod
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
-        """Environments stepped together, whose every random number comes from `seeds`."""
+        """Return environments stepped together, whose every random number comes from `seeds`."""
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Mean, spread and length of `episodes` whole episodes, each environment contributing as many as any other, or one more.
+        """Return mean, deviation and length of `episodes` whole episodes, split evenly over the environments.
 
-        The quota is fixed beforehand: taking whichever episodes end first would favour short ones.
+        The number of episodes of each environment is fixed beforehand: to take whichever episodes end first would favour short ones.
         """
         num_envs = min(episodes, 100)
         envs = self.envs(num_envs, seeds.apart("evaluation"))
         quota = np.full(num_envs, episodes // num_envs)
         quota[: episodes % num_envs] += 1
+        memory = predict if isinstance(predict, PredictWithMemory) else None
         obs = envs.reset()
-        begin = getattr(predict, "begin", _forget_nothing)
-        begin(np.ones(num_envs, dtype=np.bool_))
+        if memory is not None:
+            memory.begin(np.ones(num_envs, dtype=np.bool_))
         returns, lengths = [], []
         while quota.any():
             transition = envs.step(predict(obs))
             obs = transition.obs
-            begin(transition.terminated | transition.truncated)
+            if memory is not None:
+                memory.begin(transition.terminated | transition.truncated)
             for env, return_, length in envs.pop_episodes():
                 if quota[env] > 0:
                     quota[env] -= 1
@@ -205,58 +218,50 @@ class ControlTask(Task):
 
 
 class DataTask(Task):
-    """Examples with answers, in splits "train", "validation" and "test", read by index arrays."""
+    """Examples with answers, in splits "train", "validation" and "test", read by index arrays.
+
+    A subclass defines `num_examples`, `read`, and either `score`, for splits that fit in memory, or `judge`, which streams.
+    """
 
     kind: ClassVar[str] = "data"
 
+    @property
+    def example_space(self) -> gymnasium.Space:
+        """The space of one of the inputs that `read` returns: the input space, unless the examples hold more than an agent is asked."""
+        return self.input_space
+
     @abstractmethod
     def num_examples(self, split: str) -> int:
-        """How many examples the split has."""
+        """Return how many examples the split has."""
 
     @abstractmethod
-    def read(self, split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs [B, ...] and targets [B, ...] of the examples at `indices` [B]."""
+    def read(self, split: str, indices: np.ndarray) -> tuple[Batch, Batch]:
+        """Return inputs and targets of the examples at `indices` [B], each a batch of `rl_core.batches`.
 
-    @abstractmethod
-    def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Metrics of predictions [B, ...] against targets [B, ...], `metric` among them."""
+        It may be called by a thread that reads ahead, never by two threads at once.
+        """
+
+    def score(self, predictions: Any, targets: Any) -> dict[str, float]:
+        """Return metrics of predictions [N, ...] against targets [N, ...], `metric` among them."""
+        judge = self.judge()
+        judge.add(predictions, targets)
+        return judge.result()
+
+    def judge(self) -> Judge:
+        """Return a new judge, which takes predictions batch by batch; by default one that keeps them and calls `score`."""
+        if type(self).score is DataTask.score:
+            raise NotImplementedError(f"{type(self).__name__} must define score(predictions, targets), or judge()")
+        return Collected(self.score)
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Metrics on the test split."""
+        """Return the metrics on the test split."""
         return self.evaluate_split(predict, "test")
 
     def evaluate_split(self, predict: Predict, split: str, batch_size: int = 1024) -> dict[str, float]:
-        """Metrics on a split, read in batches."""
+        """Return the metrics on a split, read and judged in batches."""
         count = self.num_examples(split)
-        predictions, targets = [], []
+        judge = self.judge()
         for start in range(0, count, batch_size):
-            inputs, target = self.read(split, np.arange(start, min(start + batch_size, count)))
-            predictions.append(predict(inputs))
-            targets.append(target)
-        return self.score(np.concatenate(predictions), np.concatenate(targets))
-
-
-def _forget_nothing(starts: np.ndarray) -> None:
-    """What `begin` is to a predictor without a state."""
-
-
-def _input_trait(space: gymnasium.Space) -> str:
-    if isinstance(space, spaces.Discrete):
-        return "discrete-input"
-    if isinstance(space, spaces.Box):
-        return {1: "vector-input", 3: "image-input"}.get(len(space.shape), "array-input")
-    if isinstance(space, spaces.MultiDiscrete):
-        return "token-input"
-    if isinstance(space, spaces.Text):
-        return "text-input"
-    return f"{type(space).__name__.lower()}-input"
-
-
-def _output_trait(space: gymnasium.Space) -> str:
-    if isinstance(space, spaces.Discrete):
-        return "discrete-output"
-    if isinstance(space, spaces.Box):
-        return "continuous-output"
-    if isinstance(space, spaces.MultiBinary):
-        return "binary-output"
-    return f"{type(space).__name__.lower()}-output"
+            inputs, targets = self.read(split, np.arange(start, min(start + batch_size, count)))
+            judge.add(predict(inputs), targets)
+        return judge.result()

@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from rl_core import batches
 from rl_core.task import DataTask
 
 
@@ -152,7 +153,7 @@ class Examples:
         self._resident: tuple[Tensor, Tensor] | None = None
         if self._count:
             one = task.read(split, np.arange(1))
-            if self._count * sum(array.nbytes for array in one) <= resident_megabytes * 2**20:
+            if self._count * sum(batches.num_bytes(batch) for batch in one) <= resident_megabytes * 2**20:
                 self._resident = self._read(np.arange(self._count))
 
     def __len__(self) -> int:

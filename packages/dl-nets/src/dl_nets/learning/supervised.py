@@ -323,7 +323,7 @@ def _targets(task: DataTask, split: str) -> np.ndarray:
     """Return all targets [N, ...] of a split, read in parts."""
     count = task.num_examples(split)
     parts = np.array_split(np.arange(count), max(1, math.ceil(count / PREDICTED_AT_ONCE)))
-    return np.concatenate([task.read(split, part)[1] for part in parts])
+    return np.concatenate([np.asarray(task.read(split, part)[1]) for part in parts])
 
 
 def _loss(config: SupervisedConfig, output_space: spaces.Space[Any]) -> losses.Loss:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_core import batches
 from rl_core.agent import Agent
 from rl_core.api import Spec
 from rl_core.conformance import inputs, probes, steps
@@ -75,12 +76,12 @@ def predicts_without_traces(subject: AgentSubject) -> None:
         for _ in steps.take(run, 2):
             pass
         given = inputs.batch(run.task, 5)
-        kept = given.copy()
+        kept = batches.apply(given, np.copy)
         before = _state(subject, run)
-        first = np.asarray(run.agent.predict(given)).copy()
-        if not np.array_equal(given, kept):
+        first = batches.apply(run.agent.predict(given), np.array)
+        if not batches.equal(given, kept):
             raise Fault("predict writes into its inputs; work on a copy")
-        if not np.array_equal(first, run.agent.predict(given)):
+        if not batches.equal(first, run.agent.predict(given)):
             raise Fault("predict answers the same inputs differently the second time; it is greedy, and draws nothing")
         run.evaluate(episodes=1)
         steps.require_equal(_state(subject, run), before, "predicting and evaluating moved the state", "compute answers from copies")
@@ -93,14 +94,14 @@ def answers_in_the_output_space(subject: AgentSubject) -> None:
             pass
         given = inputs.batch(run.task, 5)
         answers = run.agent.predict(given)
-        if len(answers) != len(given):
-            raise Fault(f"predict gives {len(answers)} answers to {len(given)} inputs")
+        if batches.count(answers) != batches.count(given):
+            raise Fault(f"predict gives {batches.count(answers)} answers to {batches.count(given)} inputs")
         problem = inputs.members(run.task.output_space, answers)
         if problem:
             raise Fault(f"predict answers outside the output space: {problem}")
-        text = given[0] if given.dtype.kind in "UO" else json.dumps(np.asarray(given[0]).tolist())
+        one = batches.plain(given, 0)
         try:
-            json.dumps(run.agent.answer(str(text)))
+            json.dumps(run.agent.answer(one if isinstance(one, str) else json.dumps(one)))
         except TypeError as error:
             raise Fault(f"answer gives what JSON cannot hold: {error}; turn arrays into lists") from error
 

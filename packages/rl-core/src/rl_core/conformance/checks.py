@@ -54,6 +54,7 @@ def all_checks() -> tuple[Check, ...]:
         agent_state_checks,
         control_checks,
         data_checks,
+        family_checks,
         network_checks,
         plugin_checks,
         spec_checks,
@@ -66,7 +67,9 @@ def all_checks() -> tuple[Check, ...]:
         ("network", (*spec_checks.COMPONENT, *spec_checks.SOURCED, *network_checks.NETWORK), frozenset()),
         ("task", (*spec_checks.COMPONENT, *task_checks.TASK), frozenset()),
         ("task", control_checks.CONTROL, frozenset({"control", "mdp"})),
-        ("task", data_checks.DATA, frozenset({"data"})),
+        ("task", data_checks.DATA, frozenset({"data", "offline"})),
+        ("task", data_checks.OFFLINE, frozenset({"offline"})),
+        ("task", family_checks.FAMILY, frozenset({"family"})),
         ("scheme", (*spec_checks.COMPONENT, *plugin_checks.SCHEME), frozenset()),
         ("logger", plugin_checks.LOGGER, frozenset()),
     ]

@@ -144,12 +144,32 @@ def keeps_what_it_gave(subject: TaskSubject) -> None:
     copies = [given[0].copy()]
     for _ in range(5):
         transition = envs.step(inputs.samples(task.output_space, NUM_ENVS, rng))
-        given += list(transition)
-        copies += [array.copy() for array in transition]
+        arrays = [*transition[:5], *transition.extras.values()]
+        given += arrays
+        copies += [array.copy() for array in arrays]
     for array, copy in zip(given, copies, strict=True):
         if not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):
             raise Fault("an array that a step returned was written to by a later step; return a new array each time")
     envs.close()
+
+
+def carries_the_extras_it_declares(subject: TaskSubject) -> None:
+    """Transitions carry exactly the extras that spec and task declare: cost float32 [N], legal bool [N, A], others [N, ...]."""
+    task = _control(subject)
+    declared = set(getattr(subject.entry.spec, "extras", ()))
+    if declared != set(task.extras):
+        raise Fault(f"the spec declares the extras {sorted(declared)}, the task {sorted(task.extras)}; both must name the same")
+    walk = _walk(task, 3)
+    for transition in walk.transitions:
+        if set(transition.extras) != declared:
+            raise Fault(f"a transition carries the extras {sorted(transition.extras)}; declared are {sorted(declared)}")
+        for name, array in transition.extras.items():
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.shape[:1] != (NUM_ENVS,):
+                raise Fault(f"extras[{name!r}] is {array!r}; expected an array [{NUM_ENVS}, ...] of numbers or booleans")
+            wanted = {"cost": (np.float32, 1), "legal": (np.bool_, 2)}.get(name)
+            if wanted is not None and (array.dtype != wanted[0] or array.ndim != wanted[1]):
+                raise Fault(f"extras[{name!r}] is {array.dtype}{list(array.shape)}; expected {np.dtype(wanted[0])} of {wanted[1]} axes")
+    walk.envs.close()
 
 
 def _control(subject: TaskSubject) -> ControlTask:
@@ -195,8 +215,13 @@ def _shows_ends(task: Task, last: Transition, over: np.ndarray) -> bool:
 def _hold_rest(envs: Envs, walk: Walk, start: int, what: str, remedy: str) -> None:
     for number in range(start, len(walk.actions)):
         transition = envs.step(walk.actions[number])
-        for name, got, wanted in zip(Transition._fields, transition, walk.transitions[number], strict=True):
-            _require_same(got, wanted, f"{what}, {name} of step {number + 1}", remedy)
+        for name, wanted in _named_arrays(walk.transitions[number]).items():
+            _require_same(_named_arrays(transition)[name], wanted, f"{what}, {name} of step {number + 1}", remedy)
+
+
+def _named_arrays(transition: Transition) -> dict[str, np.ndarray]:
+    arrays = {name: getattr(transition, name) for name in Transition._fields if name != "extras"}
+    return arrays | {f"extras[{name!r}]": array for name, array in transition.extras.items()}
 
 
 def _require_same(got: np.ndarray, wanted: np.ndarray, what: str, remedy: str) -> None:
@@ -211,4 +236,5 @@ CONTROL: tuple[Callable[[Any], None], ...] = (
     hands_over_at_an_end,
     counts_its_episodes,
     keeps_what_it_gave,
+    carries_the_extras_it_declares,
 )

@@ -1,4 +1,4 @@
-"""Checks of what a network builds. A module of torch is asked through the torch that its plugin imported; any other is called."""
+"""Checks of the modules that a network builds, of torch or of any other library."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from rl_core import batches
+from rl_core.batches import Batch, Ragged
 from rl_core.conformance import inputs, modules, probes
 from rl_core.conformance.agent_state_checks import leaves_the_generators_alone, leaves_the_process_alone
 from rl_core.conformance.subjects import NetworkSubject
 from rl_core.conformance.verdict import Fault, Skipped
 from rl_core.plugins.catalogue import fits
+from rl_core.task import DataTask
+from rl_core.traits import input_trait, output_shape, output_trait
 
 
 def builds_the_right_shape(subject: NetworkSubject) -> None:
-    """For its default task and every plain pair of spaces that fits, outputs are [B, K]: K classes, or the numbers of a Box."""
+    """For its default task and every pair of spaces that fits, outputs have the shape that `rl_core.network` states for the space."""
+    if subject.loaded.own_loss:
+        raise Skipped("its modules bring their own loss, and answer in the output space")
     _hold_shape(subject.module(), subject.task.input_space, subject.task.output_space, subject.batch)
-    for given, wanted in _plain_pairs(subject):
+    for given, wanted in _pairs(subject):
         batch = inputs.samples(given, 3, np.random.default_rng(0))
         try:
             module = subject.module((given, wanted))
@@ -33,9 +39,10 @@ def builds_the_right_shape(subject: NetworkSubject) -> None:
 
 def refuses_wrong_spaces(subject: NetworkSubject) -> None:
     """Spaces that it cannot take are refused with a ValueError in words, not with whatever breaks first."""
-    odd: list[gymnasium.Space[Any]] = [spaces.Dict({"a": spaces.Discrete(2)}), spaces.Text(5), *probes.INPUTS.values()]
+    structured = [(pair[0], pair[1]) for pair in probes.STRUCTURED]
+    odd: list[gymnasium.Space[Any]] = [spaces.Text(5), *(given for given, _ in structured), *probes.INPUTS.values()]
     for given in odd:
-        for wanted in (*probes.OUTPUTS.values(), spaces.Text(5)):
+        for wanted in (*probes.OUTPUTS.values(), *(wanted for _, wanted in structured), spaces.Text(5)):
             try:
                 subject.module((given, wanted))
             except ValueError as error:
@@ -63,42 +70,89 @@ def repeats_from_its_generator(subject: NetworkSubject) -> None:
 
 
 def passes_gradients_to_every_parameter(subject: NetworkSubject) -> None:
-    """Every trainable parameter of a torch module takes part in its outputs: it gets a finite gradient."""
+    """Every trainable parameter of a torch module takes part in its outputs or its own loss: it gets a finite gradient."""
     module = subject.module()
     if not modules.is_torch(module):
-        raise Skipped("what it builds is no module of torch")
-    for name, gradient in modules.gradients(module, subject.batch).items():
+        raise Skipped("the module is not a torch.nn.Module")
+    given, targets = subject.batch, None
+    if subject.loaded.own_loss:
+        given, targets = _examples(subject)
+    for name, gradient in modules.gradients(module, given, targets).items():
         if gradient is None:
             raise Fault(f"parameter {name!r} has no part in the outputs: its gradient is None; use it, or do not register it")
         if not np.isfinite(gradient).all():
-            raise Fault(f"the gradient of {name!r} is not finite on inputs of {subject.task.input_space}; mend what divides by zero")
+            raise Fault(f"the gradient of {name!r} is not finite on inputs of {subject.task.input_space}; look for a division by zero")
 
 
 def answers_each_input_for_itself(subject: NetworkSubject) -> None:
     """A batch in another order gives the same outputs in that order, and a part of it the same part of them."""
     module, batch = subject.module(), subject.batch
     whole = modules.outputs(module, batch)
-    order = np.random.default_rng(0).permutation(len(batch))
-    for what, got, wanted in (
-        ("a permuted batch", modules.outputs(module, batch[order]), whole[order]),
-        ("a part of a batch", modules.outputs(module, batch[:2]), whole[:2]),
-    ):
-        if not np.allclose(got, wanted, rtol=1e-4, atol=1e-5):
-            gap = float(np.abs(got - wanted).max())
-            raise Fault(f"{what} gives other outputs, up to {gap:.2g} apart; when it answers, an example must not depend on its neighbours")
+    order = np.random.default_rng(0).permutation(batches.count(batch))
+    for what, indices in (("a permuted batch", order), ("a part of a batch", np.arange(2))):
+        got = batches.to_arrays(modules.outputs(module, batches.take(batch, indices)))
+        wanted = batches.to_arrays(batches.take(whole, indices))
+        for path, array in wanted.items():
+            if got[path].shape != array.shape or not np.allclose(got[path], array, rtol=1e-4, atol=1e-5):
+                gap = float(np.abs(got[path] - array).max()) if got[path].shape == array.shape else float("inf")
+                raise Fault(
+                    f"{what} gives other outputs, up to {gap:.2g} apart; when it answers, an example must not depend on its neighbours"
+                )
 
 
-def _plain_pairs(subject: NetworkSubject) -> Iterator[tuple[gymnasium.Space[Any], gymnasium.Space[Any]]]:
-    for given, wanted in probes.pairs():
-        if any(fits((kind, given, wanted), subject.entry.spec.fits) for kind in ("control", "data")):
-            yield probes.INPUTS[given], probes.OUTPUTS[wanted]
+def keeps_its_word_on_losses(subject: NetworkSubject) -> None:
+    """A network with `own_loss = True` builds modules with `training_loss`, a finite number, and `answers`; any other builds neither."""
+    module, declared = subject.module(), subject.loaded.own_loss
+    if declared != modules.has_own_loss(module):
+        has = [name for name in ("training_loss", "answers") if callable(getattr(module, name, None))]
+        raise Fault(
+            f"own_loss is {declared}, and the module has {' and '.join(has) or 'neither training_loss nor answers'}; "
+            "give it both methods and set own_loss = True, or neither"
+        )
+    if not declared:
+        raise Skipped("its modules leave the loss to the learner")
+    given, targets = _examples(subject)
+    made = (modules.tensors(given), modules.tensors(targets)) if modules.is_torch(module) else (given, targets)
+    loss, metrics = module.training_loss(*made, None)
+    for name, value in {"the loss": loss, **metrics}.items():
+        if np.ndim(value.detach().cpu().numpy() if hasattr(value, "detach") else value) or not math.isfinite(float(value)):
+            raise Fault(f"training_loss gives {name} = {value!r}; expected one finite number")
+    if problem := inputs.members(subject.task.output_space, modules.outputs(module, given)):
+        raise Fault(f"answers are outside the output space: {problem}")
 
 
-def _hold_shape(module: Any, given: gymnasium.Space[Any], wanted: gymnasium.Space[Any], batch: np.ndarray) -> None:
-    size = int(wanted.n) if isinstance(wanted, spaces.Discrete) else math.prod(wanted.shape) if wanted.shape is not None else None
-    got = modules.outputs(module, batch)
-    if size is not None and got.shape != (len(batch), size):
-        raise Fault(f"{len(batch)} inputs of {given} give outputs of shape {list(got.shape)}; for {wanted} it must be {[len(batch), size]}")
+def _examples(subject: NetworkSubject) -> tuple[Any, Any]:
+    """Return a few training examples of the default task."""
+    task = subject.task
+    if not isinstance(task, DataTask):
+        raise Skipped("its default task has no examples to compute its own loss on")
+    return task.read("train", np.arange(min(4, task.num_examples("train"))))
+
+
+def _pairs(subject: NetworkSubject) -> Iterator[tuple[gymnasium.Space[Any], gymnasium.Space[Any]]]:
+    for pair in ((probes.INPUTS[given], probes.OUTPUTS[wanted]) for given, wanted in probes.pairs()):
+        if any(fits((kind, *_traits(*pair)), subject.entry.spec.fits) for kind in ("control", "data")):
+            yield pair
+    for pair in probes.STRUCTURED:
+        if fits(("data", *_traits(*pair)), subject.entry.spec.fits):
+            yield pair
+
+
+def _traits(given: gymnasium.Space[Any], wanted: gymnasium.Space[Any]) -> tuple[str, str]:
+    return input_trait(given), output_trait(wanted)
+
+
+def _hold_shape(module: Any, given: gymnasium.Space[Any], wanted: gymnasium.Space[Any], batch: Batch) -> None:
+    got, size, shape = modules.outputs(module, batch), batches.count(batch), output_shape(wanted)
+    if isinstance(got, Ragged):
+        got = got.values
+    elif shape is not None:
+        allowed = [(size, *shape)]
+        if isinstance(wanted, spaces.Box | spaces.MultiBinary):
+            allowed.append((size, math.prod(shape)))
+        if got.shape not in allowed:
+            needed = " or ".join(str(list(each)) for each in dict.fromkeys(allowed))
+            raise Fault(f"{size} inputs of {given} give outputs of shape {list(got.shape)}; for {wanted} it must be {needed}")
     if not np.isfinite(got).all():
         raise Fault(f"inputs of {given} give outputs that are not finite; scale what goes in, or the first weights")
 
@@ -109,6 +163,7 @@ NETWORK: tuple[Callable[[Any], None], ...] = (
     repeats_from_its_generator,
     passes_gradients_to_every_parameter,
     answers_each_input_for_itself,
+    keeps_its_word_on_losses,
     leaves_the_process_alone,
     leaves_the_generators_alone,
 )

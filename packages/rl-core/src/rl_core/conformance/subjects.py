@@ -15,8 +15,8 @@ from rl_core.plugins.loading import Plugin
 
 if TYPE_CHECKING:
     import gymnasium
-    import numpy as np
 
+    from rl_core.batches import Batch
     from rl_core.network import Network
     from rl_core.plugins.catalogue import Catalogue, Entry
     from rl_core.runs.recipe import Resolved
@@ -179,7 +179,7 @@ class NetworkSubject(Subject):
         return self.network().build(*pair, np.random.default_rng(seed))
 
     @cached_property
-    def batch(self) -> np.ndarray:
+    def batch(self) -> Batch:
         """A few inputs of its default task [B, ...]."""
         from rl_core.conformance import inputs
 
@@ -190,7 +190,7 @@ class NetworkSubject(Subject):
         """What two short lives leave changed in the process."""
         from rl_core.conformance import process
 
-        assert self.loaded, self.batch.size
+        assert self.loaded, self.batch
         return process.remains(self.live)
 
     def live(self) -> None:

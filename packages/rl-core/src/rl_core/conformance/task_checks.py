@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from rl_core import batches
 from rl_core.conformance import inputs
 from rl_core.conformance.agent_state_checks import leaves_the_generators_alone, leaves_the_process_alone
 from rl_core.conformance.subjects import TaskSubject
@@ -76,17 +77,17 @@ def reads_what_is_typed(subject: TaskSubject) -> None:
                 f"parse meets {text[:20]!r} with {type(error).__name__}: {error}; it must raise a ValueError that says what it takes"
             ) from error
     given = inputs.batch(task, 1)
-    if given.dtype.kind in "UO":
+    if isinstance(given, np.ndarray) and given.dtype.kind in "UO":
         return
-    text = json.dumps(given[0].tolist())
+    text = json.dumps(batches.plain(given, 0))
     try:
         read = task.parse(text)
     except ValueError:
         if type(task).parse is _default_parse():
             raise
         return  # a task with a way of its own to be written
-    if len(read) != 1:
-        raise Fault(f"parse makes {len(read)} inputs of one; it gives a batch of one [1, ...]")
+    if batches.count(read) != 1:
+        raise Fault(f"parse makes {batches.count(read)} inputs of one; it gives a batch of one [1, ...]")
 
 
 def _default_parse() -> Any:

@@ -314,7 +314,7 @@ def _api_problem(plugin: Plugin) -> tuple[str, str] | None:
     if plugin.api < API_MIN:
         return (
             f"it is written for plugin API {plugin.api}; this rl-core serves {served}",
-            f"update it: pip install --upgrade {plugin.package}",
+            f"update it: pip install --upgrade {plugin.package}; its author finds what to change under 'Changes of the API' in rl_core.api",
         )
     return None
 

@@ -1,4 +1,4 @@
-"""What the faulty plugin brings: sound components, and beside them one for each fault."""
+"""The components of the faulty plugin: sound ones, and one for each fault."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
-RL_API = 1
+RL_API = 2
 CONTROL = ("control", "vector-input", "discrete-output")
 DATA = ("data", "vector-input", "discrete-output")
 
@@ -79,6 +79,8 @@ def rl_networks() -> Iterator[NetworkSpec]:
         yield NetworkSpec(
             name=name, target=f"faulty.matrix:{class_name}", summary="A matrix", fits=("vector-input",), task="drift", agent="climber"
         )
+    for name, class_name in (("brings-its-loss", "BringsItsLoss"), ("claims-a-loss", "ClaimsALoss")):
+        yield NetworkSpec(name=name, target=f"faulty.matrix:{class_name}", summary="A matrix", fits=("vector-input",), task="stripes")
     yield NetworkSpec(name="for-images", target="faulty.matrix:OneMatrix", summary="A matrix", fits=("image-input",), task="drift")
 
 
@@ -109,8 +111,30 @@ def rl_tasks() -> Iterator[TaskSpec]:
         ("sorts-its-indices", "SortsItsIndices"),
         ("counts-from-one", "CountsFromOne"),
         ("scores-errors", "ScoresErrors"),
+        ("keeps-objects", "KeepsObjects"),
+        ("averages-batches", "AveragesBatches"),
     ):
         yield TaskSpec(name=name, target=f"faulty.stripes:{class_name}", summary="Two sides of a line", traits=DATA, agent="")
+
+    for name, class_name in (("costly-drift", "CostlyDrift"), ("hides-its-cost", "HidesItsCost")):
+        yield TaskSpec(
+            name=name,
+            target=f"faulty.drift:{class_name}",
+            summary="A point whose pushes cost",
+            traits=(*CONTROL, "cost"),
+            extras=("cost",),
+            agent="climber",
+        )
+    for name, class_name, traits in (
+        ("boxes", "Boxes", ("data", "dict-input", "boxes-output")),
+        ("loses-a-label", "LosesALabel", ("data", "dict-input", "boxes-output")),
+        ("logged-drift", "LoggedDrift", ("offline", "vector-input", "discrete-output")),
+        ("widens-its-rewards", "WidensItsRewards", ("offline", "vector-input", "discrete-output")),
+        ("drifts", "Drifts", ("family", "vector-input", "discrete-output")),
+        ("draws-unseeded", "DrawsUnseeded", ("family", "vector-input", "discrete-output")),
+        ("tests-its-training", "TestsItsTraining", ("family", "vector-input", "discrete-output")),
+    ):
+        yield TaskSpec(name=name, target=f"faulty.structured:{class_name}", summary="A task with structure", traits=traits, agent="")
 
 
 @hookimpl

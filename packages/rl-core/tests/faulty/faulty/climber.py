@@ -1,4 +1,4 @@
-"""A sound agent: a matrix is pushed about, and pushes that paid are kept. Its variants have one fault each. Source: none is needed."""
+"""A sound agent: a matrix is changed at random, and changes that paid are kept. Each variant has one fault. Source: none is needed."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
 
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Meta, Positive, configclass
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
-@dataclass(frozen=True)
+@configclass
 class ClimberConfig:
     """Settings of the climber."""
 
-    spread: float = 0.1  # sigma, deviation of a push, > 0
-    num_steps: int = 4  # T, steps of each environment between two pushes, >= 1
-
-    def __post_init__(self) -> None:
-        if not self.spread > 0 or self.num_steps < 1:
-            raise ValueError(f"spread is {self.spread} and num_steps {self.num_steps}; they must be > 0 and >= 1")
+    spread: Annotated[Positive, Doc("sigma, deviation of a push")] = 0.1
+    num_steps: Annotated[Count, Doc("T, steps of each environment between two pushes")] = 4
 
 
 class Climber(Agent):
@@ -36,13 +33,13 @@ class Climber(Agent):
     task: ControlTask
     export_formats = ("text",)
 
-    def __init__(self, config: ClimberConfig, task: ControlTask, network: Any, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+    def setup(self) -> None:
+        task = self.task
         if not isinstance(task.output_space, spaces.Discrete):
             raise ValueError(f"the output space is {task.output_space}; a climber chooses among actions")
         self.envs = task.envs(3, self.seeds.child("envs"))
         self.obs = self.envs.reset()
-        self.weights = network.build(task.input_space, task.output_space, self.seeds.numpy("init")).weights
+        self.weights = self.network.build(task.input_space, task.output_space, self.seeds.numpy("init")).weights
         self.best = -np.inf
 
     def step(self) -> dict[str, float]:
@@ -87,22 +84,19 @@ class Planner(Climber):
 
     export_formats = ()
 
-    def __init__(self, config: ClimberConfig, task: ControlTask, network: Any, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
-        Agent.__init__(self, config, task, network, seeds=seeds, budget=budget, device=device)
-        if not isinstance(task.output_space, spaces.Discrete):
-            raise ValueError(f"the output space is {task.output_space}; a planner chooses among actions")
-        self.weights = np.zeros((task.input_space.shape[0], int(task.output_space.n)))
+    state_fields = ("weights",)
+
+    def setup(self) -> None:
+        if not isinstance(self.task.output_space, spaces.Discrete):
+            raise ValueError(f"the output space is {self.task.output_space}; a planner chooses among actions")
+        self.weights = np.zeros((self.task.input_space.shape[0], int(self.task.output_space.n)))
 
     def step(self) -> dict[str, float]:
         self.weights = self.weights + 1.0
         self.progress += 1
         return {}
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"weights": self.weights}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.weights = np.array(state["weights"])
+    state_dict, load_state_dict = Agent.state_dict, Agent.load_state_dict
 
 
 class Changeable(Climber):
@@ -110,8 +104,8 @@ class Changeable(Climber):
     class Config:
         """Not frozen."""
 
-        spread: float = 0.1  # sigma, > 0
-        num_steps: int = 4  # T, >= 1
+        spread: Annotated[Positive, Doc("sigma")] = 0.1
+        num_steps: Annotated[Count, Doc("T")] = 4
 
 
 class CrashesOnSettings(Climber):
@@ -119,8 +113,8 @@ class CrashesOnSettings(Climber):
     class Config:
         """Looks a value up."""
 
-        spread: float = 0.1  # sigma, any number
-        num_steps: int = 4  # T, one of 4 and 8, >= 1
+        spread: Annotated[float, Doc("sigma, any number")] = 0.1
+        num_steps: Annotated[int, Doc("T, any number")] = 4
 
         def __post_init__(self) -> None:
             {4: "short", 8: "long"}[self.num_steps]
@@ -131,17 +125,17 @@ class TakesAnySetting(Climber):
     class Config:
         """A field without a type."""
 
-        spread: Any = 0.1  # sigma, > 0
-        num_steps: int = 4  # T, any number
+        spread: Annotated[Any, Doc("sigma")] = 0.1
+        num_steps: Annotated[int, Doc("T, any number")] = 4
 
 
 class LetsRangesSlip(Climber):
     @dataclass(frozen=True)
     class Config:
-        """A range that nobody holds."""
+        """A range that is not held."""
 
-        spread: float = 0.1  # sigma, deviation of a push, in (0, 1]
-        num_steps: int = 4  # T, any number
+        spread: Annotated[float, Meta(gt=0, le=1), Doc("sigma, deviation of a push")] = 0.1
+        num_steps: Annotated[int, Doc("T, any number")] = 4
 
 
 class Unexplained(Climber):
@@ -149,7 +143,7 @@ class Unexplained(Climber):
     class Config:
         """A field without a word."""
 
-        spread: float = 0.1  # sigma, any number
+        spread: Annotated[float, Doc("sigma, any number")] = 0.1
         num_steps: int = 4
 
 
@@ -158,8 +152,8 @@ class Rangeless(Climber):
     class Config:
         """A number without a range."""
 
-        spread: float = 0.1  # deviation of a push
-        num_steps: int = 4  # T, any number
+        spread: Annotated[float, Doc("deviation of a push")] = 0.1
+        num_steps: Annotated[int, Doc("T, any number")] = 4
 
 
 class Unseeded(Climber):
@@ -176,8 +170,9 @@ class SharesItsCount(Climber):
 
 
 class DeafToSeeds(Climber):
-    def __init__(self, config: Any, task: Any, network: Any, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
-        super().__init__(config, task, network, seeds=Seeds(0), budget=budget, device=device)
+    def setup(self) -> None:
+        self.seeds = Seeds(0)
+        super().setup()
 
 
 class ForgetsItsBest(Climber):
@@ -191,8 +186,8 @@ class NeedsTheHash(Climber):
 
 
 class AnswersFromACopy(Climber):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def setup(self) -> None:
+        super().setup()
         self.answering = np.array([[3.0, -3.0], [3.0, -3.0]])
 
     def step(self) -> dict[str, float]:
@@ -269,9 +264,9 @@ class AnswersScores(Climber):
 
 
 class TakesTooMuch(Climber):
-    def __init__(self, config: Any, task: Any, network: Any, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
-        int(task.output_space.n)
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+    def setup(self) -> None:
+        int(self.task.output_space.n)
+        super().setup()
 
 
 class KnowsOneTask(Climber):

@@ -1,14 +1,14 @@
-"""A sound control task: a point in a plane is pushed and drifts. Its variants have one fault each."""
+"""A sound control task: a point in a plane is pushed and drifts. Each variant has one fault."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from gymnasium import spaces
 
+from rl_core.config import Doc, Positive, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Predict
@@ -17,15 +17,11 @@ TIME_LIMIT = 9
 EDGE = 2.0
 
 
-@dataclass(frozen=True)
+@configclass
 class DriftConfig:
-    """How the point moves."""
+    """Settings of the point."""
 
-    push: float = 0.3  # distance of a push, > 0
-
-    def __post_init__(self) -> None:
-        if not self.push > 0:
-            raise ValueError(f"push is {self.push}; it must be > 0")
+    push: Annotated[Positive, Doc("distance of a push")] = 0.3
 
 
 class DriftEnvs(Envs):
@@ -159,3 +155,17 @@ class WritesAgain(Drift):
         def after(self, moved: np.ndarray, over: np.ndarray) -> np.ndarray:
             self.obs[:] = super().after(moved, over)
             return self.obs
+
+
+class CostlyDrift(Drift):
+    """Sound: a step to the right has a cost."""
+
+    extras = ("cost",)
+
+    class Envs(DriftEnvs):
+        def step(self, actions: np.ndarray) -> Transition:
+            return super().step(actions)._replace(extras={"cost": (actions == 1).astype(np.float32)})
+
+
+class HidesItsCost(CostlyDrift):
+    Envs = DriftEnvs

@@ -1,19 +1,21 @@
-"""A sound network: one matrix. Its variants have one fault each. Source: none is needed."""
+"""A sound network: one matrix. Each variant has one fault. Source: none is needed."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 from gymnasium import Space, spaces
 
+from rl_core.config import Doc, Positive, configclass
 from rl_core.network import Network
 
 
 @dataclass
 class Matrix:
-    """What the network builds."""
+    """The module that the network builds."""
 
     weights: np.ndarray
 
@@ -21,15 +23,11 @@ class Matrix:
         return inputs @ self.weights
 
 
-@dataclass(frozen=True)
+@configclass
 class OneMatrixConfig:
-    """How the matrix starts."""
+    """Settings of the first weights."""
 
-    scale: float = 1.0  # s, deviation of the first weights, > 0
-
-    def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise ValueError(f"scale is {self.scale}; it must be > 0")
+    scale: Annotated[Positive, Doc("s, deviation of the first weights")] = 1.0
 
 
 class OneMatrix(Network):
@@ -86,3 +84,25 @@ class SetsAVariable(OneMatrix):
 class DrawsFromNumPy(OneMatrix):
     def matrix(self, size: int, outputs: int, rng: np.random.Generator) -> Matrix:
         return Matrix(super().matrix(size, outputs, rng).weights + 0.0 * np.random.normal())
+
+
+class BringsItsLoss(OneMatrix):
+    """Sound: its modules have the loss of a linear classifier."""
+
+    own_loss = True
+
+    class Classifier(Matrix):
+        def training_loss(self, inputs: np.ndarray, targets: np.ndarray, weights: Any = None) -> tuple[float, dict[str, float]]:
+            logits = self(inputs)
+            errors = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(targets)), targets]
+            return float(np.average(errors, weights=weights)), {"accuracy": float(np.mean(self.answers(inputs) == targets))}
+
+        def answers(self, inputs: np.ndarray) -> np.ndarray:
+            return self(inputs).argmax(axis=1)
+
+    def matrix(self, size: int, outputs: int, rng: np.random.Generator) -> Matrix:
+        return self.Classifier(super().matrix(size, outputs, rng).weights)
+
+
+class ClaimsALoss(OneMatrix):
+    own_loss = True
