@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rl_algos.bandits import specs as bandits
 from rl_algos.continuous import specs as continuous
+from rl_algos.model_based import specs as model_based
 from rl_algos.on_policy import specs as on_policy
 from rl_algos.planning import specs as planning
 from rl_algos.q_learning import specs as q_learning
@@ -17,7 +18,7 @@ from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-ROOMS = (bandits, continuous, on_policy, planning, q_learning, search, tabular, tree_search)
+ROOMS = (bandits, continuous, model_based, on_policy, planning, q_learning, search, tabular, tree_search)
 
 
 @hookimpl

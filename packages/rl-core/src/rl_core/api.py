@@ -21,6 +21,7 @@ A spec is data: names, sentences and import strings. It never holds a class, so 
 | group | traits |
 |---|---|
 | kind | `control` (environments), `mdp` (also shows its model), `data` (splits of examples), `offline` (transitions), `corpus`, `family` |
+| more of a control task | `dynamics` (shows its transition function, `rl_core.task.DynamicsTask`) |
 | inputs | `vector-input`, `image-input` (H, W, C), `array-input`, `discrete-input`, `token-input` (ids, [T]) |
 | | `text-input`, `dict-input` (parts by name), `ragged-input` (rows of unlike length) |
 | outputs | `discrete-output`, `continuous-output`, `binary-output`, `image-output`, `map-output`, `token-output` |

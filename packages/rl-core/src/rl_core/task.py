@@ -217,6 +217,24 @@ class ControlTask(Task):
         }
 
 
+class Dynamics(Protocol):
+    """The transition function of a control task, known or learned, on many states at once; planners play in it."""
+
+    def state_of(self, obs: np.ndarray) -> np.ndarray:
+        """Return the states [N, S] that observations [N, ...] show."""
+
+    def step(self, state: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return next states [N, S], rewards [N] and terminations [N] of actions [N, ...] in states [N, S], which stay as they are."""
+
+
+class DynamicsTask(ControlTask):
+    """A control task that shows its dynamics; it offers the trait `dynamics`."""
+
+    @abstractmethod
+    def dynamics(self) -> Dynamics:
+        """Return the transition function."""
+
+
 class DataTask(Task):
     """Examples with answers, in splits "train", "validation" and "test", read by index arrays.
 

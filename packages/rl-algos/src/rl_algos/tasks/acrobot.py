@@ -91,6 +91,16 @@ def observe(state: np.ndarray) -> np.ndarray:
     return obs
 
 
+@kernel
+def state_of(obs: np.ndarray) -> np.ndarray:
+    """Return the states [N, 4], float64, of observations [N, 6]."""
+    state = np.empty((len(obs), 4))
+    for n in range(len(obs)):
+        state[n, 0], state[n, 1] = math.atan2(obs[n, 1], obs[n, 0]), math.atan2(obs[n, 3], obs[n, 2])
+        state[n, 2], state[n, 3] = obs[n, 4], obs[n, 5]
+    return state
+
+
 _HIGH = np.array([1.0, 1.0, 1.0, 1.0, MAX_VELOCITY_1, MAX_VELOCITY_2], dtype=np.float32)
 
 
@@ -106,4 +116,5 @@ class Acrobot(ArrayTask):
         output_space=spaces.Discrete(3),
         time_limit=500,
         target=-100.0,
+        state_of=state_of,
     )

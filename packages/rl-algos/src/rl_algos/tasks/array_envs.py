@@ -20,7 +20,7 @@ from gymnasium import spaces
 from rl_core.config import Doc, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
+from rl_core.task import Dynamics, DynamicsTask
 
 
 class Problem(NamedTuple):
@@ -35,6 +35,7 @@ class Problem(NamedTuple):
         output_space: Space of one action.
         time_limit: Steps after which an episode is cut.
         target: Mean return that counts as solved.
+        state_of: States [N, S], float64, of observations [N, ...]; `None` where an observation does not show the state.
     """
 
     start: Callable[[np.ndarray], np.ndarray]
@@ -45,6 +46,29 @@ class Problem(NamedTuple):
     output_space: spaces.Discrete | spaces.Box
     time_limit: int
     target: float
+    state_of: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+class ArrayDynamics:
+    """The dynamics of a problem, for planners; see `rl_core.task.Dynamics`.
+
+    Args:
+        problem: The problem, whose `state_of` is given.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        assert problem.state_of is not None
+        self._problem, self._state_of = problem, problem.state_of
+
+    def state_of(self, obs: np.ndarray) -> np.ndarray:
+        """Return the states [N, S] that observations [N, ...] show."""
+        return self._state_of(np.asarray(obs))
+
+    def step(self, state: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return next states [N, S], rewards [N] and terminations [N] of actions [N, ...] in states [N, S]."""
+        after, reward, terminated = state.copy(), np.empty(len(state), dtype=np.float32), np.empty(len(state), dtype=np.bool_)
+        self._problem.move(after, actions, reward, terminated)
+        return after, reward, terminated
 
 
 class ArrayEnvs(Envs):
@@ -116,7 +140,7 @@ class ArrayTaskConfig:
             raise ValueError(f"time_limit is {self.time_limit}; it must be at least 1, or 0 for Gymnasium's own limit")
 
 
-class ArrayTask(ControlTask):
+class ArrayTask(DynamicsTask):
     """A problem as a task. A subclass names its `problem` and nothing else."""
 
     Config: ClassVar[type] = ArrayTaskConfig
@@ -130,6 +154,20 @@ class ArrayTask(ControlTask):
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """N copies stepped by one compiled call."""
         return ArrayEnvs(self.problem, num_envs, seeds, self.time_limit)
+
+    def traits(self) -> frozenset[str]:
+        """Return the traits, with `dynamics` where an observation shows the state."""
+        return super().traits() | ({"dynamics"} if self.problem.state_of is not None else set())
+
+    def dynamics(self) -> Dynamics:
+        """Return the compiled transition function.
+
+        Raises:
+            ValueError: if an observation does not show the state.
+        """
+        if self.problem.state_of is None:
+            raise ValueError(f"the observations of {type(self).__name__} do not show its state, so it has no dynamics to plan with")
+        return ArrayDynamics(self.problem)
 
     @property
     def time_limit(self) -> int:

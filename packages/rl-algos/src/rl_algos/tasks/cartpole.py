@@ -63,6 +63,12 @@ def observe(state: np.ndarray) -> np.ndarray:
 
 
 @kernel
+def state_of(obs: np.ndarray) -> np.ndarray:
+    """Return the states [N, 4], float64, of observations [N, 4], which are the same numbers."""
+    return obs.astype(np.float64)
+
+
+@kernel
 def observe_masked(state: np.ndarray) -> np.ndarray:
     """Positions and angles [N, 2], float32, without the velocities."""
     obs = np.empty((len(state), 2), dtype=np.float32)
@@ -86,6 +92,7 @@ class CartPole(ArrayTask):
         output_space=spaces.Discrete(2),
         time_limit=500,
         target=475.0,
+        state_of=state_of,
     )
 
 
@@ -95,4 +102,6 @@ class MaskedCartPole(ArrayTask):
     Source: D. Wierstra, A. Foerster, J. Peters, J. Schmidhuber, "Recurrent policy gradients", 2010, section 5.1.
     """
 
-    problem = CartPole.problem._replace(observe=observe_masked, input_space=spaces.Box(-_HIGH[::2], _HIGH[::2], dtype=np.float32))
+    problem = CartPole.problem._replace(
+        observe=observe_masked, state_of=None, input_space=spaces.Box(-_HIGH[::2], _HIGH[::2], dtype=np.float32)
+    )

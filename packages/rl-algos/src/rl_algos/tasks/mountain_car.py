@@ -82,6 +82,12 @@ def observe(state: np.ndarray) -> np.ndarray:
     return state.astype(np.float32)
 
 
+@kernel
+def state_of(obs: np.ndarray) -> np.ndarray:
+    """Return the states [N, 2], float64, of observations [N, 2], which are the same numbers."""
+    return obs.astype(np.float64)
+
+
 _LOW = np.array([MIN_POSITION, -MAX_SPEED], dtype=np.float32)
 _HIGH = np.array([MAX_POSITION, MAX_SPEED], dtype=np.float32)
 _THREE_ACTIONS = Problem(
@@ -93,6 +99,7 @@ _THREE_ACTIONS = Problem(
     output_space=spaces.Discrete(3),
     time_limit=200,
     target=-110.0,
+    state_of=state_of,
 )
 
 

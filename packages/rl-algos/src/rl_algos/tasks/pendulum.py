@@ -55,6 +55,15 @@ def observe(state: np.ndarray) -> np.ndarray:
     return obs
 
 
+@kernel
+def state_of(obs: np.ndarray) -> np.ndarray:
+    """Return the states [N, 2], float64, of observations [N, 3]."""
+    state = np.empty((len(obs), 2))
+    for n in range(len(obs)):
+        state[n, 0], state[n, 1] = math.atan2(obs[n, 1], obs[n, 0]), obs[n, 2]
+    return state
+
+
 _HIGH = np.array([1.0, 1.0, MAX_SPEED], dtype=np.float32)
 
 
@@ -70,4 +79,5 @@ class Pendulum(ArrayTask):
         output_space=spaces.Box(-MAX_TORQUE, MAX_TORQUE, (1,), dtype=np.float32),
         time_limit=200,
         target=-200.0,
+        state_of=state_of,
     )

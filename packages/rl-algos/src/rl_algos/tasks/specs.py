@@ -49,7 +49,7 @@ def _control_tasks() -> Iterator[TaskSpec]:
         target="rl_algos.tasks.acrobot:Acrobot",
         summary="Swing the free end of a two-link pendulum above a line",
         reference="Sutton. Generalization in reinforcement learning, 1996",
-        traits=("control", "vector-input", "discrete-output"),
+        traits=("control", "dynamics", "vector-input", "discrete-output"),
         agent="ppo",
         tags=("classic control",),
     )
@@ -58,7 +58,7 @@ def _control_tasks() -> Iterator[TaskSpec]:
         target="rl_algos.tasks.cartpole:CartPole",
         summary="Keep a pole upright on a cart that is pushed left or right",
         reference="Barto, Sutton, Anderson. Neuronlike adaptive elements, 1983",
-        traits=("control", "vector-input", "discrete-output"),
+        traits=("control", "dynamics", "vector-input", "discrete-output"),
         agent="ppo",
         tags=("classic control",),
     )
@@ -79,7 +79,7 @@ def _control_tasks() -> Iterator[TaskSpec]:
         target="rl_algos.tasks.mountain_car:MountainCar",
         summary="Climb out of a valley with an engine too weak to do it directly",
         reference="Moore. Efficient memory-based learning for robot control, 1990",
-        traits=("control", "vector-input", "discrete-output"),
+        traits=("control", "dynamics", "vector-input", "discrete-output"),
         agent="ppo",
         tags=("classic control",),
     )
@@ -88,7 +88,7 @@ def _control_tasks() -> Iterator[TaskSpec]:
         target="rl_algos.tasks.mountain_car:MountainCarContinuous",
         summary="Climb out of a valley on as little fuel as possible",
         reference="Moore. Efficient memory-based learning for robot control, 1990",
-        traits=("control", "vector-input", "continuous-output"),
+        traits=("control", "dynamics", "vector-input", "continuous-output"),
         agent="ppo",
         tags=("classic control",),
     )
@@ -96,7 +96,7 @@ def _control_tasks() -> Iterator[TaskSpec]:
         name="Pendulum-v1",
         target="rl_algos.tasks.pendulum:Pendulum",
         summary="Swing a pendulum up with a weak motor and hold it there",
-        traits=("control", "vector-input", "continuous-output"),
+        traits=("control", "dynamics", "vector-input", "continuous-output"),
         agent="ppo",
         tags=("classic control",),
     )

@@ -1,0 +1,1 @@
+"""Planning with a model of the environment's dynamics: model-predictive control."""

@@ -1,0 +1,53 @@
+"""Specs of the agents that plan with a model of the dynamics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rl_core.api import AgentSpec
+
+FITS = ("control dynamics vector-input discrete-output", "control dynamics vector-input continuous-output")
+
+
+def agents() -> Iterator[AgentSpec]:
+    """Specs of the agents, sorted by name."""
+    for name, summary, reference, config in (
+        (
+            "mpc-cem",
+            "Plans with the task's dynamics by the cross-entropy method",
+            "Chua, Calandra, McAllister, Levine. Deep reinforcement learning in a handful of trials, 2018",
+            {},
+        ),
+        (
+            "mpc-cma",
+            "Plans with the task's dynamics by CMA-ES over action sequences",
+            "Hansen. The CMA evolution strategy: a tutorial, 2016",
+            {"optimiser": "cma-es", "num_candidates": 20, "num_iterations": 10, "first_std": 0.3},
+        ),
+        (
+            "mpc-mppi",
+            "Plans with the task's dynamics by path-integral control",
+            "Williams and others. Information theoretic MPC for model-based reinforcement learning, 2017",
+            {"optimiser": "mppi", "num_candidates": 200, "num_iterations": 1},
+        ),
+        (
+            "mpc-random",
+            "Plans with the task's dynamics: the best of random action sequences",
+            "Nagabandi, Kahn, Fearing, Levine. Neural network dynamics for model-based deep reinforcement learning, 2018",
+            {"optimiser": "random", "num_candidates": 1_000},
+        ),
+    ):
+        yield AgentSpec(
+            name=name,
+            target="rl_algos.model_based.mpc:MPC",
+            summary=summary,
+            reference=reference,
+            fits=FITS,
+            unit="environment steps",
+            task="Pendulum-v1",
+            budget=2_000,
+            config=config,
+            presets="rl_algos:model_based/presets/mpc.yaml",
+            tiny={"num_envs": 2, "horizon": 4, "num_candidates": 8, "num_iterations": 2, "steps_per_iteration": 4},
+            tags=("model-based", "planning"),
+        )
