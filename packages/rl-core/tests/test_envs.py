@@ -11,8 +11,8 @@ import pytest
 from gymnasium import spaces
 
 from rl_core import config
-from rl_core.envs import GymEnvs
 from rl_core.errors import RequestError
+from rl_core.gym_envs import GymEnvs, replay_postponed
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 
@@ -107,12 +107,46 @@ def test_episodes_of_one_seed_differ_between_environments_and_in_time() -> None:
     assert envs(20, seed=1).reset().tolist() != envs(20).reset().tolist()
 
 
-def test_an_environment_with_randomness_of_its_own_cannot_be_continued() -> None:
+def test_an_environment_with_randomness_of_its_own_begins_new_episodes_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     made = envs(1, cheats=True)
     made.reset()
     made.step(np.ones((1, 1), np.float32))
-    with pytest.raises(RuntimeError, match="did not lead back to the saved observations: its randomness does not come from its seed"):
-        envs(1, cheats=True).load_state_dict(made.state_dict())
+    fresh = envs(1, cheats=True)
+    obs = fresh.load_state_dict(made.state_dict())
+    assert obs[0, 0] == 0
+    assert fresh._episode.tolist() == [1]
+    assert fresh.state_dict()["length"].tolist() == [0]
+    assert caplog.text.count("did not lead back to the saved observations") == 1
+
+
+def test_a_postponed_replay_happens_at_the_next_step_and_not_before() -> None:
+    made = envs(2)
+    made.reset()
+    made.step(np.ones((2, 1), np.float32))
+    state, built = made.state_dict(), []
+    fresh = GymEnvs(lambda: built.append(Counting()) or built[-1], 2, Seeds(0).child("envs"))
+    with replay_postponed():
+        assert fresh.load_state_dict(state).tolist() == state["obs"].tolist()
+    assert not any(env.taken for env in built)
+    assert fresh.step(np.ones((2, 1), np.float32)).obs.tolist() == made.step(np.ones((2, 1), np.float32)).obs.tolist()
+
+
+def test_a_postponed_replay_that_ends_elsewhere_cuts_the_episode() -> None:
+    made = envs(1, cheats=True)
+    made.reset()
+    obs = made.step(np.ones((1, 1), np.float32)).obs
+    made.close()
+    transition = made.step(np.ones((1, 1), np.float32))
+    assert (transition.truncated[0], transition.terminated[0], transition.reward[0]) == (True, False, 0)
+    assert transition.final_obs.tolist() == obs.tolist()
+    assert transition.obs[0, 0] == 0
+
+
+def test_a_state_of_other_environments_is_refused() -> None:
+    made = envs(2)
+    made.reset()
+    with pytest.raises(ValueError, match=r"the state is that of 2 environments .* these are 3"):
+        envs(3).load_state_dict(made.state_dict())
 
 
 def test_a_fork_is_played_ahead_and_the_environments_stay_where_they_are() -> None:
@@ -184,8 +218,10 @@ def test_a_predictor_with_a_memory_is_told_where_episodes_begin() -> None:
     scores = made.evaluate(player, episodes=20, seeds=seeds)
     assert player.starts[0].all()
     assert not player.starts[1].any()
-    lengths = [np.flatnonzero(column) for column in np.stack(player.starts).T]
-    assert scores["mean length"] == np.mean([length[1] for length in lengths])  # each of 20 environments gave its first episode
+    lengths = [np.diff(np.flatnonzero(column)) for column in np.stack(player.starts).T]
+    assert len(lengths) == 8  # no more instances than that where training has none
+    counted = [row[: 3 if index < 4 else 2] for index, row in enumerate(lengths)]  # 20 episodes in 8 environments
+    assert scores["mean length"] == np.mean(np.concatenate(counted))
     plain = made.evaluate(lambda obs: (obs[:, 2] > 0).astype(np.int64), episodes=20, seeds=seeds)
     assert plain == scores
 

@@ -1,23 +1,21 @@
-"""Environments stepped together, that can be put back exactly where they were.
+"""Environments stepped together, whose position can be saved and restored exactly.
 
 An episode that ends is followed at once by the next one: `step` returns the first observation of the new episode, and
-keeps the last one of the old in `final_obs`. Whether it *ended* (`terminated`: no future) or was *cut* by a time limit
-(`truncated`: there is a future, which the learner estimates from `final_obs`) stays apart throughout.
+the last one of the old in `final_obs`. Whether it *ended* (`terminated`: no future) or was *cut* by a time limit
+(`truncated`: there is a future, which the learner estimates from `final_obs`) is kept apart throughout.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     import gymnasium
-
-    from rl_core.seeds import Seeds
 
 
 class Transition(NamedTuple):
@@ -130,107 +128,3 @@ class Envs(ABC):
         self._return = np.array(state["return"])
         self._length = np.array(state["length"])
         self._finished = [(int(env), float(return_), int(length)) for env, return_, length in state["finished"]]
-
-
-class GymEnvs(Envs):
-    """Any Gymnasium environment, N of them one after the other, saved as *(seed of the episode, actions since)*.
-
-    Gymnasium's environments cannot be saved in general, but they can be replayed: every episode starts with a seed of
-    its own, derived from the run's seed, the environment's index and the episode's number.
-
-    Args:
-        make: Builds one environment.
-        num_envs: N, at least 1.
-        seeds: Where the episodes' seeds come from.
-    """
-
-    def __init__(self, make: Callable[[], gymnasium.Env], num_envs: int, seeds: Seeds) -> None:
-        self._envs = [make() for _ in range(num_envs)]
-        super().__init__(num_envs, self._envs[0].observation_space, self._envs[0].action_space)
-        self._seeds = seeds
-        self._episode = np.zeros(num_envs, dtype=np.int64)
-        self._actions: list[list[np.ndarray]] = [[] for _ in range(num_envs)]
-        self._obs = np.zeros((num_envs, *(self.input_space.shape or ())), dtype=self.input_space.dtype)
-        self._discrete = not (self.output_space.shape or ())
-
-    def reset(self) -> np.ndarray:
-        """First observations [N, ...]."""
-        self._obs = np.stack([self._start(index) for index in range(self.num_envs)])
-        return self._obs
-
-    def restart(self) -> np.ndarray:
-        """First observations [N, ...] of new episodes, each with the next seed where one was under way."""
-        self._episode += self._length > 0
-        return super().restart()
-
-    def step(self, actions: np.ndarray) -> Transition:
-        """Take actions [N, ...], one environment after the other."""
-        obs = np.empty_like(self._obs)
-        reward = np.zeros(self.num_envs, dtype=np.float32)
-        terminated = np.zeros(self.num_envs, dtype=bool)
-        truncated = np.zeros(self.num_envs, dtype=bool)
-        final_obs = obs
-        actions = np.asarray(actions, dtype=self.output_space.dtype)  # what is replayed is what was taken, to the last bit
-        for index, env in enumerate(self._envs):
-            action = actions[index]
-            self._actions[index].append(action.copy())
-            obs[index], reward[index], terminated[index], truncated[index], _ = env.step(int(action) if self._discrete else action)
-            if terminated[index] or truncated[index]:
-                if final_obs is obs:
-                    final_obs = obs.copy()
-                final_obs[index] = obs[index]
-                self._episode[index] += 1
-                obs[index] = self._start(index)
-            elif final_obs is not obs:
-                final_obs[index] = obs[index]
-        self._obs = obs
-        self._count(reward, terminated | truncated)
-        return Transition(obs, reward, terminated, truncated, final_obs)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Episode numbers, the actions since each episode's start, and the observations that a replay must arrive at."""
-        shape, dtype = self.output_space.shape or (), self.output_space.dtype
-        return {
-            "episode": self._episode.copy(),
-            "actions": [np.asarray(actions, dtype=dtype).reshape(len(actions), *shape) for actions in self._actions],
-            "obs": self._obs.copy(),
-            **self._counters(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
-        """Replay every environment's episode up to where it was; its observations [N, ...].
-
-        Raises:
-            RuntimeError: if the replay arrives elsewhere, because the environment has randomness that its seed does not govern.
-        """
-        self._episode = np.array(state["episode"])
-        self._load_counters(state)
-        obs = np.empty_like(self._obs)
-        for index, env in enumerate(self._envs):
-            obs[index] = self._start(index)
-            self._actions[index] = [np.array(action) for action in state["actions"][index]]
-            for action in self._actions[index]:
-                obs[index] = env.step(int(action) if self._discrete else action)[0]
-        if not np.array_equal(obs, state["obs"], equal_nan=obs.dtype.kind == "f"):
-            raise RuntimeError(
-                f"replaying {self._envs[0]} did not lead back to the saved observations: its randomness does not come from its seed "
-                "alone, so a run on it cannot be continued; start it anew, or use another version of the environment"
-            )
-        self._obs = obs
-        return obs
-
-    def close(self) -> None:
-        """Close every environment."""
-        for env in self._envs:
-            env.close()
-
-    def fork(self, seed: int) -> Envs:
-        """A deep copy, whose environments draw new random numbers from `seed`."""
-        copied = copy.deepcopy(self)
-        for index, env in enumerate(copied._envs):
-            env.unwrapped.np_random = np.random.default_rng(seed + index)
-        return copied
-
-    def _start(self, index: int) -> np.ndarray:
-        self._actions[index] = []
-        return np.asarray(self._envs[index].reset(seed=self._seeds.integer("episode", index, int(self._episode[index])))[0])

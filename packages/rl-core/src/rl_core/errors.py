@@ -31,6 +31,16 @@ class WorkError(RlError):
     """The request was right and the work failed: exit status 1."""
 
 
+class EnvironmentFailure(WorkError):
+    """An environment raised an exception, returned a number that is not finite, or does not follow Gymnasium's interface.
+
+    Attributes:
+        raised: Whether the environment itself raised; another instance of it may then work.
+    """
+
+    raised: bool = False
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Up to `count` of the known names that look most like `name`, the most alike first."""
     import difflib  # only a mistake pays for it

@@ -2,62 +2,291 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import gymnasium
+import numpy as np
 from gymnasium import spaces
 
-from rl_core.config import Doc, configclass
-from rl_core.envs import Envs, GymEnvs
+from rl_core.config import Count, Doc, Whole, configclass
+from rl_core.envs import Envs
+from rl_core.errors import EnvironmentFailure, RequestError
+from rl_core.gym_envs import GymEnvs, name_of
+from rl_core.gym_interface import GymInterface
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
+
+PROBE_STEPS = 20
+RESETS = 6  # further beginnings that are compared: a choice between two at random is missed once in 128 times
+SECONDS_TO_MAKE = 5.0  # an environment that takes longer to build is not built a second time to be compared
+LANES = 100  # episodes of an evaluation that have a seed sequence each, as if 100 environments were stepped together
+INSTANCES_WITHOUT_TRAINING = 8
+EVALUATION_STEPS = 200_000  # of all episodes together, where the environment has no time limit
+EPISODE_STEPS = 1_000  # and the least of one episode then
+NOT_PLAIN = (spaces.Dict, spaces.Tuple, spaces.Graph, spaces.Sequence, spaces.OneOf, spaces.Text)
 
 
 @configclass
 class GymConfig:
-    """Which environment, and how it is made."""
+    """Id of an environment, and the way it is made."""
 
     id: Annotated[str, Doc("id in Gymnasium's registry, with its version")] = "CartPole-v1"
-    options: Annotated[Mapping[str, Any], Doc("keyword arguments of gymnasium.make, such as is_slippery")] = field(default_factory=dict)
+    options: Annotated[Mapping[str, Any], Doc("keyword arguments of gymnasium.make, such as is_slippery or max_episode_steps")] = field(
+        default_factory=dict
+    )
+    action_bounds: Annotated[
+        tuple[float, ...], Doc("lowest and highest action, for actions without bounds of their own; [] takes the environment's")
+    ] = ()
+    instances: Annotated[Count | None, Doc("most instances that may exist at one time; null: no limit")] = None
+    restarts: Annotated[Whole, Doc("times that an environment that raised an exception is made anew")] = 0
+
+    def __post_init__(self) -> None:
+        """Refuse action bounds that are not two numbers in order."""
+        if self.action_bounds and (len(self.action_bounds) != 2 or not self.action_bounds[0] < self.action_bounds[1]):
+            raise ValueError(f"action_bounds is {list(self.action_bounds)}; it must be two numbers, the lower one first")
 
 
 class GymTask(ControlTask):
     """A Gymnasium environment by id; the target is the registry's reward threshold.
 
+    When it is built, the environment is played for a few steps, twice: an environment that does not follow Gymnasium's interface is
+    refused, and one that does not repeat itself with one seed and one sequence of actions is named in `caveat`.
+
+    Args:
+        config: Id, options and limits.
+        make: Builds one environment, in place of `gymnasium.make` with the config's id and options.
+
     Raises:
         ValueError: if Gymnasium does not know the id, or the spaces are of a kind that no agent here reads.
+        RequestError: if the environment does not follow Gymnasium's interface.
     """
 
     Config: ClassVar[type] = GymConfig
+    config: GymConfig
 
-    def __init__(self, config: GymConfig) -> None:
+    def __init__(self, config: GymConfig, make: Callable[[], gymnasium.Env] | None = None) -> None:
         super().__init__(config)
+        self._build = make or self._make_registered
+        self._live: weakref.WeakSet[GymEnvs] = weakref.WeakSet()
+        self._training_envs = 0
+        clock = time.monotonic()
+        env = self._make()
+        slow = time.monotonic() - clock > SECONDS_TO_MAKE
         try:
+            self._name = name_of(env) if make is not None else config.id
+            self.input_space, self.output_space = env.observation_space, env.action_space
+            self.target = env.spec.reward_threshold if env.spec else None
+            self._time_limit = env.spec.max_episode_steps if env.spec else None
+            nondeterministic = bool(env.spec and env.spec.nondeterministic)
+            self._require_plain_spaces()
+            self._interface = GymInterface(self._name, self.input_space, self.output_space)
+            with global_generators_kept():
+                first = self._played(env, PROBE_STEPS)
+                self._difference = self._difference_from(first, env)
+        finally:
+            env.close()
+        if not self._difference and not slow:
             env = self._make()
-        except (gymnasium.error.Error, TypeError, ImportError) as error:
-            raise ValueError(f"Gymnasium cannot make {config.id!r}: {error}") from error
-        self.input_space, self.output_space = env.observation_space, env.action_space
-        self._nondeterministic = bool(env.spec and env.spec.nondeterministic)
-        self.target = env.spec.reward_threshold if env.spec else None
-        env.close()
-        for role, space in (("observations", self.input_space), ("actions", self.output_space)):
-            if isinstance(space, spaces.Dict | spaces.Tuple | spaces.Graph | spaces.Sequence | spaces.OneOf):
-                raise ValueError(
-                    f"{config.id!r} has {role} of the kind {type(space).__name__}; a task takes one plain space "
-                    "(wrap the environment with gymnasium.wrappers.FlattenObservation and register that)"
-                )
+            try:
+                with global_generators_kept():
+                    self._difference = self._difference_from(first, env, "two instances")
+            finally:
+                env.close()
+        if nondeterministic and not self._difference:
+            self._difference = "Gymnasium's registry calls it nondeterministic"
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
-        """Environments one after the other, replayed on resume."""
-        return GymEnvs(self._make, num_envs, seeds)
+        """Return environments that are stepped one after the other, and replayed on resume.
+
+        Raises:
+            RequestError: if the environment allows fewer instances.
+        """
+        if self.config.instances is not None and num_envs > self.config.instances:
+            raise RequestError(
+                f"{num_envs} instances of environment {self._name} are asked for, and task.instances allows {self.config.instances}",
+                f"use fewer, for example --set num_envs={self.config.instances} where the agent has that setting",
+            )
+        self._training_envs = max(self._training_envs, num_envs)
+        return self._opened(num_envs, seeds)
+
+    def evaluation_envs(self, episodes: int, seeds: Seeds) -> Envs:
+        """Return the environments that `episodes` episodes of an evaluation are played in.
+
+        Those of training are closed first; should training go on, they are built anew and replayed. No more instances are made than
+        training has (8 where it has none), and fewer where they cannot be made; which episodes are played does not depend on that.
+        Where the environment has no time limit, episodes are cut after 200,000 steps divided by their number, at least 1,000, which
+        is logged.
+        """
+        count = min(episodes, self._training_envs or INSTANCES_WITHOUT_TRAINING, self.config.instances or episodes)
+        limit = self._evaluation_limit(episodes)
+        _close(list(self._live))
+        while True:
+            try:
+                return self._opened(count, seeds, lanes=LANES, limit=limit)
+            except Exception:
+                if count == 1:
+                    raise
+                count //= 2
 
     def caveat(self) -> str:
-        """Says so when Gymnasium's registry calls the environment nondeterministic."""
-        if self._nondeterministic:
-            return f"{self.config.id} is registered as nondeterministic: a seed does not reproduce it, and it may refuse to be continued"
-        return ""
+        """Return a sentence that says that the environment does not repeat itself, and what follows; "" where it does."""
+        if not self._difference:
+            return ""
+        return (
+            f"environment {self._name} does not repeat itself: {self._difference}; a seed does not reproduce a run, and a resumed run "
+            "begins new episodes (take every random number from self.np_random, which reset(seed=...) sets)"
+        )
+
+    def _opened(self, num_envs: int, seeds: Seeds, *, lanes: int | None = None, limit: int | None = None) -> GymEnvs:
+        """Open environments, after closing those that exist where `task.instances` does not allow both; they are replayed later."""
+        others = [envs for envs in self._live if envs.is_open]
+        if self.config.instances is not None and num_envs + sum(envs.num_envs for envs in others) > self.config.instances:
+            _close(others)
+        made = GymEnvs(self._make, num_envs, seeds, lanes=lanes, limit=limit, restarts=self.config.restarts, interface=self._interface)
+        self._live.add(made)
+        return made
+
+    def _evaluation_limit(self, episodes: int) -> int | None:
+        return None if self._time_limit is not None else max(EPISODE_STEPS, EVALUATION_STEPS // episodes)
+
+    def _make_registered(self) -> gymnasium.Env:
+        config = self.config
+        if config.options.get("render_mode") == "human":
+            raise ValueError(_opens_a_window(config.id))
+        return gymnasium.make(config.id, disable_env_checker=True, **config.options)
 
     def _make(self) -> gymnasium.Env:
-        return gymnasium.make(self.config.id, disable_env_checker=True, **self.config.options)
+        """Build one environment, with the action bounds of the config."""
+        try:
+            env = self._build()
+        except ValueError:
+            raise
+        except Exception as error:
+            text = str(error) if isinstance(error, gymnasium.error.Error) else f"{type(error).__name__}: {error}"
+            raise ValueError(f"Gymnasium cannot make {self.config.id!r}: {text}{_form_hint(self.config.id, error)}") from error
+        if getattr(env, "render_mode", None) == "human":
+            env.close()
+            raise ValueError(_opens_a_window(name_of(env)))
+        if self.config.action_bounds and isinstance(env.action_space, spaces.Box):
+            low, high = self.config.action_bounds
+            box = env.action_space
+            bounded = spaces.Box(np.maximum(box.low, low).astype(box.dtype), np.minimum(box.high, high).astype(box.dtype), dtype=box.dtype)
+            env = gymnasium.wrappers.TransformAction(env, lambda action: action, bounded)
+        return env
+
+    def _require_plain_spaces(self) -> None:
+        for role, space in (("observations", self.input_space), ("actions", self.output_space)):
+            if isinstance(space, NOT_PLAIN):
+                raise ValueError(
+                    f"{self._name!r} has {role} of the kind {type(space).__name__}; a task takes one plain space "
+                    "(wrap the environment with gymnasium.wrappers.FlattenObservation and register that)"
+                )
+        if isinstance(self.output_space, spaces.Box):
+            half = np.isfinite(self.output_space.low) != np.isfinite(self.output_space.high)
+            if half.any():
+                raise ValueError(
+                    f"{self._name!r} has actions {self.output_space}, bounded on one side only, which no policy here can represent; "
+                    f"set both bounds, for example --set task.action_bounds={_example_bounds(self.output_space, half)}"
+                )
+
+    def _difference_from(self, first: list[Moment], env: gymnasium.Env, between: str = "two replays") -> str:
+        """Replay `first` and some beginnings, and return the first difference in words; "" where there is none.
+
+        The process's global generators are moved before every call, so that an environment that draws from them is found even where
+        it seeds them.
+        """
+        replays = [self._played(env, PROBE_STEPS, moved=1), *(self._played(env, 1, moved=2 + count) for count in range(RESETS))]
+        for replay in replays:
+            for number, (one, other) in enumerate(zip(first, replay, strict=False)):
+                for name in Moment._fields:
+                    if not np.array_equal(np.asarray(getattr(one, name)), np.asarray(getattr(other, name))):
+                        place = f"step {number}" if number else "reset"
+                        return f"with one seed and the same actions, the {name} of {place} differs between {between}"
+        return ""
+
+    def _played(self, env: gymnasium.Env, steps: int, moved: int = 0) -> list[Moment]:
+        """Play the beginning of the episode of seed 0, always with the same actions."""
+        rng = np.random.default_rng(0)
+        seen: list[Moment] = []
+        try:
+            _move_global_generators(moved)
+            seen.append(Moment(self._interface.reset(env, 0).copy(), 0.0, False))
+            for number in range(1, steps + 1):
+                _move_global_generators(moved + number * 100)
+                obs, reward, terminated, truncated = self._interface.step(env, _random_action(self.output_space, rng), number)
+                seen.append(Moment(obs.copy(), reward, terminated or truncated))
+                if seen[-1].end:
+                    break
+        except EnvironmentFailure as failure:
+            if not failure.raised:
+                raise RequestError(failure.message, failure.hint) from failure
+        return seen  # an environment that raises now may do better later: it is the run that knows what to do then
+
+
+class Moment(NamedTuple):
+    """Everything that an environment shows at one step."""
+
+    observation: np.ndarray
+    reward: float
+    end: bool
+
+
+@contextmanager
+def global_generators_kept() -> Iterator[None]:
+    """Restore Python's and NumPy's global generators afterwards."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+
+
+def _move_global_generators(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def _close(opened: list[GymEnvs]) -> None:
+    for envs in opened:
+        envs.close()
+
+
+def _random_action(space: gymnasium.Space, rng: np.random.Generator) -> Any:
+    """Return an action of a space that is left as it is: its own generator is not used."""
+    if isinstance(space, spaces.Discrete):
+        return np.int64(space.start + rng.integers(space.n))
+    if isinstance(space, spaces.MultiBinary):
+        return rng.integers(2, size=space.shape).astype(space.dtype)
+    if isinstance(space, spaces.MultiDiscrete):
+        return (space.start + rng.integers(space.nvec)).astype(space.dtype)
+    low = np.where(np.isfinite(space.low), space.low, np.minimum(-1.0, space.high - 1.0))
+    high = np.where(np.isfinite(space.high), space.high, np.maximum(1.0, low + 1.0))
+    action = (low + (high - low) * rng.random(space.shape)).astype(space.dtype)
+    return action if space.shape else action[()]
+
+
+def _example_bounds(space: spaces.Box, half: np.ndarray) -> list[float]:
+    low, high = float(space.low[half].flat[0]), float(space.high[half].flat[0])
+    return [low, low + 10.0] if np.isfinite(low) else [high - 10.0, high]
+
+
+def _opens_a_window(name: str) -> str:
+    return (
+        f"{name!r} has render_mode 'human', which opens a window and plays in real time for every instance; leave render_mode out of "
+        "task.options, or set it to rgb_array"
+    )
+
+
+def _form_hint(name: str, error: Exception) -> str:
+    """Return how to name an environment whose module has not been imported, where that may be the reason."""
+    if ":" in name or "/" not in name or not isinstance(error, gymnasium.error.Error):
+        return ""
+    module = name.partition("/")[0]
+    return f" (to import the module that registers it, write gym:{module}:{name}, as in gym:MODULE:ID)"

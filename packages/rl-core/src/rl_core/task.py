@@ -184,13 +184,17 @@ class ControlTask(Task):
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """Return environments stepped together, whose every random number comes from `seeds`."""
 
+    def evaluation_envs(self, episodes: int, seeds: Seeds) -> Envs:
+        """Return the environments that `episodes` episodes of an evaluation are played in, at most one for each."""
+        return self.envs(min(episodes, 100), seeds)
+
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """Return mean, deviation and length of `episodes` whole episodes, split evenly over the environments.
 
         The number of episodes of each environment is fixed beforehand: to take whichever episodes end first would favour short ones.
         """
-        num_envs = min(episodes, 100)
-        envs = self.envs(num_envs, seeds.apart("evaluation"))
+        envs = self.evaluation_envs(episodes, seeds.apart("evaluation"))
+        num_envs = envs.num_envs
         quota = np.full(num_envs, episodes // num_envs)
         quota[: episodes % num_envs] += 1
         memory = predict if isinstance(predict, PredictWithMemory) else None

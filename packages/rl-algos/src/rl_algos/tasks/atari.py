@@ -25,8 +25,9 @@ from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation, Transf
 
 from rl_algos.parts.ranges import require_range
 from rl_core.config import Count, Doc, Fraction, Meta, Whole, configclass
-from rl_core.envs import Envs, GymEnvs, Transition
+from rl_core.envs import Envs, Transition
 from rl_core.errors import nearest
+from rl_core.gym_envs import GymEnvs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Predict
 

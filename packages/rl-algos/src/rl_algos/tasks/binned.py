@@ -14,7 +14,8 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_core.config import Count, Doc, Fraction, configclass
-from rl_core.envs import Envs, GymEnvs
+from rl_core.envs import Envs
+from rl_core.gym_envs import GymEnvs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 

@@ -22,7 +22,8 @@ from rl_algos.tasks.mdp.model import MDP
 from rl_algos.tasks.mdp.picture import Layout
 from rl_algos.tasks.mdp.task import MDPTask
 from rl_core.config import Doc, Fraction, configclass
-from rl_core.envs import Envs, GymEnvs
+from rl_core.envs import Envs
+from rl_core.gym_envs import GymEnvs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 

@@ -6,6 +6,7 @@ wrong, 1 when the work failed.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -193,6 +194,21 @@ def _say(label: str, text: str, colour: str) -> None:
     click.echo(f"{click.style(label + ':', fg=colour, bold=True)} {plain}", err=True, color=wants_colour())
 
 
+class _ShowWarning(logging.Handler):
+    """Print what is logged as one `warning:` line on standard error, as it is at that time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}", err=True)
+
+
+def _show_warnings() -> None:
+    """Print the warnings that this package logs, once each and nowhere else."""
+    logger = logging.getLogger("rl_core")
+    if not any(isinstance(handler, _ShowWarning) for handler in logger.handlers):
+        logger.addHandler(_ShowWarning())
+        logger.propagate = False
+
+
 def wants_colour() -> bool | None:
     """For `click.echo`: no colour where NO_COLOR says so, else as the stream is a terminal or not."""
     return False if os.environ.get("NO_COLOR") else None
@@ -231,5 +247,6 @@ def cli(ctx: click.Context, disable: tuple[str, ...], traceback: bool) -> None:
     A run is an agent, a task and a network: `rl-core run ppo`.
     """
     ctx.obj = Call(disable, traceback)
+    _show_warnings()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

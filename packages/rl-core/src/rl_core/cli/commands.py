@@ -244,7 +244,7 @@ def _learn(made: Run, as_json: bool) -> None:
     except KeyboardInterrupt:
         click.echo(f"stopped at once; continue from the last checkpoint with: {made.command('resume')}", err=True)
         raise SystemExit(1) from None
-    _warn(made)
+    _warn(made, caveat=False)
     _report(result, as_json)
 
 
@@ -272,8 +272,9 @@ def _number(value: float | None) -> str:
     return "not a finite number" if value is None else f"{value:.4g}"
 
 
-def _warn(opened: Run) -> None:
-    caveat = opened.task.caveat()
-    for text in [*opened.warnings, *([caveat] if caveat else [])]:
-        click.echo(f"warning: {text}", err=True)
+def _warn(opened: Run, *, caveat: bool = True) -> None:
+    """Print the warnings that have not been printed yet, and the task's caveat."""
+    text = opened.task.caveat() if caveat else ""
+    for sentence in [*opened.warnings, *([text] if text else [])]:
+        click.echo(f"warning: {sentence}", err=True)
     opened.warnings.clear()

@@ -14,7 +14,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ import threadpoolctl
 from rl_core.runs import checkpoint, manifest, metrics_log, recipe
 from rl_core.api import AgentSpec
 from rl_core.plugins.catalogue import Catalogue
-from rl_core.errors import RequestError, WorkError
+from rl_core.errors import EnvironmentFailure, RequestError, WorkError
+from rl_core.gym_envs import replay_postponed
 from rl_core.runs.metrics_log import MetricsLog
 from rl_core.runs.progress import Progress, told_when_slow
 from rl_core.seeds import Seeds
@@ -134,7 +135,8 @@ class Run:
             differences = manifest.differences(folder)
             if differences:
                 run.warnings.append(f"made with {', '.join(differences)}: the run continues, but no longer to the last bit")
-            run._restore(saved)
+            with nullcontext() if lock else replay_postponed():
+                run._restore(saved)
             if budget is not None and budget != file.values.get("budget") and budget < run.agent.progress:
                 raise RequestError(
                     f"budget is {budget:,}, but {str(folder)!r} has learned for {run.agent.progress:,} {run.spec.unit} already",
@@ -168,18 +170,29 @@ class Run:
             WorkError: if a metric is not finite, or the disk is full.
         """
         self.catalogue.call_run_hook("rl_run_started", run=self)
-        result, problem = None, None
+        result: dict[str, Any] | None = None
+        problem: BaseException | None = None
         try:
             with threadpoolctl.threadpool_limits(self.recipe.threads):
                 self._loop(quiet=quiet)
                 with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
                     result = self.conclude()
             return result
+        except EnvironmentFailure as error:
+            failure = problem = self._with_what_was_saved(error)
+            raise failure from error
         except BaseException as error:
             problem = error
             raise
         finally:
             self.catalogue.call_run_hook("rl_run_finished", run=self, result=result, error=problem)
+
+    def _with_what_was_saved(self, failure: EnvironmentFailure) -> WorkError:
+        """Return the failure of an environment with the progress, the last checkpoint and the command that continues from it."""
+        kept = checkpoint.names(self.folder / "checkpoints")
+        saved = f"the last checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
+        message = f"after {self.agent.progress:,} {self.spec.unit}: {failure.message}; {saved}"
+        return WorkError(message, f"continue with: {self.command('resume')}; {failure.hint}")
 
     def _loop(self, *, quiet: bool) -> None:
         agent, budget = self.agent, self.budget
