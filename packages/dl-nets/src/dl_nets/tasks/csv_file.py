@@ -1,210 +1,355 @@
-"""The scheme `csv:<file>`: any table with a line of column names as a task."""
+"""The scheme `csv:<file>`: any table with a line of column names as a task.
+
+The encoding of the columns, the names of the classes, the split, the test rows and a digest of the file are the task's state: a run
+keeps them in its checkpoints, and predicts and is evaluated without the file.
+"""
 
 from __future__ import annotations
 
-import csv
-import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 
-from dl_nets.learning.data import ArrayTask, check_fractions
-from dl_nets.tasks.tables import split_table
-from rl_core.config import Doc, Meta, Whole, configclass
+from dl_nets.tasks import inference
+from dl_nets.tasks.columns import Column, Strategy
+from dl_nets.tasks.csv_words import caveat, printable
+from dl_nets.tasks.inference import USUAL_GAPS, Marks
+from dl_nets.tasks.numbers import plain
+from dl_nets.tasks.sheet import Sheet, digest_of, read_sheet, shown
+from dl_nets.tasks.splits import SplitConfig
+from dl_nets.tasks.tables import Table, TableTask
+from rl_core import config as configs
+from rl_core.config import Doc, FilePath, Meta, configclass
 from rl_core.errors import nearest
+from rl_core.runs.checkpoint import Block
 
 MAX_WHOLE_NUMBER_CLASSES = 20  # a target of whole numbers with more values than these is taken as a number
+SPLITS = ("train", "validation", "test")
 
 
 @configclass
-class CsvConfig:
-    """Which file, what is asked of it, and how it is split."""
+class CsvConfig(SplitConfig):
+    """The file, its target, and how it is read and split."""
 
-    path: Annotated[str, Doc("the file, in UTF-8, its first line the column names")] = ""
-    target: Annotated[str, Doc('name of the column that must come out; "" is the last one')] = ""
+    path: Annotated[FilePath, Doc("the file; its first line has the column names")] = ""
+    target: Annotated[str, Doc('name of the column to predict; "" is the last one')] = ""
     output: Annotated[
-        Literal["auto", "classes", "number"], Doc("what the target is; auto: classes for texts and up to 20 whole numbers")
+        Literal["auto", "classes", "number"], Doc("kind of the target; auto: classes for texts and up to 20 whole numbers")
     ] = "auto"
     ignore: Annotated[tuple[str, ...], Doc("names of columns that are left out")] = ()
-    delimiter: Annotated[str, Doc("one character between fields")] = ","
-    missing: Annotated[tuple[str, ...], Doc("texts that say that a value is missing")] = (
-        "",
-        "?",
-        "NA",
-        "N/A",
-        "NaN",
-        "nan",
-        "NULL",
-        "null",
-    )
-    max_categories: Annotated[int, Meta(ge=2), Doc("different texts that a column may hold")] = 100
-    validation_fraction: Annotated[float, Meta(ge=0, lt=1), Doc("share of the rows that settings and early stopping are chosen by")] = 0.2
-    test_fraction: Annotated[float, Meta(gt=0, lt=1), Doc("share of the rows that the score comes from")] = 0.2
-    split_seed: Annotated[Whole, Doc("which of the possible splits; the run's own seed has no part in it")] = 0
+    texts: Annotated[tuple[str, ...], Doc("names of columns that are taken as texts even if they hold numbers or dates")] = ()
+    missing: Annotated[
+        Strategy, Doc("a missing value is refused, its row dropped, or it becomes the column's mean, median or mode, or a category")
+    ] = "refuse"
+    missing_values: Annotated[tuple[str, ...], Doc("texts that state that a value is missing, in any case")] = USUAL_GAPS
+    delimiter: Annotated[str, Doc('character between fields; "" infers it')] = ""
+    encoding: Annotated[str, Doc("encoding of the file: utf-8, utf-16, latin-1, cp1252, ...")] = "utf-8"
+    decimal: Annotated[Literal["auto", ".", ","], Doc("decimal mark of the numbers; auto infers it")] = "auto"
+    thousands: Annotated[str, Doc('marks that may separate thousands; "" for none, auto for those that go with the decimal mark')] = "auto"
+    max_categories: Annotated[int, Meta(ge=2), Doc("largest number of different texts in a column")] = 100
 
     def __post_init__(self) -> None:
         if not self.path:
             raise ValueError("path is empty; name the file after the colon: csv:flowers.csv")
-        if len(self.delimiter) != 1 or self.delimiter in '\r\n"':
+        if len(self.delimiter) > 1 or self.delimiter in ("\r", "\n", '"'):
             raise ValueError(f"delimiter is {self.delimiter!r}; it must be one character, and neither a quote nor the end of a line")
-        if self.max_categories < 2:
-            raise ValueError(f"max_categories is {self.max_categories}; it must be >= 2")
-        if self.split_seed < 0:
-            raise ValueError(f"split_seed is {self.split_seed}; it must be >= 0")
-        check_fractions(self.validation_fraction, self.test_fraction)
+        if self.thousands != "auto" and any(mark.isalnum() or mark in "+-" for mark in self.thousands):
+            raise ValueError(f"thousands is {self.thousands!r}; it must be auto or marks such as ',', '.' or a blank")
 
 
-class CsvTask(ArrayTask):
+class Target(NamedTuple):
+    """The way from the fields of the target column to targets.
+
+    Attributes:
+        column: The column: numbers or texts.
+        texts: The texts of the classes as the file has them, numbers in their shortest form; empty where the targets are numbers.
+    """
+
+    column: Column
+    texts: tuple[str, ...]
+
+    def values(self, sheet: Sheet) -> np.ndarray:
+        """Return class numbers [N], or numbers [N, 1], float64.
+
+        Raises:
+            ValueError: for a class that is unknown, or a field that is not a number.
+        """
+        fields = sheet.columns[self.column.name]
+        values = self.column.read(fields, frozenset(), sheet.place)
+        if not self.texts:
+            return values[:, None]
+        number_of = {text: index for index, text in enumerate(self.texts)}
+        texts = [plain(value) for value in values.tolist()] if self.column.kind == "number" else values.tolist()
+        for row, text in enumerate(texts):
+            if text not in number_of:
+                raise ValueError(
+                    f"{sheet.place(row)} holds {fields[row]!r} in the target {self.column.name!r}; "
+                    f"the classes are {', '.join(map(repr, self.texts[:20]))}"
+                )
+        return np.array([number_of[text] for text in texts], dtype=np.int64)
+
+
+class CsvTask(TableTask):
     """Rows [D], numbers standardised and texts one-hot, and the class of each or a number [1].
 
-    A column is one of numbers when every field of it is. What was inferred is said when a run starts.
+    A column is one of numbers when most of its fields are numbers, and then each of them must be one. The inferred kinds are said when
+    a run starts.
+
+    Args:
+        config: The file and how it is read.
+        state: The `state_dict` of the task that an agent was trained on; `None` infers everything from the file.
+        other: Whether all rows of the file are the test split, in the encoding of `state`.
 
     Raises:
         ValueError: if the file cannot be read as such a table; the text names line and column.
     """
 
     Config: ClassVar[type] = CsvConfig
+    file_suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt", ".jsonl")
+    config: CsvConfig
 
-    def __init__(self, config: CsvConfig) -> None:
-        fields, lines = read_fields(config)
-        target_name = config.target or list(fields)[-1]
-        for name in (target_name, *config.ignore):
-            if name not in fields:
-                close = nearest(name, fields, 1)
-                did_you_mean = f"; did you mean {close[0]!r}?" if close else ""
-                raise ValueError(f"{config.path} has no column {name!r}{did_you_mean} Its columns are: {', '.join(fields)}")
-        inputs = [name for name in fields if name != target_name and name not in config.ignore]
-        if not inputs:
-            raise ValueError(f"{config.path} has no column left that could go in beside the target {target_name!r}")
-        values = {name: _typed(name, fields[name], lines, config) for name in inputs}
-        target, class_names = _target(target_name, fields[target_name], config)
-        self.table, splits = split_table(
-            values, target, bool(class_names), config.validation_fraction, config.test_fraction, config.split_seed
-        )
-        self._target_name = target_name
-        super().__init__(config, splits, spaces.Box(-np.inf, np.inf, splits["train"][0].shape[1:], np.float32), class_names)
+    def __init__(self, config: CsvConfig, state: Mapping[str, Any] | None = None, *, other: bool = False) -> None:
+        self._words = ""
+        if state is None:
+            table = self._fit(config)
+        else:
+            table = self._restore(state)
+            if other:
+                sheet, *rows = _rows(config, table, self._target)
+                self._set_rows(rows, np.full(len(sheet.lines), SPLITS.index("test"), dtype=np.uint8), sheet.digest)
+        test = self._split_rows["test"]
+        super().__init__(config, table, {"train": test, "test": test}, tuple(map(printable, self._target.texts)))
+        if not self._target.texts:
+            self.output_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
 
-    def parse(self, text: str) -> np.ndarray:
-        """A batch of one input [1, D] from a row as the file has it: a JSON object by column, or an array in their order."""
-        return self.table.parse(text)
+    @classmethod
+    def from_state(cls, config: Any, state: Mapping[str, Any]) -> CsvTask:
+        """Return the task of a run, which reads its file only to learn from it."""
+        return cls(config, state)
+
+    @classmethod
+    def for_evaluation(cls, config: Any, state: Mapping[str, Any]) -> CsvTask:
+        """Return a task whose test split is all of another file, in the encoding of `state`."""
+        own = {"path": config.path, "delimiter": config.delimiter}
+        return cls(configs.build(CsvConfig, {**state["config"], **own}, where="task csv"), state, other=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the encoding, the classes, the split, the test rows, and the digest of the file."""
+        inputs, targets = self._split_rows["test"]
+        short = self._digest[:16]
+        return {
+            "config": configs.to_plain(self.config),
+            "digest": self._digest,
+            "table": self.table.state_dict(),
+            "target": {**Table([self._target.column]).state_dict(), "texts": list(self._target.texts)},
+            "sizes": dict(self._sizes),
+            "split": Block(f"csv-split-{short}", self._split_of_row),
+            "test_inputs": Block(f"csv-inputs-{short}", inputs),
+            "test_targets": Block(f"csv-targets-{short}", targets),
+        }
+
+    def data_change(self) -> str:
+        """Return how the file differs from the one that the run learned from, or ""."""
+        path = Path(self.config.path)
+        if not path.is_file():
+            return f"the data file {shown(path)} is missing"
+        return "" if digest_of(path) == self._digest else f"the data file {shown(path)} has changed since the run learned from it"
+
+    def accept_data(self) -> None:
+        """Go on with the file as it is now: rows that were there keep their split by number, further rows are split anew."""
+        sheet, inputs, targets = _rows(self.config, self.table, self._target)
+        split = np.zeros(len(targets), dtype=np.uint8)
+        known = min(len(split), len(self._split_of_row))
+        split[:known] = self._split_of_row[:known]
+        with suppress(ValueError):  # too few further rows for a test split: all of them are for training
+            for number, indices in enumerate(self.config.indices(len(split) - known).values()):
+                split[known + indices] = number
+        self._set_rows((inputs, targets), split, sheet.digest)
+        for name in ("train", "test"):
+            if not self._sizes[name]:
+                raise ValueError(f"{sheet.name} has no rows left in the {name} split; start a new run")
+
+    def num_examples(self, split: str) -> int:
+        """Return the number of rows of the split."""
+        return self._sizes[split]
+
+    def read(self, split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs [B, D] and targets [B] or [B, 1] of the rows at `indices` [B] of the split.
+
+        Raises:
+            ValueError: if the file must be read, and is not the one that the run learned from.
+        """
+        if split not in self._split_rows:
+            change = self.data_change()
+            if change:
+                raise ValueError(change)
+            sheet, *rows = _rows(self.config, self.table, self._target)
+            self._set_rows(rows, self._split_of_row, sheet.digest)
+        inputs, targets = self._split_rows[split]
+        return inputs[indices], targets[indices]
+
+    def parse_file(self, path: Path) -> np.ndarray:
+        """Return the inputs [N, D] of a file of rows; further columns, the target among them, are not read.
+
+        Raises:
+            ValueError: naming the line and the column that cannot be read.
+        """
+        if path.suffix.lower() == ".jsonl":
+            return super().parse_file(path)
+        sheet = read_sheet(path, encoding=self.config.encoding)
+        self.table.require(sheet.columns)
+        for column in self.table.columns:
+            if column.fill is None:
+                _require_values(sheet, column, self.table.gaps)
+        return self.table.encode(_values(sheet, self.table.columns, self.table.gaps))
 
     def caveat(self) -> str:
-        """What was inferred: that is a guess, and a user should see it."""
-        numbers = [column.name for column in self.table.columns if not column.categories]
-        texts = [f"{column.name} ({len(column.categories)} texts)" for column in self.table.columns if column.categories]
-        sizes = ", ".join(f"{self.num_examples(split)} {split}" for split in ("train", "validation", "test"))
-        kinds = f"{len(self.class_names)} classes ({', '.join(self.class_names[:5])}{', ...' if len(self.class_names) > 5 else ''})"
-        return (
-            f"types were inferred from {self.config.path}: target {self._target_name!r} has {kinds if self.class_names else 'numbers'}; "
-            f"numbers: {', '.join(numbers) or 'none'}; one-hot: {', '.join(texts) or 'none'}; rows: {sizes}"
-        )
+        """Return what was inferred from the file, for the user to check."""
+        return self._words
+
+    def _fit(self, config: CsvConfig) -> Table:
+        """Infer everything from the file."""
+        sheet = read_sheet(Path(config.path), config.delimiter, config.encoding)
+        target_name = config.target or list(sheet.columns)[-1]
+        for name in (target_name, *config.ignore, *config.texts):
+            _require_column(sheet, name)
+        inputs = [name for name in sheet.columns if name != target_name and name not in config.ignore]
+        if not inputs:
+            raise ValueError(f"{sheet.name} has no column left as an input beside the target {target_name!r}")
+        gaps = frozenset(text.strip().casefold() for text in config.missing_values)
+        marks = Marks(config.decimal, config.thousands)
+        usual = inference.file_format(sheet, [name for name in (*inputs, target_name) if name not in config.texts], marks)
+        columns = {
+            name: Column(name, "text") if name in config.texts else inference.infer(sheet, name, gaps, marks, usual)
+            for name in (*inputs, target_name)
+        }
+        target_column = columns.pop(target_name)
+        num_rows = len(sheet.lines)
+        sheet = _complete(sheet, tuple(columns.values()), target_column, gaps, config.missing)
+        for column in columns.values():
+            _require_few_texts(sheet, column, config)
+        self._target = _target(sheet, target_column, config)
+        targets = self._target.values(sheet)
+        split = np.zeros(len(targets), dtype=np.uint8)
+        for number, indices in enumerate(config.indices(len(targets), targets if self._target.texts else None).values()):
+            split[indices] = number
+        values = _values(sheet, tuple(columns.values()), gaps)
+        train, dropped = np.flatnonzero(split == 0), (*config.ignore, target_name)
+        table = Table.fit(tuple(columns.values()), tuple(values.values()), train, config.missing, dropped=dropped, gaps=gaps)
+        if not table.columns:
+            raise ValueError(f"every input of {sheet.name} is constant ({', '.join(map(repr, inputs))}); there is nothing to learn from")
+        self._set_rows((table.encode(values), targets), split, sheet.digest)
+        self._words = caveat(sheet, table, target_name, targets, self._target.texts, self._sizes, num_rows)
+        return table
+
+    def _restore(self, state: Mapping[str, Any]) -> Table:
+        """Take everything from the state."""
+        try:
+            table = Table.from_state(state["table"])
+            self._target = Target(Table.from_state(state["target"]).columns[0], tuple(state["target"]["texts"]))
+            self._sizes = {name: int(state["sizes"][name]) for name in SPLITS}
+            self._digest, self._split_of_row = str(state["digest"]), np.asarray(state["split"].array)
+            self._split_rows = {"test": (np.asarray(state["test_inputs"].array), np.asarray(state["test_targets"].array))}
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(f"the saved state is not one of a csv task: {error}") from error
+        return table
+
+    def _set_rows(self, rows: Sequence[np.ndarray], split: np.ndarray, digest: str) -> None:
+        """Keep the rows of every split: inputs [N, D] and targets [N] or [N, 1], and the number of the split of each."""
+        chosen = {name: np.flatnonzero(split == number) for number, name in enumerate(SPLITS)}
+        self._split_of_row, self._digest = split, digest
+        self._sizes = {name: len(indices) for name, indices in chosen.items()}
+        self._split_rows = {name: (rows[0][indices], rows[1][indices]) for name, indices in chosen.items()}
 
 
-def read_fields(config: CsvConfig) -> tuple[dict[str, list[str]], list[int]]:
-    """Fields of each column by name, without the blanks around them, and the line of the file that each row ends on.
+def _rows(config: CsvConfig, table: Table, target: Target) -> tuple[Sheet, np.ndarray, np.ndarray]:
+    """The file, and inputs [N, D] and targets [N] or [N, 1] of its rows in a given encoding."""
+    sheet = read_sheet(Path(config.path), config.delimiter, config.encoding)
+    table.require(sheet.columns)
+    _require_column(sheet, target.column.name)
+    sheet = _complete(sheet, table.columns, target.column, table.gaps, config.missing)
+    return sheet, table.encode(_values(sheet, table.columns, table.gaps)), target.values(sheet)
+
+
+def _values(sheet: Sheet, columns: Sequence[Column], gaps: frozenset[str]) -> dict[str, np.ndarray]:
+    return {column.name: column.read(sheet.columns[column.name], column.gaps(gaps), sheet.place) for column in columns}
+
+
+def _complete(sheet: Sheet, columns: Sequence[Column], target: Column, gaps: frozenset[str], missing: Strategy) -> Sheet:
+    """The sheet without the rows that the strategy drops.
 
     Raises:
-        ValueError: for a file that is missing, no UTF-8 text, empty, has unnamed columns or two of one name, a row of another length,
-            or a missing value.
+        ValueError: for a missing value that is neither dropped nor filled in.
     """
-    path = Path(config.path)
-    if not path.is_file():
-        raise ValueError(f"there is no file {config.path!r} in {Path.cwd()}")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=config.delimiter, strict=True)
-            names = [name.strip() for name in next(reader, [])]
-            _check_names(names, config)
-            columns: list[list[str]] = [[] for _ in names]
-            lines = []
-            for row in reader:
-                if not row:  # an empty line
-                    continue
-                if len(row) != len(names):
-                    raise ValueError(
-                        f"line {reader.line_num} of {config.path} has {len(row)} fields; the first line names {len(names)} columns"
-                    )
-                for name, column, field in zip(names, columns, row, strict=True):
-                    text = field.strip()
-                    if text in config.missing and name not in config.ignore:
-                        raise ValueError(
-                            f"line {reader.line_num} of {config.path} has no value in column {name!r} ({text!r} came); fill it in, "
-                            f"drop the row, or leave the column out with --set task.ignore=[{name}]"
-                        )
-                    column.append(text)
-                lines.append(reader.line_num)
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{config.path} is no text in UTF-8: byte {error.start} is {error.object[error.start]:#x}; save it as UTF-8"
-        ) from error
-    except csv.Error as error:
-        raise ValueError(f"{config.path} is no table: line {reader.line_num}: {error}") from error
-    except OSError as error:
-        raise ValueError(f"{config.path} cannot be read: {error.strerror}") from error
-    if not lines:
-        raise ValueError(f"{config.path} has column names, but no rows")
-    return dict(zip(names, columns, strict=True)), lines
+    dropped: set[int] = set()
+    for column in (*columns, target):
+        if missing == "drop":
+            absent = column.gaps(gaps)
+            dropped |= {row for row, text in enumerate(sheet.columns[column.name]) if text.casefold() in absent}
+        elif missing == "refuse" or column is target:
+            _require_values(sheet, column, gaps)
+    if len(dropped) == len(sheet.lines):
+        raise ValueError(f"every row of {sheet.name} lacks a value; fill values in, or set task.missing to mean")
+    return sheet.without(dropped) if dropped else sheet
 
 
-def _check_names(names: list[str], config: CsvConfig) -> None:
-    if not names:
-        raise ValueError(f"{config.path} is empty; its first line must name the columns")
-    for index, name in enumerate(names):
-        if not name:
-            raise ValueError(f"column {index + 1} of {config.path} has no name in the first line")
-        if name in names[:index]:
-            raise ValueError(f"{config.path} has two columns {name!r}; give each its own name in the first line")
-    if len(names) == 1:
+def _require_values(sheet: Sheet, column: Column, gaps: frozenset[str]) -> None:
+    absent = column.gaps(gaps)
+    rows = [row for row, text in enumerate(sheet.columns[column.name]) if text.casefold() in absent]
+    if rows:
+        more = f" (and {len(rows) - 1} more rows have none)" if len(rows) > 1 else ""
         raise ValueError(
-            f"{config.path} has one column, {names[0]!r}; if another character than {config.delimiter!r} parts it, set task.delimiter"
+            f"{sheet.place(rows[0])} has no value in column {column.name!r}, "
+            f"got {sheet.columns[column.name][rows[0]]!r}{more}; fill it in, "
+            "set task.missing to drop, mean, median, most-frequent or category (a target can only be dropped), "
+            f"or leave the column out with --set task.ignore=[{column.name}]"
         )
 
 
-def _typed(name: str, fields: list[str], lines: list[int], config: CsvConfig) -> np.ndarray:
-    """A column of numbers, or of texts when one field is no number."""
-    numbers = _numbers(fields)
-    if numbers is not None:
-        return numbers
+def _require_column(sheet: Sheet, name: str) -> None:
+    if name not in sheet.columns:
+        close = nearest(name, sheet.columns, 1)
+        did_you_mean = f"; did you mean {close[0]!r}?" if close else "."
+        raise ValueError(f"{sheet.name} has no column {name!r}{did_you_mean} Its columns are: {', '.join(sheet.columns)}")
+
+
+def _require_few_texts(sheet: Sheet, column: Column, config: CsvConfig) -> None:
+    fields = sheet.columns[column.name]
     count = len(set(fields))
-    if count > config.max_categories:
-        first = next(index for index, field in enumerate(fields) if _number(field) is None)
+    if column.kind == "text" and count > config.max_categories:
         raise ValueError(
-            f"column {name!r} of {config.path} holds {count} different texts, more than max_categories = {config.max_categories} "
-            f"({fields[first]!r} in line {lines[first]} is no number); leave it out with --set task.ignore=[{name}]"
+            f"column {column.name!r} of {sheet.name} holds {count} different texts, more than max_categories = {config.max_categories} "
+            f"(the first is {fields[0]!r} in line {sheet.lines[0]}); leave it out with --set task.ignore=[{column.name}]"
         )
-    return np.array(fields)
 
 
-def _target(name: str, fields: list[str], config: CsvConfig) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The targets and the names of their classes: class numbers [N] and names, or numbers [N] and no names."""
-    numbers = _numbers(fields)
-    if numbers is None and config.output == "number":
-        first = next(field for field in fields if _number(field) is None)
-        raise ValueError(f"target {name!r} of {config.path} holds {first!r}, which is no number; set task.output to classes, or mend it")
-    if numbers is not None and (config.output == "number" or (config.output == "auto" and not _look_like_classes(numbers))):
-        return numbers, ()
-    class_names = sorted(set(fields), key=lambda text: (_number(text) is None, _number(text) or 0.0, text))
-    if len(class_names) == 1:
-        raise ValueError(f"target {name!r} of {config.path} is {class_names[0]!r} in every row; there is nothing to learn")
-    number_of = {text: index for index, text in enumerate(class_names)}
-    return np.array([number_of[text] for text in fields]), tuple(class_names)
+def _target(sheet: Sheet, column: Column, config: CsvConfig) -> Target:
+    """The way from the fields of the target to targets.
+
+    Raises:
+        ValueError: for texts where numbers are asked for, and for a target that is the same in every row.
+    """
+    fields = sheet.columns[column.name]
+    if column.kind == "date":
+        raise ValueError(f"the target {column.name!r} of {sheet.name} holds dates; write it as a number, such as days")
+    if column.kind == "text" and config.output == "number":
+        raise ValueError(
+            f"{sheet.place(0)} holds {fields[0]!r} in the target {column.name!r}, which is not a number; set task.output to classes"
+        )
+    values = column.read(fields, frozenset(), sheet.place)
+    distinct = sorted(set(values.tolist()))
+    if column.kind == "number" and (config.output == "number" or (config.output == "auto" and not _look_like_classes(distinct))):
+        return Target(column, ())
+    if len(distinct) == 1:
+        raise ValueError(f"the target {column.name!r} of {sheet.name} is {fields[0]!r} in every row; there is nothing to learn")
+    if column.kind == "text":
+        _require_few_texts(sheet, column, config)
+    return Target(column, tuple(plain(value) if column.kind == "number" else value for value in distinct))
 
 
-def _look_like_classes(numbers: np.ndarray) -> bool:
-    return len(np.unique(numbers)) <= MAX_WHOLE_NUMBER_CLASSES and np.array_equal(numbers, np.round(numbers))
-
-
-def _numbers(fields: list[str]) -> np.ndarray | None:
-    numbers = [_number(field) for field in fields]
-    return None if None in numbers else np.array(numbers, dtype=np.float64)
-
-
-def _number(text: str) -> float | None:
-    """The finite number that a text says, or `None`; Python's own 1_000 is no number in a table."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and "_" not in text else None
+def _look_like_classes(distinct: list[float]) -> bool:
+    return len(distinct) <= MAX_WHOLE_NUMBER_CLASSES and all(value == round(value) for value in distinct)

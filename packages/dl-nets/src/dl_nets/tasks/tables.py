@@ -1,88 +1,85 @@
-"""Tables of named columns as inputs of a network: numbers are standardised, texts become one-hot."""
+"""Tables of named columns as inputs of a network."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 
-from dl_nets.learning.data import split_indices
-
-Values = Mapping[str, np.ndarray]
-"""Column name to values [N]: float64, or texts."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """How one column becomes numbers.
-
-    Attributes:
-        name: What the table calls it.
-        categories: The texts that it may hold, sorted; empty for a column of numbers.
-        mean: Of the numbers in the training split.
-        scale: Their standard deviation; 1 where they are all alike.
-    """
-
-    name: str
-    categories: tuple[str, ...] = ()
-    mean: float = 0.0
-    scale: float = 1.0
-
-    @staticmethod
-    def of(name: str, values: np.ndarray, train: np.ndarray) -> Column:
-        """The column that holds `values` [N], with the statistics of the rows at `train`."""
-        if values.dtype.kind != "f":
-            return Column(name, tuple(sorted(set(values.tolist()))))
-        return Column(name, mean=float(values[train].mean()), scale=float(values[train].std()) or 1.0)
-
-    def encode(self, values: np.ndarray) -> np.ndarray:
-        """Numbers [N, D]: D is 1, or the number of categories.
-
-        >>> Column("weight", mean=10.0, scale=2.0).encode(np.array([12.0, 9.0])).tolist()
-        [[1.0], [-0.5]]
-        >>> Column("colour", ("blue", "red")).encode(np.array(["red", "blue"])).tolist()
-        [[0.0, 1.0], [1.0, 0.0]]
-
-        Raises:
-            ValueError: for a text that is none of the categories.
-        """
-        if not self.categories:
-            return ((values - self.mean) / self.scale).astype(np.float32)[:, None]
-        unknown = sorted(set(values.tolist()) - set(self.categories))
-        if unknown:
-            raise ValueError(f"column {self.name!r} holds {unknown[0]!r}; it may hold {', '.join(map(repr, self.categories[:10]))}")
-        hot: np.ndarray = values[:, None] == np.array(self.categories)[None, :]
-        return hot.astype(np.float32)
+from dl_nets.learning.data import ArrayTask
+from dl_nets.tasks.classification import report
+from dl_nets.tasks.columns import Column, Strategy
+from dl_nets.tasks.splits import SplitConfig
+from rl_core.errors import nearest
 
 
 class Table:
-    """The columns that go into a network, and how a row of them becomes numbers.
+    """The columns that go into a network.
 
     Args:
-        values: The columns by name.
-        train: Rows [M] of the training split, whose statistics standardise the numbers.
-
-    Attributes:
-        columns: How each column is read, in order.
+        columns: The columns, in order.
+        dropped: Names of columns that a row may have besides, and that are not read.
+        gaps: The texts, in lower case, that state that a value is missing.
+        constant: Those of the dropped columns that were constant in the training rows.
     """
 
-    def __init__(self, values: Values, train: np.ndarray) -> None:
-        self.columns = [Column.of(name, column, train) for name, column in values.items()]
+    def __init__(
+        self, columns: Sequence[Column], dropped: Sequence[str] = (), gaps: frozenset[str] = frozenset(), constant: Sequence[str] = ()
+    ) -> None:
+        self.columns = tuple(columns)
+        self.dropped = tuple(dropped)
+        self.gaps = gaps
+        self.constant = tuple(constant)
 
-    def encode(self, values: Values) -> np.ndarray:
-        """Inputs [N, D] of the rows in `values`."""
+    @classmethod
+    def fit(
+        cls, columns: Sequence[Column], values: Sequence[np.ndarray], train: np.ndarray, missing: Strategy = "refuse", **options: Any
+    ) -> Table:
+        """Return the table with the statistics of its training rows, without the columns that are constant.
+
+        Args:
+            columns: Name and kind of each column.
+            values: Values [N] of each column, as `Column.read` returns them.
+            train: Rows [M] of the training split.
+            missing: Treatment of missing values.
+            options: Arguments of `Table`.
+        """
+        fitted = [(column.fit(array, train, missing), array) for column, array in zip(columns, values, strict=True)]
+        constant = [column.name for column, array in fitted if column.is_constant(array, train)]
+        kept = [column for column, _ in fitted if column.name not in constant]
+        return cls(kept, (*options.pop("dropped", ()), *constant), constant=constant, **options)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Table:
+        """Return the table whose `state_dict` is `state`."""
+        columns = [Column(**{**fields, "categories": tuple(fields["categories"])}) for fields in state["columns"]]
+        return cls(columns, state["dropped"], frozenset(state["gaps"]), state["constant"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all of the encoding as plain values."""
+        columns = [{**asdict(column), "categories": list(column.categories)} for column in self.columns]
+        return {"columns": columns, "dropped": list(self.dropped), "gaps": sorted(self.gaps), "constant": list(self.constant)}
+
+    @property
+    def width(self) -> int:
+        """D, the count of numbers that a row becomes."""
+        return sum(column.width for column in self.columns)
+
+    def encode(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return inputs [N, D] of the rows in `values`: by name of a column, its values [N]."""
         return np.concatenate([column.encode(values[column.name]) for column in self.columns], axis=1)
 
     def parse(self, text: str) -> np.ndarray:
-        """One input [1, D] from a row as the table has it: a JSON object by column, or an array in their order.
+        """Return one input [1, D] from a row as the table has it: a JSON object by column, or an array in their order.
 
         Raises:
             ValueError: if the text is not JSON, lacks a column, names an unknown one, or holds what a column cannot.
 
-        >>> Table({"weight": np.array([1.0, 3.0])}, train=np.arange(2)).parse('{"weight": 4}').tolist()
+        >>> Table([Column("weight", mean=2.0)]).parse('{"weight": 4}').tolist()
         [[2.0]]
         """
         names = [column.name for column in self.columns]
@@ -90,45 +87,79 @@ class Table:
             row = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(
-                f"the input {text[:60]!r} is no JSON; give a row as an object with the keys {', '.join(names[:10])}"
+                f"the input {text[:60]!r} is not JSON; give a row as an object with the keys {', '.join(names[:10])}"
             ) from error
         if isinstance(row, list) and len(row) == len(names):
             row = dict(zip(names, row, strict=True))
         if not isinstance(row, dict):
             raise ValueError(
-                f"the input {text[:60]!r} is no row: give an object, or an array of {len(names)} values: {', '.join(names[:10])}"
+                f"the input {text[:60]!r} is not a row: give an object, or an array of {len(names)} values: {', '.join(names[:10])}"
             )
-        odd = sorted(row.keys() - set(names)) + [name for name in names if name not in row]
-        if odd:
-            problem = "is no column of this table" if odd[0] in row else "is missing"
-            raise ValueError(f"{odd[0]!r} {problem}; a row has the columns {', '.join(names)}")
-        return self.encode({column.name: _cell(column, row[column.name]) for column in self.columns})
+        self.require(row, names_only=True)
+        values = {column.name: column.cell(row[column.name], column.gaps(self.gaps)) for column in self.columns}
+        return self.encode(values)
+
+    def require(self, names: Mapping[str, Any], *, names_only: bool = False) -> None:
+        """Check that a row or a file has every column.
+
+        Args:
+            names: By name, what there is.
+            names_only: Whether names that the table does not know are refused.
+
+        Raises:
+            ValueError: naming the column that is missing or unknown, and the nearest name.
+        """
+        known = [column.name for column in self.columns]
+        for name in known:
+            if name not in names:
+                close = nearest(name, [other for other in names if other not in known], 1)
+                did_you_mean = f"; it has {close[0]!r}" if close else ""
+                raise ValueError(f"column {name!r} is missing{did_you_mean}; a row has the columns {', '.join(known)}")
+        for name in sorted(names) if names_only else ():
+            if name not in known and name not in self.dropped:
+                raise ValueError(f"column {name!r} is unknown; a row has the columns {', '.join(known)}")
+
+
+class TableTask(ArrayTask):
+    """Rows [D] of a table, and the class of each or a number [1].
+
+    Args:
+        config: The task's config.
+        table: The encoding of a row.
+        splits: Inputs [N, D] and targets [N] (classes) or [N, 1] (numbers) of each split.
+        class_names: Names of the classes, in order; empty where the targets are numbers.
+    """
+
+    def __init__(
+        self, config: Any, table: Table, splits: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names: tuple[str, ...]
+    ) -> None:
+        super().__init__(config, splits, spaces.Box(-np.inf, np.inf, (table.width,), np.float32), class_names)
+        self.table = table
+
+    def parse(self, text: str) -> np.ndarray:
+        """Return a batch of one input [1, D] from a row in the table's own units: a JSON object by column, or an array in their order."""
+        return self.table.parse(text)
+
+    def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Return the scores of numbers that `ArrayTask` has, or those of classes that `classification.report` has."""
+        if not self.class_names:
+            return super().score(predictions, targets)
+        return report(predictions, targets, self.class_names)
 
 
 def split_table(
-    values: Values, target: np.ndarray, has_classes: bool, validation_fraction: float, test_fraction: float, split_seed: int
+    values: Mapping[str, np.ndarray], target: np.ndarray, has_classes: bool, split: SplitConfig
 ) -> tuple[Table, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """The table, and inputs [N, D] and targets of each split: class numbers [N], or numbers [N, 1].
+    """Return the table, and inputs [N, D] and targets of each split: class numbers [N], or numbers [N, 1].
 
     Args:
-        values: The columns that go in, by name.
-        target: What must come out [N].
+        values: By name of a column, its numbers [N].
+        target: Target of each row [N].
         has_classes: Whether the targets are class numbers; each class then has its share in every split.
-        validation_fraction: As `split_indices` takes it, like the two that follow.
-        test_fraction: See there.
-        split_seed: See there.
+        split: Shares of the splits.
     """
-    parts = split_indices(len(target), validation_fraction, test_fraction, split_seed, target if has_classes else None)
-    table = Table(values, parts["train"])
+    parts = split.indices(len(target), target if has_classes else None)
+    table = Table.fit([Column(name) for name in values], list(values.values()), parts["train"])
     inputs = table.encode(values)
     targets = target.astype(np.int64) if has_classes else target.astype(np.float32)[:, None]
     return table, {name: (inputs[indices], targets[indices]) for name, indices in parts.items()}
-
-
-def _cell(column: Column, value: Any) -> np.ndarray:
-    """One value [1] as the column holds it."""
-    if column.categories:
-        return np.array([str(value)])
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise ValueError(f"column {column.name!r} holds numbers, but {value!r} came")
-    return np.array([float(value)])

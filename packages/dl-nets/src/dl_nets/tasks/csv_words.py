@@ -1,0 +1,114 @@
+"""Sentences about what was inferred from a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dl_nets.tasks.columns import Column
+from dl_nets.tasks.sheet import Sheet
+from dl_nets.tasks.tables import Table
+
+RARE = 0.1  # share of the rows below which a class is said to be rare
+FEWEST_ROWS = 10  # with fewer rows, distinct values say nothing about a column
+_IDENTIFIER = re.compile(r"(.*[_ -])?(id|uid|uuid|guid|key|index|row|number|nr|no)|[a-z]+(Id|ID)|unnamed.*", re.IGNORECASE)
+
+
+def printable(text: str) -> str:
+    r"""Return a text with its control characters as escapes.
+
+    >>> printable("é\x1b[31m")
+    'é\\x1b[31m'
+    """
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def caveat(
+    sheet: Sheet,
+    table: Table,
+    target: str,
+    targets: np.ndarray,
+    classes: Sequence[str],
+    sizes: Mapping[str, int],
+    num_rows: int,
+) -> str:
+    """Return what was inferred: a guess, which a user should check.
+
+    Args:
+        sheet: The table, without the rows that were dropped.
+        table: The encoding.
+        target: Name of the target.
+        targets: Targets of the rows.
+        classes: Names of the classes; empty for numbers.
+        sizes: Number of rows of each split.
+        num_rows: Number of rows of the file.
+    """
+    kinds = f"{len(classes)} classes ({', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''})" if classes else "numbers"
+    named = {kind: [column for column in table.columns if column.kind == kind] for kind in ("number", "date", "text")}
+    parts = [
+        f"target {target!r} has {kinds}",
+        f"numbers: {', '.join(column.name for column in named['number']) or 'none'}",
+        f"one-hot: {', '.join(f'{column.name} ({len(column.categories)} texts)' for column in named['text']) or 'none'}",
+    ]
+    if named["date"]:
+        parts.append(f"dates, as days since 1970: {', '.join(column.name for column in named['date'])}")
+    parts.append(f"rows: {', '.join(f'{size} {split}' for split, size in sizes.items())}")
+    words = [f"types were inferred from {sheet.name}: {'; '.join(parts)}", *_further(sheet, table, targets, classes, num_rows)]
+    return printable("; ".join(words))
+
+
+def _further(sheet: Sheet, table: Table, targets: np.ndarray, classes: Sequence[str], num_rows: int) -> list[str]:
+    """What a user may not expect."""
+    words = []
+    if num_rows != len(sheet.lines):
+        words.append(f"dropped {num_rows - len(sheet.lines)} rows with missing values")
+    if table.constant:
+        words.append(f"left out because constant: {', '.join(table.constant)}")
+    filled = [
+        column.name
+        for column in table.columns
+        if column.fill is not None and any(text.casefold() in column.gaps(table.gaps) for text in sheet.columns[column.name])
+    ]
+    if filled:
+        words.append(f"missing values filled in: {', '.join(filled)}")
+    if sheet.delimiter != ",":
+        words.append(f"delimiter {'tab' if sheet.delimiter == chr(9) else repr(sheet.delimiter)}")
+    commas = [column.name for column in table.columns if column.kind == "number" and column.decimal == ","]
+    if commas:
+        words.append(f"decimal comma in: {', '.join(commas)}")
+    units = [f"{column.name} ({column.unit})" for column in table.columns if column.unit]
+    if units:
+        words.append(f"units left out: {', '.join(units)}")
+    identifiers = [column.name for column in table.columns if _is_identifier(sheet, column)]
+    if identifiers:
+        words.append(
+            f"looks like an identifier of the row: {', '.join(identifiers)} (leave it out with --set task.ignore=[{','.join(identifiers)}])"
+        )
+    if classes:
+        counts = np.bincount(targets, minlength=len(classes))
+        rarest = int(counts.argmin())
+        if counts[rarest] < RARE * len(targets) / 2 and len(classes) <= 1 / RARE:
+            words.append(
+                f"class {classes[rarest]!r} has {counts[rarest]} of {len(targets)} rows: accuracy says little, see its recall "
+                "(--set class_weights=balanced weighs it up)"
+            )
+        folded = {text.casefold() for text in classes}
+        if len(folded) < len(classes):
+            words.append("some classes differ only in upper and lower case")
+    return words
+
+
+def _is_identifier(sheet: Sheet, column: Column) -> bool:
+    """Whether a column seems to number or name the rows: a value of its own in each, and such a name or consecutive numbers."""
+    fields = sheet.columns[column.name]
+    if len(fields) < FEWEST_ROWS or len(set(fields)) < len(fields) or column.kind == "date":
+        return False
+    if column.kind == "text" or _IDENTIFIER.fullmatch(column.name):
+        return True
+    try:
+        numbers = [int(text) for text in fields]
+    except ValueError:
+        return False
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))

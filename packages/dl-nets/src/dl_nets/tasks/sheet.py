@@ -1,0 +1,174 @@
+"""Text files with one row of a table in each line, read as texts and refused with their line and column."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+DELIMITERS = ",;\t|"
+SNIFFED_ROWS = 50  # rows that a delimiter is inferred from
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # byte order marks of the encodings that are not UTF-8
+
+
+class Sheet(NamedTuple):
+    """The content of a file.
+
+    Attributes:
+        name: The file, as messages show it.
+        columns: By name of a column, its texts [N] without blanks around them.
+        lines: Line of the file on which each row ends [N].
+        delimiter: The character between fields.
+        digest: SHA-256 of the bytes of the file.
+    """
+
+    name: str
+    columns: Mapping[str, Sequence[str]]
+    lines: Sequence[int]
+    delimiter: str
+    digest: str
+
+    def place(self, row: int) -> str:
+        """Return the words for a row: "line 3 of flowers.csv"."""
+        return f"line {self.lines[row]} of {self.name}"
+
+    def without(self, rows: set[int]) -> Sheet:
+        """Return the sheet without these rows."""
+        kept = [row for row in range(len(self.lines)) if row not in rows]
+        columns = {name: [fields[row] for row in kept] for name, fields in self.columns.items()}
+        return self._replace(columns=columns, lines=[self.lines[row] for row in kept])
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of the bytes of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shown(path: Path) -> str:
+    """Return a path as messages show it: relative to the working directory where it is below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def read_sheet(path: Path, delimiter: str = "", encoding: str = "utf-8") -> Sheet:
+    """Return the table in a text file whose first line has the names of the columns.
+
+    Args:
+        path: The file.
+        delimiter: The character between fields; "" infers it from the first rows.
+        encoding: Name of the encoding; a byte order mark of UTF-8 is skipped.
+
+    Raises:
+        ValueError: for a file that is missing, not text in that encoding, empty, has unnamed columns or two with one name, or a row
+            with another number of fields.
+    """
+    name = shown(path)
+    text, digest = _decoded(path, name, encoding)
+    delimiter = delimiter or _sniffed(text, name)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        names = [column.strip() for column in next(reader, [])]
+        _check_names(names, name, delimiter)
+        columns: list[list[str]] = [[] for _ in names]
+        lines: list[int] = []
+        for row in reader:
+            if not row:  # an empty line
+                continue
+            if len(row) != len(names):
+                raise ValueError(
+                    f"line {reader.line_num} of {name} has {len(row)} fields; line 1 names {len(names)} columns "
+                    f"(the delimiter is {delimiter!r}; a field that contains it must be quoted)"
+                )
+            for column, field in zip(columns, row, strict=True):
+                column.append(field.strip())
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise ValueError(f"{name} is not a table: line {reader.line_num}: {error}") from error
+    if not lines:
+        raise ValueError(f"{name} has column names, but no rows")
+    return Sheet(name, dict(zip(names, columns, strict=True)), lines, delimiter, digest)
+
+
+def _decoded(path: Path, name: str, encoding: str) -> tuple[str, str]:
+    """The text of the file, and the digest of its bytes."""
+    if path.is_dir():
+        raise ValueError(f"{name} is a folder; expected a file")
+    if not path.is_file():
+        raise ValueError(f"there is no file {name!r}" + ("" if path.is_absolute() and name == str(path) else f" in {Path.cwd()}"))
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {error.strerror}") from error
+    utf_8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
+    for mark, other in _MARKS.items():
+        if utf_8 and raw.startswith(mark):
+            raise ValueError(f"{name} is encoded in {other.upper()}, not in UTF-8; save it as UTF-8, or set task.encoding={other}")
+    try:
+        text = raw.decode("utf-8-sig" if utf_8 else encoding)
+    except LookupError as error:
+        raise ValueError(f"encoding is {encoding!r}, which is unknown; expected for example utf-8, latin-1 or cp1252") from error
+    except (UnicodeDecodeError, UnicodeError) as error:
+        start = getattr(error, "start", 0)
+        line_start = raw.rfind(b"\n", 0, start) + 1
+        raise ValueError(
+            f"line {raw.count(bytes([10]), 0, start) + 1} of {name} is not text in {encoding.upper()}: "
+            f"byte {start - line_start + 1} of it is {raw[start : start + 1].hex() or 'missing'} (hexadecimal); "
+            "save the file as UTF-8, or set task.encoding, for example to latin-1 or cp1252"
+        ) from error
+    for character, what in (("\x00", "a NUL character; it is not a text file"), ("\ufeff", "a byte order mark; remove it")):
+        if character in text:
+            raise ValueError(f"line {text.count(chr(10), 0, text.index(character)) + 1} of {name} contains {what}")
+    return text, hashlib.sha256(raw).hexdigest()
+
+
+def _sniffed(text: str, name: str) -> str:
+    """The delimiter that splits the first rows into the same number of fields, more than one."""
+    widths: dict[str, int] = {}
+    headers: dict[str, int] = {}
+    for delimiter in DELIMITERS:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        try:
+            rows = [row for _, row in zip(range(SNIFFED_ROWS), reader, strict=False) if row]
+        except csv.Error:
+            continue
+        headers[delimiter] = len(rows[0]) if rows else 0
+        if rows and len(rows[0]) > 1 and all(len(row) == len(rows[0]) for row in rows):
+            widths[delimiter] = len(rows[0])
+    best = [delimiter for delimiter, width in widths.items() if width == max(widths.values())]
+    if len(best) > 1:
+        raise ValueError(f"{name} can be read with the delimiters {' and '.join(map(repr, best))}; set task.delimiter to one of them")
+    return best[0] if best else max(DELIMITERS, key=lambda delimiter: headers.get(delimiter, 0))
+
+
+def _check_names(names: list[str], file: str, delimiter: str) -> None:
+    if not names:
+        raise ValueError(f"{file} is empty; line 1 must name the columns")
+    for index, name in enumerate(names):
+        if not name:
+            raise ValueError(f"column {index + 1} of {file} has no name in line 1; name it there")
+        if name in names[:index]:
+            first = names.index(name) + 1
+            raise ValueError(f"line 1 of {file} names columns {first} and {index + 1} {name!r}; give each its own name")
+    if len(names) == 1:
+        raise ValueError(
+            f"{file} has one column, {names[0]!r}; expected inputs and a target. "
+            f"If the fields are separated by another character than {delimiter!r}, set task.delimiter"
+        )
+    if all(_is_number(name) for name in names) and [float(name) for name in names] != [*map(float, range(len(names)))]:
+        raise ValueError(
+            f"line 1 of {file} has only numbers ({', '.join(names[:5])}); expected the names of the columns: add a line with them"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
