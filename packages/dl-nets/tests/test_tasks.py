@@ -61,7 +61,7 @@ def test_inputs_are_standardised_by_the_training_rows(name: str) -> None:
 def test_a_row_in_the_tables_own_units_is_read_as_the_split_has_it() -> None:
     from sklearn import datasets
 
-    wine, bunch = BundledTable(BundledTableConfig("wine")), datasets.load_wine()
+    wine, bunch = BundledTable(BundledTableConfig(table="wine")), datasets.load_wine()
     row = dict(zip(bunch.feature_names, bunch.data[0].tolist(), strict=True))
     parsed = wine.parse(json.dumps(row))
     inputs = np.concatenate([wine.read(split, np.arange(wine.num_examples(split)))[0] for split in ("train", "validation", "test")])
@@ -72,7 +72,7 @@ def test_least_squares_recovers_a_line_and_is_the_target_of_diabetes() -> None:
     inputs = np.random.default_rng(0).normal(size=(50, 2))
     targets = inputs @ np.array([[2.0], [-1.0]]) + 7.0
     assert least_squares_r2((inputs, targets), (inputs + 1.0, targets + 1.0)) == pytest.approx(1.0)
-    target = BundledTable(BundledTableConfig("diabetes")).target
+    target = BundledTable(BundledTableConfig(table="diabetes")).target
     assert target is not None
     assert 0.3 < target < 0.6  # Efron et al. report 0.518 on the rows that the line was fitted to
 

@@ -13,7 +13,8 @@ from dl_nets.tasks.numbers import GAPS_AMONG_NUMBERS, THOUSANDS, NumberFormat, Q
 Strategy = Literal["refuse", "drop", "mean", "median", "most-frequent", "category"]
 """Treatment of a missing value; `mean` and `median` fill numbers, and texts then take their most frequent value."""
 MISSING_CATEGORY = "(missing)"
-CONSTANT = 1e-12  # numbers whose deviation is smaller than this share of them are equal but for rounding
+CONSTANT = 1e-12  # numbers that differ by less than this share of the largest are equal but for rounding
+LARGE = 1e150  # numbers whose squares may be infinite
 Place = Callable[[int], str]
 """From the number of a row to the words that say where it is: "line 3 of flowers.csv"."""
 
@@ -107,10 +108,11 @@ class Column:
             return self
         number = _filling(known, missing)
         scaled = known if number is None else np.where(absent[train], number, values[train])
+        unit = max(1.0, float(np.abs(known).max()) / LARGE)
         return replace(
             self,
-            mean=float(scaled.mean()),
-            scale=float(scaled.std()) or 1.0,
+            mean=unit * float((scaled / unit).mean()),
+            scale=unit * float((scaled / unit).std()) or 1.0,
             fill=number,
             marked=missing == "category" and bool(absent[train].any()),
         )
@@ -120,7 +122,7 @@ class Column:
         if self.kind == "text":
             return len(self.categories) < 2
         known = values[train][~np.isnan(values[train])]
-        return not self.marked and (not len(known) or float(known.std()) <= CONSTANT * float(np.abs(known).max()))
+        return not self.marked and (not len(known) or float(known.max() - known.min()) <= CONSTANT * float(np.abs(known).max()))
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Return numbers [N, width], float32, of values [N].

@@ -200,7 +200,7 @@ class CsvTask(TableTask):
         """
         if path.suffix.lower() == ".jsonl":
             return super().parse_file(path)
-        sheet = read_sheet(path, encoding=self.config.encoding)
+        sheet = read_sheet(path, encoding=self.config.encoding, least_columns=1)
         self.table.require(sheet.columns)
         for column in self.table.columns:
             if column.fill is None:

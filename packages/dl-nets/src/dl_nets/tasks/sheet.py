@@ -56,13 +56,14 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def read_sheet(path: Path, delimiter: str = "", encoding: str = "utf-8") -> Sheet:
+def read_sheet(path: Path, delimiter: str = "", encoding: str = "utf-8", *, least_columns: int = 2) -> Sheet:
     """Return the table in a text file whose first line has the names of the columns.
 
     Args:
         path: The file.
         delimiter: The character between fields; "" infers it from the first rows.
         encoding: Name of the encoding; a byte order mark of UTF-8 is skipped.
+        least_columns: Number of columns that the table must have; a table of fewer was read with the wrong delimiter.
 
     Raises:
         ValueError: for a file that is missing, not text in that encoding, empty, has unnamed columns or two with one name, or a row
@@ -74,7 +75,7 @@ def read_sheet(path: Path, delimiter: str = "", encoding: str = "utf-8") -> Shee
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         names = [column.strip() for column in next(reader, [])]
-        _check_names(names, name, delimiter)
+        _check_names(names, name, delimiter, least_columns)
         columns: list[list[str]] = [[] for _ in names]
         lines: list[int] = []
         for row in reader:
@@ -146,7 +147,7 @@ def _sniffed(text: str, name: str) -> str:
     return best[0] if best else max(DELIMITERS, key=lambda delimiter: headers.get(delimiter, 0))
 
 
-def _check_names(names: list[str], file: str, delimiter: str) -> None:
+def _check_names(names: list[str], file: str, delimiter: str, least_columns: int) -> None:
     if not names:
         raise ValueError(f"{file} is empty; line 1 must name the columns")
     for index, name in enumerate(names):
@@ -155,9 +156,9 @@ def _check_names(names: list[str], file: str, delimiter: str) -> None:
         if name in names[:index]:
             first = names.index(name) + 1
             raise ValueError(f"line 1 of {file} names columns {first} and {index + 1} {name!r}; give each its own name")
-    if len(names) == 1:
+    if len(names) < least_columns:
         raise ValueError(
-            f"{file} has one column, {names[0]!r}; expected inputs and a target. "
+            f"{file} has one column, {names[0]!r}, not {least_columns} or more. "
             f"If the fields are separated by another character than {delimiter!r}, set task.delimiter"
         )
     if all(_is_number(name) for name in names) and [float(name) for name in names] != [*map(float, range(len(names)))]:

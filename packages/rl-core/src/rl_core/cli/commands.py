@@ -135,21 +135,33 @@ def evaluate(obj: Any, folder: Path, task: str | None, episodes: int, seed: int 
 @click.command()
 @FOLDER
 @click.argument("text", metavar="INPUT")
+@click.option("--probabilities", is_flag=True, help="Print the probability of each class as well.")
+@click.option("--out", type=UserPath(), help="A file for the answers: .csv for a table, else JSON lines.")
 @JSON
 @click.pass_obj
-def predict(obj: Any, folder: Path, text: str, as_json: bool) -> None:
-    """Answer an input with what a run has learned. INPUT is text or JSON, as the task reads it; `-` reads standard input."""
+def predict(obj: Any, folder: Path, text: str, probabilities: bool, out: Path | None, as_json: bool) -> None:
+    """Answer an input, or each input of a file, with what a run has learned.
+
+    INPUT is text or JSON, as the task reads it, or a file: rows.csv for a csv task, inputs.jsonl with one input in each line for any
+    task. `-` reads one input from standard input.
+    """
+    from rl_core.cli import answers
+
     with _open(folder, _catalogue(obj)) as opened:
         _warn(opened)
-        try:
-            with stdout_to_stderr():
-                answer = opened.agent.answer(sys.stdin.read() if text == "-" else text)
-        except ValueError as error:
-            raise RequestError(f"{text[:60]!r} cannot be answered: {error}", f"see: rl-core show {opened.recipe.task}") from error
-        if as_json or not isinstance(answer, str):
-            click.echo(json.dumps({"run": str(folder), "answer": answer} if as_json else answer))
+        text = sys.stdin.read() if text == "-" else text
+        with stdout_to_stderr():
+            rows = answers.rows_of(opened, text, probabilities=probabilities)
+        if out is not None:
+            answers.write(rows, out)
+            click.echo(json.dumps({"run": str(folder), "answers": len(rows), "file": str(out)}) if as_json else f"wrote {out}")
+        elif answers.is_file(opened, text):
+            click.echo(json.dumps({"run": str(folder), "answers": rows}) if as_json else answers.as_csv(rows), nl=as_json)
+        elif as_json:
+            click.echo(json.dumps({"run": str(folder), **rows[0]}))
         else:
-            click.echo(answer)
+            answer = rows[0] if probabilities else rows[0]["answer"]
+            click.echo(answer if isinstance(answer, str) else json.dumps(answer))
 
 
 @click.command()

@@ -332,7 +332,10 @@ class Run:
                 change, f"restore the data, or continue on the data as it is now: {self.command('resume')} --accept-changed-data"
             )
         if continued:
-            self.task.accept_data()
+            try:
+                self.task.accept_data()
+            except ValueError as error:
+                raise RequestError(f"the run cannot continue on the data as it is now: {error}", "restore the data, or start a new run") from error
             self._data_accepted = True
         self.warnings.append(f"{change}; {'the run continues on it' if continued else 'the encoding of the training is used'}")
 

@@ -1,0 +1,81 @@
+"""Answers of a run to one input or to a file of inputs, as `rl-core predict` prints them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rl_core.errors import RequestError, WorkError
+
+if TYPE_CHECKING:
+    from rl_core.runs.run import Run
+
+
+def is_file(run: Run, text: str) -> bool:
+    """Return whether an input names a file of inputs: by a suffix that the run's task reads."""
+    return text.lower().endswith(run.task.file_suffixes) and "\n" not in text
+
+
+def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]:
+    """Return the answer to each input, and its probabilities by name of the class when asked for.
+
+    Args:
+        run: The trained run.
+        text: One input as the task reads it, or the path of a file of inputs.
+        probabilities: Whether each answer has the key "probabilities".
+
+    Raises:
+        RequestError: if the input cannot be read, or the agent has no probabilities.
+    """
+    agent, task = run.agent, run.agent.task
+    file = is_file(run, text)
+    try:
+        if not probabilities:
+            return [{"answer": answer} for answer in (agent.answers(Path(text)) if file else [agent.answer(text)])]
+        shares = agent.probabilities(task.parse_file(Path(text)) if file else task.parse(text))
+        answers = agent.answers(Path(text)) if file else [agent.answer(text)]
+    except NotImplementedError as error:
+        raise RequestError(
+            f"agent {run.recipe.agent} has no probabilities on task {run.recipe.task}: {error}", "leave out --probabilities"
+        ) from error
+    except ValueError as error:
+        raise RequestError(f"{text[:60]!r} cannot be answered: {error}", f"see: rl-core show {run.recipe.task}") from error
+    names = task.class_names or tuple(map(str, range(shares.shape[1])))
+    return [
+        {"answer": answer, "probabilities": dict(zip(names, row.tolist(), strict=True))}
+        for answer, row in zip(answers, shares, strict=True)
+    ]
+
+
+def as_lines(rows: list[dict[str, Any]]) -> str:
+    """Return answers as JSON lines."""
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Return answers as a table: the column `answer`, and a column for the probability of each class."""
+    names = list(rows[0].get("probabilities", {})) if rows else []
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["answer", *(f"probability of {name}" for name in names)])
+    for row in rows:
+        answer = row["answer"]
+        if isinstance(answer, list) and len(answer) == 1:
+            answer = answer[0]
+        writer.writerow([answer if isinstance(answer, str | int | float) else json.dumps(answer), *row.get("probabilities", {}).values()])
+    return text.getvalue()
+
+
+def write(rows: list[dict[str, Any]], out: Path) -> None:
+    """Write answers to a file: a table if its name ends with .csv, else JSON lines.
+
+    Raises:
+        WorkError: if the file cannot be written.
+    """
+    try:
+        out.write_text(as_csv(rows) if out.suffix.lower() == ".csv" else as_lines(rows), encoding="utf-8")
+    except OSError as error:
+        raise WorkError(f"{str(out)!r} cannot be written: {error.strerror or error}", "give another --out") from error
