@@ -157,7 +157,7 @@ def test_predictors_find_the_values_of_the_policy(name, settings):
     agent = make(name, task, budget=500_000, **settings)
     log = learn(agent)
     assert np.abs(agent.values - task.mdp.under(task.policy).values()).max() < 0.1
-    assert log[-1]["rms error"] < 0.1
+    assert log[-1]["rms_error"] < 0.1
 
 
 @pytest.mark.parametrize("name", ["q-learning", "mc-q-learning", "td0", "mc-prediction"])
@@ -246,11 +246,11 @@ def test_continuous_actions_are_refused_with_a_way_out():
         ("q-learning", {"learning_rate": 0.0}, r"learning_rate is 0.0; it must be in \(0, 1\]"),
         ("q-learning", {"learning_rate_power": 2.0}, r"learning_rate_power is 2.0; it must be in \[0, 1\]"),
         ("sarsa-lambda", {"trace_decay": 1.5}, r"trace_decay is 1.5; it must be in \[0, 1\]"),
-        ("n-step-sarsa", {"num_lookahead": 0}, "num_lookahead is 0; it must be >= 1"),
+        ("n-step-sarsa", {"num_lookahead": 0}, r"num_lookahead is 0; it must be in \[1, 10000\]"),
         ("mc-off-policy", {"exploration": "greedy"}, "the behaviour must try every action"),
         ("mc-off-policy-prediction", {"learning_rate": 0.1}, "off-policy returns are averaged, so it must be 0"),
-        ("dyna-q", {"planning_steps": -1}, "planning_steps is -1; it must be >= 0"),
-        ("mc-control", {"max_episode_steps": 0}, "max_episode_steps is 0; it must be >= 1"),
+        ("dyna-q", {"planning_steps": -1}, r"planning_steps is -1; it must be in \[0, 1e\+06\]"),
+        ("mc-control", {"max_episode_steps": 0}, r"max_episode_steps is 0; it must be in \[1, 1e\+07\]"),
     ],
 )
 def test_settings_out_of_range_are_refused(name, settings, message):
@@ -261,6 +261,67 @@ def test_settings_out_of_range_are_refused(name, settings, message):
 def test_the_optimal_policy_of_a_hidden_model_cannot_be_asked_for():
     with pytest.raises(ValueError, match="policy is 'optimal', but the task shows no model"):
         make("td0", BlackjackByGymnasium(BlackjackConfig()), policy="optimal")
+
+
+ALTERED = {
+    "q-learning": ("pending", 3),
+    "n-step-sarsa": ("count", 3),
+    "n-step-sarsa pairs": ("pairs", 6),
+    "sarsa-lambda": ("active", 10**12),
+    "td-lambda": ("count", 3),
+    "dyna-q": ("model_next_state", -1),
+    "dyna-q known": ("model_known", 18),
+    "dyna-q count": ("model_count", 17),
+    "dyna-q frequency": ("model_frequency", -(10**12)),
+}
+
+
+@pytest.mark.parametrize("case", ALTERED)
+def test_a_saved_index_that_points_outside_of_its_table_is_refused(case):
+    name, (table, number) = (
+        case.removesuffix(" pairs").removesuffix(" known").removesuffix(" count").removesuffix(" frequency"),
+        ALTERED[case],
+    )
+    agent = make(name, small())
+    learn(agent)
+    state = agent.state_dict()
+    state["tables"] = {key: array.copy() for key, array in state["tables"].items()}
+    state["tables"][table].flat[0] = number
+    with pytest.raises(ValueError, match=r"it must be below|its least is|contradict|does not list"):
+        make(name, small()).load_state_dict(state)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_saved_table_of_another_shape_or_type_is_refused(name):
+    for change in (lambda array: array[..., :-1], lambda array: array.astype(np.float32)):
+        for table in make(name, small()).state_dict()["tables"]:
+            state = make(name, small()).state_dict()
+            state["tables"] = {**state["tables"], table: change(state["tables"][table])}
+            with pytest.raises(ValueError, match=r"saved as"):
+                make(name, small()).load_state_dict(state)
+
+
+@pytest.mark.parametrize("number", [10**12, -1, 6])
+def test_an_environment_that_is_saved_outside_of_its_states_is_refused(number):
+    state = make("q-learning", small()).state_dict()
+    state["envs"]["state"] = np.array([number])
+    with pytest.raises(ValueError, match=r"state is saved with"):
+        make("q-learning", small()).load_state_dict(state)
+
+
+def test_a_table_that_does_not_fit_into_memory_is_refused_before_it_is_made():
+    with pytest.raises(ValueError, match=r"Dyna with 6 states and 3 actions takes .* more memory than this machine has free"):
+        make("dyna-q", small(), outcomes=10**12)
+
+
+def test_a_step_is_bounded_however_many_steps_are_asked_for():
+    agent = make("dyna-q", small(), budget=10**12, steps_per_iteration=10**12, planning_steps=100_000)
+    agent.step()
+    assert agent.progress == 20_000_000 // 100_001
+    plain = make("q-learning", small(), budget=10**12, steps_per_iteration=10**12, compiled=False)
+    plain.learn = lambda num_steps: num_steps
+    plain.step()
+    assert plain.progress == 100_000
 
 
 def test_what_was_learned_is_drawn(tmp_path):

@@ -6,24 +6,26 @@ import numpy as np
 import pytest
 
 from rl_algos.parts.exploration import Exploration
-from rl_algos.tabular import dyna, mc_off_policy, monte_carlo, n_step, traces
+from rl_algos.tabular import dyna, mc_off_policy, monte_carlo, n_step, td_control, traces
 from rl_algos.tabular.dyna import Dyna, DynaConfig
-from rl_algos.tabular.learner import StepSize
+from rl_algos.tabular.episodes import Episode
+from rl_algos.tabular.learner import Sample, StepSize
 from rl_algos.tabular.prediction import mc_prediction
-from rl_algos.tabular.td_control import DOUBLE_Q_LEARNING, EXPECTED_SARSA, Q_LEARNING, SARSA, TARGETS, update
+from rl_algos.tabular.td_control import DOUBLE_Q_LEARNING, EXPECTED_SARSA, Q_LEARNING, SARSA, TARGETS
 from rl_algos.tasks.grids import Maze, MazeConfig
 from rl_core.seeds import Seeds
+
+
+def sample(state, action, reward, next_state=0, *, terminated=False, over=False):
+    return Sample(state, action, reward, next_state, terminated, terminated or over)
 
 
 def after_update(target, *, terminated=False, bonus=0.0, seed=0):
     q = np.array([[[0.0, 0.0], [2.0, 4.0]], [[0.0, 0.0], [3.0, 1.0]]])
     visits = np.zeros((2, 2), dtype=np.int64)
     explorer = Exploration(exploration_rate=0.5).explorer()
-    action = update(
-        target, explorer, StepSize(0.5, 0.0), 0.9, bonus, q[0], q[1], visits, 0, 1, 1.0, terminated, 1, 0, np.random.default_rng(seed),
-        np.empty((2, 2)),
-    )  # fmt: skip
-    return q, action
+    memory = td_control.Memory(target, explorer, StepSize(0.5, 0.0), 0.9, bonus, q[0], q[1], visits, np.empty((2, 2)))
+    return q, td_control.learn(memory, sample(0, 1, 1.0, 1, terminated=terminated), 0, np.random.default_rng(seed))
 
 
 def test_q_learning_moves_towards_the_best_next_value():
@@ -62,35 +64,41 @@ def test_the_count_bonus_is_added_to_the_reward():
 def test_two_step_sarsa_adds_two_rewards_and_the_estimate():
     q, visits = np.zeros((4, 1)), np.zeros((4, 1), dtype=np.int64)
     window = np.zeros((2, 2), dtype=np.int64), np.zeros(2), np.zeros(1, dtype=np.int64)
-    step_size = StepSize(1.0, 0.0)
-    n_step.update(step_size, 0.5, q, visits, *window, 0, 0, 1.0, 9.0, False)
+    memory = n_step.Memory(Exploration().explorer(), StepSize(1.0, 0.0), 0.5, q, visits, *window, np.empty(1))
+    n_step.update(memory, sample(0, 0, 1.0), 9.0)
     assert q.sum() == 0.0
-    n_step.update(step_size, 0.5, q, visits, *window, 1, 0, 2.0, 8.0, False)
+    n_step.update(memory, sample(1, 0, 2.0), 8.0)
     assert q[:, 0].tolist() == [1.0 + 0.5 * 2.0 + 0.25 * 8.0, 0.0, 0.0, 0.0]
-    n_step.update(step_size, 0.5, q, visits, *window, 2, 0, 4.0, 0.0, True)
+    n_step.update(memory, sample(2, 0, 4.0, terminated=True), 0.0)
     assert q[:, 0].tolist() == [4.0, 2.0 + 0.5 * 4.0, 4.0, 0.0]
 
 
 def test_traces_fall_by_gamma_lambda_and_add_up_or_are_renewed():
     for replacing, expected in ((True, 1.0), (False, 1.5)):
         values, visits = np.zeros(3), np.ones(3, dtype=np.int64)
-        trace, active, count = np.zeros(3), np.zeros(3, dtype=np.int64), np.zeros(1, dtype=np.int64)
-        traces.mark(trace, active, count, 0, replacing)
-        traces.spread(values, visits, trace, active, count, StepSize(0.1, 0.0), 2.0, 0.5, False)
+        marked = traces.Traces(0.5, replacing, np.zeros(3), np.zeros(3, dtype=np.int64), np.zeros(1, dtype=np.int64))
+        traces.mark(marked, 0)
+        traces.spread(marked, values, visits, StepSize(0.1, 0.0), 2.0, False)
         assert values.tolist() == pytest.approx([0.2, 0.0, 0.0])
-        traces.mark(trace, active, count, 0, replacing)
-        assert trace[0] == expected
-        traces.spread(values, visits, trace, active, count, StepSize(0.1, 0.0), 1.0, 0.5, True)
+        traces.mark(marked, 0)
+        assert marked.trace[0] == expected
+        traces.spread(marked, values, visits, StepSize(0.1, 0.0), 1.0, True)
         assert values[0] == pytest.approx(0.2 + 0.1 * expected)
-        assert trace.tolist() == [0.0, 0.0, 0.0]
-        assert count[0] == 0
+        assert marked.trace.tolist() == [0.0, 0.0, 0.0]
+        assert marked.num_active[0] == 0
+
+
+def played(pairs, rewards, chances=(1.0, 1.0, 1.0)):
+    length = np.array([len(pairs)])
+    return Episode(np.array(pairs), np.array(rewards), np.array(chances), length)
 
 
 def episode_update(method, *, first_visit, rewards=(1.0, 2.0, 4.0), q=None):
     q = np.zeros((2, 2)) if q is None else q
-    visits, seen, episode = np.zeros((2, 2), dtype=np.int64), np.zeros((2, 2), dtype=np.int64), np.zeros(1, dtype=np.int64)
-    pairs = np.array([[0, 0], [1, 1], [0, 0]])
-    monte_carlo.update_from_episode(method, first_visit, 0.0, 0.5, q, visits, seen, episode, pairs, np.array(rewards), 3, 0.0)
+    visits, seen, clock = np.zeros((2, 2), dtype=np.int64), np.zeros((2, 2), dtype=np.int64), np.zeros(1, dtype=np.int64)
+    episode, explorer = played([[0, 0], [1, 1], [0, 0]], rewards), Exploration().explorer()
+    memory = monte_carlo.Memory(method, explorer, first_visit, 0.0, 0.5, q, visits, seen, clock, np.zeros(1), episode, np.empty(2))
+    monte_carlo.update_from_episode(memory, 0.0)
     return q
 
 
@@ -102,36 +110,39 @@ def test_first_visits_and_every_visit_average_the_returns_they_should():
 
 def test_q_learning_by_episodes_stops_following_a_return_at_an_action_that_was_not_greedy():
     q = episode_update(monte_carlo.Q_LEARNING, first_visit=False, q=np.array([[0.0, 0.0], [10.0, 0.0]]))
-    # the second action was not greedy: what comes before it looks on from max_a Q(1, a) = 10, and the two returns of (0, 0) are 4 and 6
+    # the second action was not greedy: earlier steps bootstrap from max_a Q(1, a) = 10, and the two returns of (0, 0) are 4 and 6
     assert q.tolist() == [[5.0, 0.0], [10.0, 4.0]]
 
 
 def test_importance_weights_are_products_of_ratios():
     policy, behaviour = np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([[0.5, 0.5], [0.25, 0.75]])
-    pairs, rewards = np.array([[0, 0], [1, 0]]), np.array([1.0, 2.0])
     for weighting, expected in ((mc_prediction.ORDINARY, [4.0 * 3.0, 2.0 * 2.0]), (mc_prediction.WEIGHTED, [3.0, 2.0])):
-        values, weights = np.zeros(2), np.zeros(2)
-        mc_prediction.update_from_episode(
-            weighting, True, 0.0, 1.0, values, weights, np.zeros(2, dtype=np.int64), np.zeros(1, dtype=np.int64), policy, behaviour, pairs,
-            rewards, 2, 0.0,
-        )  # fmt: skip
+        values, weights, seen, clock = np.zeros(2), np.zeros(2), np.zeros(2, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        episode = played([[0, 0], [1, 0]], [1.0, 2.0])
+        memory = mc_prediction.Memory(weighting, True, 0.0, 1.0, values, weights, seen, clock, policy, behaviour, episode)
+        mc_prediction.update_from_episode(memory, 0.0)
         assert values.tolist() == expected
     assert weights.tolist() == [4.0, 2.0]
 
 
+def off_policy(q, episode):
+    weights, visits = np.zeros(q.shape), np.zeros(q.shape, dtype=np.int64)
+    memory = mc_off_policy.Memory(Exploration().explorer(), True, 1.0, q, visits, weights, episode, np.empty(q.shape[1]))
+    mc_off_policy.update_from_episode(memory, 0.0)
+    return weights
+
+
 def test_off_policy_control_walks_back_for_as_long_as_actions_were_greedy():
-    q, weights = np.array([[0.0, 0.0], [0.0, 9.0], [0.0, 0.0]]), np.zeros((3, 2))
-    pairs, rewards, chances = np.array([[0, 0], [1, 0], [2, 0]]), np.array([1.0, 2.0, 4.0]), np.array([0.5, 0.5, 0.25])
-    mc_off_policy.update_from_episode(True, 1.0, q, weights, pairs, rewards, chances, 3, 0.0)
+    q = np.array([[0.0, 0.0], [0.0, 9.0], [0.0, 0.0]])
+    weights = off_policy(q, played([[0, 0], [1, 0], [2, 0]], [1.0, 2.0, 4.0], [0.5, 0.5, 0.25]))
     assert q.tolist() == [[0.0, 0.0], [6.0, 9.0], [4.0, 0.0]]  # 6 is less than 9: the walk ends before the first step
     assert weights.tolist() == [[0.0, 0.0], [4.0, 0.0], [1.0, 0.0]]
 
 
 def test_of_equally_good_actions_the_target_policy_takes_the_first_alone():
     for action, walked in ((0, [5.0, 4.0]), (1, [0.0, 4.0])):
-        q, weights = np.array([[0.0, 0.0], [4.0, 4.0]]), np.zeros((2, 2))
-        pairs, rewards, chances = np.array([[0, 0], [1, action]]), np.array([1.0, 4.0]), np.array([0.5, 0.5])
-        mc_off_policy.update_from_episode(True, 1.0, q, weights, pairs, rewards, chances, 2, 0.0)
+        q = np.array([[0.0, 0.0], [4.0, 4.0]])
+        off_policy(q, played([[0, 0], [1, action]], [1.0, 4.0], [0.5, 0.5]))
         assert [q[0, 0], q[1, action]] == walked
 
 
@@ -139,18 +150,19 @@ def test_the_model_keeps_the_frequencies_of_what_was_seen():
     agent = Dyna(DynaConfig(), Maze(MazeConfig()), None, seeds=Seeds(0), budget=10)
     for next_state, count in ((1, 3), (2, 1)):
         for _ in range(count):
-            dyna.remember(agent.memory, 4, 0, 2, float(next_state), next_state, False, 5, False)
-    assert agent.memory.frequency[2, :3].tolist() == [3, 1, 0]
-    assert agent.memory.next_state[2, :2].tolist() == [1, 2]
-    assert agent.memory.reward[2, :2].tolist() == [1.0, 2.0]
-    assert agent.memory.num_pairs[0] == 1
+            dyna.remember(agent.model, sample(0, 2, float(next_state), next_state), 4, 5, False)
+    assert agent.model.frequency[2, :3].tolist() == [3, 1, 0]
+    assert agent.model.next_state[2, :2].tolist() == [1, 2]
+    assert agent.model.reward[2, :2].tolist() == [1.0, 2.0]
+    assert agent.model.num_pairs[0] == 1
 
 
 def test_what_was_not_tried_in_a_seen_state_is_planned_with_by_dyna_q_plus():
-    agent = Dyna(DynaConfig(time_bonus=0.1), Maze(MazeConfig()), None, seeds=Seeds(0), budget=10)
-    dyna.remember(agent.memory, 4, 7, 2, 1.0, 8, False, 5, True)
-    assert sorted(agent.memory.known[:4].tolist()) == [28, 29, 30, 31]
-    dyna.plan(agent.memory, agent.q[0], 200, 0.1, 1.0, 0.0, 9, np.random.default_rng(0))
+    settings = DynaConfig(time_bonus=0.1, planning_steps=200, learning_rate=1.0, discount=0.0)
+    agent = Dyna(settings, Maze(MazeConfig()), None, seeds=Seeds(0), budget=10)
+    dyna.remember(agent.model, sample(7, 2, 1.0, 8), 4, 5, True)
+    assert sorted(agent.model.known[:4].tolist()) == [28, 29, 30, 31]
+    dyna.plan(agent.memory, 9)
     assert agent.q[0, 7].tolist() == pytest.approx([0.3, 0.3, 1.2, 0.3])  # kappa sqrt(9 - 0), and 1 + kappa sqrt(9 - 5)
 
 

@@ -170,11 +170,13 @@ class ControlTask(Task):
     Attributes:
         extras: Names of the arrays that transitions carry in `Transition.extras`: "cost", "legal", "goal". They are traits of the
             task, too, and its spec declares them.
+        discount: gamma that the task is stated with, in [0, 1]; an agent's own setting goes before it.
     """
 
     kind: ClassVar[str] = "control"
     metric = "mean return"
     extras: tuple[str, ...] = ()
+    discount: float = 1.0
 
     def traits(self) -> frozenset[str]:
         """Return the traits of every task, and the names of the extras."""
@@ -237,6 +239,32 @@ class DynamicsTask(ControlTask):
     @abstractmethod
     def dynamics(self) -> Dynamics:
         """Return the transition function."""
+
+
+class NumberedTask(Protocol):
+    """Protocol of a control task with numbered states and actions that also says how prediction and pictures see it.
+
+    A task with the trait "mdp" has all of these. Any other has the trait of each that it has: "policy", "layout".
+
+    Attributes:
+        discount: gamma, in [0, 1].
+        policy: Probabilities of actions [S, A] that prediction is about.
+        layout: Object with `draw(path, values, policy, title)`, which draws values [S] and actions [S] on a map of the states.
+    """
+
+    discount: float
+    policy: np.ndarray
+    layout: Any
+
+
+class TabularTask(NumberedTask, Protocol):
+    """Protocol of a task with the trait "mdp": its model is known.
+
+    Attributes:
+        mdp: Markov decision process that planners read.
+    """
+
+    mdp: Any
 
 
 class DataTask(Task):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from numba.core import types
+from numba.core.types.containers import BaseTuple
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
@@ -33,7 +34,8 @@ def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
         copied = make_array(kind)(context, builder, value)
         copied.meminfo = copied.meminfo.type(None)
         return copied._getvalue()
-    if isinstance(kind, types.BaseTuple):
+    if isinstance(kind, BaseTuple):
         items = [_uncounted(context, builder, item, builder.extract_value(value, index)) for index, item in enumerate(kind)]
         return context.make_tuple(builder, kind, items)
+    context.nrt.incref(builder, kind, value)  # anything else, such as a random generator, stays counted
     return value

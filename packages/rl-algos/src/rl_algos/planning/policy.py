@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rl_algos.tasks.mdp.model import MDP
 from rl_core.seeds import Seeds
-from rl_core.task import Task
 
 
-def fixed_policy(task: Task, name: str) -> np.ndarray:
+def fixed_policy(task: Any, name: str) -> np.ndarray:
     """Probabilities of actions [S, A] of a policy by name.
 
     Args:
@@ -21,12 +22,12 @@ def fixed_policy(task: Task, name: str) -> np.ndarray:
     """
     num_states, num_actions = int(task.input_space.n), int(task.output_space.n)
     if name == "optimal":
-        mdp = getattr(task, "mdp", None)
-        if not isinstance(mdp, MDP):
+        if "mdp" not in task.traits():
             raise ValueError("policy is 'optimal', but the task shows no model to compute it from; it must be 'task' or 'uniform'")
-        return mdp.policy_matrix(optimal_policy(mdp))
-    policy = getattr(task, "policy", None) if name == "task" else None
-    return np.full((num_states, num_actions), 1.0 / num_actions) if policy is None else policy
+        return task.mdp.policy_matrix(optimal_policy(task.mdp))
+    if name == "task" and task.traits() & {"mdp", "policy"}:
+        return task.policy
+    return np.full((num_states, num_actions), 1.0 / num_actions)
 
 
 def optimal_policy(mdp: MDP) -> np.ndarray:
@@ -41,11 +42,11 @@ def optimal_policy(mdp: MDP) -> np.ndarray:
         policy = improved
 
 
-def true_values(task: Task, policy: np.ndarray, discount: float) -> tuple[np.ndarray, np.ndarray] | None:
+def true_values(task: Any, policy: np.ndarray, discount: float) -> tuple[np.ndarray, np.ndarray] | None:
     """What a policy [S, A] is worth [S], and the states [K] that it can come to and decide in; None without a finite answer or a model."""
-    mdp = getattr(task, "mdp", None)
-    if not isinstance(mdp, MDP):
+    if "mdp" not in task.traits():
         return None
+    mdp = task.mdp
     process = mdp.with_discount(discount).under(policy)
     try:
         values = process.values()
@@ -59,7 +60,7 @@ def true_values(task: Task, policy: np.ndarray, discount: float) -> tuple[np.nda
         reached = grown
 
 
-def policy_score(task: Task, probabilities: np.ndarray, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+def policy_score(task: Any, probabilities: np.ndarray, *, episodes: int, seeds: Seeds) -> dict[str, float]:
     """The task's score of a policy [S, A] whose actions are drawn at random."""
     rng = seeds.child("policy").numpy("actions")
     cumulative = np.cumsum(probabilities, axis=1)

@@ -50,9 +50,9 @@ class PolicyEvaluation(Planner):
         self, config: PolicyEvaluationConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto"
     ) -> None:
         super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
-        self.probabilities = fixed_policy(task, config.policy)
-        self.policy = self.probabilities.argmax(axis=1)
-        self.process = self.mdp.under(self.probabilities)
+        self.chances = fixed_policy(task, config.policy)
+        self.policy = self.chances.argmax(axis=1)
+        self.process = self.mdp.under(self.chances)
         steps = self.process.expected_steps() if self.mdp.discount == 1.0 and not config.horizon else np.zeros(1)
         steps = np.where(self.mdp.is_terminal, 0.0, steps) if len(steps) > 1 else steps
         # |v - v_pi| <= (what is still to come of a change of 1 in every state) * the largest change
@@ -82,4 +82,4 @@ class PolicyEvaluation(Planner):
 
     def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """The mean return of the policy that was evaluated, actions drawn from it."""
-        return policy_score(self.task, self.probabilities, episodes=episodes, seeds=seeds)
+        return policy_score(self.task, self.chances, episodes=episodes, seeds=seeds)

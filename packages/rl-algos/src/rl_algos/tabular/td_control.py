@@ -3,221 +3,145 @@
 *Source*: Sutton and Barto, Reinforcement Learning (2nd edition, 2018), sections 6.4 to 6.7; Watkins, Learning from Delayed Rewards
 (1989); van Hasselt, Double Q-learning (2010); van Seijen et al., A Theoretical and Empirical Analysis of Expected Sarsa (2009).
 
-*Departures*: a time limit cuts an episode without ending it: the target then looks on from the last state as it does from any
-other, so that the limit leaves the fixed point where it was. Step sizes may fall with visits, alpha / N(s, a)^omega, which
-the proofs of convergence ask for when 1/2 < omega <= 1.
+*Departures*: a time limit cuts an episode without ending it: the target then bootstraps from the last state as it does from any other,
+so that the limit does not move the fixed point. Step sizes may fall with visits, alpha / N(s, a)^omega, which the proofs of convergence
+ask for when 1/2 < omega <= 1.
 
 *Letters*: S states, A actions, K tables (2 for Double Q-learning, else 1).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from dl_nets.fast.kernels import borrowed, inlined, kernel
+from dl_nets.fast.kernels import inlined, kernel
 from rl_algos.parts.exploration import Exploration, Explorer, count_bonus, expected_value, explore, first_best, largest
-from rl_algos.parts.ranges import require_range
-from rl_algos.tabular.learner import StepSize, TabularLearner
-from rl_algos.tasks.mdp.simulator import Playing, borrow_playing, play
-from rl_core.config import Count, Doc, Fraction, Meta, configclass
+from rl_algos.tabular.learner import OPEN, Course, Kernels, Sample, StepSize, StepSizes, TabularConfig, TabularLearner, table_loop
+from rl_core.config import Doc, NonNegative, configclass
 
 TARGETS = ("sarsa", "expected-sarsa", "q-learning", "double-q-learning")
 SARSA, EXPECTED_SARSA, Q_LEARNING, DOUBLE_Q_LEARNING = range(4)
 
 
 @configclass
-class TDControlConfig(Exploration):
+class TDControlConfig(StepSizes, TabularConfig, Exploration):
     """Settings of one-step learners of action values."""
 
     target: Annotated[Literal["sarsa", "expected-sarsa", "q-learning", "double-q-learning"], Doc("what an estimate moves towards")] = (
         "q-learning"
     )
-    learning_rate: Annotated[float, Meta(gt=0, le=1), Doc("alpha, step size")] = 0.1
-    learning_rate_power: Annotated[float, Doc("omega: the step size is alpha / N(s, a)^omega; in [0, 1], 0 is constant")] = 0.0
-    discount: Annotated[Fraction | None, Doc("gamma; null takes the task's, or 1 where it has none")] = None
-    initial_value: Annotated[float, Doc("Q_0, unit of return, any number; optimistic when above what can be had")] = 0.0
-    count_bonus: Annotated[float, Doc("beta, unit of reward: beta / sqrt(N(s, a)) is added to rewards while learning; >= 0")] = 0.0
-    steps_per_iteration: Annotated[Count, Doc("environment steps between two reports")] = 10_000
-    compiled: Annotated[bool, Doc("run the whole loop compiled on tasks that show their table; the numbers are the same")] = True
-
-    def __post_init__(self) -> None:
-        require_range(self, "learning_rate_power", 0.0, 1.0)
-        if self.discount is not None:
-            require_range(self, "discount", 0.0, 1.0)
-        require_range(self, "count_bonus", 0.0, float("inf"))
-        require_range(self, "steps_per_iteration", 1, float("inf"))
+    count_bonus: Annotated[NonNegative, Doc("beta, unit of reward: beta / sqrt(N(s, a)) is added to rewards while learning")] = 0.0
 
 
-@inlined
-def choose(
-    target: int,
-    explorer: Explorer,
-    q: np.ndarray,
-    second: np.ndarray,
-    visits: np.ndarray,
-    state: int,
-    step: int,
-    uniform: float,
-    scratch: np.ndarray,
-) -> int:
-    """The action to take in a state by the exploration's rule, from one table [S, A] or from the mean of two.
+class Memory(NamedTuple):
+    """Tables and settings of one-step learners.
 
-    Args:
-        target: Index in `TARGETS`; double learning reads both tables.
-        explorer: The rule.
-        q: [S, A].
-        second: The second table of double learning [S, A].
-        visits: [S, A].
-        state: Where.
-        step: Environment steps so far.
-        uniform: In [0, 1).
-        scratch: [2, A], written to.
+    Attributes:
+        target: Index in `TARGETS`; double learning acts on the mean of both tables.
+        explorer: Rule that acts.
+        step_size: alpha and omega.
+        discount: gamma.
+        bonus: beta of the count bonus.
+        q: Action values [S, A].
+        second: Second table of double learning [S, A]; else `q` again.
+        visits: Updates of each pair [S, A].
+        scratch: Work space [2, A].
     """
-    if target != DOUBLE_Q_LEARNING:
-        return explore(explorer, q, visits, state, step, uniform, scratch[0])
-    for action in range(q.shape[1]):
-        scratch[1, action] = (q[state, action] + second[state, action]) / 2.0
-    return explore(explorer, scratch[1:], visits[state : state + 1], 0, step, uniform, scratch[0])
+
+    target: int
+    explorer: Explorer
+    step_size: StepSize
+    discount: float
+    bonus: float
+    q: np.ndarray
+    second: np.ndarray
+    visits: np.ndarray
+    scratch: np.ndarray
 
 
 @inlined
-def update(
-    target: int,
-    explorer: Explorer,
-    step_size: StepSize,
-    discount: float,
-    bonus: float,
-    q: np.ndarray,
-    second: np.ndarray,
-    visits: np.ndarray,
-    state: int,
-    action: int,
-    reward: float,
-    terminated: bool,
-    next_state: int,
-    step: int,
-    rng: np.random.Generator,
-    scratch: np.ndarray,
-) -> int:
-    """Q(S, A) <- Q(S, A) + alpha (G - Q(S, A)), in place; Sarsa's next action, or -1 when it is still open.
+def choose(memory: Memory, state: int, step: int, uniform: float) -> int:
+    """Return the action to take in a state by the exploration's rule, drawn with one uniform number in [0, 1)."""
+    if memory.target != DOUBLE_Q_LEARNING:
+        return explore(memory.explorer, memory.q, memory.visits, state, step, uniform, memory.scratch[0])
+    for action in range(memory.q.shape[1]):
+        memory.scratch[1, action] = (memory.q[state, action] + memory.second[state, action]) / 2.0
+    return explore(memory.explorer, memory.scratch[1:], memory.visits[state : state + 1], 0, step, uniform, memory.scratch[0])
 
-    G = R + gamma times what the successor is worth: Q(S', A') for Sarsa (6.7), sum_a pi(a | S') Q(S', a) for Expected Sarsa (6.9),
-    max_a Q(S', a) for Q-learning (6.8), Q_2(S', argmax_a Q_1(S', a)) for Double Q-learning (6.10), where a coin says which of
+
+@inlined
+def begin(memory: Memory, state: int, step: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Return the state and the action to take there."""
+    return state, choose(memory, state, step, rng.random())
+
+
+@inlined
+def learn(memory: Memory, sample: Sample, step: int, rng: np.random.Generator) -> int:
+    """Q(S, A) <- Q(S, A) + alpha (G - Q(S, A)), in place; return Sarsa's next action, or `OPEN`.
+
+    G = R + gamma times the value of the successor: Q(S', A') for Sarsa (6.7), sum_a pi(a | S') Q(S', a) for Expected Sarsa (6.9),
+    max_a Q(S', a) for Q-learning (6.8), Q_2(S', argmax_a Q_1(S', a)) for Double Q-learning (6.10), where a coin decides which of
     the tables is Q_1, the one that moves.
     """
-    visits[state, action] += 1
-    goal = reward
-    if bonus > 0.0:
-        goal += count_bonus(bonus, visits[state, action])
-    rate = step_size.alpha
-    if step_size.power > 0.0:
-        rate /= visits[state, action] ** step_size.power
-    next_action = -1
-    if target == DOUBLE_Q_LEARNING:
+    state, action, q, second = sample.state, sample.action, memory.q, memory.second
+    memory.visits[state, action] += 1
+    goal = sample.reward
+    if memory.bonus > 0.0:
+        goal += count_bonus(memory.bonus, memory.visits[state, action])
+    rate = memory.step_size.alpha
+    if memory.step_size.power > 0.0:
+        rate /= memory.visits[state, action] ** memory.step_size.power
+    next_action = OPEN
+    if memory.target == DOUBLE_Q_LEARNING:
         if rng.random() < 0.5:
-            if not terminated:
-                goal += discount * second[next_state, first_best(q, next_state)]
+            if not sample.terminated:
+                goal += memory.discount * second[sample.next_state, first_best(q, sample.next_state)]
             q[state, action] += rate * (goal - q[state, action])
         else:
-            if not terminated:
-                goal += discount * q[next_state, first_best(second, next_state)]
+            if not sample.terminated:
+                goal += memory.discount * q[sample.next_state, first_best(second, sample.next_state)]
             second[state, action] += rate * (goal - second[state, action])
     else:
-        if not terminated:
-            if target == SARSA:
-                next_action = choose(target, explorer, q, second, visits, next_state, step, rng.random(), scratch)
-                goal += discount * q[next_state, next_action]
-            elif target == EXPECTED_SARSA:
-                goal += discount * expected_value(explorer, q, visits, next_state, step, scratch[0])
+        if not sample.terminated:
+            if memory.target == SARSA:
+                next_action = choose(memory, sample.next_state, step, rng.random())
+                goal += memory.discount * q[sample.next_state, next_action]
+            elif memory.target == EXPECTED_SARSA:
+                goal += memory.discount * expected_value(memory.explorer, q, memory.visits, sample.next_state, step, memory.scratch[0])
             else:
-                goal += discount * largest(q, next_state)
+                goal += memory.discount * largest(q, sample.next_state)
         q[state, action] += rate * (goal - q[state, action])
     return next_action
 
 
 @kernel
-def learn_on_table(
-    playing: Playing,
-    num_steps: int,
-    first_step: int,
-    target: int,
-    explorer: Explorer,
-    step_size: StepSize,
-    discount: float,
-    bonus: float,
-    q: np.ndarray,
-    second: np.ndarray,
-    visits: np.ndarray,
-    pending: np.ndarray,
-    outcomes: np.random.Generator,
-    rng: np.random.Generator,
-) -> None:
-    """`TDControl._learn_from_envs` on a table of outcomes."""
-    memory = np.empty((2, q.shape[1]))
-    scratch, q, second, visits, playing = borrowed(memory), borrowed(q), borrowed(second), borrowed(visits), borrow_playing(playing)
-    action = pending[0]
-    for step in range(first_step, first_step + num_steps):
-        state = playing.state[0]
-        if action < 0:
-            action = choose(target, explorer, q, second, visits, state, step, rng.random(), scratch)
-        reward, next_state, terminated, over = play(playing, action, outcomes)
-        action = update(
-            target, explorer, step_size, discount, bonus, q, second, visits, state, action, reward, terminated, next_state, step, rng,
-            scratch,
-        )  # fmt: skip
-        if over:
-            action = -1
-    pending[0] = action
+def loop(memory: Memory, course: Course) -> int:
+    """Run `table_loop` with this algorithm's kernels."""
+    return table_loop(begin, learn, memory, course)
 
 
 class TDControl(TabularLearner):
     """Sarsa, Expected Sarsa, Q-learning or Double Q-learning on a table of action values."""
 
-    Config = TDControlConfig
+    Config: ClassVar[type] = TDControlConfig
+    kernels: ClassVar[Kernels] = Kernels(begin, learn, loop)
 
-    def allocate(self) -> None:
+    def allocate(self) -> Memory:
         """Make the tables."""
-        config = self.config
-        self.target = TARGETS.index(config.target)
-        self.step_size = StepSize(config.learning_rate, config.learning_rate_power)
-        num_tables = 2 if self.target == DOUBLE_Q_LEARNING else 1
-        self.q = self.table("q", (num_tables, self.num_states, self.num_actions), config.initial_value)
-        self.visits = self.table("visits", (self.num_states, self.num_actions), 0, np.int64)
-        self.pending = self.table("pending", (1,), -1, np.int64)  # the action that Sarsa has already drawn, -1 for none
-
-    def learn(self, num_steps: int) -> int:
-        """Take `num_steps` environment steps, an update after each."""
-        if self.on_table:
-            self._learn_on_table(num_steps)
-        else:
-            self._learn_from_envs(num_steps)
-        return num_steps
-
-    def _learn_from_envs(self, num_steps: int) -> None:
-        """The algorithm as the book writes it, on anything that can be played."""
-        target, explorer, q, second, visits = self.target, self.config.explorer(), self.q[0], self.q[-1], self.visits
-        scratch = np.empty((2, self.num_actions))
-        action = int(self.pending[0])
-        for step in range(self.progress, self.progress + num_steps):
-            state = int(self.obs[0])
-            if action < 0:
-                action = choose(target, explorer, q, second, visits, state, step, self.rng.random(), scratch)
-            taken = self.envs.step(np.array([action]))
-            self.obs = taken.obs
-            action = update(
-                target, explorer, self.step_size, self.discount, self.config.count_bonus, q, second, visits, state, action,
-                float(taken.reward[0]), bool(taken.terminated[0]), int(taken.final_obs[0]), step, self.rng, scratch,
-            )  # fmt: skip
-            if taken.terminated[0] or taken.truncated[0]:
-                action = -1
-        self.pending[0] = action
-
-    def _learn_on_table(self, num_steps: int) -> None:
-        playing = self.envs.playing(num_steps)
-        learn_on_table(
-            playing, num_steps, self.progress, self.target, self.config.explorer(), self.step_size, self.discount,
-            self.config.count_bonus, self.q[0], self.q[-1], self.visits, self.pending, self.envs.rng, self.rng,
-        )  # fmt: skip
-        self.envs.record(playing)
+        config, shape = self.config, (self.num_states, self.num_actions)
+        target = TARGETS.index(config.target)
+        self.q = self.table("q", (2 if target == DOUBLE_Q_LEARNING else 1, *shape), config.initial_value)
+        self.visits = self.table("visits", shape, 0, np.int64)
+        return Memory(
+            target,
+            config.explorer(),
+            config.step_size(),
+            self.discount,
+            config.count_bonus,
+            self.q[0],
+            self.q[-1],
+            self.visits,
+            np.empty((2, self.num_actions)),
+        )

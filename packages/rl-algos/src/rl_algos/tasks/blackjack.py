@@ -65,6 +65,10 @@ class BlackjackByGymnasium(ControlTask):
         self.policy = np.eye(2)[stick_from(20)]
         self.layout = _layout()
 
+    def traits(self) -> frozenset[str]:
+        """Return the task's traits, with "layout" and "policy"."""
+        return super().traits() | {"layout", "policy"}
+
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """Gymnasium's environments one after the other."""
         return GymEnvs(_make, num_envs, seeds)

@@ -159,7 +159,7 @@ def _table_tasks() -> Iterator[TaskSpec]:
         target="rl_algos.tasks.blackjack:BlackjackByGymnasium",
         summary="Blackjack through Gymnasium, its model hidden",
         reference=gymnasium,
-        traits=("control", "discrete-input", "discrete-output"),
+        traits=("control", "discrete-input", "discrete-output", "layout", "policy"),
         agent="mc-control",
         tags=("toy text",),
     )

@@ -23,7 +23,6 @@ from gymnasium import spaces
 
 from dl_nets.fast.kernels import announced, kernel
 from rl_algos.parts.ranges import require_range
-from rl_algos.tabular.learner import task_discount
 from rl_algos.tasks.mdp.model import Table
 from rl_algos.tasks.mdp.simulator import MDPEnvs, draw_outcome
 from rl_core.agent import Agent
@@ -205,7 +204,7 @@ class MCTS(Agent):
         if config.leaf == "value" and not discrete:
             raise ValueError(f"leaf is 'value', which keeps a value for each numbered state, but observations are {task.input_space}")
         self.num_actions = int(task.output_space.n)
-        self.discount = task_discount(task, config.discount)
+        self.discount = task.discount if config.discount is None else config.discount
         self.values = np.zeros(int(task.input_space.n) if discrete else 0)
         self.rng = seeds.numpy("search")
         self.envs = task.envs(1, seeds)

@@ -12,7 +12,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from dl_nets.fast.kernels import borrowed, inlined, kernel
+from dl_nets.fast.kernels import inlined, kernel
+from rl_algos.parts.ranges import require_array
 from rl_algos.tasks.mdp.model import MDP, Table
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
@@ -60,31 +61,6 @@ class Playing(NamedTuple):
     finished: np.ndarray
     returns: np.ndarray
     lengths: np.ndarray
-
-
-@inlined
-def borrow_playing(playing: Playing) -> Playing:
-    """The same without reference counts, inside a kernel."""
-    table = playing.table
-    return Playing(
-        Table(
-            borrowed(table.offset),
-            borrowed(table.cumulative),
-            borrowed(table.next_state),
-            borrowed(table.reward),
-            borrowed(table.terminated),
-            borrowed(table.start),
-            table.num_actions,
-        ),
-        playing.max_steps,
-        borrowed(playing.state),
-        borrowed(playing.elapsed),
-        borrowed(playing.running_return),
-        borrowed(playing.running_length),
-        borrowed(playing.finished),
-        borrowed(playing.returns),
-        borrowed(playing.lengths),
-    )
 
 
 @inlined
@@ -205,8 +181,15 @@ class MDPEnvs(Envs):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
-        """Go where `state` says; the current states [N]."""
-        self.state[:] = state["state"]
+        """Restore `state`; return the current states [N].
+
+        Raises:
+            ValueError: if an array has another shape or type than here, or a state does not exist: compiled loops index with it.
+        """
+        counters = {"return": self._return, "length": self._length, "elapsed": self.elapsed}
+        for name, own in counters.items():
+            require_array(name, state[name], own, None if name == "return" else 0)
+        self.state[:] = require_array("state", state["state"], self.state, 0, self.mdp.num_states)
         self.elapsed[:] = state["elapsed"]
         self._streams.load_state_dict(state["streams"])
         self._load_counters(state)

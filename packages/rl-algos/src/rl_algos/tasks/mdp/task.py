@@ -36,16 +36,12 @@ class MDPTask(ControlTask):
         if max_steps < 0:
             raise ValueError(f"max_steps is {max_steps}; it must be at least 1, or 0 for no limit")
         self.mdp = mdp
+        self.discount = mdp.discount
         self.max_steps = max_steps
         self.layout = Layout.strip(mdp.num_states) if layout is None else layout
         self.policy = np.full((mdp.num_states, mdp.num_actions), 1.0 / mdp.num_actions) if policy is None else mdp.policy_matrix(policy)
         self.input_space = spaces.Discrete(mdp.num_states)
         self.output_space = spaces.Discrete(mdp.num_actions)
-
-    @property
-    def discount(self) -> float:
-        """Gamma, in [0, 1]."""
-        return self.mdp.discount
 
     def traits(self) -> frozenset[str]:
         """Also "control": a process can be played without knowing its model."""
