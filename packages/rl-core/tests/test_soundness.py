@@ -53,7 +53,7 @@ def test_large_numbers_in_double_precision_and_parameters_that_are_not_numbers_a
 def test_the_path_of_the_agent_is_printed_and_in_the_manifest(tmp_path: Path, program: Any) -> None:
     with make(tmp_path) as run:
         run.agent.path = "fast: by hand"
-        run._write_papers()
+        run._write_recipe()
     sessions = json.loads((tmp_path / "run" / "manifest.json").read_text())["sessions"]
     assert [session["path"] for session in sessions] == ["", "fast: by hand"]
     assert "path: " not in program.succeed("run", "slope", "--out", "there").err

@@ -100,6 +100,23 @@ class Agent(ABC):
         """
         restore_state(self, self.state_fields, state)
 
+    @classmethod
+    def upgrade_config(cls, values: dict[str, Any], version: str) -> dict[str, Any]:
+        """Return the config fields that an older version of the package wrote into a recipe, under their present names.
+
+        Called when a run is opened, before the values are checked. Override it in the version that renames a field.
+
+        Args:
+            values: Fields by name, as they are in the run's recipe.
+            version: Version of the package that wrote them.
+        """
+        return values
+
+    @classmethod
+    def upgrade_state(cls, state: Mapping[str, Any], version: str) -> Mapping[str, Any]:
+        """Return a state that an older version of the package saved, as `load_state_dict` takes it now; `version` is that version."""
+        return state
+
     def parameters(self) -> Mapping[str, np.ndarray]:
         """Return the trainable parameters by name; the conformance kit checks that a step changes each. Empty: there are none."""
         return {}

@@ -62,6 +62,18 @@ class Network(ABC):
     def __init__(self, config: Any) -> None:
         self.config = config
 
+    @classmethod
+    def upgrade_config(cls, values: dict[str, Any], version: str) -> dict[str, Any]:
+        """Return the config fields that an older version of the package wrote into a recipe, under their present names.
+
+        Called when a run is opened, before the values are checked. Override it in the version that renames a field.
+
+        Args:
+            values: Fields by name, as they are in the run's recipe.
+            version: Version of the package that wrote them.
+        """
+        return values
+
     @abstractmethod
     def build(self, input_space: gymnasium.Space, output_space: gymnasium.Space, rng: np.random.Generator) -> Any:
         """Return a freshly initialised module (a `torch.nn.Module` in this repository) from inputs to outputs, as the table above has it.

@@ -70,6 +70,18 @@ class Task(ABC):
     def __init__(self, config: Any) -> None:
         self.config = config
 
+    @classmethod
+    def upgrade_config(cls, values: dict[str, Any], version: str) -> dict[str, Any]:
+        """Return the config fields that an older version of the package wrote into a recipe, under their present names.
+
+        Called when a run is opened, before the values are checked. Override it in the version that renames a field.
+
+        Args:
+            values: Fields by name, as they are in the run's recipe.
+            version: Version of the package that wrote them.
+        """
+        return values
+
     def state_dict(self) -> dict[str, Any]:
         """Return what the task took from its data when it was built, for the run's checkpoints; empty where it took nothing.
 

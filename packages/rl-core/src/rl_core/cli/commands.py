@@ -19,7 +19,7 @@ from click.shell_completion import CompletionItem
 from rl_core.cli.completion import component_names
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.loading import stdout_to_stderr
-from rl_core.runs.signals import termination_as_interrupt
+from rl_core.runs.signals import STOPPED, termination_as_interrupt
 
 if TYPE_CHECKING:
     from rl_core.plugins.catalogue import Catalogue
@@ -47,6 +47,7 @@ class UserPath(click.ParamType):
         return [CompletionItem(incomplete, type="file")]
 
 
+UNTIL = click.option("--until", type=click.IntRange(min=1), help="Pause at this progress, with the budget unchanged.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 FOLDER = click.argument("folder", metavar="RUN", type=UserPath())
 
@@ -65,6 +66,7 @@ FOLDER = click.argument("folder", metavar="RUN", type=UserPath())
 @click.option("--recipe", "file", type=UserPath(), help="A recipe in YAML, TOML or JSON.")
 @click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
 @click.option("--budget", type=int, help="How much to learn, in the agent's unit.")
+@UNTIL
 @click.option("--out", type=UserPath(), help="Folder of the run.  [default: a new one below runs/]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where tensors live.  [default: auto]")
 @click.option("--threads", type=int, help="Threads of the linear algebra.  [default: 1]")
@@ -78,6 +80,7 @@ def run(
     overrides: tuple[str, ...],
     file: Path | None,
     out: Path | None,
+    until: int | None,
     loggers: tuple[str, ...],
     as_json: bool,
     **options: Any,
@@ -95,23 +98,26 @@ def run(
         _add_loggers(catalogue, loggers)
         made = Run.create(resolved, catalogue, out)
     with made:
-        _learn(made, as_json)
+        _learn(made, as_json, until)
 
 
 @click.command()
 @FOLDER
 @click.option("--budget", type=int, help="A new budget, in the agent's unit.")
+@UNTIL
 @click.option("--accept-changed-data", is_flag=True, help="Continue although the task's data changed since the checkpoint.")
 @click.option("--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to tell, such as tensorboard.")
 @JSON
 @click.pass_obj
-def resume(obj: Any, folder: Path, budget: int | None, accept_changed_data: bool, loggers: tuple[str, ...], as_json: bool) -> None:
+def resume(
+    obj: Any, folder: Path, until: int | None, loggers: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
     """Continue a run that was stopped or killed, from its newest whole checkpoint."""
     catalogue = _catalogue(obj)
-    with _open(folder, catalogue, budget=budget, lock=True, accept_changed_data=accept_changed_data) as opened:
+    with _open(folder, catalogue, lock=True, **options) as opened:
         _add_loggers(catalogue, loggers)
         click.echo(f"continuing {folder} at {opened.agent.progress:,} of {opened.budget:,} {opened.spec.unit}", err=True)
-        _learn(opened, as_json)
+        _learn(opened, as_json, until)
 
 
 @click.command("eval")
@@ -241,21 +247,26 @@ def _open(folder: Path, catalogue: Catalogue, **options: Any) -> Run:
         return Run.open(folder, catalogue, **options)
 
 
-def _learn(made: Run, as_json: bool) -> None:
-    from rl_core.runs.run import Stopped
+def _learn(made: Run, as_json: bool, until: int | None) -> None:
+    from rl_core.runs.run import Paused, Stopped
 
     _warn(made)
     if made.agent.path:
         click.echo(f"path: {made.agent.path}", err=True)
     try:
         with stdout_to_stderr(), termination_as_interrupt():
-            result = made.learn()
+            result = made.learn(until=until)
     except Stopped as stopped:
-        click.echo(str(stopped), err=True)
-        raise SystemExit(1) from None
+        text, status = str(stopped), 0 if isinstance(stopped, Paused) else STOPPED
     except KeyboardInterrupt:
-        click.echo(f"stopped at once; continue from the last checkpoint with: {made.command('resume')}", err=True)
-        raise SystemExit(1) from None
+        text, status = f"stopped immediately; continue from the last checkpoint with: {made.command('resume')}", STOPPED
+    else:
+        text, status = "", 0
+    if text:
+        click.echo(text, err=True)
+        if as_json:
+            click.echo(json.dumps({"stopped": True, "run": str(made.folder), "progress": made.agent.progress, "unit": made.spec.unit}))
+        raise SystemExit(status)
     _warn(made, caveat=False)
     _report(result, as_json)
 

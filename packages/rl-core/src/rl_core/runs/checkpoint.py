@@ -1,13 +1,13 @@
-"""Checkpoints: arrays in safetensors, the rest in JSON, written whole or not at all, and checked before they are believed.
+"""Checkpoints: arrays in safetensors, the rest in JSON, written whole or not at all, and verified before use.
 
 A checkpoint is a folder `<progress>/` with `arrays.safetensors` and `state.json`. It is written under another name,
-flushed to the disk and renamed, so a name that is a number always holds a whole checkpoint, unless something outside
-damaged it: then its checksums say so. It holds no time and no path, so equal states have equal bytes. Nothing in a
-checkpoint is executed, and no name in it ever becomes a path, but for the narrow ones of blocks.
+flushed to the disk and renamed, so a name that is a number always holds a whole checkpoint, unless something else
+damaged it, which its checksums show. It holds no time and no path, so equal states have equal bytes. Nothing in a
+checkpoint is executed, and no name in it becomes a path, except the restricted names of blocks.
 
 A `Block` is an array too large to be written at every checkpoint. It has a file of its own, `blocks/<name>.safetensors`, which the
-next checkpoint shares by a second name for the same file (a hard link; a copy where the disk knows none). So every checkpoint is
-whole by itself, and the last one to go takes the file with it. What damages a shared file damages all that share it.
+next checkpoint shares by a hard link (a copy on a file system without links). Every checkpoint is complete by itself, and a shared file
+is deleted with the last checkpoint that links it; damage to it affects them all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import json
 import os
 import re
 import shutil
-import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
+
+from rl_core.runs.files import make_folder, opened, read, sync_folder, write_synced
 
 FORMAT = 1
 ARRAYS = "arrays.safetensors"
@@ -41,15 +42,15 @@ _DTYPES = {
 
 
 class BadCheckpoint(Exception):
-    """A checkpoint that must not be used; the text says which file and why."""
+    """A checkpoint that must not be used; the message names the file and the reason."""
 
 
 class Block(NamedTuple):
     """A part of a state that never changes under its name, such as a full stretch of a replay buffer.
 
     Attributes:
-        name: Lower-case letters, digits and hyphens, at most 100; whoever meets it again in a run meets the same content.
-        array: At least one number; from a loaded state it is a read-only map of the file.
+        name: Lower-case letters, digits and hyphens, at most 100; within a run, a name always refers to the same content.
+        array: At least one number; in a loaded state a read-only map of the file.
     """
 
     name: str
@@ -59,18 +60,18 @@ class Block(NamedTuple):
 def save(folder: Path, progress: int, state: Mapping[str, Any], keep: int = 3, previous: Path | None = None) -> Path:
     """Write `folder/<progress>`, then remove all but the newest `keep` checkpoints, and those beyond `progress`.
 
-    There are some beyond it only where a run went back behind damaged ones; their steps are being taken again.
+    Checkpoints beyond it exist only after a run fell back behind damaged ones; their steps are being taken again.
 
     Args:
         folder: The run's `checkpoints/`.
         progress: How far the agent is; the checkpoint's name.
         state: Nested dicts (text keys) and lists of arrays, blocks, text, numbers, booleans and None.
-        keep: How many checkpoints stay.
+        keep: Number of checkpoints that stay.
         previous: A checkpoint of the same run that is known to be whole; its blocks are not written again.
 
     Raises:
-        OSError: if it cannot be written; what was there before is untouched.
-        TypeError: if the state holds something else than the above.
+        OSError: if it cannot be written; earlier checkpoints are untouched.
+        TypeError: if the state holds anything else.
     """
     arrays: dict[str, np.ndarray] = {}
     blocks: dict[str, np.ndarray] = {}
@@ -103,7 +104,7 @@ def save(folder: Path, progress: int, state: Mapping[str, Any], keep: int = 3, p
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The state in the checkpoint at `path`, arrays as NumPy arrays.
+    """Return the state in the checkpoint at `path`, arrays as NumPy arrays.
 
     Raises:
         BadCheckpoint: if a file is missing, torn, altered, or not what this format allows.
@@ -115,25 +116,27 @@ def load(path: Path) -> dict[str, Any]:
     try:
         arrays = safetensors.numpy.load(packed)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
-        raise BadCheckpoint(f"{ARRAYS} is no safetensors file: {error}") from error
+        raise BadCheckpoint(f"{ARRAYS} is not a safetensors file: {error}") from error
     try:
-        return _join(document["state"], arrays, blocks)
+        joined: dict[str, Any] = _join(document["state"], dict(arrays), blocks)
+        return joined
     except RecursionError as error:
         raise BadCheckpoint(f"{STATE} is nested too deeply") from error
 
 
 def names(folder: Path) -> list[int]:
-    """Progress of every checkpoint in `folder`, rising, damaged ones included."""
+    """Return the progress of every checkpoint in `folder`, rising, damaged ones included."""
     if not folder.is_dir():
         return []
-    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal() and entry.is_dir())
+    with os.scandir(folder) as entries:
+        return sorted(int(entry.name) for entry in entries if entry.name.isdecimal() and entry.is_dir(follow_symlinks=False))
 
 
 def newest(folder: Path) -> tuple[int, dict[str, Any], list[str]]:
-    """Progress and state of the newest checkpoint that is whole, and a sentence for each newer one that was passed over.
+    """Return progress and state of the newest checkpoint that is whole, and a sentence for each newer one that was refused.
 
     Raises:
-        BadCheckpoint: if there is none; its text names those that were refused.
+        BadCheckpoint: if there is none; the message names those that were refused.
     """
     refused: list[str] = []
     for progress in reversed(names(folder)):
@@ -144,53 +147,23 @@ def newest(folder: Path) -> tuple[int, dict[str, Any], list[str]]:
     raise BadCheckpoint("; ".join(refused) or "there is no checkpoint")
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder, and its parents, so that it outlasts a power cut."""
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(folder.parent)
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one step: a reader finds the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.writing")
-    write_synced(temporary, data)
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the folder's names; nothing where the system cannot."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _fingerprint(data: bytes) -> dict[str, Any]:
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
+def _require_size(name: str, size: int, stated: Mapping[str, Any]) -> None:
+    if size != stated.get("bytes"):
+        raise BadCheckpoint(f"{name} has {size} bytes where {stated.get('bytes')} were written: it was cut or altered")
+
+
 def _require_same(name: str, found: Mapping[str, Any], stated: Mapping[str, Any]) -> None:
-    if found["bytes"] != stated.get("bytes"):
-        raise BadCheckpoint(f"{name} has {found['bytes']} bytes where {stated.get('bytes')} were written: it was cut or altered")
+    _require_size(name, found["bytes"], stated)
     if found["sha256"] != stated.get("sha256"):
         raise BadCheckpoint(f"{name} does not have the checksum it was written with: it was altered")
 
 
 def _save_blocks(folder: Path, blocks: Mapping[str, np.ndarray], previous: Path | None) -> dict[str, Any]:
-    """Fingerprints by name, after putting every block into `folder`: shared with `previous` where that has it."""
+    """Put every block into `folder`, shared with `previous` where that has it, and return the fingerprints by name."""
     folder.mkdir()
     known: Mapping[str, Any] = {}
     if previous is not None:
@@ -200,7 +173,7 @@ def _save_blocks(folder: Path, blocks: Mapping[str, np.ndarray], previous: Path 
     for name, array in blocks.items():
         file = folder / f"{name}.safetensors"
         if previous is not None and name in known:
-            with suppress(OSError):  # a disk without links, or with too many of them: then it is written
+            with suppress(OSError):  # a disk without links, or with too many of them: the block is written
                 os.link(previous / BLOCKS / file.name, file)
                 stated[name] = known[name]
                 continue
@@ -212,23 +185,24 @@ def _save_blocks(folder: Path, blocks: Mapping[str, np.ndarray], previous: Path 
 
 
 def _load_blocks(path: Path, stated: Any) -> dict[str, Block]:
-    """Blocks by name, each a map of its checked file."""
+    """Return the blocks by name, each a map of its verified file."""
     if not isinstance(stated, dict):
-        raise BadCheckpoint(f"{STATE} is not a checkpoint's")
+        raise BadCheckpoint(f"{STATE} was not written by a checkpoint")
     blocks = {}
     for name, fingerprint in stated.items():
         if not _BLOCK_NAME.fullmatch(name) or not isinstance(fingerprint, dict):
-            raise BadCheckpoint(f"{STATE} names a block {name!r}; a block's name has lower-case letters, digits and hyphens alone")
+            raise BadCheckpoint(f"{STATE} names a block {name!r}; a block's name has only lower-case letters, digits and hyphens")
         file, shown = path / BLOCKS / f"{name}.safetensors", f"{BLOCKS}/{name}.safetensors"
-        _require_ordinary(file, shown)
         try:
-            with file.open("rb") as stream:
+            with open(opened(file, os.O_RDONLY), "rb") as stream:  # noqa: PTH123 - a descriptor has no path
+                size = os.fstat(stream.fileno()).st_size
+                _require_size(shown, size, fingerprint)
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            _require_same(shown, {"bytes": file.stat().st_size, "sha256": digest}, fingerprint)
+            _require_same(shown, {"bytes": size, "sha256": digest}, fingerprint)
             with safetensors.safe_open(file, framework="numpy") as opened:
                 content = opened.get_slice("array")
                 shape, dtype = tuple(content.get_shape()), np.dtype(_DTYPES[content.get_dtype()])
-            start = file.stat().st_size - int(np.prod(shape, dtype=np.int64)) * dtype.itemsize  # its only array ends with the file
+            start = size - int(np.prod(shape, dtype=np.int64)) * dtype.itemsize  # its only array ends with the file
             blocks[name] = Block(name, np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape))
         except (SafetensorError, KeyError, ValueError) as error:
             raise BadCheckpoint(f"{shown} does not hold one array: {error}") from error
@@ -238,7 +212,7 @@ def _load_blocks(path: Path, stated: Any) -> dict[str, Block]:
 
 
 def _prune(folder: Path, progress: int, keep: int) -> None:
-    """Remove older checkpoints, those beyond `progress`, and what an interrupted save left."""
+    """Remove older checkpoints, those beyond `progress`, and the leftovers of interrupted saves."""
     known = names(folder)
     older = [name for name in known if name <= progress][:-keep]
     beyond = [name for name in known if name > progress]
@@ -248,20 +222,19 @@ def _prune(folder: Path, progress: int, keep: int) -> None:
 
 
 def _read(path: Path, name: str) -> bytes:
-    """The content of a file of the checkpoint; a link, a pipe or a device in its place is not opened."""
-    _require_ordinary(path / name, name)
+    """Return the content of a file of the checkpoint; a link, a pipe or a device in its place is not opened."""
     try:
-        return (path / name).read_bytes()
-    except OSError as error:
-        raise BadCheckpoint(f"{name} cannot be read: {error.strerror or error}") from error
+        return read(path / name, _memory())
+    except (OSError, MemoryError) as error:
+        raise BadCheckpoint(f"{name} cannot be read: {getattr(error, 'strerror', None) or error or 'out of memory'}") from error
 
 
-def _require_ordinary(file: Path, shown: str) -> None:
+def _memory() -> int:
+    """Return the bytes of this machine's memory: a larger file cannot be a checkpoint of it, whatever holes it consists of."""
     try:
-        if not stat.S_ISREG(file.lstat().st_mode):
-            raise BadCheckpoint(f"{shown} is no ordinary file")
-    except OSError as error:
-        raise BadCheckpoint(f"{shown} cannot be read: {error.strerror or error}") from error
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 40
 
 
 def _read_document(path: Path) -> dict[str, Any]:
@@ -269,9 +242,9 @@ def _read_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadCheckpoint(f"{STATE} is no JSON: it was cut, or altered, or is another kind of file") from error
+        raise BadCheckpoint(f"{STATE} is not JSON: it was cut or altered, or is another kind of file") from error
     if not isinstance(document, dict) or not isinstance(document.get("arrays"), dict) or "state" not in document:
-        raise BadCheckpoint(f"{STATE} is not a checkpoint's")
+        raise BadCheckpoint(f"{STATE} was not written by a checkpoint")
     if document.get("format") != FORMAT:
         raise BadCheckpoint(f"{STATE} has format {document.get('format')!r}; this version reads {FORMAT}")
     stated = document.pop("sha256", None)
@@ -291,7 +264,7 @@ def _digest(document: Mapping[str, Any]) -> str:
 
 
 def _split(value: Any, path: str, arrays: dict[str, np.ndarray], blocks: dict[str, np.ndarray]) -> Any:
-    """The plain part of `value`; its arrays go to `arrays` under their path, its blocks to `blocks`, and leave references behind."""
+    """Return the plain part of `value`, with references in place of its arrays and blocks, which are added to `arrays` and `blocks`."""
     if value is None or (isinstance(value, str | bool | int | float) and not isinstance(value, np.generic)):
         return value
     if isinstance(value, Mapping):
@@ -304,8 +277,8 @@ def _split(value: Any, path: str, arrays: dict[str, np.ndarray], blocks: dict[st
     if isinstance(value, Block):
         if not _BLOCK_NAME.fullmatch(value.name) or value.name in blocks or not value.array.size:
             raise TypeError(
-                f"the block at {path!r} is called {value.name!r} and has {value.array.size} numbers; a block has some, and a name of "
-                "lower-case letters, digits and hyphens that no other of the state has"
+                f"the block at {path!r} is called {value.name!r} and has {value.array.size} numbers; expected at least one number, and a "
+                "name of lower-case letters, digits and hyphens that is unique in the state"
             )
         blocks[value.name] = _storable(value.array, path)
         return {_BLOCK_REFERENCE: value.name}
@@ -324,22 +297,26 @@ def _split(value: Any, path: str, arrays: dict[str, np.ndarray], blocks: dict[st
 
 
 def _storable(array: np.ndarray, path: str) -> np.ndarray:
-    """The array as safetensors takes it: rows one after the other."""
+    """Return the array as safetensors takes it: rows one after the other."""
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or not array.dtype.isnative:
         raise TypeError(f"the array at {path!r} has dtype {array.dtype}; a state's arrays are of booleans, integers or floats to 64 bits")
     return array if array.flags.c_contiguous else array.copy(order="C")
 
 
-def _join(value: Any, arrays: Mapping[str, np.ndarray], blocks: Mapping[str, Block]) -> Any:
+def _join(value: Any, arrays: dict[str, np.ndarray], blocks: dict[str, Block]) -> Any:
+    """Return a state with its arrays and blocks in place of the references.
+
+    Each is taken once, as `_split` writes it: an altered state could otherwise ask for the same gigabytes a thousand times.
+    """
     if isinstance(value, dict):
         if set(value) == {_BLOCK_REFERENCE}:
             if not isinstance(value[_BLOCK_REFERENCE], str) or value[_BLOCK_REFERENCE] not in blocks:
-                raise BadCheckpoint(f"{STATE} refers to a block {value[_BLOCK_REFERENCE]!r} that it does not list")
-            return blocks[value[_BLOCK_REFERENCE]]
+                raise BadCheckpoint(f"{STATE} refers to a block {value[_BLOCK_REFERENCE]!r} that it does not list, or twice")
+            return blocks.pop(value[_BLOCK_REFERENCE])
         if set(value) == {_REFERENCE}:
             if not isinstance(value[_REFERENCE], str) or value[_REFERENCE] not in arrays:
-                raise BadCheckpoint(f"{STATE} refers to an array {value[_REFERENCE]!r} that {ARRAYS} does not have")
-            return arrays[value[_REFERENCE]].copy()  # writable, and aligned as any new array
+                raise BadCheckpoint(f"{STATE} refers to an array {value[_REFERENCE]!r} that {ARRAYS} does not have, or twice")
+            return arrays.pop(value[_REFERENCE]).copy()  # writable, and aligned as any new array
         return {key: _join(item, arrays, blocks) for key, item in value.items()}
     if isinstance(value, list):
         return [_join(item, arrays, blocks) for item in value]

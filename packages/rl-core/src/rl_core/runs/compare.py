@@ -12,7 +12,7 @@ import numpy as np
 
 from rl_core import documents, figure
 
-from rl_core.runs import metrics_log, recipe
+from rl_core.runs import files, metrics_log, recipe
 from rl_core.errors import RequestError, WorkError
 
 
@@ -35,7 +35,7 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
         twin = seen.setdefault((label, result["seed"]), folder)
         if twin is not folder:
             raise RequestError(f"{str(folder)!r} has the recipe and the seed of {str(twin)!r}: it is no second sample", "name one of them")
-        groups.setdefault(label, []).append((result, metrics_log.read(folder)))
+        groups.setdefault(label, []).append((result, metrics_log.read(folder, metrics_log.ENOUGH_TO_DRAW)))
     results = [result for runs in groups.values() for result, _ in runs]
     kinds = sorted({f"{result['task']} ({result['metric']})" for result in results})
     if len({result["metric"] for result in results}) > 1:
@@ -81,7 +81,7 @@ def _row(label: str, results: list[dict[str, Any]]) -> dict[str, Any]:
 def _result(folder: Path) -> dict[str, Any]:
     keys = ("agent", "task", "network", "seed", "score", "metric", "seconds", "target", "unit", "headline", "higher_is_better")
     try:
-        document = json.loads((folder / "result.json").read_text())
+        document = json.loads(files.read(folder / "result.json"))
         result = {key: document[key] for key in keys}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{str(folder)!r} has no result yet", f"finish it first: rl-core resume {shlex.quote(str(folder))}") from error

@@ -1,4 +1,4 @@
-"""The manifest of a run: what it was made with, where and when; and the lock that keeps two processes off one run."""
+"""The manifest of a run: versions, machine and sessions; and the lock that lets only one process work on a run."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import json
 import os
 import platform
 import re
+import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import threadpoolctl
 
-from rl_core.runs import checkpoint
 from rl_core.errors import RequestError, WorkError
+from rl_core.runs import files
 
 if TYPE_CHECKING:
     from rl_core.runs.recipe import Resolved
@@ -30,11 +32,14 @@ def write(folder: Path, resolved: Resolved, *, progress: int, path: str = "") ->
         path: How the agent computes, in words; empty where there is only one way.
     """
     packages = sorted({"rl-core", *(entry.package for entry in resolved.entries())})
+    now = versions(packages)
     before = _read(folder)
     document = {
         "recipe": msgspec.to_builtins(resolved.recipe),
         "seed": resolved.recipe.seed,
-        "versions": before.get("versions") or versions(packages),
+        "packages": {entry.kind: entry.package for entry in resolved.entries()},
+        "versions": before.get("versions") or now,
+        "recipe_versions": now,  # the recipe's config fields are those of these versions
         "machine": before.get("machine") or machine(),
         "sessions": [
             *before.get("sessions", []),
@@ -46,21 +51,47 @@ def write(folder: Path, resolved: Resolved, *, progress: int, path: str = "") ->
             },
         ],
     }
-    checkpoint.replace(folder / "manifest.json", (json.dumps(document, indent=1) + "\n").encode())
+    files.replace(folder / "manifest.json", (json.dumps(document, indent=1) + "\n").encode())
 
 
 def machine() -> dict[str, Any]:
-    """This machine in words."""
+    """Describe this machine, and what of it the last digits of a sum depend on."""
     return {
         "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
+        "kernels": kernels(),
     }
 
 
+def processor() -> str:
+    """Return the name of the processor's family."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - a file of the system
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def kernels() -> dict[str, str]:
+    """Return the variants of the loaded linear algebra libraries, which are chosen by processor or environment."""
+    found = {}
+    for library in threadpoolctl.threadpool_info():
+        if library.get("user_api") == "blas":
+            name = f"{library['internal_api']} of {library['prefix'].removeprefix('lib')}"
+            found[name] = str(library.get("architecture") or library.get("version") or "unknown")
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch.backends, "cpu"):
+        found["torch"] = str(torch.backends.cpu.get_cpu_capability())
+    return found
+
+
 def versions(packages: list[str]) -> dict[str, str]:
-    """Versions of the packages and of what they require directly, without extras, as far as installed."""
+    """Return the versions of the packages and of their direct requirements without extras, as far as they are installed."""
     names = set(packages)
     for package in packages:
         for requirement in _requires(package):
@@ -71,15 +102,41 @@ def versions(packages: list[str]) -> dict[str, str]:
 
 
 def differences(folder: Path) -> list[str]:
-    """What is installed in another version than the run was made with: exactness is then not promised."""
+    """Return how this environment differs from the run's first: versions, processor, linear algebra. Exactness is then not promised."""
     document = _read(folder)
+    before = document.get("machine", {})
+    variants = {"processor": processor(), **{name: value for name, value in kernels().items()}}
+    known = {"processor": before.get("processor"), **(before.get("kernels") if isinstance(before.get("kernels"), dict) else {})}
+    changed = [f"{name} {known[name]} (now {value})" for name, value in variants.items() if known.get(name) not in (None, value)]
     then = {**document.get("versions", {}), "Python": document.get("machine", {}).get("python", platform.python_version())}
     now = {name: _version(name) for name in then} | {"Python": platform.python_version()}
-    return [f"{name} {version} (now {now[name] or 'not installed'})" for name, version in then.items() if now[name] != version]
+    return [f"{name} {version} (now {now[name] or 'not installed'})" for name, version in then.items() if now[name] != version] + changed
+
+
+def require_installed(folder: Path) -> None:
+    """Check that the packages of the run's components are installed.
+
+    Raises:
+        RequestError: naming the first that is not, with the version to install.
+    """
+    document = _read(folder)
+    packages, known = document.get("packages"), document.get("versions", {})
+    for kind, package in packages.items() if isinstance(packages, dict) else ():
+        if isinstance(package, str) and _version(package) is None:
+            wanted = f"{package}=={known[package]}" if package in known else package
+            raise RequestError(
+                f"the {kind} of {str(folder)!r} belongs to package {package}, which is not installed", f'pip install "{wanted}"'
+            )
+
+
+def recipe_versions(folder: Path) -> dict[str, str]:
+    """Return the versions of packages whose config fields the run's recipe has; empty if that is not known."""
+    found = _read(folder).get("recipe_versions")
+    return {str(name): str(version) for name, version in found.items()} if isinstance(found, dict) else {}
 
 
 class Lock:
-    """Holds a run's folder for this process, as long as the system lives; a killed process gives it back by itself.
+    """A lock on a run's folder for this process; the system releases it when the process ends, however it does.
 
     Raises:
         RequestError: if another process holds it.
@@ -88,7 +145,7 @@ class Lock:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._file = (folder / ".lock").open("a")
+            self._file = open(files.opened(folder / ".lock", os.O_WRONLY | os.O_CREAT), "a")  # noqa: SIM115, PTH123
         except OSError as error:
             raise WorkError(
                 f"{str(folder)!r} cannot be written: {error.strerror or error}", "make the folder writable, or copy it"
@@ -102,13 +159,13 @@ class Lock:
         except BlockingIOError as error:
             self._file.close()
             raise RequestError(
-                f"{str(folder)!r} is being worked on by another process", "wait for it, or stop it, or start another run"
+                f"{str(folder)!r} is in use by another process", "wait until it ends, or stop it, or start another run"
             ) from error
         except OSError:  # a file system without locks
             return
 
     def release(self) -> None:
-        """Give the folder back."""
+        """Release the lock."""
         self._file.close()
 
 
@@ -127,9 +184,9 @@ def _version(package: str) -> str | None:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """The manifest that is there; empty where there is none, or another program wrote it."""
+    """Return the manifest; empty where there is none, or another program wrote it."""
     try:
-        document = json.loads((folder / "manifest.json").read_text())
+        document = json.loads(files.read(folder / "manifest.json"))
     except (OSError, ValueError, RecursionError):
         return {}
     kinds = {"versions": dict, "machine": dict, "sessions": list}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 import reprlib
+import shlex
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
 from rl_core import config, documents
 from rl_core.api import AgentSpec
 from rl_core.plugins.catalogue import Catalogue, Entry, fits
-from rl_core.errors import RequestError, RlError
+from rl_core.plugins.loading import author_remedy
+from rl_core.errors import RequestError, RlError, WorkError
+from rl_core.runs import files
 
 if TYPE_CHECKING:
     from rl_core.agent import Agent
@@ -84,6 +87,11 @@ class Resolved:
             return agent
         except RlError:
             raise
+        except MemoryError as error:
+            raise out_of_memory(f"agent {settings.agent} on task {settings.task}", error) from error
+        except SystemExit as error:
+            remedy = author_remedy(self.agent.package)
+            raise WorkError(f"agent {settings.agent} ended the process with sys.exit({error.code!r})", remedy) from error
         except ValueError as error:
             name, refuses = settings.agent, f"agent {settings.agent} refuses task {settings.task}"
             if self.built_network is not None and _passed_through(error, self.built_network):
@@ -121,11 +129,13 @@ class RecipeFile:
         name: What an error calls it: "recipe file 'ppo.yaml'".
         values: Fields of `Recipe`, each of its right type.
         folder: The folder that the relative paths in it are resolved against.
+        versions: Versions of the packages that the file was written with; empty for a file of unknown origin.
     """
 
     name: str = "no recipe file"
     values: Mapping[str, Any] = field(default_factory=dict)
     folder: Path = Path()
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(path: Path) -> RecipeFile:
@@ -148,14 +158,22 @@ def read(path: Path) -> RecipeFile:
 
 
 def path_in(folder: Path) -> Path:
-    """Where a run's recipe is.
+    """Return the path of a run's recipe.
 
     Raises:
-        RequestError: if the folder is no run's.
+        RequestError: if the folder is not a run's, or holds a link, a pipe or a device.
     """
     path = folder / "recipe.yaml"
-    if not path.is_file():
-        raise RequestError(f"{str(folder)!r} is no run: it has no recipe.yaml", "give a run's folder, such as runs/ppo-CartPole-v1-seed0")
+    if files.is_unfinished(folder):
+        raise RequestError(
+            f"the run in {str(folder)!r} was killed before it began, so there is nothing to continue",
+            f"give the `rl-core run` command again, with --out {shlex.quote(str(folder))}",
+        )
+    if not path.exists():
+        raise RequestError(
+            f"{str(folder)!r} is not a run folder: it has no recipe.yaml", "give a run's folder, such as runs/ppo-CartPole-v1-seed0"
+        )
+    files.require_ordinary(folder)
     return path
 
 
@@ -197,6 +215,8 @@ def resolve(
         origin = "its name" if entry.scheme is not None else f"the spec of {entry.name}"
         layers = Settings().given(entry.spec.config, origin).given(tuned, "the preset of the task")
         from_file = dict(file.values.get(key, {}))
+        if entry.package in file.versions:
+            from_file = dict(entry.load().upgrade_config(from_file, file.versions[entry.package]))
         if entry.scheme is not None and called not in (None, file.values.get("task")):
             from_file.pop(entry.scheme.argument, None)  # the call names another task of the scheme than the file
         return layers.given(from_file, file.name).given(options.get(key, {}), "the call").given(sets[scope], "--set")
@@ -312,8 +332,17 @@ def _build_task(task: Entry, task_config: Any, state: Mapping[str, Any] | None =
         return task_class.for_evaluation(task_config, state) if evaluation else task_class.from_state(task_config, state)
     except RlError:
         raise
+    except MemoryError as error:
+        raise out_of_memory(f"task {task.name}", error) from error
+    except SystemExit as error:
+        raise WorkError(f"task {task.name} ended the process with sys.exit({error.code!r})", author_remedy(task.package)) from error
     except (ValueError, OSError) as error:
-        raise RequestError(f"task {task.name} cannot be built: {error}", "mend what it names, or see: rl-core list --kind task") from error
+        raise RequestError(f"task {task.name} cannot be built: {error}", "check the path or name it mentions; see: rl-core list --kind task") from error
+
+
+def out_of_memory(what: str, error: MemoryError) -> RequestError:
+    """Return the error for a component whose settings need more memory than there is."""
+    return RequestError(f"{what} needs more memory than there is: {error or 'out of memory'}", "lower the sizes among its settings")
 
 
 def _config(component: Any, settings: Settings, entry: Entry) -> Any:
@@ -373,9 +402,10 @@ def _preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
     package, _, resource = spec.presets.partition(":")
     if not resource:
         return {}
-    name = task.name.removeprefix("gym:")
+    plain = task.name.removeprefix("gym:")  # a Gymnasium id has two names: CartPole-v1 and gym:CartPole-v1
+    names = (plain, f"gym:{plain}")
     presets = documents.parse_yaml(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
-    wanted = [name] if network is None else [f"{name}+{network.name}", name]
+    wanted = [*(f"{name}+{network.name}" for name in names if network is not None), *names]
     if task.scheme is not None:
         wanted.append(f"{task.scheme.name}:*")
     return next((presets[key] for key in wanted if key in presets), {})

@@ -1,29 +1,29 @@
-"""The run: one agent learning one task in one folder. The loop here is the only training loop there is.
+"""The run: one agent learning one task in one folder, in the only training loop of the project.
 
-Of a run's folder `recipe.yaml` reproduces the run, `manifest.json` says with what and when it was made, `metrics.jsonl` has
-one line a step, `checkpoints/` is kept by `rl_core.runs.checkpoint`, `result.json` says what came out, `figures/` shows it.
+A run's folder has `recipe.yaml`, which reproduces the run, `manifest.json` with versions, machine and sessions, `metrics.jsonl` with one
+line a step, `checkpoints/` (see `rl_core.runs.checkpoint`), `result.json` and `figures/`.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import re
 import shlex
-import shutil
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import threadpoolctl
 
-from rl_core.runs import checkpoint, manifest, metrics_log, recipe
+from rl_core.runs import checkpoint, files, manifest, metrics_log, recipe, soundness
 from rl_core.api import AgentSpec
 from rl_core.plugins.catalogue import Catalogue
-from rl_core.errors import EnvironmentFailure, RequestError, WorkError
+from rl_core.plugins.loading import author_remedy
+from rl_core.errors import EnvironmentFailure, RequestError, RlError, WorkError
 from rl_core.gym_envs import replay_postponed
 from rl_core.runs.metrics_log import MetricsLog
 from rl_core.runs.progress import Progress, told_when_slow
@@ -31,26 +31,30 @@ from rl_core.seeds import Seeds
 from rl_core.runs.signals import StopRequest
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
+SECONDS_TO_THE_FIRST_CHECKPOINT = 2.0  # of a session
 EVALUATION_EPISODES = 100
-LARGEST_PARAMETER = 1e10  # of a network in single precision; beyond it a run has diverged, though its metrics may be finite
 
 
 class Stopped(Exception):
-    """The run was asked to stop, and has saved; the text says how to continue."""
+    """The end of a run that was asked to stop, and has saved; the message says how to continue."""
+
+
+class Paused(Stopped):
+    """The end of a run at the progress that `until` names; the message says how to continue."""
 
 
 class Run:
     """A run in its folder, ready to learn, to be evaluated or to answer.
 
-    Made by `create` or `open`; use it as a context manager, so that its lock is given back.
+    Made by `create` or `open`; use it as a context manager, so that its lock is released.
 
     Attributes:
-        folder: Where its files are.
-        recipe: All that it depends on.
+        folder: The folder of its files.
+        recipe: Everything that it depends on.
         resolved: The components that the recipe names.
-        catalogue: Where they came from; it also knows the loggers.
-        task: What the agent is judged on.
-        task_name: Its name.
+        catalogue: The catalogue that they come from, which also has the loggers.
+        task: The task that the agent is judged on.
+        task_name: Name of that task.
         spec: The agent's spec.
         seeds: The random streams.
         agent: The live agent.
@@ -74,42 +78,58 @@ class Run:
         self._checkpointed = 0  # progress at the newest checkpoint
         self._whole: Path | None = None  # the newest checkpoint that this process wrote or checked
         self._unsaved = True  # whether there is something that it lacks
+        self._saved_here = False  # whether this session saved something that it learned
+        self._began_at = 0  # progress at the beginning of this session
         self._data_accepted = False  # whether the data changed since it
         self._log: MetricsLog | None = None
         self._lock: manifest.Lock | None = None
+        self._new: files.NewFolder | None = None  # the folder, if this process made the run
 
     @classmethod
     def create(cls, resolved: recipe.Resolved, catalogue: Catalogue, out: Path | None = None) -> Run:
-        """A new run in a new folder.
+        """Return a new run in a new folder, or in one that is empty or was left by a run killed before it began.
 
         Raises:
             RequestError: if `out` exists and is not empty, or the agent refuses the task; nothing is then written.
             WorkError: if the disk is full; nothing then stays.
         """
-        if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise RequestError(
-                f"{str(out)!r} exists and is not empty", f"continue it with `rl-core resume {shlex.quote(str(out))}`, or give another --out"
-            )
+        if out is not None:
+            files.require_free(out)
         run = cls(out or Path(), resolved, catalogue)
         run.warnings += run.agent.warnings
         try:
-            run.folder = _make_folder(out, run.recipe)
+            run._new = files.new_folder(out, _folder_name(run.recipe))
         except (OSError, ValueError) as error:
             raise RequestError(f"the run's folder cannot be made: {error}", "give another --out, a folder that can be written") from error
-        run._lock = manifest.Lock(run.folder)
+        run.folder = run._new.path
         try:
-            run._write_papers()
+            run._lock = manifest.Lock(run.folder)
+            files.require_free(run.folder)  # again: no other process can begin a run in it now
+        except RequestError:  # another process did
+            run.__exit__()
+            raise
         except BaseException:
-            run._lock.release()
-            shutil.rmtree(run.folder, ignore_errors=True)
+            if run._new.made:
+                run._new.discard()
+            raise
+        try:
+            run._write_recipe()
+        except BaseException:
+            run._discard()
             raise
         return run
+
+    def _discard(self) -> None:
+        """Remove the folder of a new run that failed before it learned anything."""
+        self.__exit__()
+        if self._new is not None:
+            self._new.discard()
 
     @classmethod
     def open(
         cls, folder: Path, catalogue: Catalogue, *, budget: int | None = None, lock: bool = False, accept_changed_data: bool = False
     ) -> Run:
-        """The run in `folder` at its newest whole checkpoint, or at its beginning when it has none.
+        """Return the run in `folder` at its newest whole checkpoint, or at its beginning when it has none.
 
         Args:
             folder: A run's folder.
@@ -121,12 +141,13 @@ class Run:
         Raises:
             RequestError: if the folder is not a run's, what it needs is not installed, the new budget is used up already, or a run to be
                 continued has data that changed.
-            WorkError: if checkpoints are there and none is whole.
+            WorkError: if there are checkpoints and none is whole.
         """
         path = recipe.path_in(folder)
+        manifest.require_installed(folder)
         held = manifest.Lock(folder) if lock else None
         try:
-            file = recipe.read(path)
+            file = replace(recipe.read(path), versions=manifest.recipe_versions(folder))
             saved = _newest_checkpoint(folder)
             task_state = None if saved is None else saved[1].get("task")
             run = cls(folder, recipe.resolve(catalogue, file=file, budget=budget, task_state=task_state), catalogue)
@@ -137,14 +158,21 @@ class Run:
                 run.warnings.append(f"made with {', '.join(differences)}: the run continues, but no longer to the last bit")
             with nullcontext() if lock else replay_postponed():
                 run._restore(saved)
-            if budget is not None and budget != file.values.get("budget") and budget < run.agent.progress:
+            before = file.values.get("budget")
+            if budget is not None and budget != before and budget < run.agent.progress:
                 raise RequestError(
                     f"budget is {budget:,}, but {str(folder)!r} has learned for {run.agent.progress:,} {run.spec.unit} already",
                     f"give more; to judge what was learned so far: {run.command('eval')}",
                 )
+            if budget not in (None, before) and before is not None and run.agent.progress:
+                run.warnings.append(
+                    f"the budget changes from {before:,} to {budget:,} {run.spec.unit} after {run.agent.progress:,}: what falls over the "
+                    f"budget, such as a learning rate, is spread over the new one from here on, so this is not the run that "
+                    f"--budget {budget} is from the start; to pause a run and continue it unchanged, use --until"
+                )
             if lock:
                 run.warnings += run.agent.warnings
-                run._write_papers()
+                run._write_recipe()
         except BaseException:
             if held is not None:
                 held.release()
@@ -152,82 +180,102 @@ class Run:
         return run
 
     def __enter__(self) -> Run:
-        """The run itself."""
+        """Return the run itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Gives the lock back."""
+        """Release the lock."""
         if self._lock is not None:
             self._lock.release()
 
-    def learn(self, *, quiet: bool = False) -> dict[str, Any]:
-        """Learn up to the budget, evaluate, draw, and return what `result.json` holds.
+    def learn(self, *, quiet: bool = False, until: int | None = None) -> dict[str, Any]:
+        """Learn up to the budget, evaluate, draw, and return the content of `result.json`.
 
         Linear algebra runs on the recipe's number of threads, whatever the process has set: the last digits of sums depend on it.
 
+        Args:
+            quiet: Whether to leave out the progress bar.
+            until: Progress at which to pause, with the budget unchanged; `None` learns up to the budget.
+
         Raises:
-            Stopped: after an interrupt, with everything saved.
-            WorkError: if a metric is not finite, or the disk is full.
+            Stopped: after an interrupt or at `until`, with everything saved.
+            RequestError: if the agent refuses its settings at its first step, or they need more memory than there is; a new run then
+                leaves nothing on the disk.
+            WorkError: if a metric or a parameter is not finite, the agent ends the process, or the disk is full.
         """
         self.catalogue.call_run_hook("rl_run_started", run=self)
         result: dict[str, Any] | None = None
         problem: BaseException | None = None
         try:
             with threadpoolctl.threadpool_limits(self.recipe.threads):
-                self._loop(quiet=quiet)
+                self._loop(quiet=quiet, until=self.budget if until is None else min(until, self.budget))
                 with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
                     result = self.conclude()
             return result
-        except EnvironmentFailure as error:
-            failure = problem = self._with_what_was_saved(error)
-            raise failure from error
+        except (EnvironmentFailure, MemoryError, SystemExit) as error:
+            problem = self._in_words(error)
+            raise problem from error
         except BaseException as error:
             problem = error
             raise
         finally:
+            if isinstance(problem, RequestError) and not self.agent.progress:
+                self._discard()
             self.catalogue.call_run_hook("rl_run_finished", run=self, result=result, error=problem)
 
-    def _with_what_was_saved(self, failure: EnvironmentFailure) -> WorkError:
-        """Return the failure of an environment with the progress, the last checkpoint and the command that continues from it."""
-        kept = checkpoint.names(self.folder / "checkpoints")
-        saved = f"the last checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
-        message = f"after {self.agent.progress:,} {self.spec.unit}: {failure.message}; {saved}"
-        return WorkError(message, f"continue with: {self.command('resume')}; {failure.hint}")
+    def _in_words(self, error: EnvironmentFailure | MemoryError | SystemExit) -> RlError:
+        """Return the error to raise for one that says nothing to a user."""
+        agent, place = f"agent {self.spec.name}", f"at {self.agent.progress:,} {self.spec.unit}"
+        if isinstance(error, SystemExit):
+            return WorkError(f"{agent} ended the process with sys.exit({error.code!r}) {place}", author_remedy(self.resolved.agent.package))
+        if isinstance(error, EnvironmentFailure):
+            kept = checkpoint.names(self.folder / "checkpoints")
+            saved = f"the last checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
+            message = f"after {self.agent.progress:,} {self.spec.unit}: {error.message}; {saved}"
+            return WorkError(message, f"continue with: {self.command('resume')}; {error.hint}")
+        refused = recipe.out_of_memory(f"{agent} on task {self.task_name}", error)
+        return WorkError(f"{refused.message} ({place})", refused.hint) if self.agent.progress else refused
 
-    def _loop(self, *, quiet: bool) -> None:
+    def _loop(self, *, quiet: bool, until: int) -> None:
         agent, budget = self.agent, self.budget
-        with StopRequest() as stop, self._open_log(), Progress(self, quiet=quiet) as progress:
+        with StopRequest(self.command("resume")) as stop, self._open_log(), Progress(self, quiet=quiet) as progress:
             self._clock = self._checkpoint_clock = time.monotonic()
             if self._whole is None and self.task.state_dict():
                 self.checkpoint()  # from the first step on, the run knows the data that it began with
-            while agent.progress < budget and not agent.finished:
+            while agent.progress < until and not agent.finished:
                 before = agent.progress
                 metrics = agent.step()
                 self._unsaved = True
-                self._require_sound(metrics, before)
+                soundness.require_progress(self, before)
+                soundness.require_metrics(self, metrics)
                 self.record(metrics)
                 progress.show(metrics)
                 if stop.requested:
                     self.checkpoint()
-                    raise Stopped(f"stopped at {agent.progress:,} {self.spec.unit} and saved; continue with: {self.command('resume')}")
+                    raise Stopped(self._stopped("stopped"))
                 if self.due():
                     self.checkpoint()
             self._seconds_before, self._clock = self.seconds, None
             self.checkpoint()
+            if agent.progress < budget and not agent.finished:
+                raise Paused(self._stopped("paused"))
+
+    def _stopped(self, how: str) -> str:
+        return f"{how} at {self.agent.progress:,} {self.spec.unit} and saved; continue with: {self.command('resume')}"
 
     @property
     def budget(self) -> int:
-        """How much is to be learned, in the agent's unit."""
+        """The amount to learn, in the agent's unit."""
         assert self.recipe.budget is not None
         return self.recipe.budget
 
     @property
     def seconds(self) -> float:
-        """Time spent learning, in all sessions."""
+        """Time spent learning, over all sessions."""
         return self._seconds_before + (0.0 if self._clock is None else time.monotonic() - self._clock)
 
     def record(self, metrics: Mapping[str, float]) -> None:
-        """Write a line of metrics and tell the loggers. A step without metrics leaves no line."""
+        """Write a line of metrics and pass it to the loggers. A step without metrics leaves no line."""
         if not metrics:
             return
         assert self._log is not None
@@ -240,24 +288,26 @@ class Run:
         self.catalogue.call_run_hook("rl_metrics", run=self, progress=self.agent.progress, metrics=metrics)
 
     def due(self) -> bool:
-        """Whether it is time for a checkpoint: by distance if the recipe says so, else by the clock."""
+        """Return whether it is time for a checkpoint: by distance if the recipe gives one, else by the clock."""
         every = self.recipe.checkpoint_every
         if every is not None:
             return self.agent.progress // every > self._checkpointed // every
-        return time.monotonic() - self._checkpoint_clock >= SECONDS_BETWEEN_CHECKPOINTS
+        patience = SECONDS_BETWEEN_CHECKPOINTS if self._saved_here else SECONDS_TO_THE_FIRST_CHECKPOINT
+        return time.monotonic() - self._checkpoint_clock >= patience
 
     def checkpoint(self) -> Path:
-        """Save everything that the newest checkpoint lacks; the path of the checkpoint."""
+        """Save everything that the newest checkpoint lacks, and return the path of the checkpoint."""
         progress = self.agent.progress
         path = self.folder / "checkpoints" / str(progress)
         if self._unsaved:
-            self._require_sound_parameters()
+            soundness.require_parameters(self)
             state = {
                 "agent": self.agent.state_dict(),
                 "task": self.agent.task.state_dict(),
                 "seeds": self.seeds.state_dict(),
                 "finished": self.agent.finished,
                 "budget": self.budget,
+                "version": self.resolved.agent.version,
             }
             try:
                 if self._log is not None:
@@ -266,12 +316,13 @@ class Run:
             except OSError as error:
                 raise self._disk_error(f"checkpoint {progress}", error) from error
             self._checkpointed, self._unsaved = progress, False
+            self._saved_here = self._saved_here or progress > self._began_at
             self.catalogue.call_run_hook("rl_checkpoint_saved", run=self, path=path)
         self._checkpoint_clock = time.monotonic()
         return path
 
     def evaluate(self, *, episodes: int = EVALUATION_EPISODES, seed: int | None = None) -> dict[str, float]:
-        """What the task judges the agent by, as it is now."""
+        """Return the numbers that the task judges the agent by, as it is now."""
         seeds = Seeds(self.recipe.seed if seed is None else seed, ("evaluation",))
         if self.task is self.agent.task:
             return self.agent.evaluate(episodes=episodes, seeds=seeds)
@@ -285,7 +336,7 @@ class Run:
         return result
 
     def summary(self, metrics: Mapping[str, float]) -> dict[str, Any]:
-        """The JSON of a run, as every command prints it; a number that is not finite is null, as JSON has none."""
+        """Return the JSON document of a run, as every command prints it; a number that is not finite is null."""
         finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         score = finite[self.task.metric]
         return {
@@ -349,9 +400,9 @@ class Run:
         self.warnings += refused
         again = _command_again(self.folder)
         try:
-            self.agent.load_state_dict(state["agent"])
+            self.agent.load_state_dict(self.agent.upgrade_state(state["agent"], state.get("version", "")))
             self.seeds.load_state_dict(state["seeds"])
-            self.agent.progress = progress
+            self.agent.progress = self._began_at = progress
             self.agent.finished = bool(state["finished"]) and state["budget"] >= self.budget
             self._checkpointed, self._unsaved = progress, state["budget"] != self.budget or self._data_accepted
             self._whole = checkpoints / str(progress)
@@ -369,45 +420,8 @@ class Run:
             raise self._disk_error(metrics_log.NAME, error) from error
         return self._log
 
-    def _require_sound(self, metrics: Mapping[str, float], before: int) -> None:
-        fault = f"this is a fault of the package {self.resolved.agent.package}: tell its authors"
-        if self.agent.progress <= before:
-            raise WorkError(
-                f"agent {self.spec.name} took a step at {before:,} {self.spec.unit} and made no progress: the run would never end",
-                fault,
-            )
-        for name, value in metrics.items():
-            if name in metrics_log.RESERVED:
-                raise WorkError(f"agent {self.spec.name} has a metric called {name!r}, which the run writes itself", fault)
-            try:
-                finite = math.isfinite(value)
-            except TypeError as error:
-                message = f"{name} became {value!r} at {self.agent.progress:,} {self.spec.unit}, which is no number"
-                raise WorkError(message, fault) from error
-            if not finite:
-                raise self._divergence(f"{name} became {value}")
-
-    def _require_sound_parameters(self) -> None:
-        """Refuse to save parameters that are not finite, or so large that single precision cannot compute with them."""
-        for name, value in self.agent.parameters().items():
-            if value.dtype.kind != "f" or not value.size:
-                continue
-            largest = max(float(value.max()), -float(value.min()))  # NaN stays NaN
-            if not math.isfinite(largest):
-                raise self._divergence(f"parameter {name} became {largest}")
-            if value.dtype.itemsize <= 4 and largest >= LARGEST_PARAMETER:
-                raise self._divergence(f"parameter {name} grew to {largest:.3g}")
-
-    def _divergence(self, what: str) -> WorkError:
-        kept = checkpoint.names(self.folder / "checkpoints")
-        last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint before it"
-        return WorkError(
-            f"{what} at {self.agent.progress:,} {self.spec.unit}; {last}",
-            f"a smaller learning_rate is the usual remedy; the metrics up to here are in {self.folder / metrics_log.NAME}",
-        )
-
-    def _write_papers(self) -> None:
-        """The recipe and the manifest, which has one more session."""
+    def _write_recipe(self) -> None:
+        """Write the recipe, and add this session to the manifest."""
         self._write("recipe.yaml", self.recipe.to_yaml())
         try:
             manifest.write(self.folder, self.resolved, progress=self.agent.progress, path=self.agent.path)
@@ -416,7 +430,7 @@ class Run:
 
     def _write(self, name: str, text: str) -> None:
         try:
-            checkpoint.replace(self.folder / name, text.encode())
+            files.replace(self.folder / name, text.encode())
         except OSError as error:
             raise self._disk_error(name, error) from error
 
@@ -428,18 +442,18 @@ class Run:
         )
 
     def command(self, name: str) -> str:
-        """A command on this run, as a user types it."""
+        """Return a command on this run, as a user types it."""
         return f"rl-core {name} {shlex.quote(str(self.folder))}"
 
     def _draw(self) -> None:
-        """Pictures; a picture that cannot be drawn is a warning, since the run itself is whole."""
+        """Draw the figures; one that cannot be drawn is a warning, since the run itself is complete."""
         figures = self.folder / "figures"
         try:
-            figures.mkdir(exist_ok=True)
+            files.make_folder(figures)
             from rl_core import figure
 
             figure.learning_curve(
-                metrics_log.read(self.folder),
+                metrics_log.read(self.folder, metrics_log.ENOUGH_TO_DRAW),
                 figures / "learning-curve.png",
                 title=f"{self.recipe.agent} on {self.recipe.task}",
                 unit=self.spec.unit,
@@ -501,17 +515,7 @@ def _command_again(folder: Path) -> str:
     return f"rl-core run --recipe {shlex.quote(str(recipe.path_in(folder)))}"
 
 
-def _make_folder(out: Path | None, settings: recipe.Recipe) -> Path:
-    """The folder asked for, or `runs/ppo-CartPole-v1-seed0`, with -2, -3, ... behind it when it is taken."""
-    if out is not None:
-        checkpoint.make_folder(out)
-        return out
+def _folder_name(settings: recipe.Recipe) -> str:
+    """Return the name of a run's folder by default: `ppo-CartPole-v1-seed0`."""
     names = [settings.agent, settings.task] + ([settings.network] if settings.network not in (None, "mlp") else [])
-    base = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", name or "").strip("-.") for name in names)[:150] + f"-seed{settings.seed}"
-    Path("runs").mkdir(exist_ok=True)
-    for count in itertools.count(1):
-        folder = Path("runs") / (base if count == 1 else f"{base}-{count}")
-        with suppress(FileExistsError):
-            folder.mkdir()
-            return folder
-    raise AssertionError("numbers do not end")
+    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", name or "").strip("-.") for name in names)[:150] + f"-seed{settings.seed}"
