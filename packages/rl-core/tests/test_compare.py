@@ -62,7 +62,7 @@ def test_what_cannot_be_compared_is_refused(program: Any) -> None:
         (["slope", "torn"], "'torn' has no result yet", "finish it first: rl-core resume torn"),
         (["slope", "slope"], "'slope' has the recipe and the seed of 'slope': it is no second sample", "name one of them"),
         (["slope", "twin"], "'twin' has the recipe and the seed of 'slope': it is no second sample", "name one of them"),
-        (["slope", "."], "'.' is no run", "such as runs/"),
+        (["slope", "."], "'.' is not a run folder", "such as runs/"),
     ):
         refused = program.call("compare", *folders)
         assert refused.status == 2

@@ -80,7 +80,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], int, str]] = {
         33,
         "checkpoint 36 was refused: arrays.safetensors has",
     ),
-    "its state was cut": (lambda newest: truncate(newest / "state.json"), 33, "checkpoint 36 was refused: state.json is no JSON"),
+    "its state was cut": (lambda newest: truncate(newest / "state.json"), 33, "checkpoint 36 was refused: state.json is not JSON"),
     "a bit of its arrays was flipped": (lambda newest: flip(newest / "arrays.safetensors"), 33, "does not have the checksum"),
     "a bit of its state was flipped": (lambda newest: flip(newest / "state.json"), 33, "checkpoint 36 was refused: state.json"),
     "one file is gone": (lambda newest: (newest / "state.json").unlink(), 33, "state.json cannot be read"),
@@ -115,7 +115,8 @@ def test_a_run_without_any_whole_checkpoint_is_not_begun_anew_unasked(program: A
     ended = program.call("resume", "run")
     assert ended.status == 1
     assert (
-        "error: no checkpoint of 'run' can be used: checkpoint 36 was refused: state.json is not a checkpoint's; checkpoint 33" in ended.err
+        "error: no checkpoint of 'run' can be used: checkpoint 36 was refused: state.json was not written by a checkpoint; checkpoint 33"
+        in ended.err
     )
     assert "hint: start again with: rl-core run --recipe run/recipe.yaml" in ended.err
     assert sorted(stopped.rglob("*")) == before
@@ -173,7 +174,7 @@ def test_one_run_is_worked_on_by_one_process(program: Any) -> None:
             assert first.poll() is None
         ended = program.call("resume", "run")
         assert ended.status == 2
-        assert "error: 'run' is being worked on by another process" in ended.err
+        assert "error: 'run' is in use by another process" in ended.err
         assert program.call("eval", "run").status == 0  # looking is allowed
     finally:
         first.kill()

@@ -149,7 +149,7 @@ def test_what_an_agent_prints_goes_to_standard_error(program: Any) -> None:
     [
         ("nan", "error: loss became nan at 20 batches; the last good checkpoint is 16"),
         ("inf", "error: loss became inf at 20 batches; the last good checkpoint is 16"),
-        ("text", "error: loss became 'low' at 20 batches, which is no number"),
+        ("text", "error: loss became 'low' at 20 batches, which is not a number"),
         ("stuck", "error: agent slope took a step at 19 batches and made no progress"),
         ("raise", "error: RuntimeError: the agent broke down"),
     ],
@@ -200,7 +200,7 @@ def test_a_folder_that_is_no_run_is_refused_by_every_command(program: Any) -> No
     for command in (["resume"], ["eval"], ["predict"], ["compare"], ["export", "--format", "x", "--out", "y"]):
         refused = program.call(*command, ".", *(["[1]"] if command == ["predict"] else []))
         assert refused.status == 2
-        assert "error: '.' is no run: it has no recipe.yaml" in refused.err
+        assert "error: '.' is not a run folder: it has no recipe.yaml" in refused.err
 
 
 @pytest.mark.parametrize("quiet", [False, True])

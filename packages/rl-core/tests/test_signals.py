@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -28,17 +29,17 @@ def begun(program: Any, *arguments: object) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
 def test_the_first_signal_finishes_the_step_saves_and_says_how_to_continue(program: Any, number: signal.Signals) -> None:
     arguments = ["run", "slope", "--budget", 60, "--set", "milliseconds=10", "--json"]
     process = begun(program, *arguments)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert out == ""
+    assert process.returncode == 3
     (progress,) = (int(path.name) for path in (program.folder / "run" / "checkpoints").iterdir())
     assert f"stopped at {progress} batches and saved; continue with: rl-core resume run\n" in err
-    assert "finishing the step, then saving; once more to stop at once\n" in err
+    assert json.loads(out) == {"stopped": True, "run": "run", "progress": progress, "unit": "batches"}
+    assert "finishing this step, then saving; send the signal again (Ctrl-C) to stop immediately\n" in err
     assert "Traceback" not in err
     assert program.progress("run") == list(range(1, progress + 1))
     program.succeed("resume", "run")
@@ -56,8 +57,8 @@ def test_a_second_signal_stops_at_once(program: Any) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert time.monotonic() - began < 1.3  # the step itself takes longer
-    assert process.returncode == 1
-    assert "stopped at once; continue from the last checkpoint with: rl-core resume run\n" in err
+    assert process.returncode == 3
+    assert "stopped immediately; continue from the last checkpoint with: rl-core resume run\n" in err
     assert "Traceback" not in err
     path = program.folder / "run" / "recipe.yaml"
     path.write_text(path.read_text().replace("milliseconds: 1500.0", "milliseconds: 0.0"))

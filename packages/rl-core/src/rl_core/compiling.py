@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import inspect
+import os
 import re
 import sys
 import threading
@@ -282,14 +282,18 @@ def _say_unkept(why: str) -> None:
     _said.add(why)
 
 
-def cache_problem(function: Callable[..., Any]) -> str:
-    """Return why machine code of the package of a function cannot be kept on disk, or "" where it can or numba is not installed."""
+def cache_problem(folder: Path) -> str:
+    """Return why the machine code of a package in this folder cannot be kept on disk, or "". numba itself is not imported."""
     if importlib.util.find_spec("numba") is None:
         return ""
-    from numba.core.caching import FunctionCache
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    home = Path("~/Library/Caches" if sys.platform == "darwin" else os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    candidates = [Path(named)] if named else [folder / "__pycache__", home / "numba"]
+    if any(_can_be_written(candidate) for candidate in candidates):
+        return ""
+    return f"the compiled code of {folder.name} cannot be kept: neither {' nor '.join(map(str, candidates))} can be written"
 
-    try:
-        FunctionCache(inspect.unwrap(function))
-    except RuntimeError:
-        return "compiled code cannot be kept: neither the package's folder nor the cache in the home folder can be written"
-    return ""
+
+def _can_be_written(folder: Path) -> bool:
+    nearest = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    return nearest.is_dir() and os.access(nearest, os.W_OK)

@@ -109,9 +109,7 @@ def run(
 @click.option("--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to tell, such as tensorboard.")
 @JSON
 @click.pass_obj
-def resume(
-    obj: Any, folder: Path, until: int | None, loggers: tuple[str, ...], as_json: bool, **options: Any
-) -> None:
+def resume(obj: Any, folder: Path, until: int | None, loggers: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Continue a run that was stopped or killed, from its newest whole checkpoint."""
     catalogue = _catalogue(obj)
     with _open(folder, catalogue, lock=True, **options) as opened:

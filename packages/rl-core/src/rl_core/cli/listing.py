@@ -301,15 +301,24 @@ def _print_doctor(catalogue: Catalogue, ambiguous: Sequence[Entry], missing: Seq
     if missing:
         _heading("Not installed")
         _table([(entry.name, entry.kind, entry.status, entry.remedy) for entry in missing])
-    from rl_core.compiling import cache_problem
-
-    unkept = cache_problem(_print_doctor)
+    unkept = _unkept_code(catalogue)
     if unkept:
         _heading("Compiled code")
-        _line(f"{unkept}; every process compiles anew")
+        for problem in unkept:
+            _line(f"{problem}; every process compiles anew")
         _line("remedy: set NUMBA_CACHE_DIR to a folder that can be written", indent="    ")
     if not catalogue.broken and not ambiguous and not unkept:
         _line("no problems", indent="")
+
+
+def _unkept_code(catalogue: Catalogue) -> list[str]:
+    """Return a sentence for each plugin whose compiled code cannot be kept on disk."""
+    from pathlib import Path
+
+    from rl_core.compiling import cache_problem
+
+    files = [getattr(sys.modules.get(plugin.module), "__file__", None) for plugin in catalogue.plugins]
+    return [problem for file in files if file and (problem := cache_problem(Path(file).parent))]
 
 
 def _print_broken(catalogue: Catalogue) -> None:

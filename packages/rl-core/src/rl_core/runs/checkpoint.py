@@ -199,8 +199,8 @@ def _load_blocks(path: Path, stated: Any) -> dict[str, Block]:
                 _require_size(shown, size, fingerprint)
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             _require_same(shown, {"bytes": size, "sha256": digest}, fingerprint)
-            with safetensors.safe_open(file, framework="numpy") as opened:
-                content = opened.get_slice("array")
+            with safetensors.safe_open(file, framework="numpy") as content_of:
+                content = content_of.get_slice("array")
                 shape, dtype = tuple(content.get_shape()), np.dtype(_DTYPES[content.get_dtype()])
             start = size - int(np.prod(shape, dtype=np.int64)) * dtype.itemsize  # its only array ends with the file
             blocks[name] = Block(name, np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape))

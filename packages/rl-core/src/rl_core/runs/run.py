@@ -208,7 +208,7 @@ class Run:
         problem: BaseException | None = None
         try:
             with threadpoolctl.threadpool_limits(self.recipe.threads):
-                self._loop(quiet=quiet, until=self.budget if until is None else min(until, self.budget))
+                self._loop(quiet=quiet, until=until)
                 with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
                     result = self.conclude()
             return result
@@ -236,13 +236,14 @@ class Run:
         refused = recipe.out_of_memory(f"{agent} on task {self.task_name}", error)
         return WorkError(f"{refused.message} ({place})", refused.hint) if self.agent.progress else refused
 
-    def _loop(self, *, quiet: bool, until: int) -> None:
+    def _loop(self, *, quiet: bool, until: int | None = None) -> None:
         agent, budget = self.agent, self.budget
+        end = budget if until is None else min(until, budget)
         with StopRequest(self.command("resume")) as stop, self._open_log(), Progress(self, quiet=quiet) as progress:
             self._clock = self._checkpoint_clock = time.monotonic()
             if self._whole is None and self.task.state_dict():
                 self.checkpoint()  # from the first step on, the run knows the data that it began with
-            while agent.progress < until and not agent.finished:
+            while agent.progress < end and not agent.finished:
                 before = agent.progress
                 metrics = agent.step()
                 self._unsaved = True

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rl_core.agent import Agent
+from rl_core.errors import RequestError
 from rl_core.network import Network
 
 
@@ -39,7 +40,7 @@ class SlopeConfig:
     sizes: tuple[float, ...] = (1.0,)  # for tests of types
     kind: Literal["plain", "off"] = "plain"  # for tests of types
     options: Mapping[str, Any] | None = None  # for tests of types
-    fault: Literal["", "nan", "inf", "stuck", "print", "raise", "text", "nan score"] = ""  # what goes wrong
+    fault: Literal["", "nan", "inf", "stuck", "print", "raise", "text", "nan score", "exit", "memory", "refuse"] = ""  # what goes wrong
     fault_at: int = 20  # at which batch
     milliseconds: float = 0.0  # how long a step takes at least
     ballast: int = 0  # floats that are saved without need, so that a checkpoint takes its time
@@ -65,6 +66,12 @@ class Slope(Agent):
     def step(self) -> dict[str, float]:
         config = self.config
         time.sleep(config.milliseconds / 1e3)
+        if self.progress + 1 == config.fault_at and config.fault == "exit":
+            raise SystemExit(0)
+        if self.progress + 1 == config.fault_at and config.fault == "memory":
+            raise MemoryError("Unable to allocate 7.45 GiB")
+        if self.progress + 1 == config.fault_at and config.fault == "refuse":
+            raise RequestError("the corpus has 3 words", "give a longer one")
         indices = self.seeds.numpy("batches").integers(self.task.num_examples("train"), size=config.batch_size)
         inputs, targets = self.task.read("train", indices)
         error = inputs @ self.weights - targets
@@ -85,6 +92,10 @@ class Slope(Agent):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.weights, self.momentum, self.ballast = state["weights"], state["momentum"][0], state["ballast"]
+
+    @classmethod
+    def upgrade_config(cls, values: dict[str, Any], version: str) -> dict[str, Any]:
+        return {"learning_rate" if name == "alpha" and version == "0.1" else name: value for name, value in values.items()}
 
     def evaluate(self, **options: Any) -> dict[str, float]:
         if self.config.fault == "nan score":
