@@ -16,10 +16,10 @@ from gymnasium import spaces
 
 from dl_nets.tasks import inference
 from dl_nets.tasks.columns import Column, Strategy
-from dl_nets.tasks.csv_words import caveat, printable
+from dl_nets.tasks.csv_words import caveat
 from dl_nets.tasks.inference import USUAL_GAPS, Marks
 from dl_nets.tasks.numbers import plain
-from dl_nets.tasks.sheet import Sheet, digest_of, read_sheet, shown
+from dl_nets.tasks.sheet import Sheet, digest_of, printable, read_sheet, shown
 from dl_nets.tasks.splits import SplitConfig
 from dl_nets.tasks.tables import Table, TableTask
 from rl_core import config as configs
@@ -156,7 +156,7 @@ class CsvTask(TableTask):
         """Return how the file differs from the one that the run learned from, or ""."""
         path = Path(self.config.path)
         if not path.is_file():
-            return f"the data file {shown(path)} is missing"
+            return f"the data file {shown(path)} is missing (if it was moved, set task_config.path in the run's recipe.yaml)"
         return "" if digest_of(path) == self._digest else f"the data file {shown(path)} has changed since the run learned from it"
 
     def accept_data(self) -> None:
@@ -204,7 +204,7 @@ class CsvTask(TableTask):
         self.table.require(sheet.columns)
         for column in self.table.columns:
             if column.fill is None:
-                _require_values(sheet, column, self.table.gaps)
+                _require_values(sheet, column, self.table.gaps, "fill it in: the model was trained without missing values")
         return self.table.encode(_values(sheet, self.table.columns, self.table.gaps))
 
     def caveat(self) -> str:
@@ -291,22 +291,20 @@ def _complete(sheet: Sheet, columns: Sequence[Column], target: Column, gaps: fro
             absent = column.gaps(gaps)
             dropped |= {row for row, text in enumerate(sheet.columns[column.name]) if text.casefold() in absent}
         elif missing == "refuse" or column is target:
-            _require_values(sheet, column, gaps)
+            others = f"mean, median, most-frequent or category, or leave the column out with --set task.ignore=[{column.name}]"
+            _require_values(sheet, column, gaps, f"fill it in, or set task.missing to drop{'' if column is target else f', {others}'}")
     if len(dropped) == len(sheet.lines):
         raise ValueError(f"every row of {sheet.name} lacks a value; fill values in, or set task.missing to mean")
     return sheet.without(dropped) if dropped else sheet
 
 
-def _require_values(sheet: Sheet, column: Column, gaps: frozenset[str]) -> None:
+def _require_values(sheet: Sheet, column: Column, gaps: frozenset[str], remedy: str) -> None:
     absent = column.gaps(gaps)
     rows = [row for row, text in enumerate(sheet.columns[column.name]) if text.casefold() in absent]
     if rows:
         more = f" (and {len(rows) - 1} more rows have none)" if len(rows) > 1 else ""
         raise ValueError(
-            f"{sheet.place(rows[0])} has no value in column {column.name!r}, "
-            f"got {sheet.columns[column.name][rows[0]]!r}{more}; fill it in, "
-            "set task.missing to drop, mean, median, most-frequent or category (a target can only be dropped), "
-            f"or leave the column out with --set task.ignore=[{column.name}]"
+            f"{sheet.place(rows[0])} has no value in column {column.name!r}, got {sheet.columns[column.name][rows[0]]!r}{more}; {remedy}"
         )
 
 
@@ -314,7 +312,7 @@ def _require_column(sheet: Sheet, name: str) -> None:
     if name not in sheet.columns:
         close = nearest(name, sheet.columns, 1)
         did_you_mean = f"; did you mean {close[0]!r}?" if close else "."
-        raise ValueError(f"{sheet.name} has no column {name!r}{did_you_mean} Its columns are: {', '.join(sheet.columns)}")
+        raise ValueError(f"{sheet.name} has no column {name!r}{did_you_mean} Its columns are: {printable(', '.join(sheet.columns))}")
 
 
 def _require_few_texts(sheet: Sheet, column: Column, config: CsvConfig) -> None:

@@ -8,21 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dl_nets.tasks.columns import Column
-from dl_nets.tasks.sheet import Sheet
+from dl_nets.tasks.sheet import Sheet, printable
 from dl_nets.tasks.tables import Table
 
 RARE = 0.1  # share of the rows below which a class is said to be rare
 FEWEST_ROWS = 10  # with fewer rows, distinct values say nothing about a column
 _IDENTIFIER = re.compile(r"(.*[_ -])?(id|uid|uuid|guid|key|index|row|number|nr|no)|[a-z]+(Id|ID)|unnamed.*", re.IGNORECASE)
-
-
-def printable(text: str) -> str:
-    r"""Return a text with its control characters as escapes.
-
-    >>> printable("é\x1b[31m")
-    'é\\x1b[31m'
-    """
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def caveat(

@@ -62,8 +62,8 @@ def infer(sheet: Sheet, name: str, gaps: frozenset[str], marks: Marks, usual: Nu
     form, quantities = _best(fields, candidates, [usual] if usual else [], marks.formats())
     if candidates and len(quantities) > MOSTLY * len(present):
         _require_all(sheet, name, candidates, quantities, "numbers")
-        if usual is None and any(is_ambiguous(fields[row]) and "," in fields[row] for row in candidates):
-            row = next(row for row in candidates if is_ambiguous(fields[row]))
+        if usual is None and any("," in fields[row] and is_ambiguous(fields[row]) for row in candidates):
+            row = next(row for row in candidates if "," in fields[row] and is_ambiguous(fields[row]))
             if all(other.parse(fields[row]) for row in candidates for other in marks.formats()):
                 one, two = (other.parse(fields[row]) for other in marks.formats())
                 assert one is not None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
 CURRENCIES = "$€£¥"
@@ -35,6 +36,14 @@ class Quantity(NamedTuple):
     unit: str = ""
 
 
+@cache
+def _grouped(decimal: str, thousands: str) -> re.Pattern[str]:
+    """Return the pattern of a number with this decimal mark, whose thousands may be separated by one of these marks, throughout."""
+    point = re.escape(decimal)
+    groups = f"|\\d{{1,3}}(?:(?P<mark>[{re.escape(thousands)}])\\d{{3}}(?:(?P=mark)\\d{{3}})*)" if thousands else ""
+    return re.compile(rf"[+-]?(?:(?:\d+{groups})(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
 @dataclass(frozen=True)
 class NumberFormat:
     """The marks that numbers are written with.
@@ -46,10 +55,6 @@ class NumberFormat:
 
     decimal: str = "."
     thousands: str = ","
-
-    @property
-    def _pattern(self) -> re.Pattern[str]:
-        return _grouped(self.decimal, self.thousands)
 
     def parse(self, text: str) -> Quantity | None:
         """Return the finite number that a text states, or `None`.
@@ -68,7 +73,7 @@ class NumberFormat:
             if behind.end() != len(text):
                 return None
             unit, text = behind[1], text[: behind.start()]
-        if not self._pattern.fullmatch(text):
+        if not _grouped(self.decimal, self.thousands).fullmatch(text):
             return None
         for mark in self.thousands:
             text = text.replace(mark, "")
@@ -114,14 +119,14 @@ def plain(number: float) -> str:
 
 
 def format_of(fields: Iterable[str]) -> NumberFormat | None:
-    """Return the format that most of the fields, where they are numbers, can only be written in; `None` where none tells.
+    """Return the format that most of the fields with a comma or two points can only be written in; `None` where none tells.
 
-    >>> format_of(["1,5", "2"]) == COMMA, format_of(["1.5", "2"]) == POINT, format_of(["1", "a", "1,234"])
+    >>> format_of(["1,5", "2"]) == COMMA, format_of(["1,234.5", "2"]) == POINT, format_of(["1", "a", "1,234"])
     (True, True, None)
     """
     votes = {".": 0, ",": 0}
     for text in fields:
-        if "." in text or "," in text:
+        if "," in text or text.count(".") > 1:  # a single point is the decimal mark unless another field tells otherwise
             point, comma = POINT.parse(text), COMMA.parse(text)
             if (point is None) != (comma is None):
                 votes["." if comma is None else ","] += 1
@@ -133,10 +138,3 @@ def format_of(fields: Iterable[str]) -> NumberFormat | None:
 def _finite(text: str, unit: str) -> Quantity | None:
     number = float(text)
     return Quantity(number, unit) if math.isfinite(number) else None
-
-
-def _grouped(decimal: str, thousands: str) -> re.Pattern[str]:
-    """A number with this decimal mark, whose thousands may be separated by one of these marks, the same throughout."""
-    point = re.escape(decimal)
-    groups = f"|\\d{{1,3}}(?:(?P<mark>[{re.escape(thousands)}])\\d{{3}}(?:(?P=mark)\\d{{3}})*)" if thousands else ""
-    return re.compile(rf"[+-]?(?:(?:\d+{groups})(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?", re.ASCII)

@@ -48,12 +48,21 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def printable(text: str) -> str:
+    r"""Return a text with its control characters as escapes.
+
+    >>> printable("é\x1b[31m")
+    'é\\x1b[31m'
+    """
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
 def shown(path: Path) -> str:
     """Return a path as messages show it: relative to the working directory where it is below it."""
     try:
-        return str(path.relative_to(Path.cwd()))
+        return printable(str(path.relative_to(Path.cwd())))
     except ValueError:
-        return str(path)
+        return printable(str(path))
 
 
 def read_sheet(path: Path, delimiter: str = "", encoding: str = "utf-8", *, least_columns: int = 2) -> Sheet:

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from dl_nets.learning.data import ArrayTask
 from dl_nets.tasks.classification import report
 from dl_nets.tasks.columns import Column, Strategy
+from dl_nets.tasks.sheet import printable
 from dl_nets.tasks.splits import SplitConfig
 from rl_core.errors import nearest
 
@@ -83,18 +84,15 @@ class Table:
         [[2.0]]
         """
         names = [column.name for column in self.columns]
+        listed = printable(", ".join(names[:10]))
         try:
             row = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ValueError(
-                f"the input {text[:60]!r} is not JSON; give a row as an object with the keys {', '.join(names[:10])}"
-            ) from error
+            raise ValueError(f"the input {text[:60]!r} is not JSON; give a row as an object with the keys {listed}") from error
         if isinstance(row, list) and len(row) == len(names):
             row = dict(zip(names, row, strict=True))
         if not isinstance(row, dict):
-            raise ValueError(
-                f"the input {text[:60]!r} is not a row: give an object, or an array of {len(names)} values: {', '.join(names[:10])}"
-            )
+            raise ValueError(f"the input {text[:60]!r} is not a row: give an object, or an array of {len(names)} values: {listed}")
         self.require(row, names_only=True)
         values = {column.name: column.cell(row[column.name], column.gaps(self.gaps)) for column in self.columns}
         return self.encode(values)
@@ -114,10 +112,10 @@ class Table:
             if name not in names:
                 close = nearest(name, [other for other in names if other not in known], 1)
                 did_you_mean = f"; it has {close[0]!r}" if close else ""
-                raise ValueError(f"column {name!r} is missing{did_you_mean}; a row has the columns {', '.join(known)}")
+                raise ValueError(f"column {name!r} is missing{did_you_mean}; a row has the columns {printable(', '.join(known))}")
         for name in sorted(names) if names_only else ():
             if name not in known and name not in self.dropped:
-                raise ValueError(f"column {name!r} is unknown; a row has the columns {', '.join(known)}")
+                raise ValueError(f"column {name!r} is unknown; a row has the columns {printable(', '.join(known))}")
 
 
 class TableTask(ArrayTask):
