@@ -1,0 +1,74 @@
+"""Checks of what a step returned and of what is about to be saved: a run that diverged stops, with its last good checkpoint named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rl_core.errors import WorkError
+from rl_core.runs import checkpoint, metrics_log
+
+if TYPE_CHECKING:
+    from rl_core.runs.run import Run
+
+LARGEST_PARAMETER = 1e10  # of a network in single precision; beyond it a run has diverged, though its metrics may be finite
+
+
+def require_progress(run: Run, before: int) -> None:
+    """Check that a step that began at `before` made progress.
+
+    Raises:
+        WorkError: if it did not: the run would never end.
+    """
+    if run.agent.progress <= before:
+        raise WorkError(
+            f"agent {run.spec.name} took a step at {before:,} {run.spec.unit} and made no progress: the run would never end", _fault(run)
+        )
+
+
+def require_metrics(run: Run, metrics: Mapping[str, float]) -> None:
+    """Check that the metrics of a step are finite numbers with free names.
+
+    Raises:
+        WorkError: if one is not.
+    """
+    for name, value in metrics.items():
+        if name in metrics_log.RESERVED:
+            raise WorkError(f"agent {run.spec.name} has a metric called {name!r}, which the run writes itself", _fault(run))
+        try:
+            finite = math.isfinite(value)
+        except TypeError as error:
+            message = f"{name} became {value!r} at {run.agent.progress:,} {run.spec.unit}, which is not a number"
+            raise WorkError(message, _fault(run)) from error
+        if not finite:
+            raise _diverged(run, f"{name} became {value}")
+
+
+def require_parameters(run: Run) -> None:
+    """Check that the trainable parameters are finite, and not so large that single precision cannot compute with them.
+
+    Raises:
+        WorkError: naming the first that is.
+    """
+    for name, value in run.agent.parameters().items():
+        if value.dtype.kind != "f" or not value.size:
+            continue
+        largest = max(float(value.max()), -float(value.min()))  # NaN stays NaN
+        if not math.isfinite(largest):
+            raise _diverged(run, f"parameter {name} became {largest}")
+        if value.dtype.itemsize <= 4 and largest >= LARGEST_PARAMETER:
+            raise _diverged(run, f"parameter {name} grew to {largest:.3g}")
+
+
+def _diverged(run: Run, what: str) -> WorkError:
+    kept = checkpoint.names(run.folder / "checkpoints")
+    last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint before it"
+    return WorkError(
+        f"{what} at {run.agent.progress:,} {run.spec.unit}; {last}",
+        f"a smaller learning_rate is the usual remedy; the metrics up to here are in {run.folder / metrics_log.NAME}",
+    )
+
+
+def _fault(run: Run) -> str:
+    return f"this is a fault of the package {run.resolved.agent.package}: report it to its authors"
