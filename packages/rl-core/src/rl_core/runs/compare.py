@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from rl_core import documents, figure
-
-from rl_core.runs import files, metrics_log, recipe
 from rl_core.errors import RequestError, WorkError
+from rl_core.runs import files, metrics_log, recipe
 
 
 def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def read(path: Path, largest: int = LARGEST_DOCUMENT) -> bytes:
     Raises:
         OSError: if it is not an ordinary file, cannot be read, or has more than `largest` bytes.
     """
-    with open(opened(path, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor has no path
+    with open(opened(path, os.O_RDONLY), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > largest:
             raise OSError(f"{path.name} has {size:,} bytes; at most {largest:,} are expected")
@@ -174,7 +174,7 @@ def write_synced(path: Path, data: bytes) -> None:
     Raises:
         OSError: if there is a file of that name, or the disk is full.
     """
-    with open(opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:  # noqa: PTH123 - a descriptor has no path
+    with open(opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -105,7 +105,7 @@ def differences(folder: Path) -> list[str]:
     """Return how this environment differs from the run's first: versions, processor, linear algebra. Exactness is then not promised."""
     document = _read(folder)
     before = document.get("machine", {})
-    variants = {"processor": processor(), **{name: value for name, value in kernels().items()}}
+    variants = {"processor": processor(), **kernels()}
     known = {"processor": before.get("processor"), **(before.get("kernels") if isinstance(before.get("kernels"), dict) else {})}
     changed = [f"{name} {known[name]} (now {value})" for name, value in variants.items() if known.get(name) not in (None, value)]
     then = {**document.get("versions", {}), "Python": document.get("machine", {}).get("python", platform.python_version())}

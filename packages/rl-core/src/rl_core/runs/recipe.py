@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
 
 from rl_core import config, documents
 from rl_core.api import AgentSpec
+from rl_core.errors import RequestError, RlError, WorkError
 from rl_core.plugins.catalogue import Catalogue, Entry, fits
 from rl_core.plugins.loading import author_remedy
-from rl_core.errors import RequestError, RlError, WorkError
 from rl_core.runs import files
 
 if TYPE_CHECKING:
@@ -337,7 +337,9 @@ def _build_task(task: Entry, task_config: Any, state: Mapping[str, Any] | None =
     except SystemExit as error:
         raise WorkError(f"task {task.name} ended the process with sys.exit({error.code!r})", author_remedy(task.package)) from error
     except (ValueError, OSError) as error:
-        raise RequestError(f"task {task.name} cannot be built: {error}", "check the path or name it mentions; see: rl-core list --kind task") from error
+        raise RequestError(
+            f"task {task.name} cannot be built: {error}", "check the path or name it mentions; see: rl-core list --kind task"
+        ) from error
 
 
 def out_of_memory(what: str, error: MemoryError) -> RequestError:

@@ -19,16 +19,16 @@ from typing import Any
 
 import threadpoolctl
 
-from rl_core.runs import checkpoint, files, manifest, metrics_log, recipe, soundness
 from rl_core.api import AgentSpec
-from rl_core.plugins.catalogue import Catalogue
-from rl_core.plugins.loading import author_remedy
 from rl_core.errors import EnvironmentFailure, RequestError, RlError, WorkError
 from rl_core.gym_envs import replay_postponed
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.plugins.loading import author_remedy
+from rl_core.runs import checkpoint, files, manifest, metrics_log, recipe, soundness
 from rl_core.runs.metrics_log import MetricsLog
 from rl_core.runs.progress import Progress, told_when_slow
-from rl_core.seeds import Seeds
 from rl_core.runs.signals import StopRequest
+from rl_core.seeds import Seeds
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_TO_THE_FIRST_CHECKPOINT = 2.0  # of a session
@@ -387,7 +387,9 @@ class Run:
             try:
                 self.task.accept_data()
             except ValueError as error:
-                raise RequestError(f"the run cannot continue on the data as it is now: {error}", "restore the data, or start a new run") from error
+                raise RequestError(
+                    f"the run cannot continue on the data as it is now: {error}", "restore the data, or start a new run"
+                ) from error
             self._data_accepted = True
         self.warnings.append(f"{change}; {'the run continues on it' if continued else 'the encoding of the training is used'}")
 
