@@ -1,10 +1,11 @@
-"""Scores of the supervised agent with its presets: `rl-core run` on each pair of network and task, seeds 0 to 4; writes supervised.md.
+"""Measure the scores of the supervised agent with its presets: `rl-core run` on each pair of network and task, seeds 0 to 4.
 
-    python benchmarks/supervised.py                # all pairs, some five minutes
-    python benchmarks/supervised.py vit --seeds 1  # one network, shown and not written
+    python benchmarks/supervised.py                # all pairs, about five minutes; writes supervised.md
+    python benchmarks/supervised.py vit --seeds 1  # one network; prints only
 
-A score is what `rl-core run` reports: accuracy or r2 on the test split, which no setting was chosen by. Every run is a process of its
-own with one thread; processor seconds count it whole, imports included, and depend less than wall time on what else the machine does.
+A score is the accuracy or r2 that `rl-core run` reports on the test split, which was not used to choose any setting. Every run is a
+process with one thread. Processor seconds are those of the whole process, imports included; other load on the machine changes them
+less than it changes wall time.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SEEDS = 5
 
 
 def run(network: str, task: str, seed: int) -> dict[str, Any]:
-    """What `rl-core run` says of one run, with the processor seconds that its process took."""
+    """Return the JSON result of one run, with the processor seconds of its process."""
     before = processor_seconds()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "rl_core", "run", network, "--task", task, "--seed", str(seed), "--device", "cpu"]
@@ -48,13 +49,13 @@ def run(network: str, task: str, seed: int) -> dict[str, Any]:
 
 
 def processor_seconds() -> float:
-    """Of all processes that were started here and have ended."""
+    """Return the processor seconds of all child processes that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
-    """Run all and write the table."""
+    """Run every pair and write the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("networks", nargs="*", default=NETWORKS)
     parser.add_argument("--seeds", type=int, default=SEEDS)
@@ -62,11 +63,11 @@ def main() -> None:
     lines = [
         "# Scores of the supervised agent",
         "",
-        "Written by `benchmarks/supervised.py`: scores on the test split of `rl-core run NETWORK --task TASK`, with the presets, by seed.",
-        "The target is what counts as solved, published or derived as the task's file says; what is asked for is this project's own goal.",
+        "Written by `benchmarks/supervised.py`: scores on the test split of `rl-core run NETWORK --task TASK` with the presets, by seed.",
+        "The target is the published or derived score that counts as solved (see the task's file); the goal is this project's own.",
         f"{platform.machine()}, one thread, Python {platform.python_version()}, torch {version('torch')}.",
         "",
-        f"| network | task | metric | epochs | {' | '.join(map(str, range(options.seeds)))} | mean | target | asked for "
+        f"| network | task | metric | epochs | {' | '.join(map(str, range(options.seeds)))} | mean | target | goal "
         "| seconds of learning, median | processor seconds of the process, median |",
         f"|---|---|---|---:|{'---:|' * options.seeds}---:|---:|---:|---:|---:|",
     ]

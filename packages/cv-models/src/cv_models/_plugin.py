@@ -1,4 +1,4 @@
-"""What cv-models brings to the host."""
+"""Specs of the components in cv-models."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ RL_API = 2
 
 @hookimpl
 def rl_networks() -> Iterable[NetworkSpec]:
-    """Networks that see."""
+    """Yield the networks for images."""
     yield NetworkSpec(
         name="vit",
         target="cv_models.classify.vit:ViT",
-        summary="Vision transformer: an image as a row of patches",
+        summary="Vision transformer: an encoder on the sequence of an image's patches",
         reference="Dosovitskiy et al., An image is worth 16x16 words: transformers for image recognition at scale, 2021",
         fits=("image-input",),
         task="digits",

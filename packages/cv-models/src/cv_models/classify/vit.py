@@ -1,16 +1,17 @@
-"""The vision transformer: an image as a row of patches, read by a transformer encoder.
+"""Vision transformer: a transformer encoder on the sequence of an image's patches.
 
-Source: Dosovitskiy et al., *An image is worth 16x16 words: transformers for image recognition at scale*, 2021, section 3.1; its blocks
-are those of Vaswani et al., *Attention is all you need*, 2017, normalised before each part. Departures: the head is drawn by Glorot
-instead of starting at 0, so that the first update moves every layer, and the mean of all patches may take the class token's place
-(appendix D.3 of the source tries both). Convolutional patches are written as the linear map of flattened patches that they are.
+Source: Dosovitskiy et al., *An image is worth 16x16 words: transformers for image recognition at scale*, 2021, section 3.1. The blocks
+are those of Vaswani et al., *Attention is all you need*, 2017, with normalisation before each part. Departures: the head is initialised
+by Glorot instead of with zeros, so that the first update changes every layer, and the mean over all patches can replace the class token
+(appendix D.3 of the source compares both). The embedding of patches is written as a linear map of flattened patches instead of the
+equivalent convolution.
 
 Letters: B batch, N patches, T tokens (N, and one more with a class token), D width, K outputs, h heads.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -24,37 +25,30 @@ from dl_nets.networks.spaces import image_shape, output_size, unit_scale
 from rl_core.config import Count, Doc, Meta, configclass
 from rl_core.network import Network
 
-EPSILON = 1e-6  # what layer normalisations add to the variance
+EPSILON = 1e-6  # added to the variance by layer normalisations
 
 
 @configclass
 class ViTConfig:
-    """How an image is cut, and how wide and deep it is read. ViT-B/16 is patch_size 16, width 768, depth 12, num_heads 12."""
+    """Patch size, width and depth. ViT-B/16 is patch_size 16, width 768, depth 12, num_heads 12."""
 
     patch_size: Annotated[Count, Doc("pixels, side of a patch; must divide the image's height and width")] = 4
-    width: Annotated[Count, Doc("D, numbers that stand for a patch; a multiple of num_heads")] = 64
-    depth: Annotated[Count, Doc("blocks")] = 4
-    num_heads: Annotated[Count, Doc("h, heads of each attention")] = 4
-    hidden_ratio: Annotated[Count, Doc("units of a block's perceptron, in widths")] = 4
-    pooling: Annotated[Literal["class-token", "mean"], Doc("what the head reads: a token of its own, or the mean of all patches")] = (
+    width: Annotated[Count, Doc("D, numbers of a token; a multiple of num_heads")] = 64
+    depth: Annotated[Count, Doc("number of blocks")] = 4
+    num_heads: Annotated[Count, Doc("h, heads of each attention layer")] = 4
+    hidden_ratio: Annotated[Count, Doc("hidden units of each block's perceptron, as a multiple of the width")] = 4
+    pooling: Annotated[Literal["class-token", "mean"], Doc("input of the head: an additional token, or the mean of all patches")] = (
         "class-token"
     )
-    dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that a number is left out behind each part of a block while training")] = (
-        0.0
-    )
+    dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability of dropping a number after each part of a block in training")] = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("patch_size", "width", "depth", "num_heads", "hidden_ratio"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be >= 1")
         if self.width % self.num_heads:
             raise ValueError(f"width is {self.width} and num_heads is {self.num_heads}; width must be a multiple of num_heads")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
 
 
 def patches(images: Tensor, patch_size: int) -> Tensor:
-    """Patches [B, N, patch_size * patch_size * C] of images [B, H, W, C], row by row; each is flattened row by row, channels last.
+    """Return the patches [B, N, patch_size * patch_size * C] of images [B, H, W, C], row by row, each flattened with its channels last.
 
     >>> patches(torch.arange(8).reshape(1, 2, 4, 1), 2).tolist()
     [[[0, 1, 4, 5], [2, 3, 6, 7]]]
@@ -70,7 +64,7 @@ class Attention(nn.Module):
     Args:
         width: D.
         num_heads: h, a divisor of D.
-        rng: Where the first weights come from.
+        rng: Generator of the initial weights.
     """
 
     def __init__(self, width: int, num_heads: int, rng: np.random.Generator) -> None:
@@ -80,21 +74,20 @@ class Attention(nn.Module):
         self.output = linear(width, width, rng, init="glorot")
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, T, D], each a mixture of what all tokens say."""
+        """Return tokens [B, T, D], each a weighted mean of values of all tokens."""
         batch, count, width = tokens.shape
         heads = self.query_key_value(tokens).reshape(batch, count, 3, self.num_heads, width // self.num_heads)
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, h, T, D / h]
         mixed = functional.scaled_dot_product_attention(query, key, value)
-        gathered: Tensor = self.output(mixed.transpose(1, 2).reshape(batch, count, width))
-        return gathered
+        return cast(Tensor, self.output(mixed.transpose(1, 2).reshape(batch, count, width)))
 
 
 class Block(nn.Module):
-    """One block of the encoder: tokens + attention(norm(tokens)) (2), then tokens + perceptron(norm(tokens)) (3).
+    """A block of the encoder: tokens + attention(norm(tokens)) (2), then tokens + perceptron(norm(tokens)) (3).
 
     Args:
-        config: Of the network.
-        rng: Where the first weights come from.
+        config: Config of the network.
+        rng: Generator of the initial weights.
     """
 
     def __init__(self, config: ViTConfig, rng: np.random.Generator) -> None:
@@ -107,7 +100,7 @@ class Block(nn.Module):
         self.dropout = Dropout(config.dropout, rng)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, T, D]."""
+        """Return the tokens [B, T, D] after this block."""
         tokens = tokens + self.dropout(self.attention(self.attention_norm(tokens)))
         tokens = tokens + self.dropout(self.perceptron(self.perceptron_norm(tokens)))
         return tokens
@@ -117,10 +110,10 @@ class VisionTransformer(nn.Module):
     """The module that `ViT` builds.
 
     Args:
-        config: Of the network.
+        config: Config of the network.
         image: Height, width and channels.
         num_outputs: K.
-        rng: Where the first weights come from.
+        rng: Generator of the initial weights.
     """
 
     def __init__(self, config: ViTConfig, image: tuple[int, int, int], num_outputs: int, rng: np.random.Generator) -> None:
@@ -131,7 +124,7 @@ class VisionTransformer(nn.Module):
         self.embedding = linear(config.patch_size**2 * channels, config.width, rng, init="glorot")
         num_tokens = num_patches + (config.pooling == "class-token")
         positions = rng.normal(0.0, 0.02, (1, num_tokens, config.width)).astype(np.float32)
-        self.positions = nn.Parameter(torch.from_numpy(positions))  # learned, one row for each token
+        self.positions = nn.Parameter(torch.from_numpy(positions))  # learned, one row per token
         if config.pooling == "class-token":
             self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.blocks = nn.Sequential(*(Block(config, rng) for _ in range(config.depth)))
@@ -139,24 +132,27 @@ class VisionTransformer(nn.Module):
         self.head = linear(config.width, num_outputs, rng, init="glorot")
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs [B, K] of images [B, H, W, C]."""
+        """Return the outputs [B, K] for images [B, H, W, C]."""
         tokens = self.embedding(patches(unit_scale(inputs), self.patch_size))  # [B, N, D]
         if self.pooling == "class-token":
             tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)  # (1)
         tokens = self.norm(self.blocks(tokens + self.positions))
         summary = tokens[:, 0] if self.pooling == "class-token" else tokens.mean(1)  # (4)
-        outputs: Tensor = self.head(summary)
-        return outputs
+        return cast(Tensor, self.head(summary))
 
 
 class ViT(Network):
-    """Builds vision transformers for images whose height and width are multiples of the patch size."""
+    """Vision transformers for images whose height and width are multiples of the patch size."""
 
     Config: ClassVar[type] = ViTConfig
     config: ViTConfig
 
     def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> VisionTransformer:
-        """A vision transformer from images [B, H, W, C] to outputs [B, K]."""
+        """Return a vision transformer from images [B, H, W, C] to outputs [B, K].
+
+        Raises:
+            ValueError: if the patch size does not divide the image; the message lists the sizes that do.
+        """
         image, size = image_shape(input_space), self.config.patch_size
         if image[0] % size or image[1] % size:
             fitting = [side for side in range(1, min(image[:2]) + 1) if image[0] % side == 0 and image[1] % side == 0]

@@ -15,7 +15,9 @@ from rl_core.conformance import inputs
 from rl_core.conformance.agent_state_checks import leaves_the_generators_alone, leaves_the_process_alone
 from rl_core.conformance.subjects import TaskSubject
 from rl_core.conformance.verdict import Fault
+from rl_core.runs import checkpoint
 from rl_core.seeds import Seeds
+from rl_core.task import DataTask
 
 _NONSENSE = ("", "{", "[1, ", "null", "[]", "[[[[[[1]]]]]]", '"text"', '{"no such key": 1}', "[1e999]", "NaN", "\x00", "[" * 2000)
 
@@ -90,6 +92,30 @@ def reads_what_is_typed(subject: TaskSubject) -> None:
         raise Fault(f"parse makes {batches.count(read)} inputs of one; it gives a batch of one [1, ...]")
 
 
+def returns_from_its_state(subject: TaskSubject) -> None:
+    """A task with a `state_dict` is built from it, after a checkpoint, with the same spaces, class names, scores and test examples."""
+    task = subject.fresh()
+    state = task.state_dict()
+    if not state:
+        return
+    folder = subject.folder()
+    checkpoint.save(folder, 0, {"task": state})
+    restored = type(task).from_state(task.config, checkpoint.load(folder / "0")["task"])
+    for name in ("input_space", "output_space", "class_names", "metric"):
+        if getattr(restored, name) != getattr(task, name):
+            raise Fault(f"{name} is {getattr(restored, name)} after from_state, not {getattr(task, name)}; keep it in state_dict")
+    change = restored.data_change()
+    if change:
+        raise Fault(f"data_change says {change!r} of data that did not change")
+    if isinstance(task, DataTask) and isinstance(restored, DataTask):
+        indices = np.arange(min(task.num_examples("test"), 50))
+        for what, before, after in zip(("inputs", "targets"), task.read("test", indices), restored.read("test", indices), strict=True):
+            if not batches.equal(before, after):
+                raise Fault(f"the {what} of test differ after from_state; keep all that they depend on in state_dict")
+    if _judge(restored) != _judge(task):
+        raise Fault("the same answers score differently after from_state; keep all that the score depends on in state_dict")
+
+
 def _default_parse() -> Any:
     from rl_core.task import Task
 
@@ -105,6 +131,7 @@ TASK: tuple[Callable[[Any], None], ...] = (
     has_the_traits_of_its_spec,
     scores_repeatably,
     reads_what_is_typed,
+    returns_from_its_state,
     leaves_the_process_alone,
     leaves_the_generators_alone,
 )

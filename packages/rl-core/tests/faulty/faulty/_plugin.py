@@ -113,6 +113,8 @@ def rl_tasks() -> Iterator[TaskSpec]:
         ("scores-errors", "ScoresErrors"),
         ("keeps-objects", "KeepsObjects"),
         ("averages-batches", "AveragesBatches"),
+        ("scaled-stripes", "ScaledStripes"),
+        ("forgets-its-scale", "ForgetsItsScale"),
     ):
         yield TaskSpec(name=name, target=f"faulty.stripes:{class_name}", summary="Two sides of a line", traits=DATA, agent="")
 

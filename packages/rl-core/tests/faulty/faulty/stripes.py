@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -83,3 +84,25 @@ class AveragesBatches(Stripes):
 
     def judge(self) -> Judge:
         return self.Judge()
+
+
+class ScaledStripes(Stripes):
+    """Sound: the scale of the points is the task's state."""
+
+    def __init__(self, config: StripesConfig, scale: float = 0.0) -> None:
+        super().__init__(config)
+        self.scale = scale or float(self.points.std())
+        self.points = (self.points / self.scale).astype(np.float32)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scale": self.scale}
+
+    @classmethod
+    def from_state(cls, config: Any, state: Mapping[str, Any]) -> ScaledStripes:
+        return cls(config, state["scale"])
+
+
+class ForgetsItsScale(ScaledStripes):
+    @classmethod
+    def from_state(cls, config: Any, state: Mapping[str, Any]) -> ScaledStripes:
+        return cls(config, 1.0)
