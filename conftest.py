@@ -158,9 +158,9 @@ class Program:
         return [self.kill(command, run, size, delay, forked=forked) for command, size, delay in zip(commands, moments, delays, strict=True)]
 
     def final(self, run: str) -> dict[str, bytes]:
-        """The files of the newest checkpoint of a run, by name, with the checkpoint's own."""
+        """Return the files of the newest checkpoint of a run, blocks included, by name with the checkpoint's own."""
         folder = max((self.folder / run / "checkpoints").iterdir(), key=lambda path: int(path.name))
-        return {f"{folder.name}/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
+        return {str(path.relative_to(folder.parent)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
     def progress(self, run: str) -> list[int]:
         """The progress in each line of a run's metrics."""
