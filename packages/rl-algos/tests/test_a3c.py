@@ -158,6 +158,27 @@ def test_workers_leave_with_the_run_however_it_ends(tmp_path, end):
         time.sleep(0.05)
 
 
+@pytest.mark.learning
+@pytest.mark.parametrize(("signals", "words"), [(1, "and saved"), (2, "stopped immediately")])
+def test_a_signal_to_the_whole_group_stops_the_run_and_not_its_workers(tmp_path, signals, words):
+    settings = ["--set", "num_workers=2", "--budget", "1000000000", "--set", "rollouts_per_step=20", "--out", "run", "--json"]
+    command = [sys.executable, "-m", "rl_core", "run", "a3c", "--task", "CartPole-v1", *settings]
+    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    log = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 100
+    while not (log.exists() and log.stat().st_size):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for _ in range(signals):
+        os.killpg(run.pid, signal.SIGTERM)
+        time.sleep(0.02)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 3
+    assert '"stopped": true' in out
+    assert words in err
+    assert "Traceback" not in err
+
+
 def _lives(pid):
     try:
         os.kill(pid, 0)

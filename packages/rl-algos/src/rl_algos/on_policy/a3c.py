@@ -13,7 +13,9 @@ Letters: W workers, P parameters, T steps of a rollout, N environments of a work
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import weakref
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -34,6 +36,7 @@ from rl_core.task import ControlTask, Predict
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would take torch's threads along, half alive
 PATIENCE = 5.0  # seconds that a worker has to leave before it is killed
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # what stops a run, see `rl_core.runs.signals`
 
 
 @configclass
@@ -114,8 +117,11 @@ class Worker:
 def work(
     connection: Connection, memory: Any, config: A3CConfig, task: ControlTask, network: Network, seed: int, path: tuple[str, ...]
 ) -> None:
-    """A worker process: does what it is told until the connection is closed, be it by the death of the run."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the run saves first, and then closes the connection
+    """Answer the calls of the run, in a worker process, until the connection is closed or the run's process has ended."""
+    for number in STOPS:  # they go to the whole process group; the run saves first, and then closes the connection
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     torch.set_num_threads(1)
     worker = Worker(A2C(config, task, network, seeds=Seeds(seed, path), budget=1, device="cpu"), Shared.of(memory))
     try:
@@ -124,6 +130,14 @@ def work(
             connection.send(getattr(worker, name)(*arguments))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
+
+
+def _end_with_the_run() -> None:
+    """Wait for the end of the process that started this one, be it killed, and end this one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class A3C(Agent):
@@ -229,7 +243,11 @@ class A3C(Agent):
             seeds = self.seeds.child(f"worker {index}")
             arguments = (theirs, memory, self.config, self.task, self.network, seeds.seed, seeds.path)
             process = SPAWN.Process(target=work, args=arguments, daemon=True, name=f"a3c worker {index}")
-            process.start()
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # or a signal could end a worker before it ignores them
+            try:
+                process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             theirs.close()  # so that each side sees the death of the other
             self.connections.append(ours)
             self.processes.append(process)

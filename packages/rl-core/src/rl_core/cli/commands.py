@@ -263,7 +263,7 @@ def _learn(made: Run, as_json: bool, until: int | None) -> None:
     if text:
         click.echo(text, err=True)
         if as_json:
-            click.echo(json.dumps({"stopped": True, "run": str(made.folder), "progress": made.agent.progress, "unit": made.spec.unit}))
+            click.echo(json.dumps({"stopped": True, "run": str(made.folder), "progress": made.saved_progress, "unit": made.spec.unit}))
         raise SystemExit(status)
     _warn(made, caveat=False)
     _report(result, as_json)

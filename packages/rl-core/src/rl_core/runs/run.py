@@ -271,6 +271,11 @@ class Run:
         return self.recipe.budget
 
     @property
+    def saved_progress(self) -> int:
+        """Progress at the newest checkpoint."""
+        return self._checkpointed
+
+    @property
     def seconds(self) -> float:
         """Time spent learning, over all sessions."""
         return self._seconds_before + (0.0 if self._clock is None else time.monotonic() - self._clock)
