@@ -144,7 +144,7 @@ def test_a_bug_is_an_error_in_words_too() -> None:
     assert in_words(RuntimeError()) == ("RuntimeError", "run again with --traceback and report it", 1)
     assert in_words(WorkError("it failed", "try again")) == ("it failed", "try again", 1)
     assert in_words(RequestError("no", "yes")) == ("no", "yes", 2)
-    assert in_words(KeyboardInterrupt()) == ("interrupted", "call it again", 1)
+    assert in_words(KeyboardInterrupt()) == ("interrupted", "run the command again", 1)
     assert in_words(click.Abort())[2] == 1
     assert in_words(click.FileError("x", "why")) == ("Could not open file 'x': why", "see: rl-core --help", 1)
 

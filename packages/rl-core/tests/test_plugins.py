@@ -36,7 +36,7 @@ BAD = {
     "an entry point to nothing": ("", r"importing bad\._plugin:odd failed: AttributeError", "--disable bad"),
     "a dependency is missing": ("import not_there", "needs not_there, which is not installed", "install not_there"),
     "no module": (None, r"names bad\._plugin, and there is no module bad\._plugin", "pip install --force-reinstall bad"),
-    "no API version": (hook("return ()").replace("RL_API = 2", ""), "does not say which plugin API", "adds RL_API = 2"),
+    "no API version": (hook("return ()").replace("RL_API = 2", ""), "does not say which plugin API", "add RL_API = 2"),
     "a newer API": (hook("return ()").replace("= 2", "= 99", 1), "written for plugin API 99; this rl-core serves 2", "upgrade rl-core"),
     "an older API": (hook("return ()").replace("= 2", "= 1", 1), "written for plugin API 1; this rl-core serves 2", "Changes of the API"),
     "an API of text": (hook("return ()").replace("= 2", "= '1'", 1), "RL_API of bad._plugin is '1'; it must be an integer", "RL_API = 2"),
@@ -50,7 +50,7 @@ BAD = {
         "does not fit the hooks of this host.*colour",
         "--disable bad",
     ),
-    "a hook that is none": (hook("pass", "rl_agent()"), "rl_agent is no hook of this host", "did its author mean rl_agents"),
+    "a hook that is none": (hook("pass", "rl_agent()"), "rl_agent is not a hook of this host", "did its author mean rl_agents"),
     "a hook without its mark": (HEAD + "def rl_agents(): yield 1\n", "rl_agents in bad._plugin is not marked", "put @hookimpl above"),
     "no hook": (HEAD, "bad._plugin implements no hook", "@hookimpl"),
     "a wrapper": (
@@ -277,8 +277,8 @@ def test_a_failing_run_hook_is_reported_and_dropped_after_its_third_failure(caps
     assert faulty.calls == 103
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.count("warning: faulty: rl_metrics failed (OSError: disk full); the run goes on\n") == 1
-    assert captured.err.count("warning: faulty: rl_metrics failed 3 times and is called no more in this run\n") == 1
+    assert captured.err.count("warning: faulty: rl_metrics failed (OSError: disk full); the run continues\n") == 1
+    assert captured.err.count("warning: faulty: rl_metrics failed 3 times and will not be called again in this run\n") == 1
     assert captured.err.count("warning:") == 4
 
 
@@ -297,7 +297,7 @@ def test_a_logger_takes_part_only_once_and_only_if_it_fits() -> None:
 
     plugins = Plugins()
     plugins.register(Faulty(None), "board")
-    with pytest.raises(RequestError, match="board is asked for twice"):
+    with pytest.raises(RequestError, match="the logger board is given twice"):
         plugins.register(Faulty(None), "board")
     with pytest.raises(RequestError, match=r"wrong does not fit the hooks of this host.*colour"):
         plugins.register(Wrong(), "wrong")

@@ -26,7 +26,7 @@ def test_names_that_are_allowed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "-a", ".a", "_a", "a b", "a/b", "a:b", "ä", "a\n", 3, None, ["a"]])
 def test_names_that_are_not_allowed(name: Any) -> None:
-    assert "starts with a letter or digit" in problem_of(replace(AGENT, name=name), AgentSpec)
+    assert "a letter or digit first" in problem_of(replace(AGENT, name=name), AgentSpec)
 
 
 @pytest.mark.parametrize(

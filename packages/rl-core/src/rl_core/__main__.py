@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
     """Run the command line and end the process with its exit status."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever called
+        if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - pathlib would slow down every command
         elif hasattr(getattr(sys, name), "reconfigure"):
             getattr(sys, name).reconfigure(errors="backslashreplace")  # a letter that cannot be shown is \xe9 and not an exception
     from rl_core.cli.cli import cli
 
-    cli.main(prog_name="rl-core")
+    try:
+        cli.main(prog_name="rl-core")
+    finally:
+        _close_stdout()
+
+
+def _close_stdout() -> None:
+    """Let whatever is printed from now on, at the end of the process, go to standard error: the result is complete."""
+    with suppress(OSError, ValueError):
+        try:
+            if sys.__stdout__ is not None:  # not sys.stdout: click puts one there that hides a broken pipe
+                sys.__stdout__.flush()
+        except (OSError, ValueError):  # the reader has gone: the rest is dropped
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        else:
+            os.dup2(2, 1)
+    sys.stdout = sys.stderr
 
 
 if __name__ == "__main__":

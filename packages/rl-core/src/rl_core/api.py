@@ -41,14 +41,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROJECT = "rl_core"
 GROUP = "rl_core.plugins"
 API = 2  # rises when the contract grows or changes
 API_MIN = 2  # rises only when older plugins would break
+
+
+class RunView(Protocol):
+    """A run as the run hooks see it; `rl_core.runs.run.Run` has more."""
+
+    folder: Path
+    warnings: list[str]
+
+    @property
+    def recipe(self) -> Any:
+        """Everything that the run depends on, a `rl_core.runs.recipe.Recipe`."""
+
+    @property
+    def agent(self) -> Any:
+        """The live agent, with `progress` and `headline`."""
+
+    @property
+    def spec(self) -> AgentSpec:
+        """The agent's spec, which names the unit of progress."""
+
+    @property
+    def budget(self) -> int:
+        """The amount to learn, in the agent's unit."""
+
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -1,4 +1,4 @@
-"""The two ways in which a command ends badly, both said in words: an `error:` line and a `hint:` line."""
+"""Errors that are printed as an `error:` line and a `hint:` line, and what makes text safe to print."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 
 class RlError(Exception):
-    """Something a user should read.
+    """An error for a user to read.
 
     Args:
-        message: What came, what was needed, and where; one sentence each.
-        hint: What to do: a command, the nearest name, a size.
+        message: The value found, the value expected, and the place; one sentence each.
+        hint: The remedy: a command, the nearest name, a size.
     """
 
     exit_code = 1
@@ -22,13 +22,13 @@ class RlError(Exception):
 
 
 class RequestError(RlError):
-    """The request was wrong: exit status 2. Raised before anything is written."""
+    """A request that is wrong: exit status 2. Raised before anything is written."""
 
     exit_code = 2
 
 
 class WorkError(RlError):
-    """The request was right and the work failed: exit status 1."""
+    """A failure of work that was requested correctly: exit status 1."""
 
 
 class EnvironmentFailure(WorkError):
@@ -42,9 +42,27 @@ class EnvironmentFailure(WorkError):
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Up to `count` of the known names that look most like `name`, the most alike first."""
-    import difflib  # only a mistake pays for it
+    """Return up to `count` of the known names that are most similar to `name`, the most similar first."""
+    import difflib  # only a mistake costs this import
 
     lowered = {candidate.lower(): candidate for candidate in sorted(known)}
     matches = difflib.get_close_matches(name.lower(), lowered, n=count, cutoff=0.5)
     return [lowered[match] for match in matches]
+
+
+_HARMLESS = "\n\u00a0\u3000"  # a new line; spaces that `isprintable` refuses
+
+
+def printable(text: str, longest: int = 100_000) -> str:
+    r"""Return text as a terminal can show it: control characters, escapes and lone surrogates escaped, and not more than `longest`.
+
+    Names, class labels and messages of plugins, files and environments may hold anything; they are printed through this function.
+
+    >>> print(printable(chr(27) + "[31mred"))
+    \x1b[31mred
+    """
+    if len(text) > longest:
+        text = f"{text[:longest]}... ({len(text):,} characters)"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _HARMLESS else c.encode("unicode_escape").decode() for c in text)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rl_core.cli.completion import plugin_names
-from rl_core.errors import RequestError, RlError, WorkError, nearest
+from rl_core.errors import RequestError, RlError, WorkError, nearest, printable
 
 if TYPE_CHECKING:
     from rl_core.plugins.catalogue import Catalogue
@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Subcommand to import string and help."""
 
 TRACEBACK = "--traceback"
+LONGEST_LINE = 4_000  # characters of an error
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def in_words(error: BaseException) -> tuple[str, str, int]:
     if isinstance(error, click.ClickException):
         return error.format_message(), "see: rl-core --help", 1
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        return "interrupted", "call it again", 1
+        return "interrupted", "run the command again", 1
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, OSError):
         return text, "check the disk and the permissions, then call it again", 1
@@ -190,7 +191,7 @@ def _wants_traceback(arguments: list[str]) -> bool:
 
 
 def _say(label: str, text: str, colour: str) -> None:
-    plain = " ".join(text.split()) or "?"
+    plain = printable(" ".join(text.split()), LONGEST_LINE) or "?"
     click.echo(f"{click.style(label + ':', fg=colour, bold=True)} {plain}", err=True, color=wants_colour())
 
 

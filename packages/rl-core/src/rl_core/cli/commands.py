@@ -17,8 +17,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from rl_core.cli.completion import component_names
-from rl_core.errors import RequestError, WorkError
-from rl_core.plugins.loading import stdout_to_stderr
+from rl_core.errors import RequestError, WorkError, printable
+from rl_core.plugins.containment import stdout_to_stderr
 from rl_core.runs.signals import STOPPED, termination_as_interrupt
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ FOLDER = click.argument("folder", metavar="RUN", type=UserPath())
     metavar="KEY=VALUE",
     help="A config field: learning_rate=0.001, network.hidden=[64,64], task.size=8.",
 )
+@click.option("--dry-run", is_flag=True, help="Print the complete recipe, and run nothing.")
 @click.option("--recipe", "file", type=UserPath(), help="A recipe in YAML, TOML or JSON.")
 @click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
 @click.option("--budget", type=int, help="How much to learn, in the agent's unit.")
@@ -81,6 +82,7 @@ def run(
     file: Path | None,
     out: Path | None,
     until: int | None,
+    dry_run: bool,
     loggers: tuple[str, ...],
     as_json: bool,
     **options: Any,
@@ -95,6 +97,10 @@ def run(
     catalogue = _catalogue(obj)
     with stdout_to_stderr():
         resolved = recipe.resolve(catalogue, name, file=values, overrides=overrides, **options)
+    if dry_run:
+        click.echo(json.dumps(resolved.recipe.to_dict()) if as_json else resolved.recipe.to_yaml(), nl=as_json)
+        return
+    with stdout_to_stderr():
         _add_loggers(catalogue, loggers)
         made = Run.create(resolved, catalogue, out)
     with made:
@@ -297,5 +303,5 @@ def _warn(opened: Run, *, caveat: bool = True) -> None:
     """Print the warnings that have not been printed yet, and the task's caveat."""
     text = opened.task.caveat() if caveat else ""
     for sentence in [*opened.warnings, *([text] if text else [])]:
-        click.echo(f"warning: {sentence}", err=True)
+        click.echo(f"warning: {printable(sentence)}", err=True)
     opened.warnings.clear()

@@ -10,7 +10,7 @@ import click
 
 from rl_core.cli.cli import Call, wants_colour
 from rl_core.cli.completion import component_names
-from rl_core.errors import RequestError, RlError
+from rl_core.errors import RequestError, RlError, printable
 from rl_core.plugins.catalogue import KINDS, Catalogue, Entry, fits, may_fit
 
 if TYPE_CHECKING:
@@ -54,11 +54,15 @@ def list_components(call: Call, kind: str | None, partner: str | None, as_json: 
 @click.command("show")
 @click.argument("name", shell_complete=component_names(*KINDS))
 @click.option("--kind", type=click.Choice(KINDS), help="Where one name is used by two kinds.")
+@click.option("--task", shell_complete=component_names("task"), help="Show the settings of a run on this task, and where each comes from.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
-def show(call: Call, name: str, kind: str | None, as_json: bool) -> None:
-    """One component: its config, defaults and source."""
+def show(call: Call, name: str, kind: str | None, task: str | None, as_json: bool) -> None:
+    """One component: its config, defaults and source. With --task: the settings of a run on that task, and where each comes from."""
     catalogue = call.catalogue()
+    if task is not None:
+        _show_settings(catalogue, name, task, as_json)
+        return
     entry = _find_any(catalogue, name, kind)
     fields, problem = _config_of(entry)
     document = _component(entry) | {
@@ -78,6 +82,22 @@ def show(call: Call, name: str, kind: str | None, as_json: bool) -> None:
         _print_json(document)
     else:
         _print_component(entry, document)
+
+
+def _show_settings(catalogue: Catalogue, name: str, task: str, as_json: bool) -> None:
+    from rl_core.plugins.containment import stdout_to_stderr
+    from rl_core.runs import recipe
+
+    with stdout_to_stderr():
+        resolved = recipe.resolve(catalogue, name, task=task)
+    rows = resolved.settings()
+    if as_json:
+        _print_json({"name": name, "task": task, "settings": [row._asdict() for row in rows]})
+        return
+    import json
+
+    _heading(f"{resolved.recipe.agent} on {resolved.recipe.task}")
+    _table([(row.name, row.value if isinstance(row.value, str) else json.dumps(row.value), row.source) for row in rows])
 
 
 @click.command("doctor")
@@ -334,16 +354,16 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _heading(text: str) -> None:
-    click.echo(click.style(text, bold=True), color=wants_colour())
+    click.echo(click.style(printable(text), bold=True), color=wants_colour())
 
 
 def _line(text: str, indent: str = "  ") -> None:
-    click.echo(indent + text, color=wants_colour())
+    click.echo(indent + printable(text), color=wants_colour())
 
 
 def _table(rows: Iterable[Sequence[str]], cut: int | None = None) -> None:
     """Padded columns. On a terminal that is too narrow, column `cut` is shortened; nothing ever is in a pipe or a file."""
-    cells = [list(row) for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
     if not cells:
         return
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]

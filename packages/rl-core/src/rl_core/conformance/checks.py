@@ -12,7 +12,7 @@ from typing import Any
 from rl_core.conformance.subjects import Subject
 from rl_core.conformance.verdict import Fault, Result, Skipped
 from rl_core.errors import RequestError, RlError, nearest
-from rl_core.plugins.loading import stdout_to_stderr
+from rl_core.plugins.containment import stdout_to_stderr
 
 TEXT_LENGTH = 400  # of another exception's text in a message
 

@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, Spec, TaskSchemeSpec, TaskSpec
-from rl_core.errors import RequestError, nearest
+from rl_core.errors import RequestError, RlError, nearest
+from rl_core.plugins.containment import author_remedy, contained, contained_import, stdout_to_stderr
 from rl_core.plugins.installed import normalised
-from rl_core.plugins.loading import DISABLE_VARIABLE, Broken, Plugin, Plugins, author_remedy, contained, stdout_to_stderr
+from rl_core.plugins.loading import DISABLE_VARIABLE, Broken, Plugin, Plugins
 from rl_core.plugins.siblings import SIBLINGS
-from rl_core.plugins.spec_problems import forget_what_was_seen, is_installed, problem_of, unresolved
+from rl_core.plugins.spec_problems import forget_what_was_seen, is_installed, plain_spec, problem_of, unresolved
 
 Kind = Literal["agent", "network", "task", "scheme", "logger"]
 KINDS: tuple[Kind, ...] = ("agent", "network", "task", "scheme", "logger")
@@ -84,10 +85,12 @@ class Entry:
             raise RequestError(f"{place} needs {', '.join(self.missing)}, which is not installed", f"install it: {self.remedy}")
         module_name, _, attribute = self.spec.target.partition(":")
         try:
-            with stdout_to_stderr():
+            with stdout_to_stderr(), contained_import(self.package):
                 from importlib import import_module
 
                 found: Any = import_module(module_name)
+        except RlError:
+            raise
         except BaseException as error:
             hint = f"see where with --traceback; then {author_remedy(self.package)}"
             raise RequestError(f"{place} cannot be imported: {self.spec.target}: {contained(error)}", hint) from error
@@ -195,6 +198,7 @@ class Catalogue:
         entries: dict[tuple[str, str], Entry] = {}
         for plugin, spec in self._plugins.collect(hook):
             try:
+                spec = plain_spec(spec, expected)
                 problem = problem_of(spec, expected)
             except BaseException as error:  # a spec whose attributes raise
                 problem = f"a spec cannot be read: {contained(error)}"

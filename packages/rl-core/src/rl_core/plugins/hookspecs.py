@@ -1,8 +1,8 @@
-"""Every hook of the host. The docstrings are the reference that a plugin's author reads.
+"""Every hook of the host. The docstrings are the reference for plugin authors.
 
 Collecting hooks run on every command, also on `rl-core list`: they must return at once and import nothing heavy.
-Run hooks are called in the process of a run; they may import what they like. A run hook that raises is reported,
-and dropped after its third failure; it never stops a run. Wrappers (`hookwrapper=True`) are not called.
+Run hooks are called in the process of a run; they may import anything. A run hook that raises is reported, and dropped after its third
+failure; it never stops a run. Wrappers (`hookwrapper=True`) are not called.
 """
 
 from __future__ import annotations
@@ -10,59 +10,57 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookspec
+from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, RunView, TaskSchemeSpec, TaskSpec, hookspec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rl_core.runs.run import Run
-
 
 @hookspec
 def rl_agents() -> Iterable[AgentSpec]:
-    """Agents that this plugin brings."""
+    """Return the agents of this plugin."""
     return ()
 
 
 @hookspec
 def rl_networks() -> Iterable[NetworkSpec]:
-    """Networks that this plugin brings."""
+    """Return the networks of this plugin."""
     return ()
 
 
 @hookspec
 def rl_tasks() -> Iterable[TaskSpec]:
-    """Tasks that this plugin brings."""
+    """Return the tasks of this plugin."""
     return ()
 
 
 @hookspec
 def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
-    """Open families of tasks that this plugin brings, such as `csv:<file>`."""
+    """Return the open families of tasks of this plugin, such as `csv:<file>`."""
     return ()
 
 
 @hookspec
 def rl_loggers() -> Iterable[LoggerSpec]:
-    """Loggers that this plugin brings; one takes part in a run only when `--logger` names it."""
+    """Return the loggers of this plugin; one is used in a run only if `--logger` names it."""
     return ()
 
 
 @hookspec
-def rl_run_started(run: Run) -> None:
-    """A run is about to take its first step, or its first step after `resume`."""
+def rl_run_started(run: RunView) -> None:
+    """Handle the start of a run, before its first step or its first step after `resume`."""
 
 
 @hookspec
-def rl_metrics(run: Run, progress: int, metrics: Mapping[str, float]) -> None:
-    """One step was taken and these numbers came out; `progress` is in the agent's unit."""
+def rl_metrics(run: RunView, progress: int, metrics: Mapping[str, float]) -> None:
+    """Handle the metrics of a step; `progress` is in the agent's unit."""
 
 
 @hookspec
-def rl_checkpoint_saved(run: Run, path: Path) -> None:
-    """A checkpoint stands whole on disk at `path`, a folder."""
+def rl_checkpoint_saved(run: RunView, path: Path) -> None:
+    """Handle a checkpoint that was written completely to the folder `path`."""
 
 
 @hookspec
-def rl_run_finished(run: Run, result: Mapping[str, Any] | None, error: BaseException | None) -> None:
-    """The run has ended: `result` is what `result.json` holds, `None` when it failed or was stopped (then `error` may say why)."""
+def rl_run_finished(run: RunView, result: Mapping[str, Any] | None, error: BaseException | None) -> None:
+    """Handle the end of a run: `result` is the content of `result.json`, `None` if it failed or was stopped; `error` is the exception."""

@@ -1,16 +1,15 @@
-"""Finding plugins and keeping them apart: one that fails costs only itself.
+"""Loading of plugins, isolated from each other: one that fails costs only itself.
 
-pluggy keeps the contract of the hooks, but its own loader has no `try`, drops a second plugin of the same name without
-a word and follows the order of the file system. So plugins are loaded here: every entry point of the group
-`rl_core.plugins` in its own `try`, in sorted order, with disabled ones skipped before their code runs.
+pluggy enforces the contract of the hooks, but its own loader has no `try`, silently drops a second plugin of the same name, and follows
+the order of the file system. Plugins are therefore loaded here: every entry point of the group `rl_core.plugins` in its own `try`, in
+sorted order, with disabled ones skipped before their code runs.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from time import perf_counter
@@ -19,25 +18,27 @@ from typing import Any
 import pluggy
 
 from rl_core.api import API, API_MIN, GROUP, PROJECT
-from rl_core.errors import RequestError, nearest
+from rl_core.errors import RequestError, RlError, nearest, printable
 from rl_core.plugins import hookspecs
+from rl_core.plugins.containment import LONGEST_REPORT, author_remedy, contained, contained_import, said, stdout_to_stderr
 from rl_core.plugins.installed import declarations, normalised
 
 DISABLE_VARIABLE = "RL_CORE_DISABLE"
 FAILURES_ALLOWED = 3
+MOST_SPECS = 10_000  # of one hook of a plugin
 
 
 @dataclass(frozen=True)
 class Broken:
-    """Something of a plugin that does not work: the whole of it, one hook, or one spec.
+    """A part of a plugin that does not work: all of it, one hook, or one spec.
 
     Attributes:
-        package: The distribution that brings the plugin.
-        version: Its version; "?" where its metadata holds none.
+        package: The distribution of the plugin.
+        version: Its version; "?" if its metadata has none.
         entry_point: Name of its entry point.
-        error: What is wrong, one line.
-        remedy: What to do, one line.
-        cause: The exception, where there was one; its traceback is for the plugin's author.
+        error: The fault, one line.
+        remedy: The remedy, one line.
+        cause: The exception, if there was one; its traceback is for the plugin's author.
     """
 
     package: str
@@ -53,13 +54,13 @@ class Plugin:
     """One entry point of the group, loaded or not.
 
     Attributes:
-        package: The distribution that brings it.
-        version: Of the distribution.
+        package: Its distribution.
+        version: Version of the distribution.
         entry_point: Name of the entry point; by convention that of the distribution.
-        module: What the entry point names.
+        module: Module, or module and object, that the entry point names.
         api: The plugin's `RL_API`; `None` before it was read.
         status: "ready", "failed", "incompatible", "disabled", or "ready, with problems".
-        milliseconds: How long its import took.
+        milliseconds: Duration of its import.
         hooks: Names of the hooks it implements.
     """
 
@@ -91,10 +92,11 @@ class Plugins:
 
     @classmethod
     def load(cls, disabled: Collection[str] = ()) -> Plugins:
-        """Every plugin but the disabled ones, which are named by distribution or entry point.
+        """Load every plugin except the disabled ones, which are named by distribution or entry point.
 
         Raises:
-            RequestError: if a disabled name is that of no plugin; a wrong name would otherwise disable nothing, silently.
+            RequestError: if a disabled name belongs to no plugin; a wrong name would otherwise silently disable nothing.
+            WorkError: if the user interrupts the import of a plugin.
         """
         plugins = cls()
         for package, version, name, value, error in declarations(GROUP):
@@ -117,16 +119,21 @@ class Plugins:
                     plugin.status = "disabled"
                     continue
                 try:
-                    plugins._load(plugin)
+                    with contained_import(plugin.package) as effects:
+                        plugins._load(plugin)
+                    for effect in effects:
+                        plugins.report(plugin, f"importing {plugin.module} {effect}", author_remedy(plugin.package))
+                except RlError:
+                    raise
                 except BaseException as error:  # an object whose attributes raise
                     plugin.status = "failed"
                     plugins.report(plugin, f"{plugin.module} cannot be used: {contained(error)}", author_remedy(plugin.package), error)
         return plugins
 
     def collect(self, hook: str) -> Iterator[tuple[Plugin, Any]]:
-        """What each implementation of a collecting hook gave, in the order of the plugins.
+        """Yield what each implementation of a collecting hook returned, in the order of the plugins.
 
-        An implementation that raises midway keeps what it had given, and is reported.
+        Of an implementation that raises midway, what it had yielded before is kept, and the error is reported.
         """
         for impl in getattr(self._manager.hook, hook).get_hookimpls():
             plugin = self._by_id[impl.plugin_name]
@@ -135,12 +142,17 @@ class Plugins:
                 continue
             items: list[Any] = []
             try:
-                with stdout_to_stderr():
+                with stdout_to_stderr(), contained_import(plugin.package):
                     given = impl.function()
                     if given is not None and (isinstance(given, str) or not hasattr(given, "__iter__")):
                         raise TypeError(f"it returned {type(given).__name__}; it must yield specs")
                     for item in given or ():
-                        items.append(item)  # one by one: `extend` would lose what came before an exception
+                        if len(items) == MOST_SPECS:
+                            items.clear()
+                            raise ValueError(f"it yields more than {MOST_SPECS:,} specs")
+                        items.append(item)  # one by one: `extend` would lose the items before an exception
+            except RlError:
+                raise
             except BaseException as error:
                 self.report(plugin, f"its hook {hook} failed: {contained(error)}", author_remedy(plugin.package), error)
             for item in items:
@@ -149,7 +161,7 @@ class Plugins:
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of a run hook, each in its own `try`; none can stop a run.
 
-        The first failure of an implementation is reported on standard error; after the third it is called no more.
+        The first failure of an implementation is reported on standard error; after the third it is not called again.
         """
         for impl in getattr(self._manager.hook, hook).get_hookimpls():
             key = (impl.plugin_name, hook)
@@ -162,20 +174,20 @@ class Plugins:
                 text = contained(error)
                 count = self._failures[key] = self._failures.get(key, 0) + 1
                 if count == 1:
-                    _warn(f"{impl.plugin_name}: {hook} failed ({text}); the run goes on")
+                    _warn(f"{impl.plugin_name}: {hook} failed ({text}); the run continues")
                 if count == FAILURES_ALLOWED:
-                    _warn(f"{impl.plugin_name}: {hook} failed {count} times and is called no more in this run")
+                    _warn(f"{impl.plugin_name}: {hook} failed {count} times and will not be called again in this run")
 
     def register(self, instance: object, name: str) -> None:
-        """Let an object take part in the run hooks: a logger that was chosen.
+        """Register an object for the run hooks: a logger that was chosen.
 
         Raises:
-            RequestError: if one of that name takes part already, or its methods do not fit the hooks.
+            RequestError: if one of that name is registered already, or its methods do not fit the hooks.
         """
         try:
             self._manager.register(instance, name=name)
         except ValueError as error:
-            raise RequestError(f"{name} is asked for twice", "name each logger once") from error
+            raise RequestError(f"the logger {name} is given twice", "name each logger once") from error
         except pluggy.PluginValidationError as error:
             self._forget(instance)
             raise RequestError(
@@ -183,7 +195,8 @@ class Plugins:
             ) from error
 
     def report(self, plugin: Plugin, error: str, remedy: str, cause: BaseException | None = None) -> None:
-        """Note that something of a plugin does not work."""
+        """Record that a part of a plugin does not work."""
+        error = printable(" ".join(error.split()), LONGEST_REPORT)
         self.broken.append(Broken(plugin.package, plugin.version, plugin.entry_point, error, remedy, cause))
         if plugin.status == "ready":
             plugin.status = "ready, with problems"
@@ -233,50 +246,14 @@ class Plugins:
         for name in unknown:
             close = nearest(name, known)
             remedy = f"did its author mean {close[0]}?" if close else author_remedy(plugin.package)
-            self.report(plugin, f"{name} is no hook of this host (plugin API {API})", remedy)
+            self.report(plugin, f"{name} is not a hook of this host (plugin API {API})", remedy)
         for name in known:
             if callable(getattr(module, name, None)) and name not in plugin.hooks:
                 self.report(plugin, f"{name} in {plugin.module} is not marked as a hook", f"put @hookimpl above def {name}")
 
 
-@contextmanager
-def stdout_to_stderr() -> Iterator[None]:
-    """Inside, whatever is printed goes to standard error, also from C code and child processes: the result owns stdout."""
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
-    saved = None
-    with suppress(OSError):  # one of the two may be closed
-        saved = os.dup(1)
-        os.dup2(2, 1)
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        if saved is not None:
-            os.dup2(saved, 1)
-            os.close(saved)
-
-
-def said(error: BaseException) -> str:
-    """An exception in one line: its type and its text."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def contained(error: BaseException) -> str:
-    """What a plugin raised, in one line. It may not end the host, be it `sys.exit` or the panic of an extension in Rust; Ctrl-C may."""
-    if isinstance(error, KeyboardInterrupt):
-        raise error
-    return said(error)
-
-
-def author_remedy(package: str) -> str:
-    """What a user can do about a fault that is in the plugin."""
-    return f"update it (pip install --upgrade {package}), tell its authors, or switch it off (--disable {package})"
-
-
 def _imported(value: str) -> Any:
-    """What an entry point names: a module, or an object in one."""
+    """Return what an entry point names: a module, or an object in one."""
     name, _, attribute = value.partition(":")
     found: Any = import_module(name.strip())
     for part in filter(None, attribute.strip().split(".")):
@@ -305,10 +282,13 @@ def _reinstall(package: str) -> str:
 def _api_problem(plugin: Plugin) -> tuple[str, str] | None:
     served = str(API) if API == API_MIN else f"{API_MIN} to {API}"
     if plugin.api is None:
-        return f"{plugin.module} does not say which plugin API it is written for", f"its author adds RL_API = {API} to {plugin.module}"
+        return (
+            f"{plugin.module} does not say which plugin API it is written for",
+            f"ask its author to add RL_API = {API} to it",
+        )
     if not isinstance(plugin.api, int) or isinstance(plugin.api, bool):
         given, plugin.api = plugin.api, None
-        return f"RL_API of {plugin.module} is {given!r}; it must be an integer", f"its author writes RL_API = {API}"
+        return f"RL_API of {plugin.module} is {given!r}; it must be an integer", f"ask its author to write RL_API = {API}"
     if plugin.api > API:
         return f"it is written for plugin API {plugin.api}; this rl-core serves {served}", "update the host: pip install --upgrade rl-core"
     if plugin.api < API_MIN:

@@ -1,4 +1,4 @@
-"""What is wrong with a spec, in words. Nothing here imports a component."""
+"""Checks of specs, with the fault in words. Nothing here imports a component."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from rl_core import api
 from rl_core.api import Spec
 
 SUMMARY_LENGTH = 80
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _IMPORT_STRING = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _DATA_FILE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^:]+")
 
 
 def problem_of(spec: object, expected: type[Spec]) -> str:
-    """What is wrong with a spec as given by a plugin; "" when nothing is.
+    """Return the fault of a spec as a plugin gave it; "" if there is none.
 
     Checked here and not when the spec is made: an exception in the middle of a hook would lose the specs after it.
     """
     if not isinstance(spec, expected):
         return f"a {type(spec).__name__} was given where {_article(expected.__name__)} belongs"
     if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
-        return f"the name {spec.name!r} is not allowed; a name is of letters, digits and ._- and starts with a letter or digit"
+        return f"the name {_short(spec.name)} is not allowed; expected at most 100 letters, digits and ._-, a letter or digit first"
     for name, matches, wanted in _fields(expected.__name__):
         value = getattr(spec, name)
         if not matches(value):
@@ -40,12 +40,14 @@ def _fields(kind: str) -> list[tuple[str, Callable[[Any], bool], str]]:
 
 def _wrong_value(spec: Any) -> str:
     if not _IMPORT_STRING.fullmatch(spec.target):
-        return f"{spec.name}: target is {spec.target!r}; it must be an import string, 'package.module:Class'"
+        return f"{spec.name}: target is {_short(spec.target)}; it must be an import string, 'package.module:Class'"
     if not spec.summary.strip() or not spec.summary.isprintable() or len(spec.summary) > SUMMARY_LENGTH:
         return f"{spec.name}: summary has {len(spec.summary)} characters; it must be one line of 1 to {SUMMARY_LENGTH}"
     dotted = [module for module in spec.requires if not module.isidentifier()]
     if dotted:
-        return f"{spec.name}: requires names {dotted[0]!r}; it must be a top-level module, as in 'import {dotted[0].partition('.')[0]}'"
+        return (
+            f"{spec.name}: requires names {_short(dotted[0])}; it must be a top-level module, as in 'import {dotted[0].partition('.')[0]}'"
+        )
     if getattr(spec, "fits", ("anything",)) == ():
         return f"{spec.name}: fits is empty, so no task would ever fit; name the traits that a task must offer"
     if getattr(spec, "budget", 1) < 1:
@@ -55,12 +57,34 @@ def _wrong_value(spec: Any) -> str:
             return f"{spec.name}: {name} is empty; see {type(spec).__name__} in rl_core.api"
     presets = getattr(spec, "presets", "")
     if presets and not _DATA_FILE.fullmatch(presets):
-        return f"{spec.name}: presets is {presets!r}; it must name a data file, 'package:folder/file.yaml'"
+        return f"{spec.name}: presets is {_short(presets)}; it must name a data file, 'package:folder/file.yaml'"
     return ""
 
 
+def plain_spec(spec: Any, expected: type[Spec]) -> Any:
+    """Return a copy of a spec of plain strings, numbers, tuples and dicts; of what is not a spec, the object itself.
+
+    A plugin's subclass of `str` may raise in `__hash__`, `__eq__` or `lower`, wherever the host compares a name.
+    """
+    if not isinstance(spec, expected):
+        return spec
+    return expected(**{name: _plain(getattr(spec, name)) for name in expected.__dataclass_fields__})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__int__(value)
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in tuple.__iter__(value))
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in (dict.items(value) if isinstance(value, dict) else value.items())}
+    return value
+
+
 def unresolved(target: str) -> str:
-    """Why an import string cannot lead anywhere; "" when it can, as far as can be seen without importing it.
+    """Return why an import string cannot be resolved; "" if it can, as far as that is visible without importing it.
 
     The module is looked for, and its source must at least mention the name; a class made in an unusual way passes.
     """
@@ -75,17 +99,17 @@ def unresolved(target: str) -> str:
 
 
 def is_installed(module: str) -> bool:
-    """Whether a top-level module can be imported; it is only looked for."""
+    """Return whether a top-level module can be imported; it is only looked for."""
     return not isinstance(_locate(module), str)
 
 
 def forget_what_was_seen() -> None:
-    """Look anew: what is installed may have changed since the last catalogue was made in this process."""
+    """Clear the cache of modules: the installed packages may have changed since the last catalogue of this process."""
     _locate.cache_clear()
 
 
 class _Module(NamedTuple):
-    """A module that is there: the folders of its submodules, where it has any, and its source, where it has a file of it."""
+    """A module that exists: the folders of its submodules, if it has any, and its source, if it has a file of it."""
 
     folders: list[str] | None
     source: bytes | None
@@ -93,7 +117,7 @@ class _Module(NamedTuple):
 
 @cache
 def _locate(module: str) -> _Module | str:
-    """A module, or why there is none. `importlib.util.find_spec` would import the parents of a dotted name."""
+    """Return a module, or why there is none. `importlib.util.find_spec` would import the parents of a dotted name."""
     spec = getattr(sys.modules.get(module), "__spec__", None)
     parent, _, leaf = module.rpartition(".")
     folders = None
@@ -130,7 +154,7 @@ def _read(path: str) -> bytes | None:
 
 
 def _mentions(source: bytes, name: bytes) -> bool:
-    """Whether the name occurs as a word, or names may come from elsewhere. To compile a pattern for each name would take longer."""
+    """Return whether the name occurs as a word, or names may be imported by other means. Compiling a pattern for each name is slower."""
     start = source.find(name)
     while start >= 0:
         end = start + len(name)

@@ -1,4 +1,4 @@
-"""What a person sees while a run learns: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+"""Progress of a run on standard error: a bar with rate and remaining time on a terminal, an occasional line elsewhere."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from rl_core.errors import printable
+
 if TYPE_CHECKING:
-    from rl_core.runs.run import Run
+    from rl_core.api import RunView
 
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_DRAWS = 0.1
@@ -20,7 +22,7 @@ SECONDS_OF_SILENCE = 10.0
 
 @contextmanager
 def told_when_slow(sentence: str, *, quiet: bool) -> Iterator[None]:
-    """Say a sentence on standard error, once, if what is done meanwhile takes longer than a user likes to wait in silence."""
+    """Print a sentence on standard error, once, if the block takes longer than 10 s."""
     timer = threading.Timer(SECONDS_OF_SILENCE, print, (sentence,), {"file": sys.stderr, "flush": True})
     timer.daemon = True
     if not quiet:
@@ -32,14 +34,14 @@ def told_when_slow(sentence: str, *, quiet: bool) -> Iterator[None]:
 
 
 class Progress:
-    """Draws on standard error, only when there is something new to see.
+    """A display on standard error that draws only when something changed.
 
     Args:
         run: The run to follow.
-        quiet: Whether to say nothing at all.
+        quiet: Whether to print nothing at all.
     """
 
-    def __init__(self, run: Run, *, quiet: bool) -> None:
+    def __init__(self, run: RunView, *, quiet: bool) -> None:
         self._run = run
         self._quiet = quiet
         self._bar: Any = None
@@ -48,32 +50,32 @@ class Progress:
         self._headline: tuple[str, float] | None = None
 
     def __enter__(self) -> Progress:
-        """Begins the bar if standard error is a terminal."""
+        """Begin the bar if standard error is a terminal."""
         if not self._quiet and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as RichProgress
 
             self._bar = RichProgress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
-                TextColumn("{task.fields[told]}"),
+                TextColumn("{task.fields[told]}", markup=False),
                 console=Console(stderr=True),
                 auto_refresh=False,
             )
             self._bar.start()
-            label = f"{self._run.recipe.agent} on {self._run.recipe.task}"
+            label = printable(f"{self._run.recipe.agent} on {self._run.recipe.task}", 100)
             self._task = self._bar.add_task(label, total=self._run.budget, completed=self._first, told="")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Leaves the last state of the bar on the screen."""
+        """Leave the last state of the bar on the screen."""
         if self._bar is not None:
             self._draw()
             self._bar.stop()
 
     def show(self, metrics: Mapping[str, float]) -> None:
-        """Called after each step."""
+        """Show the metrics of a step."""
         name = self._run.agent.headline or next(iter(metrics), "")
         if name in metrics:
             self._headline = (name, metrics[name])
@@ -87,7 +89,7 @@ class Progress:
             print(self.sentence(), file=sys.stderr, flush=True)
 
     def sentence(self) -> str:
-        """`46,080 of 100,000 environment steps, 31,000/s, 0:02 left, return 312.1`."""
+        """Return the state in words: `46,080 of 100,000 environment steps, 31,000/s, 0:02 left, return 312.1`."""
         done, budget = self._run.agent.progress, self._run.budget
         rate = (done - self._first) / max(time.monotonic() - self._began, 1e-9)
         parts = [f"{done:,} of {budget:,} {self._run.spec.unit}", f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"]
@@ -97,7 +99,7 @@ class Progress:
                 f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left" if left >= 3600 else f"{left // 60}:{left % 60:02d} left"
             )
         if self._headline:
-            parts.append(f"{self._headline[0]} {self._headline[1]:.4g}")
+            parts.append(f"{printable(self._headline[0], 100)} {self._headline[1]:.4g}")
         return ", ".join(parts)
 
     def _draw(self) -> None:

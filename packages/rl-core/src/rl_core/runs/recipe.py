@@ -6,7 +6,6 @@ agent's preset for the task, the recipe file, the command line.
 
 from __future__ import annotations
 
-import importlib.resources
 import reprlib
 import shlex
 import traceback
@@ -16,11 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_type_hints
 
 from rl_core import config, documents
-from rl_core.api import AgentSpec
 from rl_core.errors import RequestError, RlError, WorkError
-from rl_core.plugins.catalogue import Catalogue, Entry, fits
-from rl_core.plugins.loading import author_remedy
-from rl_core.runs import files
+from rl_core.plugins.catalogue import Catalogue, Entry
+from rl_core.plugins.containment import author_remedy
+from rl_core.runs import choice, files
 
 if TYPE_CHECKING:
     from rl_core.agent import Agent
@@ -46,8 +44,27 @@ class Recipe:
     task_config: Mapping[str, Any] = field(default_factory=dict)  # the task's config fields
 
     def to_yaml(self) -> str:
-        """The text of `recipe.yaml`."""
-        return documents.dump_yaml(_plain(asdict(self)))
+        """Return the text of `recipe.yaml`."""
+        return documents.dump_yaml(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain values."""
+        values: dict[str, Any] = _plain(asdict(self))
+        return values
+
+
+class Setting(NamedTuple):
+    """A setting of a resolved recipe.
+
+    Attributes:
+        name: `budget`, `learning_rate`, `network.hidden`, `task.size`: as `--set` names it.
+        value: Its value.
+        source: Where the value comes from: "--set", "the call", a recipe file, "the preset of the task", a spec, "default".
+    """
+
+    name: str
+    value: Any
+    source: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,7 @@ class Resolved:
         built_network: The network, which builds modules for the agent.
         agent_class: The agent's class.
         agent_config: An instance of its `Config`.
+        sources: Where each setting that is not a default comes from, by its name.
     """
 
     recipe: Recipe
@@ -73,6 +91,16 @@ class Resolved:
     built_network: Network | None
     agent_class: type
     agent_config: Any
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self) -> list[Setting]:
+        """Return every setting of the run with its source."""
+        recipe = self.recipe
+        values: dict[str, Any] = {"agent": recipe.agent, "task": recipe.task, "network": recipe.network, "budget": recipe.budget}
+        values |= recipe.config
+        values |= {f"network.{name}": value for name, value in recipe.network_config.items()}
+        values |= {f"task.{name}": value for name, value in recipe.task_config.items()}
+        return [Setting(name, value, self.sources.get(name, "default")) for name, value in values.items()]
 
     def build_agent(self, seeds: Seeds) -> Agent:
         """The agent, at its beginning.
@@ -221,34 +249,45 @@ def resolve(
             from_file.pop(entry.scheme.argument, None)  # the call names another task of the scheme than the file
         return layers.given(from_file, file.name).given(options.get(key, {}), "the call").given(sets[scope], "--set")
 
-    agent, task, network = _choose(catalogue, name, given)
+    agent, task, network = choice.choose(catalogue, name, given)
 
     def offered(tuned: Mapping[str, Any]) -> Offer:
         given_settings = settings("task", task, tuned)
         bases = {name: file.folder if source in by_file else Path() for name, source in given_settings.sources.items()}
         return _offer(task, given_settings, lambda name: bases.get(name, Path()), task_state)
 
+    sources: dict[str, str] = {
+        key: "the call" if key in options else file.name for key in ("agent", "task", "network", "budget") if key in given
+    }
+    if name is not None:
+        sources[catalogue.find(name).kind] = "the call"
     offer = offered({})
-    agent = agent or _default_agent(catalogue, task, offer.traits)
-    network = _network(catalogue, agent, task, network)
-    preset = _preset(agent, task, network)
+    agent = agent or choice.default_agent(catalogue, task, offer.traits)
+    network = choice.network_for(catalogue, agent, task, network)
+    preset = choice.preset(agent, task, network)
     if "task_config" in preset:
         offer = offered(preset["task_config"])
-    _require_fit(catalogue, agent, task, offer.traits)
+    choice.require_fit(catalogue, agent, task, offer.traits)
     if network is not None:
-        _require_fit(catalogue, network, task, offer.traits)
+        choice.require_fit(catalogue, network, task, offer.traits)
     elif sets["network"] or file.values.get("network_config"):
         raise RequestError(
             f"agent {agent.name} takes no network, but a field of one was set", "leave out --set network.… and network_config"
         )
 
     agent_class = agent.load()
-    agent_config = _config(agent_class, settings("agent", agent, preset.get("config", {})), agent)
+    agent_settings = settings("agent", agent, preset.get("config", {}))
+    agent_config = _config(agent_class, agent_settings, agent)
+    sources |= agent_settings.sources
+    sources |= _prefixed("task", settings("task", task, preset.get("task_config", {})))
+    sources.setdefault("budget", "the preset of the task" if "budget" in preset else f"the spec of {agent.name}")
     network_config: dict[str, Any] = {}
     built_network = None
     if network is not None:
         tuned = preset.get("network_config", {}) if preset.get("network", agent.spec.network) == network.name else {}
-        built_config = _config(network.load(), settings("network", network, tuned), network)
+        network_settings = settings("network", network, tuned)
+        built_config = _config(network.load(), network_settings, network)
+        sources |= _prefixed("network", network_settings)
         network_config, built_network = config.to_plain(built_config), network.load()(built_config)
     recipe = Recipe(
         agent=_short(catalogue, agent),
@@ -261,32 +300,11 @@ def resolve(
         **{key: given[key] for key in ("seed", "device", "threads", "checkpoint_every") if key in given},
     )
     built_task = offer.built or _build_task(task, offer.config, task_state)
-    return Resolved(recipe, agent, task, network, built_task, built_network, agent_class, agent_config)
+    return Resolved(recipe, agent, task, network, built_task, built_network, agent_class, agent_config, sources)
 
 
-def _choose(catalogue: Catalogue, name: str | None, given: Mapping[str, Any]) -> tuple[Entry | None, Entry, Entry | None]:
-    """The entries that were named, and the task, which every choice leads to."""
-    chosen: dict[str, Entry] = {}
-    if name is not None:
-        entry = catalogue.find(name)
-        chosen[entry.kind] = entry
-    for kind in config.SCOPES:
-        if given.get(kind) is not None and kind not in chosen:
-            chosen[kind] = catalogue.find(given[kind], kind)
-    if not chosen:
-        raise RequestError(
-            "nothing was named: a run needs an agent, a network or a task", "write for example: rl-core run ppo, or see: rl-core list"
-        )
-    agent, task, network = chosen.get("agent"), chosen.get("task"), chosen.get("network")
-    if task is None:
-        leader = network if agent is None else agent
-        assert leader is not None
-        task = catalogue.find(leader.spec.task, "task")
-        if agent is not None and agent.spec.network and network is not None and not fits(task.spec.traits, network.spec.fits):
-            task = catalogue.find(network.spec.task, "task")
-    if agent is None and network is not None and network.spec.agent:
-        agent = catalogue.find(network.spec.agent, "agent")
-    return agent, task, network
+def _prefixed(scope: str, settings: Settings) -> dict[str, str]:
+    return {f"{scope}.{name}": source for name, source in settings.sources.items()}
 
 
 class Offer(NamedTuple):
@@ -349,68 +367,6 @@ def out_of_memory(what: str, error: MemoryError) -> RequestError:
 
 def _config(component: Any, settings: Settings, entry: Entry) -> Any:
     return config.build(component.Config, settings.values, where=f"{entry.kind} {entry.name}", sources=settings.sources)
-
-
-def _network(catalogue: Catalogue, agent: Entry, task: Entry, named: Entry | None) -> Entry | None:
-    """The network that was named, or the preset's, or the agent's default."""
-    if agent.spec.network is None:
-        if named is not None:
-            raise RequestError(f"agent {agent.name} takes no network, but {named.name!r} was given", "leave the network out")
-        return None
-    return named or catalogue.find(_preset(agent, task, None).get("network") or agent.spec.network, "network")
-
-
-def _default_agent(catalogue: Catalogue, task: Entry, traits: frozenset[str]) -> Entry:
-    """The first of the task's default agents that is installed and fits."""
-    candidates = task.scheme.agents if task.scheme is not None else (task.spec.agent,)
-    problem: RlError | None = None
-    for name in filter(None, candidates):
-        try:
-            entry = catalogue.find(name, "agent")
-        except RequestError as error:
-            problem = error
-            continue
-        if fits(traits, entry.spec.fits):
-            return entry
-    if problem is not None and len(candidates) == 1:
-        raise problem
-    names = _fitting(catalogue, "agent", traits)
-    raise RequestError(
-        f"task {task.name} has no default agent that fits it and is installed",
-        f"name one: {', '.join(names[:8])}" if names else "install a package that brings one, such as rl-algos or dl-nets",
-    )
-
-
-def _require_fit(catalogue: Catalogue, entry: Entry, task: Entry, traits: frozenset[str]) -> None:
-    if fits(traits, entry.spec.fits):
-        return
-    others = _fitting(catalogue, entry.kind, traits)
-    families = [other.spec.example for other in catalogue.entries("scheme") if fits(other.spec.traits, entry.spec.fits)]
-    tasks = [*families, *(other.name for other in catalogue.entries("task") if fits(other.spec.traits, entry.spec.fits))]
-    hint = f"{entry.kind}s that fit {task.name}: {', '.join(others[:8]) or 'none is installed'}"
-    hint += f"; tasks that fit {entry.name}: {', '.join(tasks[:8]) or 'none is installed'}"
-    needs = " or ".join(f"({alternative})" for alternative in entry.spec.fits)
-    offers = ", ".join(sorted(traits))
-    raise RequestError(f"{entry.kind} {entry.name} cannot work on task {task.name}: it needs {needs}; the task offers {offers}", hint)
-
-
-def _fitting(catalogue: Catalogue, kind: str, traits: frozenset[str]) -> list[str]:
-    return [entry.name for entry in catalogue.entries(kind) if fits(traits, entry.spec.fits)]
-
-
-def _preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
-    """The agent's tuned settings for the task: those for `task+network` before those for `task`, before those for its family `scheme:*`."""
-    spec: AgentSpec = agent.spec
-    package, _, resource = spec.presets.partition(":")
-    if not resource:
-        return {}
-    plain = task.name.removeprefix("gym:")  # a Gymnasium id has two names: CartPole-v1 and gym:CartPole-v1
-    names = (plain, f"gym:{plain}")
-    presets = documents.parse_yaml(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
-    wanted = [*(f"{name}+{network.name}" for name in names if network is not None), *names]
-    if task.scheme is not None:
-        wanted.append(f"{task.scheme.name}:*")
-    return next((presets[key] for key in wanted if key in presets), {})
 
 
 def _short(catalogue: Catalogue, entry: Entry) -> str:

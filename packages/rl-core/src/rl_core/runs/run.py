@@ -23,7 +23,7 @@ from rl_core.api import AgentSpec
 from rl_core.errors import EnvironmentFailure, RequestError, RlError, WorkError
 from rl_core.gym_envs import replay_postponed
 from rl_core.plugins.catalogue import Catalogue
-from rl_core.plugins.loading import author_remedy
+from rl_core.plugins.containment import author_remedy
 from rl_core.runs import checkpoint, files, manifest, metrics_log, recipe, soundness
 from rl_core.runs.metrics_log import MetricsLog
 from rl_core.runs.progress import Progress, told_when_slow

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 from rl_core.api import hookimpl
 
 if TYPE_CHECKING:
-    from rl_core.runs.run import Run
+    from rl_core.api import RunView
 
 
 class TensorBoardLogger:
-    """Writes every metric against the agent's progress, into the folder `tensorboard` of the run.
+    """A logger that writes every metric against the agent's progress, into the folder `tensorboard` of the run.
 
-    A run that is resumed goes on in the same folder; TensorBoard drops what an interrupted run had written beyond the
-    checkpoint, because the new file says from which step it starts.
+    A resumed run continues in the same folder; TensorBoard drops the points that an interrupted run had written beyond the checkpoint,
+    because the new file states the step at which it starts.
     """
 
     def __init__(self) -> None:
         self._writer: Any = None
 
     @hookimpl
-    def rl_run_started(self, run: Run) -> None:
+    def rl_run_started(self, run: RunView) -> None:
         """Open the event file."""
         from tensorboardX import SummaryWriter  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
@@ -30,13 +30,13 @@ class TensorBoardLogger:
 
     @hookimpl
     def rl_metrics(self, progress: int, metrics: Mapping[str, float]) -> None:
-        """One point for each metric."""
+        """Write one point for each metric."""
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, progress)
 
     @hookimpl
     def rl_run_finished(self, result: Mapping[str, Any] | None) -> None:
-        """The score as the last point, and the end of the file."""
+        """Write the score as the last point, and close the file."""
         if self._writer is None:
             return
         if result and result.get("score") is not None:
