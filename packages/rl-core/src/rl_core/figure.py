@@ -1,8 +1,11 @@
-"""Pictures that the host draws: the learning curve of a run, and several runs side by side. Nothing global is touched."""
+"""Figures of the host: the learning curve of a run, and several runs side by side. matplotlib's global state is not changed."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,10 @@ def learning_curve(lines: Sequence[Mapping[str, float]], path: Path, *, title: s
 
     Args:
         lines: The lines of `metrics.jsonl`.
-        path: Where the picture goes.
-        title: Stands on top.
-        unit: What progress counts.
-        headline: The metric whose panel comes first.
+        path: The file to write.
+        title: Title above the panels.
+        unit: Unit of progress.
+        headline: The metric whose panel is first.
     """
     names = sorted(metric_names(lines), key=lambda name: name != headline)
     columns = min(3, max(1, len(names)))
@@ -45,9 +48,9 @@ def comparison(groups: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], pa
 
     Args:
         groups: The metrics' lines of each run, by the name of the group.
-        path: Where the picture goes.
-        metric: Which metric to draw.
-        unit: What progress counts.
+        path: The file to write.
+        metric: The metric to draw.
+        unit: Unit of progress.
     """
     figure = new_figure(7.0, 4.2)
     axes = figure.add_subplot(1, 1, 1)
@@ -75,14 +78,15 @@ def comparison(groups: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], pa
 
 
 def metric_names(lines: Sequence[Mapping[str, float]]) -> list[str]:
-    """Names of the metrics in the order in which they first appear."""
+    """Return the names of the metrics in the order in which they first appear."""
     return list(dict.fromkeys(name for line in lines for name in line if name not in SKIP))
 
 
 def student_t95(degrees: int) -> float:
-    """The two-sided 95 % quantile of Student's t: a mean of n values is known to +- t(n-1) s / sqrt(n).
+    """Return the two-sided 95 % quantile of Student's t: the interval of a mean of n values is +- t(n-1) s / sqrt(n).
 
-    From the series for its distribution function (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4), by bisection.
+    scipy is not a dependency of this package. Computed by bisection from the series for the distribution function (Abramowitz and Stegun
+    1964, 26.7.3 and 26.7.4).
 
     >>> round(student_t95(1), 3), round(student_t95(4), 3), round(student_t95(9), 3)
     (12.706, 2.776, 2.262)
@@ -95,7 +99,11 @@ def student_t95(degrees: int) -> float:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty figure, in inches, that belongs to nobody: matplotlib's global state stays as it was."""
+    """Return an empty figure, with its size in inches, that is not registered with pyplot.
+
+    The variable MPLBACKEND may name a backend that this environment lacks, as a notebook's kernel does; no figure of a run needs one.
+    """
+    _import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -104,8 +112,23 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
+def _import_matplotlib() -> None:
+    """Import matplotlib as if MPLBACKEND were not set, then apply it as matplotlib does, if it names a backend of this environment."""
+    if "matplotlib" in sys.modules:
+        return
+    named = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if named is not None:
+            os.environ["MPLBACKEND"] = named
+    if named:
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = named
+
+
 def _t_inside(t: float, degrees: int) -> float:
-    """Probability that |T| <= t."""
+    """Return the probability that |T| <= t."""
     theta = np.arctan2(t, np.sqrt(degrees))
     cos, sin = np.cos(theta), np.sin(theta)
     term, total = 1.0, 0.0
@@ -122,7 +145,7 @@ def _t_inside(t: float, degrees: int) -> float:
 
 
 def _smoothed(progress: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Running mean over a fiftieth of the curve, for the eye; the raw values stand beside it."""
+    """Return the running mean over a fiftieth of the curve."""
     width = max(1, len(values) // 50)
     kernel = np.ones(width) / width
     return np.convolve(progress, kernel, mode="valid"), np.convolve(values, kernel, mode="valid")

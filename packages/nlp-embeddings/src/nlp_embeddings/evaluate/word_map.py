@@ -31,12 +31,10 @@ def principal_plane(vectors: np.ndarray) -> np.ndarray:
 
 def draw_map(vectors: WordVectors, words: Sequence[str], path: Path) -> None:
     """Draw words where their unit vectors lie in their principal plane, into a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from rl_core.figure import new_figure
 
     places = principal_plane(np.stack([vectors.get_vector(word, norm=True) for word in words]).astype(np.float64))
-    figure = Figure(figsize=(9, 7))
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 7)
     axes = figure.add_subplot()
     axes.scatter(places[:, 0], places[:, 1], s=4, color="0.7")
     for word, (x, y) in zip(words, places, strict=True):

@@ -63,8 +63,7 @@ class Layout:
 
         Where several states share a cell (Taxi's passenger), the mean of their values is shown and no arrow.
         """
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        from rl_core.figure import new_figure
 
         height, width = len(self.rows), max(map(len, self.rows))
         total, count = np.zeros((height, width)), np.zeros((height, width))
@@ -75,8 +74,7 @@ class Layout:
             for column, letter in enumerate(line):
                 if letter == "#":
                     mean[row, column] = np.nan
-        figure = Figure(figsize=(min(max(3.0, width * 0.6), 12.0) + 1.0, min(max(1.8, height * 0.6), 12.0) + 0.4), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure(min(max(3.0, width * 0.6), 12.0) + 1.0, min(max(1.8, height * 0.6), 12.0) + 0.4)
         axes = figure.add_subplot()
         image = axes.imshow(mean, cmap="viridis")
         figure.colorbar(image, ax=axes, shrink=0.8, label="value")
