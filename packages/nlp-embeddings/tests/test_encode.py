@@ -131,7 +131,7 @@ def test_a_corpus_of_one_word_is_a_corpus(tmp_path: Path) -> None:
 
 
 def test_an_unknown_tokenizer_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="tokenizer is 'spacy'; it must be one of regex, whitespace, character"):
+    with pytest.raises(ValueError, match="tokenizer is 'spacy'; expected one of regex, whitespace, character"):
         encode(["a"], tmp_path / "c", tokenizer="spacy")
 
 

@@ -7,24 +7,11 @@ import pytest
 
 from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
 from nlp_embeddings.evaluate.applications import bilingual_map, k_means, orthogonal_map
-from nlp_embeddings.evaluate.evaluation import (
-    Pair,
-    classify,
-    linear_classifier,
-    odd_one_out,
-    rank_correlation,
-    read_analogies,
-    read_pairs,
-    word_analogies,
-    word_similarity,
-)
-from nlp_embeddings.evaluate.tasks import (
-    AnalogyTask,
-    ClassificationTask,
-    EvaluationConfig,
-    SimilarityTask,
-    read_labelled,
-)
+from nlp_embeddings.evaluate.classifier import classify, linear_classifier
+from nlp_embeddings.evaluate.evaluation import odd_one_out, rank_correlation, word_analogies, word_similarity
+from nlp_embeddings.evaluate.questions import Pair, read_analogies, read_labelled, read_pairs
+from nlp_embeddings.evaluate.tasks import AnalogyTask, ClassificationTask, EvaluationConfig, SimilarityTask
+from nlp_embeddings.models.glove import GloVeConfig
 from nlp_embeddings.training.word_agent import WordAgent
 from nlp_embeddings.vectors.word_vectors import WordVectors
 from rl_core.seeds import Seeds
@@ -143,9 +130,9 @@ def test_the_linear_classifier_agrees_with_scikit_learn() -> None:
 @pytest.mark.parametrize(
     ("reader", "content", "message"),
     [
-        (read_pairs, "a b 1\nc d\n", "line 2: 'c d' is not `word word score`"),
+        (read_pairs, "a b 1\nc d\n", "line 2: expected `word word score`, got 'c d'"),
         (read_pairs, "a b 1\n", "holds 1 pairs of words"),
-        (read_analogies, ": g\na b c\n", "line 2: 'a b c' is not four words"),
+        (read_analogies, ": g\na b c\n", "line 2: expected four words, got 'a b c'"),
         (read_analogies, "", "holds no analogies"),
     ],
 )
@@ -209,7 +196,7 @@ def test_a_word_agent_answers_analogies_from_its_whole_vocabulary(tmp_path: Path
     crowd = WordVectors([*known.index_to_key, *(f"near{j}" for j in range(5))], np.concatenate([known.vectors, between]))
     scores = []
     for vectors in (known, crowd):
-        agent = Parallelograms(None, CorpusTask(CorpusConfig()), None, seeds=Seeds(0), budget=1)
+        agent = Parallelograms(GloVeConfig(), CorpusTask(CorpusConfig()), None, seeds=Seeds(0), budget=1)
         agent.load_state_dict(vectors)
         agent.vocabulary.words = vectors.index_to_key
         scores.append(task.evaluate(agent.predictor(), episodes=1, seeds=Seeds(0))["accuracy"])
@@ -229,7 +216,7 @@ def test_classification_is_a_task(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("good film\n", "is not `label<TAB>text`"), ("good\ta\n" * 9, "at least two labels with five texts each")],
+    [("good film\n", "expected `label<TAB>text`, got 'good film'"), ("good\ta\n" * 9, "at least two labels with 5 texts each")],
 )
 def test_a_bad_file_of_texts_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "c.tsv"
@@ -249,8 +236,8 @@ def test_labels_may_be_marked_as_fasttext_marks_them(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_of_questions_is_named() -> None:
-    with pytest.raises(ValueError, match=r"file is 'nowhere\.txt', which is no file"):
-        EvaluationConfig(file="nowhere.txt")
+    with pytest.raises(ValueError, match=r"there is neither a file nor a folder nowhere\.txt"):
+        SimilarityTask(EvaluationConfig(file="nowhere.txt"))
 
 
 def test_a_task_of_word_questions_needs_a_file() -> None:

@@ -75,9 +75,9 @@ def test_a_compressed_file_is_read_and_a_limit_kept(tmp_path: Path) -> None:
         (b"2 2\na 1 2\nb 1 nan\n", r"the vector of 'b' \(word 2\) holds NaN or infinity"),
         (b"2 2\na 1 2\nb 1\n", "line 3 does not hold a word and 2 numbers"),
         (b"2 2\na 1 2\nb 1 2 3\n", "line 3 does not hold a word and 2 numbers"),
-        (b"3 2\na 1 2\nb 1 2\n", "promises 3 words, and 2 are there"),
-        (b"2 2\na 1 2\na 3 4\n", "the word 'a' comes twice"),
-        (b"99 2\na 1 2\n", "promises 99 words, and 1 are there"),
+        (b"3 2\na 1 2\nb 1 2\n", "promises 3 words, but the file has 2"),
+        (b"2 2\na 1 2\na 3 4\n", "the word 'a' appears twice"),
+        (b"99 2\na 1 2\n", "promises 99 words, but the file has 1"),
         (b"a 1 2\nb x y\n", "line 2 does not hold a word and 2 numbers"),
     ],
 )
@@ -116,14 +116,14 @@ def test_nothing_is_written_of_vectors_that_are_not_finite(tmp_path: Path, form:
 
 def test_a_word_with_a_space_goes_only_into_the_native_format(tmp_path: Path) -> None:
     vectors = WordVectors(["new york"], np.ones((1, 2), dtype=np.float32))
-    with pytest.raises(ValueError, match="the word 'new york' holds white space"):
+    with pytest.raises(ValueError, match="the word 'new york' contains white space"):
         save(vectors, tmp_path / "v", "word2vec-text")
     save(vectors, tmp_path / "v", "safetensors")
     assert load(tmp_path / "v").index_to_key == ["new york"]
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="format is 'pickle'; it must be one of safetensors, word2vec-text"):
+    with pytest.raises(ValueError, match="format is 'pickle'; expected one of safetensors, word2vec-text"):
         save(WordVectors(WORDS, MATRIX), tmp_path / "v", "pickle")
 
 

@@ -49,7 +49,7 @@ def test_a_saved_state_answers_alike() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"shift": 0.5}, "shift is 0.5; it must be >= 1"), ({"value_exponent": 2.0}, "value_exponent is 2.0; it must be between 0 and 1")],
+    [({"shift": 0.5}, "shift is 0.5; it must be >= 1"), ({"value_exponent": 2.0}, r"value_exponent is 2.0; it must be in \[0, 1\]")],
 )
 def test_settings_out_of_range_are_refused_in_words(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -8,9 +8,9 @@ import pytest
 from scipy import sparse
 
 from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
-from nlp_embeddings.models.tfidf import bm25, count_matrix, inverse_document_frequency, tf_idf, truncated_svd
 from nlp_embeddings.models.vector_space import VectorSpace, VectorSpaceConfig
 from nlp_embeddings.vectors.document_index import DocumentIndex, similarity_matrix
+from nlp_embeddings.vectors.tfidf import bm25, count_matrix, inverse_document_frequency, tf_idf, truncated_svd
 from rl_core.seeds import Seeds
 
 SETTINGS = {
@@ -156,8 +156,8 @@ def test_jaccard_of_negative_weights_is_refused() -> None:
     ("change", "message"),
     [
         ({"min_count": 0}, "min_count is 0; it must be >= 1"),
-        ({"length_weight": 2.0}, "length_weight is 2.0; it must be between 0 and 1"),
-        ({"weighting": "bm25", "components": 5}, "a decomposition takes count or tf-idf"),
+        ({"length_weight": 2.0}, r"length_weight is 2.0; it must be in \[0, 1\]"),
+        ({"weighting": "bm25", "components": 5}, "a decomposition needs count or tf-idf"),
     ],
 )
 def test_settings_out_of_range_are_refused_in_words(change: dict, message: str) -> None:
@@ -167,9 +167,9 @@ def test_settings_out_of_range_are_refused_in_words(change: dict, message: str) 
 
 def test_a_vocabulary_emptied_by_the_minimum_count_is_refused() -> None:
     with pytest.raises(ValueError, match="the most frequent word, 'the', occurs 4365 times: no term is left"):
-        agent(min_count=10_000).step()
+        agent(min_count=10_000)
 
 
 def test_more_components_than_passages_are_refused() -> None:
-    with pytest.raises(ValueError, match="components is 400; 321 documents"):
-        learned(components=400)
+    with pytest.raises(ValueError, match="components is 400; 321 passages"):
+        agent(components=400)

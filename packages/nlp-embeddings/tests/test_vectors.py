@@ -50,17 +50,17 @@ def test_ranks_count_from_the_nearest() -> None:
 
 
 def test_a_repeated_word_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="the word 'a' comes twice"):
+    with pytest.raises(ValueError, match="the word 'a' appears twice"):
         WordVectors(["a", "b", "a"], np.zeros((3, 2)))
 
 
 def test_as_many_words_as_rows_are_needed() -> None:
-    with pytest.raises(ValueError, match="2 words came with vectors of shape"):
+    with pytest.raises(ValueError, match="there are 2 words for vectors of shape"):
         WordVectors(["a", "b"], np.zeros((3, 2)))
 
 
 def test_a_question_without_words_is_refused() -> None:
-    with pytest.raises(ValueError, match="no words came"):
+    with pytest.raises(ValueError, match="the question has no words"):
         vectors().most_similar()
 
 

@@ -6,25 +6,19 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from reference.word2vec import logistic_gradient, logistic_loss, train
 
 from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
 from nlp_embeddings.corpus.reader import WordReader
+from nlp_embeddings.models.softmax import softmax_gradient, softmax_loss
 from nlp_embeddings.models.word2vec import Word2Vec, Word2VecConfig
-from nlp_embeddings.models.word2vec_kernels import SIX, train_cbow, train_skip_gram
-from nlp_embeddings.models.word2vec_reading import (
-    Schedule,
-    logistic_gradient,
-    logistic_loss,
-    softmax_gradient,
-    softmax_loss,
-    train_reading,
-)
-from nlp_embeddings.training.row_instructions import products, step_rows
+from nlp_embeddings.models.word2vec_kernels import train_cbow, train_skip_gram
+from nlp_embeddings.training.row_instructions import plain_products, plain_step_rows, row_products, row_steps
 from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
 from nlp_embeddings.training.shards import split_sentences_evenly
+from nlp_embeddings.training.stream import NO_TREE, SIX, Noise, Schedule, Stream
+from rl_core.errors import RequestError
 from rl_core.seeds import Seeds
-
-NO_TREE = (np.zeros(1, dtype=np.int8), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
 
 
 def agent(task: CorpusTask | None = None, seed: int = 0, budget: int = 120_000, **config: object) -> Word2Vec:
@@ -54,22 +48,20 @@ def small_problem(vector_size: int = 20, num_words: int = 30) -> tuple:
 @pytest.mark.parametrize("num_negatives", [5, 8, 13])
 @pytest.mark.parametrize("loss", ["negative", "shared", "hierarchical"])
 @pytest.mark.parametrize("architecture", ["skip-gram", "cbow", "classic cbow"])
-def test_the_compiled_kernel_does_what_the_reading_twin_does(vector_size, num_negatives, loss, architecture) -> None:
+def test_the_compiled_kernel_agrees_with_the_reference(vector_size, num_negatives, loss, architecture) -> None:
     ids, starts, counts, inputs, outputs = small_problem(vector_size)
-    noise = (*alias_table(counts**0.75), num_negatives)
+    noise = Noise(*alias_table(counts**0.75), num_negatives)
     tree = huffman_tree(counts) if loss == "hierarchical" else NO_TREE
-    fixed = (len(counts), as_draws(keep_probability(counts, 0.02)), noise, tree)
-    schedule = Schedule(0.1, 1e-5, 100, 900)
+    keep, schedule = as_draws(keep_probability(counts, 0.02)), Schedule(0.1, 1e-5, 100, 900)
+    stream = Stream(ids, starts, keep, noise, tree, 4, schedule, (7, 3))
     ours, theirs = (inputs.copy(), outputs.copy()), (inputs.copy(), outputs.copy())
     if architecture == "skip-gram":
-        result = train_skip_gram(ids, starts, *ours, *fixed, 4, loss == "shared", tuple(schedule), 7, 3, None)
+        result = train_skip_gram(stream, *ours, loss == "shared", None)
     else:
-        result = train_cbow(ids, starts, *ours, *fixed, 4, architecture == "cbow", tuple(schedule), 7, 3, None)
-    expected = train_reading(
-        ids, starts, *theirs, *fixed, 4, schedule, 7, 3,
-        cbow=architecture != "skip-gram", divide_gradient=architecture == "cbow", share_negatives=loss == "shared",
-    )  # fmt: skip
-    assert result[:2] == expected[:2]
+        result = train_cbow(stream, *ours, architecture == "cbow", None)
+    rule = {"skip-gram": "skip-gram", "cbow": "mean", "classic cbow": "classic"}[architecture]
+    expected = train(stream, *theirs, rule=rule, share_negatives=loss == "shared")
+    assert tuple(result[:2]) == expected[:2]
     assert result[1] > 200
     np.testing.assert_allclose(ours[0], theirs[0], atol=2e-5)
     np.testing.assert_allclose(ours[1][:-SIX], theirs[1][:-SIX], atol=2e-5)
@@ -79,12 +71,19 @@ def test_the_compiled_kernel_does_what_the_reading_twin_does(vector_size, num_ne
 
 @numba.njit
 def step_by_rows(hidden, output, targets, sizes, found):
-    products(hidden, 1, output, targets, 2, found, 4)
-    step_rows(hidden, 1, output, targets, 2, sizes, 4)
+    row_products(hidden, 1, output, targets, 2, found, 4)
+    row_steps(hidden, 1, output, targets, 2, sizes, 4)
 
 
+@numba.njit
+def step_by_loops(hidden, output, targets, sizes, found):
+    plain_products(hidden, 1, output, targets, 2, found, 4)
+    plain_step_rows(hidden, 1, output, targets, 2, sizes, 4)
+
+
+@pytest.mark.parametrize("step", [step_by_rows, step_by_loops])
 @pytest.mark.parametrize("vector_size", [16, 48])
-def test_a_step_on_rows_moves_each_by_the_others_as_they_were_and_no_other_row(vector_size: int) -> None:
+def test_a_step_on_rows_moves_each_by_the_others_as_they_were_and_no_other_row(vector_size: int, step) -> None:
     rng = np.random.default_rng(4)
     hidden, output = rng.normal(size=(3, vector_size)).astype(np.float32), rng.normal(size=(9, vector_size)).astype(np.float32)
     targets, sizes, found = np.array([0, 1, 7, 3, 8, 5, 2, 4]), np.array([0.5, -1, 2, 0.25], dtype=np.float32), np.zeros(4, np.float32)
@@ -93,7 +92,7 @@ def test_a_step_on_rows_moves_each_by_the_others_as_they_were_and_no_other_row(v
     expected_hidden[1] += sizes @ output[rows]
     expected_output[rows] += np.outer(sizes, hidden[1])
     expected_found = output[rows] @ hidden[1]
-    step_by_rows(hidden, output, targets, sizes, found)
+    step(hidden, output, targets, sizes, found)
     np.testing.assert_allclose(found, expected_found, atol=1e-4)
     np.testing.assert_allclose(hidden, expected_hidden, atol=1e-5)
     np.testing.assert_allclose(output, expected_output, atol=1e-5)
@@ -134,7 +133,8 @@ def test_cbows_corrected_step_is_the_gradient_of_its_loss_and_the_classic_one_is
     inputs[:, :4], outputs[:3, :4] = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
     tree = huffman_tree(counts)
     before = inputs[:, :4].astype(np.float64)
-    fixed = (3, as_draws(np.ones(3)), (*alias_table(np.ones(3)), 1), tree)
+    noise, schedule = Noise(*alias_table(np.ones(3)), 1), Schedule(1e-3, 1e-3, 0, 10)
+    stream = Stream(ids, starts, as_draws(np.ones(3)), noise, tree, 1, schedule, (0, 0))
 
     def loss(words: np.ndarray) -> float:
         path = tree[1][tree[2][1] : tree[2][2]]
@@ -144,9 +144,9 @@ def test_cbows_corrected_step_is_the_gradient_of_its_loss_and_the_classic_one_is
     expected = -1e-3 * numeric_gradient(loss, before)
     # a window of 1: the middle word has both others as context; the outer words' own windows come first and last, so they are undone
     only_middle = outputs.copy(), inputs.copy()
-    train_cbow(ids, starts, only_middle[1], only_middle[0], *fixed, 1, divide, (1e-3, 1e-3, 0, 10), 0, 0, None)
+    train_cbow(stream, only_middle[1], only_middle[0], divide, None)
     rest = outputs.copy(), inputs.copy()
-    train_reading(ids, starts, rest[1], rest[0], *fixed, 1, Schedule(1e-3, 1e-3, 0, 10), 0, 0, cbow=True, divide_gradient=divide)
+    train(stream, rest[1], rest[0], rule="mean" if divide else "classic")
     np.testing.assert_allclose(only_middle[1], rest[1], atol=1e-7)
     outer = np.zeros((3, 4))
     for centre in (0, 2):
@@ -299,7 +299,7 @@ def test_a_corpus_that_leaves_fewer_than_two_words_is_refused(tmp_path: Path, te
     path = tmp_path / "t.txt"
     path.write_text(text)
     with pytest.raises(ValueError, match="at least two are needed"):
-        agent(CorpusTask(CorpusConfig(path=str(path))), **config).step()
+        agent(CorpusTask(CorpusConfig(path=str(path))), **config)
 
 
 def test_a_run_is_not_continued_on_a_changed_corpus(tmp_path: Path) -> None:
@@ -307,22 +307,21 @@ def test_a_run_is_not_continued_on_a_changed_corpus(tmp_path: Path) -> None:
     path.write_text("a b c. " * 100)
     first = agent(CorpusTask(CorpusConfig(path=str(path))))
     first.step()
-    path.write_text("a b c. " * 101)
+    path.write_text("a b d. " * 100)
     second = agent(CorpusTask(CorpusConfig(path=str(path))))
-    second.load_state_dict(first.state_dict())
-    with pytest.raises(ValueError, match="the corpus has 303 words and had 300"):
-        second.step()
+    with pytest.raises(RequestError, match="has changed since the run was saved"):
+        second.load_state_dict(first.state_dict())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"vector_size": 0}, "vector_size is 0; it must be >= 1"),
-        ({"window": 0}, "window is 0; it must be >= 1"),
-        ({"threads": 0}, "threads is 0; it must be >= 1"),
+        ({"vector_size": 0}, r"vector_size is 0; it must be in \[1, "),
+        ({"window": 0}, r"window is 0; it must be in \[1, "),
+        ({"threads": 0}, r"threads is 0; it must be in \[1, "),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be > 0"),
         ({"subsample": -1.0}, "subsample is -1.0; it must be >= 0"),
-        ({"noise_exponent": 2.0}, "noise_exponent is 2.0; it must be between 0 and 1"),
+        ({"noise_exponent": 2.0}, r"noise_exponent is 2.0; it must be in \[0, 1\]"),
     ],
 )
 def test_settings_out_of_range_are_refused_in_words(change: dict, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What goes into an embedding and what comes out, as Gymnasium spaces."""
+"""The input and output of an embedding, as Gymnasium spaces."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from gymnasium import spaces
 
 
 def text_space(max_length: int = 200) -> spaces.Text:
-    """Any text; samples are words of small letters and spaces."""
+    """Return the space of texts; samples are words of small letters and spaces."""
     return spaces.Text(max_length=max_length, charset="abcdefghijklmnopqrstuvwxyz ")
 
 
 class Vector(spaces.Space):
-    """A finite vector of any width: each agent chooses its own. Its trait is `vector-output`."""
+    """The space of finite vectors of any width, which the agent chooses. Its trait is `vector-output`."""
 
     def __init__(self, seed: int | np.random.Generator | None = None) -> None:
         super().__init__(shape=None, dtype=np.float32, seed=seed)
 
     @property
     def is_np_flattenable(self) -> bool:
-        """No: the width is not known."""
+        """False: the width is not known."""
         return False
 
     def sample(self, mask: Any = None, probability: Any = None) -> np.ndarray:
-        """A normal vector of width 1."""
+        """Draw a normal vector of width 1."""
         return self.np_random.normal(size=1).astype(np.float32)
 
     def contains(self, x: Any) -> bool:
-        """Whether `x` is one finite vector."""
+        """Return whether `x` is one finite vector."""
         array = np.asarray(x)
         return array.ndim == 1 and array.dtype.kind == "f" and bool(np.isfinite(array).all())
 

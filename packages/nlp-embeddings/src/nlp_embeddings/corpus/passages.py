@@ -1,23 +1,23 @@
-"""Passages: a corpus cut into runs of whole sentences, and one sentence of some of them held out to search with."""
+"""Passages: runs of whole sentences of a corpus; one sentence of some passages is held out as a query."""
 
 from __future__ import annotations
 
 import numpy as np
 
-QUERY_WORDS = (5, 50)  # length of a sentence that can be searched with
+QUERY_WORDS = (5, 50)  # length of a sentence that can be a query
 
 
 def passage_bounds(starts: np.ndarray, passage_words: int) -> np.ndarray:
-    """First sentence of every passage, and the number of sentences at the end [P + 1].
+    """Return the first sentence of every passage, and the number of sentences at the end [P + 1].
 
-    A passage is the shortest run of sentences with at least `passage_words` words; what is left at the end joins the last.
+    A passage is the shortest run of sentences with at least `passage_words` words; the rest at the end joins the last one.
 
     Args:
-        starts: [S + 1] where each sentence starts.
+        starts: First word of each sentence [S + 1].
         passage_words: At least 1.
 
     Example:
-        >>> passage_bounds(np.array([0, 3, 6, 9, 12, 13]), 5).tolist()  # the last word alone is no passage
+        >>> passage_bounds(np.array([0, 3, 6, 9, 12, 13]), 5).tolist()  # the last word joins the second passage
         [0, 2, 5]
     """
     starts = np.asarray(starts)
@@ -33,9 +33,9 @@ def passage_bounds(starts: np.ndarray, passage_words: int) -> np.ndarray:
 
 
 def held_out_sentences(starts: np.ndarray, bounds: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Passages evenly spread over the corpus [Q <= most], and of each the sentence nearest to its middle that can be a query.
+    """Return passages evenly spread over the corpus [Q <= most], and for each the sentence nearest to its middle that can be a query.
 
-    A passage of fewer than three sentences gives none, lest nothing of it remain to be found.
+    Passages of fewer than three sentences are left out: too little of them would remain.
     """
     count = len(bounds) - 1
     passages, sentences = [], []

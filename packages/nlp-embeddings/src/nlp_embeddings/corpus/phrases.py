@@ -1,4 +1,4 @@
-"""Words that belong together become one word: `new york` -> `new_york`.
+"""Phrases: words that occur together more often than apart become one word, `new york` -> `new_york`.
 
 Source: Mikolov, Sutskever, Chen, Corrado, Dean, "Distributed Representations of Words and Phrases", 2013, section 4.
 Departures: the discount delta is the minimum count, and scores are scaled by the number of words, as in the authors' word2phrase.
@@ -6,14 +6,11 @@ Departures: the discount delta is the minimum count, and scores are scaled by th
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from nlp_embeddings.corpus.encode import FORMAT, Corpus
+from nlp_embeddings.corpus.encoded import Corpus, new_corpus_folder
 from rl_core.compiling import jit
 
 _BLOCK = 1 << 22
@@ -22,10 +19,10 @@ _BLOCK = 1 << 22
 def phrase_score(
     count_ab: np.ndarray | float, count_a: np.ndarray | float, count_b: np.ndarray | float, total: int, min_count: int
 ) -> np.ndarray | float:
-    """How much more often two words stand together than apart: (count(ab) - delta) / (count(a) count(b)) * N, equation 6.
+    """Return how much more often two words occur together than apart: (count(ab) - delta) / (count(a) count(b)) * N, equation 6.
 
     Args:
-        count_ab: How often b follows a.
+        count_ab: Occurrences of a followed by b.
         count_a: Occurrences of a.
         count_b: Occurrences of b.
         total: N, words of the corpus.
@@ -39,9 +36,9 @@ def phrase_score(
 
 
 def count_bigrams(corpus: Corpus, min_count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of neighbours in a sentence that occur at least `min_count` times: keys a * V + b, sorted, and counts.
+    """Return the pairs of neighbours that occur at least `min_count` times within sentences: sorted keys a * V + b, and their counts.
 
-    Pairs of words that are themselves rarer than `min_count` are not held; memory is bounded by the different pairs of the rest.
+    Pairs of words that are themselves rarer than `min_count` are not counted; memory is bounded by the different pairs of the rest.
     """
     num_words = len(corpus.words)
     frequent = int(np.searchsorted(-corpus.counts, -min_count, side="right"))
@@ -61,7 +58,7 @@ def count_bigrams(corpus: Corpus, min_count: int) -> tuple[np.ndarray, np.ndarra
 
 
 def join_phrases(corpus: Corpus, folder: Path, *, min_count: int = 5, threshold: float = 100.0, delimiter: str = "_") -> Corpus:
-    """The corpus with its phrases joined, in `folder`, which appears whole or not at all.
+    """Write the corpus with its phrases joined into `folder`, which appears whole or not at all.
 
     Sentences are read from left to right; a word that was joined to the one before it is not joined to the next.
     """
@@ -75,8 +72,7 @@ def join_phrases(corpus: Corpus, folder: Path, *, min_count: int = 5, threshold:
     target = np.array([index.setdefault(_name(corpus.words, key, delimiter), len(index)) for key in keys], dtype=np.int64)
     words = list(index)
     totals = np.zeros(len(words), dtype=np.int64)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
+    with new_corpus_folder(folder) as work:
         with (work / "ids.bin").open("wb") as ids_file, (work / "starts.bin").open("wb") as starts_file:
             np.zeros(1, dtype="<i8").tofile(starts_file)
             total, sentence = 0, 0
@@ -100,12 +96,6 @@ def join_phrases(corpus: Corpus, folder: Path, *, min_count: int = 5, threshold:
         mapped.flush()
         totals[order].astype("<i8").tofile(work / "counts.bin")
         (work / "words.txt").write_text("\n".join(words[index] for index in order), encoding="utf-8")
-        (work / "corpus.json").write_text(json.dumps({"format": FORMAT, "words": total, "vocabulary": len(order)}))
-        if folder.exists():
-            shutil.rmtree(folder)
-        work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return Corpus(folder)
 
 

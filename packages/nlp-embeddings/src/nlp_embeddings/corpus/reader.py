@@ -1,20 +1,36 @@
-"""Reading a corpus round after round in chunks of whole sentences, from a position that is two integers."""
+"""Reading of a corpus round after round in chunks of whole sentences, from a position that is two integers."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nlp_embeddings.corpus.corpus_task import CorpusTask
+from rl_core.errors import RequestError
+
+
+class Chunk(NamedTuple):
+    """Some sentences of a corpus.
+
+    Attributes:
+        ids: Word ids [N].
+        starts: First word of each sentence in `ids` [S + 1].
+        number: A number that no other chunk of any round has.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    number: int
 
 
 class WordReader:
     """The corpus of a task, endlessly.
 
     Args:
-        task: Whose corpus.
-        chunk_words: Words of a chunk, at least; whole sentences, and never over the end of the corpus.
+        task: Task to read.
+        chunk_words: Least number of words of a chunk; chunks are whole sentences and end with the corpus.
 
     Attributes:
         epoch: Rounds finished.
@@ -24,10 +40,9 @@ class WordReader:
     def __init__(self, task: CorpusTask, chunk_words: int) -> None:
         self.task, self.chunk_words = task, chunk_words
         self.epoch, self.sentence = 0, 0
-        self._corpus_words: int | None = None  # of the corpus that a saved run had
 
-    def chunk(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """Word ids, where each sentence starts among them [S + 1], and a number that no other chunk of any round has."""
+    def chunk(self) -> Chunk:
+        """Read the next chunk."""
         starts = self.task.corpus.starts
         first = self.sentence
         last = int(np.searchsorted(starts, starts[first] + self.chunk_words))
@@ -37,34 +52,40 @@ class WordReader:
         self.sentence = last
         if last == len(starts) - 1:
             self.epoch, self.sentence = self.epoch + 1, 0
-        return self.task.read(begin, end), np.asarray(starts[first : last + 1]) - begin, number
+        return Chunk(self.task.read(begin, end), np.asarray(starts[first : last + 1]) - begin, number)
 
     def state_dict(self) -> dict[str, Any]:
-        """The position, and what tells this corpus from another."""
-        return {"epoch": self.epoch, "sentence": self.sentence, "corpus_words": len(self.task.corpus)}
+        """Return the position and the fingerprint of the corpus."""
+        return {"epoch": self.epoch, "sentence": self.sentence, "corpus": self.task.corpus.fingerprint}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave; the corpus itself is looked at when the next chunk is read."""
-        self.epoch, self.sentence = int(state["epoch"]), int(state["sentence"])
-        self._corpus_words = int(state["corpus_words"])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned.
 
-    def check(self) -> None:
-        """Refuse to go on in another corpus; see `refuse_changed_corpus`."""
-        refuse_changed_corpus(self.task, self._corpus_words)
+        Raises:
+            ValueError: if the position is not one of this corpus.
+        """
+        require_same_corpus(self.task, str(state["corpus"]))
+        epoch, sentence = int(state["epoch"]), int(state["sentence"])
+        if epoch < 0 or not 0 <= sentence < self.task.corpus.num_sentences:
+            raise ValueError(
+                f"the position is round {epoch}, sentence {sentence}; the corpus has {self.task.corpus.num_sentences} sentences"
+            )
+        self.epoch, self.sentence = epoch, sentence
 
 
-def refuse_changed_corpus(task: CorpusTask, expected: int | None) -> None:
-    """Nothing, for a corpus that is still that of a saved run.
+def require_same_corpus(task: CorpusTask, fingerprint: str) -> None:
+    """Check that a corpus is still the one that a saved run learned from.
 
     Args:
-        task: Whose corpus.
-        expected: Words that it had then; `None` for a run that begins.
+        task: Task with the corpus.
+        fingerprint: Fingerprint of the corpus when the run was saved.
 
     Raises:
-        ValueError: if the corpus no longer has the `expected` number of words.
+        RequestError: if it is another one, whose word ids mean other words.
     """
-    if expected is not None and expected != len(task.corpus):
-        raise ValueError(
-            f"the corpus has {len(task.corpus)} words and had {expected} when the run was saved: it has changed, "
-            "and the run cannot be continued; restore the text, or start anew"
+    if task.corpus.fingerprint != fingerprint:
+        name = task.config.path or "the bundled text"
+        raise RequestError(
+            f"the corpus {name} has changed since the run was saved, so the run cannot be continued on it",
+            "restore the text as it was, or start a new run",
         )

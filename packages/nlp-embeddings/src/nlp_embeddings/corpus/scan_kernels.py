@@ -1,11 +1,13 @@
 """The compiled scanner: bytes to chunk numbers at memory speed, and chunk numbers to token ids.
 
-What makes it fast: eight bytes are read as one number. The marks of eight bytes tell at once where a chunk ends, which cuts the bytes
-and the hash to size without a loop; a chunk of at most eight letters is its first eight bytes and its length, which stand beside its
-number in the table, so that one line of the cache answers.
+It is fast because eight bytes are read as one number: the marks of eight bytes give the end of a chunk without a loop, and with it the
+bytes and the hash. A chunk of at most eight letters is identified by its first eight bytes and its length, which are stored beside its
+number in the table, so that one cache line is enough.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,9 +22,44 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
 
 
+class Table(NamedTuple):
+    """The scanner's hash table of chunks.
+
+    Attributes:
+        pool: Bytes of all chunks, eight to a number; the last number of a chunk is filled up with zeros.
+        entries: Open-addressing table [slots, 2]: a chunk's first eight bytes; its length times 2^32 plus its number plus 1, or 0 if the
+            slot is empty. The number of slots is a power of two.
+        begins: First number of each chunk in `pool`; entry n is the end.
+        lengths: Bytes of each chunk.
+        num: Number of chunks [1].
+    """
+
+    pool: np.ndarray
+    entries: np.ndarray
+    begins: np.ndarray
+    lengths: np.ndarray
+    num: np.ndarray
+
+
+class Tokens(NamedTuple):
+    """The tokens of each chunk.
+
+    Attributes:
+        single: For a chunk of one token its id * 4 + its flag, in one place; for others -1.
+        begins: First token of each chunk in `ids`; entry n is the end.
+        ids: Token ids of all chunks.
+        flags: Per chunk: 1 is an abbreviation, 2 ends a sentence by itself, 0 neither.
+    """
+
+    single: np.ndarray
+    begins: np.ndarray
+    ids: np.ndarray
+    flags: np.ndarray
+
+
 @jit(nogil=True, inline="always")
 def _eight(data, place):
-    """Eight bytes as one number, the first lowest; the compiler makes one load of it as long as no index can be negative."""
+    """Return eight bytes as one number, the first lowest; the compiler makes it one load as long as no index can be negative."""
     at = np.uint64(place)
     low = np.uint64(data[at]) | np.uint64(data[at + np.uint64(1)]) << np.uint64(8)
     low |= np.uint64(data[at + np.uint64(2)]) << np.uint64(16) | np.uint64(data[at + np.uint64(3)]) << np.uint64(24)
@@ -33,26 +70,26 @@ def _eight(data, place):
 
 @jit(nogil=True, inline="always")
 def _until_gap(marks, place):
-    """All ones in those of eight bytes that stand before the first without a mark, as one number."""
+    """Return eight bytes as one number: all ones in those before the first byte without a mark."""
     gaps = _eight(marks, place) ^ _ONES
     return (gaps & (~gaps + np.uint64(1))) - np.uint64(1)
 
 
 @jit(nogil=True, inline="always")
 def _length(ones):
-    """How many bytes `_until_gap` found."""
+    """Return how many bytes `_until_gap` found."""
     return np.int64(((ones & _ONES) * _ONES) >> np.uint64(56))
 
 
 @jit(nogil=True, inline="always")
 def _next_hash(hash_, eight):
-    """The hash of a chunk with eight more bytes; its upper bits are the good ones."""
+    """Return the hash of a chunk with eight more bytes; its upper bits are the well mixed ones."""
     return (hash_ ^ (hash_ >> _HALF) ^ eight) * _MULTIPLIER
 
 
 @jit(nogil=True)
 def _shift(entries):
-    """By how much a hash is shifted to be a place in the table."""
+    """Return how far a hash is shifted to become a slot of the table."""
     shift, slots = 64, len(entries)
     while slots > 1:
         shift, slots = shift - 1, slots // 2
@@ -61,7 +98,7 @@ def _shift(entries):
 
 @jit(nogil=True)
 def _same_rest(data, marks, position, length, pool, begin):
-    """Whether a chunk agrees with a known one of its length, whose first eight bytes are its own, in all the others."""
+    """Return whether a chunk equals a known one of the same length and the same first eight bytes in all others."""
     for k in range(8, length, 8):  # noqa: SIM110 - a generator is slow here
         if pool[begin + (k >> 3)] != _eight(data, position + k) & _until_gap(marks, position + k):
             return False
@@ -69,28 +106,24 @@ def _same_rest(data, marks, position, length, pool, begin):
 
 
 @jit(nogil=True)
-def scan(data, marks, position, by_line, state, out, pool, entries, begins, lengths, counts):
-    """Chunks of `data` from `position` on as numbers; new chunks are entered in the table.
+def scan(data, marks, position, by_line, state, out, table):
+    """Write the chunks of `data` from `position` on to `out` as numbers; new chunks are entered in the table.
 
-    Stops early, before a chunk, when the output or the table is near full; the caller makes room and calls again.
+    Stops early, before a chunk, when the output or the table is nearly full; the caller makes room and calls again.
 
     Args:
         data: UTF-8 bytes that end at a separator, and `PADDING` [N + 8].
         marks: For each byte 1 if it belongs to a chunk, else 0, and `PADDING` [N + 8].
-        position: Where to go on.
+        position: The first byte to read.
         by_line: A newline ends a sentence; otherwise `.!?` before white space and blank lines do.
         state: [2] carried from block to block: the sentence end that waits for white space, and whether a line just ended.
         out: Chunk numbers, `END` and `MAYBE_END` [M].
-        pool: Bytes of all chunks, eight a number, the last of a chunk filled up with zeros.
-        entries: Open-addressing table [slots, 2]: a chunk's first eight bytes; its length times 2^32 plus its number plus 1, or 0 where
-            empty. The number of slots is a power of two.
-        begins: Where each chunk begins in `pool`; entry n is its end.
-        lengths: Bytes of each chunk.
-        counts: [1] number of chunks.
+        table: A `Table`.
 
     Returns:
-        The position reached and how much of `out` is filled.
+        The position reached and the number of entries written to `out`.
     """
+    pool, entries, begins, lengths, counts = table
     n_out = 0
     n = len(data) - len(PADDING)
     mask, shift = np.uint64(len(entries) - 1), _shift(entries)
@@ -166,8 +199,10 @@ def scan(data, marks, position, by_line, state, out, pool, entries, begins, leng
 
 
 @jit(nogil=True)
-def rehash(entries, pool, begins, lengths, num):
-    """Enter `num` chunks anew in a larger, empty table."""
+def rehash(table):
+    """Enter all chunks in a larger, empty array of entries."""
+    pool, entries, begins, lengths, counts = table
+    num = counts[0]
     mask, shift = np.uint64(len(entries) - 1), _shift(entries)
     for chunk in range(num):
         first = pool[begins[chunk]]
@@ -182,28 +217,25 @@ def rehash(entries, pool, begins, lengths, num):
 
 
 @jit(nogil=True)
-def expand(chunks, num_events, single, token_begin, token_ids, flags, open_words, max_words, ids, ends, counts):
-    """Chunk numbers to token ids.
+def expand(chunks, tokens, open_words, max_words, ids, ends, counts):
+    """Turn chunk numbers into token ids.
 
     Args:
-        chunks: What `scan` gave [M].
-        num_events: How many of them.
-        single: Of a chunk that is one token, its id * 4 + its flag, all in one place; of others -1.
-        token_begin: Where each chunk's tokens begin in `token_ids`; entry n is its end.
-        token_ids: Token ids of all chunks.
-        flags: Per chunk: 1 is an abbreviation, 2 ends a sentence by itself, 0 neither.
-        open_words: [2] the words of the unfinished sentence so far, and the last chunk; carried from block to block.
+        chunks: Output of `scan` [M].
+        tokens: A `Tokens`.
+        open_words: [2] words of the unfinished sentence so far, and the last chunk; carried from block to block.
         max_words: A longer sentence is cut.
         ids: Filled with token ids.
         ends: Filled with positions in `ids` at which a sentence ends.
         counts: Occurrences by token id, added to.
 
     Returns:
-        How much of `ids` and of `ends` is filled.
+        The numbers of entries written to `ids` and to `ends`.
     """
+    single, token_begin, token_ids, flags = tokens
     n_ids, n_ends = 0, 0
     words, last = open_words[0], open_words[1]
-    for event in range(num_events):
+    for event in range(len(chunks)):
         chunk = chunks[event]
         if chunk < 0:
             if words > 0 and (chunk == END or last < 0 or flags[last] != 1):

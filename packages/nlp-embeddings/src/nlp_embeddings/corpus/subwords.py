@@ -1,9 +1,9 @@
-"""Words as n-grams of letters, hashed into buckets as fastText does.
+"""N-grams of letters of words, hashed into buckets as in fastText.
 
 Source: Bojanowski, Grave, Joulin, Mikolov, "Enriching Word Vectors with Subword Information", 2017; the hash is that of the
-authors' program: 32-bit FNV-1a in which every byte is sign-extended first, so that it differs from plain FNV-1a beyond ASCII.
-Departures: buckets that no n-gram of the vocabulary falls into are not kept, and an unknown word is made of the kept ones
-alone; in fastText they hold random numbers that were never trained, and an unknown word's vector is polluted by them.
+authors' program: 32-bit FNV-1a with every byte sign-extended first, so that it differs from plain FNV-1a beyond ASCII.
+Departures: buckets without an n-gram of the vocabulary are not kept, and the vector of an unknown word is the mean of kept
+ones only; in fastText the others hold random numbers that were never trained and add noise to that vector.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rl_core.compiling import jit
 
 
 def subword_hash(text: str) -> int:
-    """The reference hash of an n-gram, 32 bits.
+    """Return the hash of an n-gram, 32 bits; the reference implementation of the compiled one.
 
     Example:
         >>> subword_hash("where"), subword_hash("<wh"), subword_hash("é"), subword_hash("<naï")
@@ -28,7 +28,7 @@ def subword_hash(text: str) -> int:
 
 
 def subwords(word: str, shortest: int = 3, longest: int = 6) -> list[str]:
-    """N-grams of `<word>` by code points; the brackets alone are none.
+    """Return the n-grams of `<word>` by code points, without the single brackets.
 
     Example:
         >>> subwords("as")
@@ -45,7 +45,7 @@ def subwords(word: str, shortest: int = 3, longest: int = 6) -> list[str]:
 
 
 def subword_buckets(word: str, shortest: int, longest: int, num_buckets: int) -> np.ndarray:
-    """Bucket of each n-gram of a word, in order.
+    """Return the bucket of each n-gram of a word, in order.
 
     Example:
         >>> subword_buckets("as", 3, 6, 2_000_000).tolist()
@@ -56,7 +56,7 @@ def subword_buckets(word: str, shortest: int, longest: int, num_buckets: int) ->
 
 
 class SubwordTable:
-    """Which rows of a matrix make up each word: the word's own, then one for each bucket that its n-grams fall into.
+    """The rows of a matrix that make up each word: its own row, then one for each bucket of its n-grams.
 
     Args:
         words: V words; row i is word i's own.
@@ -66,7 +66,7 @@ class SubwordTable:
 
     Attributes:
         buckets: Different buckets in use, sorted [U]; bucket k's row is V + k.
-        begins: Where each word's rows begin in `rows` [V + 1].
+        begins: First of each word's rows in `rows` [V + 1].
         rows: Rows of all words, one after the other.
     """
 
@@ -91,7 +91,7 @@ class SubwordTable:
         return self.num_words + len(self.buckets)
 
     def rows_of_unknown(self, word: str) -> np.ndarray:
-        """Rows of those n-grams of an unknown word that the vocabulary's words share."""
+        """Return the rows of those n-grams of an unknown word that words of the vocabulary have too."""
         found = subword_buckets(word, self.shortest, self.longest, self.num_buckets)
         place = np.searchsorted(self.buckets, found)
         place = (
@@ -104,7 +104,7 @@ class SubwordVectors:
     """Vectors of unknown words from a table and its matrix.
 
     Args:
-        table: Which rows.
+        table: Rows of each word.
         matrix: [V + U, d].
     """
 
@@ -112,13 +112,13 @@ class SubwordVectors:
         self.table, self.matrix = table, matrix
 
     def vector_of(self, word: str) -> np.ndarray | None:
-        """The mean of the rows of its known n-grams [d]; `None` if there are none."""
+        """Return the mean of the rows of a word's known n-grams [d]; `None` if there are none."""
         rows = self.table.rows_of_unknown(word)
         return self.matrix[rows].mean(axis=0) if len(rows) else None
 
 
 def mean_rows(matrix: np.ndarray, table: SubwordTable) -> np.ndarray:
-    """Vectors of the table's words [V, d]: of each the mean of its rows."""
+    """Return the vectors of the table's words [V, d], each the mean of its rows."""
     vectors = np.empty((table.num_words, matrix.shape[1]), dtype=np.float32)
     for first in range(0, table.num_words, 4096):
         begins = table.begins[first : first + 4097]
@@ -129,7 +129,7 @@ def mean_rows(matrix: np.ndarray, table: SubwordTable) -> np.ndarray:
 
 @jit(nogil=True)
 def _buckets(pool, begins, shortest, longest, num_buckets):
-    """Buckets of the n-grams of framed words (UTF-8, one after the other), and where each word's end [V + 1]."""
+    """Return the buckets of the n-grams of framed words (UTF-8, one after the other), and the end of each word's [V + 1]."""
     found = np.empty(16, np.int64)
     ends = np.zeros(len(begins), np.int64)
     count = 0

@@ -1,36 +1,50 @@
-"""Text to tokens: regular expression, whitespace and character tokenisers, stop words, stems, lemmas and sentences.
+"""Text to tokens: regular expression, white space and character tokenizers, stop words, stems, lemmas and sentences.
 
-A named tokeniser is two things: the bytes that may stand inside a token, which lets the compiled scanner of
-`nlp_embeddings.corpus.encode` cut a text into *chunks*, and a Python function from a chunk to its tokens, which is called once
-per *different* chunk. A token never reaches over the bytes that separate chunks, so cutting first changes nothing
+A named tokenizer has two parts: the bytes that may be inside a token, by which the compiled scanner of `nlp_embeddings.corpus.encode`
+cuts a text into *chunks*, and a Python function from a chunk to its tokens, called once per *different* chunk. A token never contains
+a byte that separates chunks, so cutting first changes nothing
 (`test_cutting_into_chunks_first_gives_the_tokens_of_the_whole_text`).
 
-Any other callable from a line to a list of tokens serves as well (`encode(..., tokenizer=my_function)`), at Python's speed.
+Any other callable from a line to a list of tokens works as well (`encode(..., tokenizer=my_function)`), at Python's speed.
 """
 
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
+import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-"""Letters and digits of any script, with apostrophes inside: `don't` is one token, `'tis` gives `tis`."""
 
+def _combining_marks() -> str:
+    """Return a regular expression's class of all combining marks (Unicode Mn and Mc) and of the two joiners U+200C and U+200D."""
+    places = itertools.chain(range(0x300, 0x1F000), range(0xE0100, 0xE01F0))  # marks are nowhere else
+    marks = [code for code in places if unicodedata.category(chr(code)) in ("Mn", "Mc")] + [0x200C, 0x200D]
+    return "".join(f"\\U{code:08x}" for code in sorted(marks))
+
+
+COMBINING_MARKS = _combining_marks()
+"""Contents of a regular expression's character class: all combining marks and the two joiners."""
+
+WORD = re.compile(rf"[^\W_]+(?:[{COMBINING_MARKS}]+[^\W_]*)*(?:['’][^\W_]+(?:[{COMBINING_MARKS}]+[^\W_]*)*)*")
+"""Letters and digits of any script with their combining marks, and apostrophes inside: `don't` is one token, `'tis` gives `tis`."""
+
+_CHARACTER = re.compile(rf"\S[{COMBINING_MARKS}]*")
 _ABBREVIATIONS_TEXT = "mr mrs ms messrs mme dr st prof rev hon jr sr vs esq capt col gen lt sgt vol fig eg ie viz etc"
 _ABBREVIATIONS = frozenset(_ABBREVIATIONS_TEXT.split())
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\n\s*\n")
 
 
 class Tokenizer(NamedTuple):
-    """A tokeniser that the compiled scanner understands.
+    """A tokenizer that the compiled scanner understands.
 
     Attributes:
-        name: How configs call it.
-        inside: For each byte value whether it may stand inside a token, [256] of 0 and 1.
-        split: A chunk (a longest run of such bytes, decoded) to its tokens.
+        name: Its name in configs.
+        inside: For each byte value whether it may be inside a token, [256] of 0 and 1.
+        split: Function from a chunk (a longest run of such bytes, decoded) to its tokens.
     """
 
     name: str
@@ -45,8 +59,9 @@ def _inside(ascii_members: Callable[[str], bool]) -> bytes:
 TOKENIZERS = {
     "regex": Tokenizer("regex", _inside(lambda c: c.isalnum() or c == "'"), WORD.findall),
     "whitespace": Tokenizer("whitespace", _inside(lambda c: not c.isspace()), str.split),
-    "character": Tokenizer("character", _inside(lambda c: not c.isspace()), lambda chunk: [c for c in chunk if not c.isspace()]),
+    "character": Tokenizer("character", _inside(lambda c: not c.isspace()), _CHARACTER.findall),
 }
+"""Tokenizers by name: words of letters and digits, text between white space, single characters (each with its marks)."""
 
 _FUNCTION_WORDS = """
 a about above after again against all am an and any are as at be because been before being below between both but by can
@@ -57,11 +72,11 @@ these they this those through to too under until up upon very was we were what w
 with would you your yours yourself yourselves
 """
 STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
-"""English function words, for models that a word's mere frequency would drown."""
+"""English function words, whose frequency alone would dominate some models."""
 
 
 def tokenize(text: str, tokenizer: str = "regex", *, lowercase: bool = True) -> list[str]:
-    """Tokens of a text.
+    """Return the tokens of a text.
 
     Example:
         >>> tokenize("Don't give up the ship!")
@@ -72,7 +87,7 @@ def tokenize(text: str, tokenizer: str = "regex", *, lowercase: bool = True) -> 
 
 
 def split_sentences(text: str) -> list[str]:
-    """Sentences of running text: cut after `.`, `!` and `?` before white space, and at blank lines; not after `Mr.` or initials.
+    """Return the sentences of running text: cut after `.`, `!` and `?` before white space, and at blank lines; not after `Mr.` or initials.
 
     Example:
         >>> split_sentences("Mr. Trelawney spoke. We sailed! And then?")
@@ -92,14 +107,28 @@ def split_sentences(text: str) -> list[str]:
     return [*sentences, last] if last else sentences
 
 
+def has_full_stops(text: str) -> bool:
+    r"""Return whether sentences of a text end with punctuation or blank lines; if not, its lines are its sentences.
+
+    The boundary is one sentence end in twenty lines: running prose has one in every two or three lines, lists of sentences that were
+    stripped of punctuation have none.
+
+    Example:
+        >>> has_full_stops("one two three\\nfour five\\n" * 20), has_full_stops("We sailed on\\nthe tide. It\\nwas cold.\\n")
+        (False, True)
+    """
+    lines = sum(1 for line in text.split("\n") if line.strip())
+    return len(_SENTENCE_END.findall(text.strip() + " ")) * 20 >= lines
+
+
 def is_abbreviation(word: str) -> bool:
-    """Whether a full stop after this word ends no sentence: a title, or an initial other than `I`."""
+    """Return whether a full stop after this word does not end a sentence: after a title, or an initial other than `I`."""
     return word.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isalpha() and word not in "Ii")
 
 
 @lru_cache(maxsize=8)
 def stemmer(language: str) -> Callable[[str], str]:
-    """The Snowball stemmer of a language, one word at a time.
+    """Return the Snowball stemmer of a language, a function of one word.
 
     Raises:
         ValueError: if Snowball has no stemmer of that name.
@@ -107,13 +136,16 @@ def stemmer(language: str) -> Callable[[str], str]:
     import snowballstemmer
 
     if language not in snowballstemmer.algorithms():
-        raise ValueError(f"stemmer is {language!r}; Snowball knows {', '.join(snowballstemmer.algorithms())}")
+        raise ValueError(f"stemmer is {language!r}; expected one of {', '.join(snowballstemmer.algorithms())}")
     return snowballstemmer.stemmer(language).stemWord
 
 
 @lru_cache(maxsize=8)
 def lemmatizer(language: str) -> Callable[[str], str]:
-    """Words to dictionary forms, by the `simplemma` library of the extra `lemmas`; `language` is its two-letter code.
+    """Return a function from words to dictionary forms, from the library `simplemma` (extra `lemmas`).
+
+    Args:
+        language: Two-letter code.
 
     Raises:
         ValueError: if the library is missing, or does not know the language.
@@ -124,6 +156,6 @@ def lemmatizer(language: str) -> Callable[[str], str]:
         raise ValueError("lemmatizer needs the package simplemma: pip install 'nlp-embeddings[lemmas]'") from error
     try:
         simplemma.lemmatize("test", lang=language)
-    except ValueError as error:
-        raise ValueError(f"lemmatizer is {language!r}; simplemma takes two-letter codes such as 'en', 'de', 'fr' ({error})") from error
+    except Exception as error:  # the library opens a file of that name, and passes on whatever goes wrong
+        raise ValueError(f"lemmatizer is {language!r}; expected a two-letter code such as 'en', 'de', 'fr' ({error})") from error
     return lambda word: simplemma.lemmatize(word, lang=language)

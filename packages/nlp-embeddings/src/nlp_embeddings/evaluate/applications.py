@@ -1,29 +1,27 @@
-"""What vectors are good for: passages in groups, words of one language in another."""
+"""Applications of vectors: groups of passages, and words of one language in another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 import numpy as np
 
 from nlp_embeddings.corpus.tokenizers import STOP_WORDS
-from nlp_embeddings.vectors.word_vectors import WordVectors, unit_rows
-
-if TYPE_CHECKING:
-    from nlp_embeddings.training.word_agent import WordAgent
+from nlp_embeddings.linear import unit_rows
+from nlp_embeddings.vectors.word_vectors import WordVectors
 
 MAX_PASSAGES = 20_000
 
 
 def k_means(points: np.ndarray, num_groups: int, rng: np.random.Generator, *, rounds: int = 100) -> tuple[np.ndarray, np.ndarray]:
-    """Group of each point [N], and the groups' centres [K, D]: k-means++ to start, then Lloyd's rounds until nothing moves.
+    """Return the group of each point [N] and the groups' centres [K, D]: k-means++ to start, then Lloyd's rounds until nothing moves.
 
     Args:
         points: [N, D].
         num_groups: K, at most N.
-        rng: Chooses the first centres.
-        rounds: Most rounds.
+        rng: Draws the first centres.
+        rounds: Largest number of rounds.
 
     Source: Lloyd, 1957; Arthur, Vassilvitskii, "k-means++", 2007.
 
@@ -36,7 +34,7 @@ def k_means(points: np.ndarray, num_groups: int, rng: np.random.Generator, *, ro
         True
     """
     if not 1 <= num_groups <= len(points):
-        raise ValueError(f"{len(points)} points cannot make {num_groups} groups; ask for 1 to {len(points)}")
+        raise ValueError(f"{len(points)} points cannot make {num_groups} groups; expected 1 to {len(points)}")
     centres = points[[rng.integers(len(points))]]
     while len(centres) < num_groups:
         distance = np.min(((points[:, None] - centres[None]) ** 2).sum(axis=2), axis=1)
@@ -54,34 +52,56 @@ def k_means(points: np.ndarray, num_groups: int, rng: np.random.Generator, *, ro
     return groups, centres
 
 
-def cluster_passages(agent: WordAgent, num_groups: int) -> list[dict[str, Any]]:
-    """Passages of an agent's corpus in groups by their vectors, each with its size, its most typical passage and telling words."""
-    task, vocabulary = agent.task, agent.vocabulary
-    count = min(len(task.passages) - 1, MAX_PASSAGES)
-    contents = [task.passage_ids(number, whole=True) for number in range(count)]
-    vectors = unit_rows(agent.predict(np.array([task.text(ids) for ids in contents], dtype=object)).astype(np.float64))
-    groups, centres = k_means(vectors, num_groups, np.random.default_rng(agent.seeds.integer("clusters", num_groups)))
-    overall = np.maximum(vocabulary.counts / vocabulary.counts.sum(), 1e-12)
-    tells = np.array([word not in STOP_WORDS for word in vocabulary.words])
+class Cluster(NamedTuple):
+    """A group of passages.
+
+    Attributes:
+        passages: Number of passages in it.
+        words: Its eight most characteristic words.
+        typical: Number of the passage nearest to its centre.
+    """
+
+    passages: int
+    words: list[str]
+    typical: int
+
+
+def cluster_passages(
+    vectors: np.ndarray, contents: Sequence[np.ndarray], words: Sequence[str], counts: np.ndarray, num_groups: int, rng: np.random.Generator
+) -> list[Cluster]:
+    """Group passages by their vectors, largest group first.
+
+    Args:
+        vectors: Vectors of passages [P, d].
+        contents: Word ids of each passage.
+        words: The vocabulary by id [V].
+        counts: Occurrences of each word in the whole corpus [V].
+        num_groups: Number of groups.
+        rng: Draws the first centres.
+    """
+    units = unit_rows(vectors.astype(np.float64))
+    groups, centres = k_means(units, num_groups, rng)
+    overall = np.maximum(counts / counts.sum(), 1e-12)
+    content = np.array([word not in STOP_WORDS for word in words])
     found = []
     for group in range(num_groups):
         members = np.flatnonzero(groups == group)
         if not len(members):
             continue
-        ids = np.concatenate([contents[member] for member in members])
-        counts = np.bincount(ids[ids < len(overall)], minlength=len(overall)) * tells
-        telling = np.argsort(-counts * np.log(np.maximum(counts, 1) / max(counts.sum(), 1) / overall), kind="stable")[:8]
-        typical = members[np.argmax(vectors[members] @ centres[group])]
-        found.append({"passages": len(members), "words": [vocabulary.words[index] for index in telling], "typical": int(typical)})
-    return sorted(found, key=lambda entry: -entry["passages"])
+        ids = np.concatenate([contents[int(member)] for member in members])
+        inside = np.bincount(ids[ids < len(overall)], minlength=len(overall)) * content
+        best = np.argsort(-inside * np.log(np.maximum(inside, 1) / max(inside.sum(), 1) / overall), kind="stable")[:8]
+        typical = members[np.argmax(units[members] @ centres[group])]
+        found.append(Cluster(len(members), [words[index] for index in best], int(typical)))
+    return sorted(found, key=lambda cluster: -cluster.passages)
 
 
 def orthogonal_map(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The rotation (or reflection) R [d, d] that brings source @ R nearest to target: Procrustes' problem.
+    """Return the rotation (or reflection) R [d, d] for which source @ R is nearest to target: Procrustes' problem.
 
     Args:
-        source: Rows to be moved [N, d].
-        target: Where they should come to [N, d].
+        source: Rows to rotate [N, d].
+        target: Rows to reach [N, d].
 
     Source: Schoenemann, "A generalized solution of the orthogonal Procrustes problem", 1966; Xing et al., 2015, for word vectors.
 
@@ -94,7 +114,7 @@ def orthogonal_map(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def bilingual_map(source: WordVectors, target: WordVectors, dictionary: Sequence[tuple[str, str]]) -> WordVectors:
-    """The source's vectors turned into the target's space by a dictionary of pairs; `target.similar_by_vector` then translates.
+    """Rotate the source's vectors into the target's space by a dictionary of pairs; `target.similar_by_vector` then translates.
 
     Raises:
         ValueError: if the widths differ, or no pair of the dictionary has vectors on both sides.

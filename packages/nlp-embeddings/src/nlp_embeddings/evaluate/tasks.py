@@ -1,81 +1,92 @@
 """Evaluations as tasks: `similarity:<file>`, `analogies:<file>` and `classification:<file>`.
 
-Each also names a corpus to learn from, so that it can be run as any task; most often a finished run is judged by it:
-`rl-core eval RUN --task similarity:pairs.txt`. They see an agent only through `predict`, which gives vectors of texts.
+Each also names a corpus to learn from, so that it can be run like any task; usually a finished run is judged by it:
+`rl-core eval RUN --task similarity:pairs.txt`. They see an agent only through its predictor, which returns vectors of texts.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from nlp_embeddings.corpus.corpus_task import BUNDLED, CorpusConfig, CorpusTask, unit_vectors_of
-from nlp_embeddings.corpus.text_files import open_bytes
-from nlp_embeddings.evaluate.evaluation import (
-    classify,
-    linear_classifier,
-    rank_correlation,
-    read_analogies,
-    read_pairs,
-    word_analogies,
-)
-from nlp_embeddings.training.word_agent import WordPredict
+from nlp_embeddings.corpus.text_files import open_bytes, reading, require_file
+from nlp_embeddings.evaluate.classifier import classify, linear_classifier
+from nlp_embeddings.evaluate.evaluation import rank_correlation, word_analogies
+from nlp_embeddings.evaluate.predictors import LabelPredict, WordPredict
+from nlp_embeddings.evaluate.questions import Analogies, LabelledTexts, Pair, read_analogies, read_labelled, read_pairs
 from nlp_embeddings.vectors.word_vectors import WordVectors
-from rl_core.config import Doc, configclass
+from rl_core.config import Doc, FilePath, configclass
+from rl_core.errors import RequestError
 from rl_core.seeds import Seeds
 from rl_core.task import Predict
-
-FASTTEXT_MARK = "__label__"
-"""What a line of labelled text begins with in files made for Facebook's fastText."""
-
-
-def _corpus_of(config: EvaluationConfig) -> CorpusConfig:
-    return CorpusConfig(path=config.corpus, tokenizer=config.tokenizer, sentences=config.sentences, lowercase=config.lowercase)
 
 
 @configclass
 class EvaluationConfig:
-    """What to judge by, and what to learn from."""
+    """Questions to judge by, and a text to learn from."""
 
-    file: Annotated[str, Doc("the questions: pairs `word word score`, analogies `a b c d`, or texts `label<TAB>text`, a line each")] = ""
-    corpus: Annotated[str, Doc("what an agent learns from: a text file or folder; empty: the bundled novel")] = ""
-    tokenizer: Annotated[Literal["regex", "whitespace", "character"], Doc("of the corpus")] = "regex"
-    sentences: Annotated[Literal["punctuation", "line"], Doc("of the corpus: . ! ? and blank lines | every line break")] = "punctuation"
+    file: Annotated[FilePath, Doc("the questions: `word word score`, analogies `a b c d`, or texts `label<TAB>text`, a line each")] = ""
+    corpus: Annotated[FilePath, Doc("the text that an agent learns from: a file or folder; empty: the bundled novel")] = ""
+    tokenizer: Annotated[Literal["regex", "whitespace", "character"], Doc("tokenizer of the corpus")] = "regex"
+    sentences: Annotated[
+        Literal["auto", "punctuation", "line"], Doc("sentence ends of the corpus: by the text | . ! ? and blank lines | every line break")
+    ] = "auto"
     lowercase: Annotated[bool, Doc("fold capitals")] = True
 
-    def __post_init__(self) -> None:
-        if self.file and not Path(self.file).expanduser().is_file():
-            raise ValueError(f"file is {self.file!r}, which is no file; name a text file, as in similarity:pairs.txt")
-        _corpus_of(self)
+    def for_corpus(self) -> CorpusConfig:
+        """Return the config of the corpus."""
+        return CorpusConfig(path=self.corpus, tokenizer=self.tokenizer, sentences=self.sentences, lowercase=self.lowercase)
 
 
 class EvaluationTask(CorpusTask):
-    """What the three have in common: the questions' file and the corpus."""
+    """Base of the three evaluations: a file of questions and a corpus."""
 
     Config: ClassVar[type] = EvaluationConfig
 
     def __init__(self, config: EvaluationConfig) -> None:
-        super().__init__(_corpus_of(config))
+        super().__init__(config.for_corpus())
         self.questions = Path(config.file).expanduser()
-        if not config.file and not isinstance(self, ClassificationTask):
+        if config.file:
+            require_file(self.questions, "expected a text file of questions, as in similarity:pairs.txt")
+        elif not isinstance(self, ClassificationTask):
             raise ValueError("file is empty; name a text file of questions, as in similarity:pairs.txt")
+
+    @classmethod
+    def from_state(cls, config: Any, state: Mapping[str, Any]) -> Self:
+        """Build the task of a saved run; its texts are read only when they are asked for."""
+        task = super().from_state(config.for_corpus(), state)
+        task.questions = Path(config.file).expanduser()
+        return task
+
+    @classmethod
+    def for_evaluation(cls, config: Any, state: Mapping[str, Any]) -> Self:
+        """Build a task on other questions."""
+        return cls(config)
 
 
 class SimilarityTask(EvaluationTask):
-    """How alike are two words? Judged by the rank correlation with what people said."""
+    """Similarity of words, judged by the rank correlation with people's scores."""
 
     metric = "spearman"
 
     def __init__(self, config: EvaluationConfig) -> None:
         super().__init__(config)
-        self.pairs = read_pairs(self.questions)
+        _ = self.pairs  # so that a bad file is refused here
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """The questions."""
+        return read_pairs(self.questions)
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Spearman's rho of cosines with people's scores, its 95 % interval, and the share of pairs with vectors."""
+        """Return Spearman's rho of cosines with people's scores, its 95 % interval, and the share of pairs with vectors."""
         first, second = (unit_vectors_of(predict, [str(pair[side]) for pair in self.pairs]) for side in (0, 1))
         known = np.asarray(first.any(axis=1) & second.any(axis=1))
         cosines = (first * second).sum(axis=1)[known]
@@ -84,21 +95,25 @@ class SimilarityTask(EvaluationTask):
 
 
 class AnalogyTask(EvaluationTask):
-    """a is to b as c is to what? Judged by the share of right first answers.
+    """Analogies, a is to b as c is to d, judged by the share of right first answers.
 
-    They are looked for among the 30,000 most frequent words of the agent's vocabulary, as word2vec's own evaluation does it. An agent
-    that has no vocabulary is asked for vectors of the questions' words alone, and finds answers among those: that is easier, and not
-    to be compared.
+    Answers are searched among the 30,000 most frequent words of the agent's vocabulary, as in word2vec's own evaluation. An agent without
+    a vocabulary is asked for vectors of the questions' words, and answers are searched among those: that is easier, and not comparable.
     """
 
     metric = "accuracy"
 
     def __init__(self, config: EvaluationConfig) -> None:
         super().__init__(config)
-        self.groups = read_analogies(self.questions)
+        _ = self.groups  # so that a bad file is refused here
+
+    @cached_property
+    def groups(self) -> Analogies:
+        """The questions by group."""
+        return read_analogies(self.questions)
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Accuracy by 3CosAdd: of all, semantic and syntactic questions, and of each group; and the share that could be asked."""
+        """Return the accuracy by 3CosAdd of all, semantic and syntactic questions, and of each group; and the share that could be asked."""
         if isinstance(predict, WordPredict):
             return word_analogies(predict.vectors, self.groups)
         words = sorted({word.lower() for questions in self.groups.values() for question in questions for word in question})
@@ -110,39 +125,113 @@ class AnalogyTask(EvaluationTask):
 
 
 class ClassificationTask(EvaluationTask):
-    """What kind of text is this? Judged by the accuracy of a linear model on the texts' vectors.
+    """Labels of texts, judged by the accuracy of a linear model on the texts' vectors, or of a classifier's own answers.
 
-    The file's lines, `label<TAB>text`, are dealt by turns: four learn, the fifth tests, within each label. Without a file the
-    texts are paragraphs of the bundled novel, and their labels the six parts of it that they stand in.
+    Of each label every fifth text is held out for testing. Without a file the texts are paragraphs of the bundled novel, and their
+    labels its six parts.
+
+    Attributes:
+        names: Names of the labels.
+        all_test: Whether every text is a test text: a file that judges a classifier trained on another one.
     """
 
     metric = "accuracy"
+    all_test: bool = False
 
     def __init__(self, config: EvaluationConfig) -> None:
         super().__init__(config)
-        self.texts, self.labels, self.names = read_labelled(self.questions) if config.file else parts_of_the_novel()
+        self._config_file = config.file
+        self.names: list[str] = self._labelled.names
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the names of the labels and digests of the texts."""
+        corpus = self.corpus.fingerprint if "corpus" in self.__dict__ else self.saved_fingerprint
+        return {"corpus": corpus, "names": list(self.names), "texts": self._saved_texts or _digest(self._labelled)}
+
+    @classmethod
+    def from_state(cls, config: Any, state: Mapping[str, Any]) -> Self:
+        """Build the task of a saved run; its texts are read only when they are asked for."""
+        task = super().from_state(config, state)
+        task._config_file = config.file
+        task.names = [str(name) for name in state["names"]]
+        task._saved_texts = str(state["texts"])
+        return task
+
+    @classmethod
+    def for_evaluation(cls, config: Any, state: Mapping[str, Any]) -> Self:
+        """Build a task on other texts with the labels of a saved run; all of them are test texts."""
+        task = cls.from_state(config, state)
+        task.all_test, task._saved_texts = True, ""
+        require_file(task.questions, "expected a text file of labelled texts")
+        return task
+
+    def data_change(self) -> str:
+        """Return a sentence if the texts are no longer those that the run learned from, else an empty text."""
+        if self._saved_texts:
+            try:
+                changed = _digest(self._labelled) != self._saved_texts
+            except ValueError as error:
+                return f"the texts can no longer be read: {error}"
+            if changed:
+                return f"the texts of {self._config_file} have changed since the run was saved"
+        return super().data_change()
+
+    def accept_data(self) -> None:
+        """Refuse to continue on other texts.
+
+        Raises:
+            RequestError: always.
+        """
+        raise RequestError(f"the run cannot be continued: {self.data_change()}", "restore the texts as they were, or start a new run")
 
     def traits(self) -> frozenset[str]:
-        """Those of a corpus, and `labelled`."""
+        """Return the traits of a corpus, and `labelled`."""
         return super().traits() | {"labelled"}
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts [N]."""
+        return self._labelled.texts
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Numbers of their labels [N]."""
+        return self._labelled.labels
 
     @cached_property
     def is_test(self) -> np.ndarray:
-        """Which texts test [N]: every fifth of each label."""
+        """Mask of the test texts [N]: every fifth of each label."""
+        if self.all_test:
+            return np.ones(len(self.labels), dtype=bool)
         test = np.zeros(len(self.labels), dtype=bool)
         for label in range(len(self.names)):
             test[np.flatnonzero(self.labels == label)[4::5]] = True
         return test
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Test accuracy of logistic regression on unit vectors, and that of always saying the most frequent label."""
-        vectors, test = unit_vectors_of(predict, self.texts), self.is_test
+        """Return the test accuracy, and that of always answering the most frequent label.
+
+        A classifier gives its own answers; from vectors of texts a logistic regression on unit vectors is learned first.
+        """
+        test = self.is_test
+        if isinstance(predict, LabelPredict):
+            if list(predict.names) != list(self.names):
+                raise ValueError(
+                    f"the classifier has the labels {', '.join(predict.names[:5])}; these texts have {', '.join(self.names[:5])}"
+                )
+            return self.score_labels(predict(np.array(self.texts, dtype=object)[test]).argmax(axis=1))
+        if test.all():
+            raise ValueError(
+                "all texts are test texts, so a linear model has none to learn from; evaluate an agent that names labels itself"
+            )
+        vectors = unit_vectors_of(predict, self.texts)
         weights = linear_classifier(vectors[~test] * np.sqrt(vectors.shape[1]), self.labels[~test], len(self.names))
         return self.score_labels(classify(weights, vectors[test] * np.sqrt(vectors.shape[1])))
 
     def score_labels(self, answers: np.ndarray) -> dict[str, float]:
-        """Metrics of labels given to the texts that test [T]."""
-        most = np.bincount(self.labels[~self.is_test]).argmax()
+        """Return metrics of the labels answered for the test texts [T]."""
+        learned = self.labels if self.all_test else self.labels[~self.is_test]
+        most = np.bincount(learned).argmax()
         right = self.labels[self.is_test]
         return {
             self.metric: float((answers == right).mean()),
@@ -150,35 +239,17 @@ class ClassificationTask(EvaluationTask):
             "texts": float(len(right)),
         }
 
+    _saved_texts: str = ""
 
-def read_labelled(path: Path) -> tuple[list[str], np.ndarray, list[str]]:
-    """Texts, their labels as numbers [N], and the labels' names in sorted order.
-
-    Args:
-        path: A line for each text, UTF-8: `label<TAB>text`, or `__label__label text` as fastText has it. Empty lines are passed over.
-
-    Raises:
-        ValueError: if a line is not `label<TAB>text`, or there are fewer than two labels with five texts each.
-    """
-    names, texts = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.strip():
-            name, gap, text = line.partition(" " if line.startswith(FASTTEXT_MARK) else "\t")
-            if not gap or not text.strip():
-                raise ValueError(f"{path}, line {number}: {line[:60]!r} is not `label<TAB>text`")
-            names.append(name.removeprefix(FASTTEXT_MARK).strip())
-            texts.append(text)
-    known = sorted(set(names))
-    few = [name for name in known if names.count(name) < 5]
-    if len(known) < 2 or few:
-        raise ValueError(f"{path} holds {len(texts)} texts of labels {known}; at least two labels with five texts each are needed")
-    number_of = {name: number for number, name in enumerate(known)}
-    return texts, np.array([number_of[name] for name in names]), known
+    @cached_property
+    def _labelled(self) -> LabelledTexts:
+        known = self.__dict__.get("names", ()) if self.all_test else ()
+        return read_labelled(self.questions, known) if self._config_file else parts_of_the_novel()
 
 
-def parts_of_the_novel() -> tuple[list[str], np.ndarray, list[str]]:
-    """Paragraphs of at least 15 words of the bundled novel, the part that each stands in [N], and the parts' names."""
-    with open_bytes(BUNDLED) as file:
+def parts_of_the_novel() -> LabelledTexts:
+    """Return the paragraphs of at least 15 words of the bundled novel, labelled with its parts."""
+    with open_bytes(BUNDLED) as file, reading(BUNDLED, "its text"):
         whole = file.read().decode("utf-8")
     pieces = re.split(r"^PART \w+--(.+)$", whole, flags=re.MULTILINE)
     texts, labels = [], []
@@ -187,4 +258,12 @@ def parts_of_the_novel() -> tuple[list[str], np.ndarray, list[str]]:
             if len(paragraph.split()) >= 15:
                 texts.append(" ".join(paragraph.split()))
                 labels.append(part)
-    return texts, np.array(labels), [name.strip() for name in pieces[1::2]]
+    return LabelledTexts(texts, np.array(labels), [name.strip() for name in pieces[1::2]])
+
+
+def _digest(labelled: LabelledTexts) -> str:
+    """Return a digest of texts and labels."""
+    digest = hashlib.blake2b(digest_size=12)
+    for text, label in zip(labelled.texts, labelled.labels, strict=True):
+        digest.update(f"{labelled.names[label]}\t{text}\n".encode())
+    return digest.hexdigest()

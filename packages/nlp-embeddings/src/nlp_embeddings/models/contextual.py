@@ -1,13 +1,14 @@
-"""Vectors of words in their sentence, and of sentences, from a local BERT- or GPT-like model; needs the extra `transformers`.
+"""Vectors of words in their sentences, and of texts, from a local BERT- or GPT-like model; needs the extra `transformers`.
 
 Source: Devlin et al., "BERT", 2019; Reimers, Gurevych, "Sentence-BERT", 2019 (pooling).
-The folder is what `save_pretrained` of the library transformers writes: a model and its tokenizer. Nothing is downloaded.
+The folder is one that `save_pretrained` of the library transformers wrote: a model and its tokenizer. Nothing is downloaded, and code in
+the folder is never run.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,39 +17,44 @@ from safetensors.numpy import save_file
 
 Pooling = Literal["mean", "first", "last", "max"]
 
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+
 
 class ContextualEncoder:
-    """Texts to vectors through a transformer.
+    """A transformer that turns texts into vectors.
 
     Args:
         folder: The model's folder.
-        pooling: How a text's token vectors become one: their mean, the first (BERT's [CLS]), the last (GPT's), the maximum.
-        layer: Which layer's vectors; -1 is the last.
-        device: "cpu", "cuda", or "auto", which takes CUDA where there is one.
+        pooling: Reduction of a text's token vectors to one: their mean, the first (BERT's [CLS]), the last (GPT's), the maximum.
+        layer: Layer of the vectors; -1 is the last.
+        device: "cpu", "cuda", or "auto", which is CUDA if there is a GPU.
 
     Raises:
-        ValueError: if the folder is none, holds no model, has no such layer, or the libraries are missing.
+        ValueError: if the folder has no model or no tokenizer, the model has no such layer, or the libraries are missing.
 
     Attributes:
         vector_size: d.
     """
 
     def __init__(self, folder: Path | str, *, pooling: Pooling = "mean", layer: int = -1, device: str = "cpu") -> None:
-        refuse_no_model(folder)
+        require_model(folder)
         if pooling not in ("mean", "first", "last", "max"):
-            raise ValueError(f"pooling is {pooling!r}; it must be mean, first, last or max")
+            raise ValueError(f"pooling is {pooling!r}; expected mean, first, last or max")
         self._torch, transformers = _libraries()
         if device == "auto":
             device = "cuda" if self._torch.cuda.is_available() else "cpu"
         self.pooling, self.layer, self.device = pooling, layer, device
-        self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        self._tokenizer = _loaded(folder, lambda: transformers.AutoTokenizer.from_pretrained(str(folder), **_LOCAL))
+        if not self._tokenizer.is_fast:
+            raise ValueError(f"the tokenizer in {folder} does not give the letters of each token; save a fast one with `save_pretrained`")
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         talk = transformers.utils.logging
         shown = talk.is_progress_bar_enabled()
-        talk.disable_progress_bar()  # a small file needs none, and a run has one of its own
+        talk.disable_progress_bar()  # a run has a bar of its own
         try:
-            model = transformers.AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
+            model = _loaded(folder, lambda: transformers.AutoModel.from_pretrained(str(folder), use_safetensors=True, **_LOCAL))
         finally:
             if shown:
                 talk.enable_progress_bar()
@@ -56,11 +62,11 @@ class ContextualEncoder:
         config = self._model.config
         self.vector_size = int(config.hidden_size)
         if not -config.num_hidden_layers - 1 <= layer <= config.num_hidden_layers:
-            raise ValueError(f"layer is {layer}; the model in {folder} has {config.num_hidden_layers}, and 0 is its embedding")
+            raise ValueError(f"layer is {layer}; the model in {folder} has {config.num_hidden_layers} layers, and 0 is its embedding")
         self._most_tokens = min(self._tokenizer.model_max_length, getattr(config, "max_position_embeddings", 1 << 20))
 
     def tokens(self, texts: list[str]) -> list[tuple[list[str], np.ndarray]]:
-        """Of each text its tokens and their vectors [T, d], special tokens left out."""
+        """Return the tokens of each text and their vectors [T, d], without special tokens."""
         batch, _, hidden = self._run(texts)
         found = []
         for row in range(len(texts)):
@@ -71,19 +77,19 @@ class ContextualEncoder:
         return found
 
     def words(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Of each sentence the vectors of its words [T, d]: the means of their pieces.
+        """Return the vectors of the words of each sentence [T, d]: the means of their pieces.
 
-        NaN for words beyond the length that the model takes.
+        Words beyond the model's maximal length have NaN.
 
         Args:
-            sentences: Words each, which are joined by spaces.
+            sentences: Lists of words, which are joined by spaces.
         """
         _, spans, hidden = self._run([" ".join(words) for words in sentences])
         found = []
         for words, pieces, vectors in zip(sentences, spans, hidden, strict=True):
             lengths = np.array([len(word) for word in words])
             begins = np.concatenate([[0], np.cumsum(lengths[:-1] + 1)])
-            last = pieces[:, 1] - 1  # a piece's last letter tells its word
+            last = pieces[:, 1] - 1  # a piece belongs to the word of its last letter
             number = np.searchsorted(begins, last, side="right") - 1
             real = (last >= pieces[:, 0]) & (last < begins[number] + lengths[number])  # not special tokens, padding and spaces
             number = number[real]
@@ -94,7 +100,7 @@ class ContextualEncoder:
         return found
 
     def predict(self, texts: np.ndarray, batch_size: int = 32) -> np.ndarray:
-        """Vectors of texts [B, d]; what the evaluation tasks take: `task.evaluate(encoder.predict, ...)`."""
+        """Return vectors of texts [B, d]; a predictor for evaluation tasks: `task.evaluate(encoder.predict, ...)`."""
         parts = []
         for start in range(0, len(texts), batch_size):
             batch, _, hidden = self._run([str(text) for text in texts[start : start + batch_size]])
@@ -102,7 +108,7 @@ class ContextualEncoder:
         return np.concatenate(parts)
 
     def _run(self, texts: list[str]) -> tuple[Any, np.ndarray, np.ndarray]:
-        """What the tokenizer gave, the letters [B, T, 2] that each token stands for, and the layer's vectors [B, T, d]."""
+        """Return the tokenizer's output, the letters of each token [B, T, 2], and the layer's vectors [B, T, d]."""
         batch = self._tokenizer(
             texts, return_tensors="pt", padding=True, truncation=True, max_length=self._most_tokens, return_offsets_mapping=True
         )
@@ -116,7 +122,7 @@ class ContextualEncoder:
 
 
 def pool(hidden: np.ndarray, mask: np.ndarray, pooling: Pooling) -> np.ndarray:
-    """One vector [B, d] of each text's token vectors [B, T, d], where the mask [B, T] is 1; zeros where it is 1 nowhere.
+    """Reduce token vectors [B, T, d] with a mask [B, T] to one vector of each text [B, d]; zeros if the mask is 0 everywhere.
 
     Example:
         >>> hidden = np.array([[[1.0], [3.0], [9.0]]])
@@ -138,27 +144,38 @@ def pool(hidden: np.ndarray, mask: np.ndarray, pooling: Pooling) -> np.ndarray:
     return hidden[np.arange(len(hidden)), place]
 
 
-def refuse_no_model(folder: Path | str) -> None:
-    """Nothing, for a folder that may hold a model.
+def require_model(folder: Path | str) -> None:
+    """Check that a folder has the files of a model and of its tokenizer.
 
     Raises:
-        ValueError: if there is no config.json.
+        ValueError: if config.json or the tokenizer is missing: transformers would make an empty one without words.
     """
     if not (Path(folder) / "config.json").is_file():
         raise ValueError(f"{folder} holds no config.json; name a folder that `save_pretrained` wrote")
+    if not any((Path(folder) / name).is_file() for name in _TOKENIZER_FILES):
+        raise ValueError(f"{folder} holds no tokenizer; save it there too: tokenizer.save_pretrained({str(folder)!r})")
+
+
+def _loaded(folder: Path | str, load: Callable[[], Any]) -> Any:
+    """Return what `load` returns; its errors name the folder."""
+    try:
+        return load()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"the model in {folder} cannot be loaded: {first}; save it again with `save_pretrained`") from error
 
 
 def write_random_bert(folder: Path, words: Sequence[str], rng: np.random.Generator, *, vector_size: int = 64, layers: int = 2) -> None:
-    """Write a small BERT that was never trained, and a tokenizer of these words and of single letters for the others.
+    """Write a small untrained BERT, and a tokenizer of these words and of single letters for others.
 
-    What a trained model is to be compared with: its vectors of texts are little more than random projections of their words.
+    It is a baseline for trained models: its vectors of texts are little more than random projections of their words.
 
     Args:
-        folder: Where to; it must exist.
+        folder: Existing folder to write to.
         words: The vocabulary.
-        rng: Of the weights: normal with standard deviation 0.02, as BERT's before training.
+        rng: Draws the weights: normal with standard deviation 0.02, as in BERT before training.
         vector_size: d, divisible by 4, the number of heads.
-        layers: How many.
+        layers: Number of layers.
     """
     torch, transformers = _libraries()
     letters = sorted({letter for word in words for letter in word})
@@ -168,7 +185,7 @@ def write_random_bert(folder: Path, words: Sequence[str], rng: np.random.Generat
     config = transformers.BertConfig(
         vocab_size=len(pieces), hidden_size=vector_size, num_hidden_layers=layers, num_attention_heads=4, intermediate_size=4 * vector_size
     )
-    with torch.device("meta"):  # shapes alone: torch's own generator is left as it is
+    with torch.device("meta"):  # shapes alone: torch's own generator is not used
         shapes = {name: tuple(parameter.shape) for name, parameter in transformers.BertModel(config).named_parameters()}
     weights = {}
     for name, shape in shapes.items():
@@ -179,6 +196,7 @@ def write_random_bert(folder: Path, words: Sequence[str], rng: np.random.Generat
 
 
 def _libraries() -> tuple[Any, Any]:
+    """Import torch and transformers."""
     try:
         return importlib.import_module("torch"), importlib.import_module("transformers")
     except ImportError as error:

@@ -1,63 +1,108 @@
-"""How often words stand near each other, counted in bounded memory: a table that is spilled to disk when full, and merged.
+"""Co-occurrences of words, counted in bounded memory: a table that is spilled to disk when it is full, and merged.
 
 Half of the memory is a hash table of 16 bytes a slot; a sixth is a dense array for the pairs of frequent words (all i, j with
-(i + 1)(j + 1) below a bound: where most of the counting happens); the rest is for sorting what is spilled. Later, when both are written
-to disk and given up, half of it is for the merge.
-A pair {i, j} is held once, i <= j; the matrix is symmetric.
+(i + 1)(j + 1) below a bound, where most of the counting happens); the rest is for sorting before a spill. Once both have been spilled to
+disk and freed, half of it is for the merge.
+A pair {i, j} is stored once, i <= j; the matrix is symmetric.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from nlp_embeddings.corpus.corpus_task import CorpusTask
+from nlp_embeddings.corpus.encoded import file_checksum
+from nlp_embeddings.scratch import Scratch, exclusive
 from rl_core.compiling import jit
 
 _CHUNK_WORDS = 1 << 17
 _PIECE = 1 << 14  # entries written at once
 ENTRY = np.dtype([("key", "<i8"), ("weight", "<f8")])
+"""A pair as it is stored: its key i * V + j, and its weight."""
+
+
+class Table(NamedTuple):
+    """Hash table of rare pairs.
+
+    Attributes:
+        keys: Key of each slot, -1 if it is empty.
+        weights: Weight of each slot.
+        used: Number of slots in use [1].
+    """
+
+    keys: np.ndarray
+    weights: np.ndarray
+    used: np.ndarray
+
+
+class Dense(NamedTuple):
+    """Array of the pairs of frequent words, see `dense_rows`.
+
+    Attributes:
+        cells: Weights, row after row.
+        begins: First cell of each word's row [V + 1].
+        limits: Column at which each word's row ends [V].
+    """
+
+    cells: np.ndarray
+    begins: np.ndarray
+    limits: np.ndarray
 
 
 def count_cooccurrences(
     task: CorpusTask, num_words: int, window: int, folder: Path, *, memory_mb: int = 512, distance_weighting: bool = True
 ) -> np.ndarray:
-    """Pairs and their weights, memory-mapped, sorted by key = i * V + j with i <= j; the file appears whole or not at all.
+    """Count pairs of words, and return keys i * V + j, i <= j, with weights, sorted and memory-mapped.
+
+    The file appears whole or not at all.
 
     A pair at distance k adds 1/k. A word beside itself counts in both directions, as every pair does in the symmetric matrix.
 
     Args:
-        task: Whose corpus; held-out sentences are left out.
-        num_words: V; rarer words are passed over, and the window closes over them.
+        task: Task with the corpus; held-out sentences are left out.
+        num_words: V; rarer words are skipped, and the window closes over them.
         window: Most words on each side.
-        folder: Where `cooccurrence.bin` goes.
+        folder: Folder of `cooccurrence.bin`.
         memory_mb: Bound of the table and the merge, in MiB, at least 16.
         distance_weighting: 1/k; otherwise every pair adds 1.
     """
     target = folder / "cooccurrence.bin"
-    if target.exists():
-        return np.memmap(target, dtype=ENTRY, mode="r")
     folder.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder, prefix=".counting-"))
+    with exclusive(folder / ".lock"):
+        if not _is_whole(target):
+            if target.exists():
+                print(f"{target} is damaged; counting again", file=sys.stderr)
+            _write_counts(task, num_words, window, target, memory_mb, distance_weighting)
+    return np.memmap(target, dtype=ENTRY, mode="r") if target.stat().st_size else np.zeros(0, dtype=ENTRY)
+
+
+def _is_whole(target: Path) -> bool:
+    """Return whether a file of counts has the length and checksum that it was written with."""
     try:
+        return target.with_suffix(".sum").read_text(encoding="ascii") == file_checksum(target)
+    except (OSError, ValueError):
+        return False
+
+
+def _write_counts(task: CorpusTask, num_words: int, window: int, target: Path, memory_mb: int, distance_weighting: bool) -> None:
+    """Count pairs into the file `target`."""
+    with Scratch(".counting-", target.parent) as work:
         runs = _count_runs(task, num_words, window, work, memory_mb << 20, distance_weighting)
         merged = work / "merged.bin"
         with merged.open("wb") as file:
             for piece in merge_runs(runs, max((memory_mb << 20) // (8 * ENTRY.itemsize * max(len(runs), 1)), 1024)):
                 piece.tofile(file)
+        target.with_suffix(".sum").write_text(file_checksum(merged), encoding="ascii")
         merged.replace(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return np.memmap(target, dtype=ENTRY, mode="r")
 
 
 def merge_runs(runs: list[np.ndarray], window: int) -> Iterator[np.ndarray]:
-    """Sorted runs as one, equal keys added up, in pieces: at most `window` entries of each run are held at a time."""
+    """Merge sorted runs and add up equal keys, in pieces; at most `window` entries of each run are in memory at a time."""
     at = [0] * len(runs)
     while any(place < len(run) for place, run in zip(at, runs, strict=True)):
         bound = min(int(run[min(place + window, len(run)) - 1]["key"]) for place, run in zip(at, runs, strict=True) if place < len(run))
@@ -76,9 +121,9 @@ def merge_runs(runs: list[np.ndarray], window: int) -> Iterator[np.ndarray]:
 
 
 def dense_rows(num_words: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each word's dense row begins [V + 1], and the column at which it ends [V], for at most so many cells in all.
+    """Return the first cell of each word's dense row [V + 1] and the column at which it ends [V], for at most `cells` cells.
 
-    Row i holds columns i, i + 1, ... while (i + 1)(j + 1) <= P, for the largest P that fits.
+    Row i has the columns i, i + 1, ... while (i + 1)(j + 1) <= P, for the largest P that fits.
 
     Example:
         >>> begins, limits = dense_rows(5, 6)  # P = 5: (0, 0..4), (1, 1)
@@ -98,10 +143,11 @@ def dense_rows(num_words: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _count_runs(task: CorpusTask, num_words: int, window: int, work: Path, memory: int, distance_weighting: bool) -> list[np.ndarray]:
+    """Count all sentences, and return the sorted runs on disk."""
     slots = 1 << max(10, int(np.log2(max(memory // 2, 1 << 14) // ENTRY.itemsize)))
-    keys, weights = np.full(slots, -1, dtype=np.int64), np.zeros(slots)
+    table = Table(np.full(slots, -1, dtype=np.int64), np.zeros(slots), np.zeros(1, dtype=np.int64))
     begins, limits = dense_rows(num_words, memory // 48)
-    dense, used = np.zeros(begins[-1]), np.zeros(1, dtype=np.int64)
+    dense = Dense(np.zeros(begins[-1]), begins, limits)
     near = 1 / np.arange(1, window + 1) if distance_weighting else np.ones(window)
     runs: list[np.ndarray] = []
     starts = task.corpus.starts
@@ -111,21 +157,22 @@ def _count_runs(task: CorpusTask, num_words: int, window: int, work: Path, memor
         ids, bounds = task.read(int(starts[sentence]), int(starts[until])), np.asarray(starts[sentence : until + 1]) - starts[sentence]
         done = 0
         while done < len(bounds) - 1:
-            reached = _count(ids, bounds, done, num_words, near, keys, weights, used, dense, begins, limits)
-            if reached < len(bounds) - 1 or used[0] > 0.6 * slots:
-                if reached == done and used[0] == 0:
-                    raise ValueError(f"memory of {memory >> 20} MiB does not hold the pairs of one sentence; allow more")
-                runs.append(_spill(keys, weights, used, work / f"run-{len(runs)}.bin"))
+            reached = _count(ids, bounds, done, num_words, near, table, dense)
+            if reached < len(bounds) - 1 or table.used[0] > 0.6 * slots:
+                if reached == done and table.used[0] == 0:
+                    raise ValueError(f"memory_mb is {memory >> 20}, which is too little for the pairs of one sentence; raise it")
+                runs.append(_spill(table, work / f"run-{len(runs)}.bin"))
             done = reached
         sentence = until
-    runs.append(_spill(keys, weights, used, work / f"run-{len(runs)}.bin"))
-    del keys, weights
-    runs.append(_write_run(work / "frequent.bin", _dense_entries(dense, begins, num_words)))
+    runs.append(_spill(table, work / f"run-{len(runs)}.bin"))
+    del table
+    runs.append(_write_run(work / "frequent.bin", _dense_entries(dense.cells, begins, num_words)))
     return [run for run in runs if len(run)]
 
 
-def _spill(keys: np.ndarray, weights: np.ndarray, used: np.ndarray, path: Path) -> np.ndarray:
-    """The table's entries, sorted, as a run on disk; the table is empty then."""
+def _spill(table: Table, path: Path) -> np.ndarray:
+    """Write the table's entries, sorted, as a run to disk, and empty the table."""
+    keys, weights, used = table
     count = _gather(keys, weights)
     order = np.argsort(keys[:count])
     pieces = (order[start : start + _PIECE] for start in range(0, count, _PIECE))
@@ -136,7 +183,7 @@ def _spill(keys: np.ndarray, weights: np.ndarray, used: np.ndarray, path: Path) 
 
 
 def _dense_entries(dense: np.ndarray, begins: np.ndarray, num_words: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Keys and weights of the pairs of frequent words, piece after piece, sorted by key."""
+    """Yield keys and weights of the pairs of frequent words, piece after piece, sorted by key."""
     for start in range(0, len(dense), _PIECE):
         cells = start + np.flatnonzero(dense[start : start + _PIECE])
         rows = np.searchsorted(begins, cells, side="right") - 1
@@ -144,7 +191,7 @@ def _dense_entries(dense: np.ndarray, begins: np.ndarray, num_words: int) -> Ite
 
 
 def _write_run(path: Path, pieces: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Pieces of keys and weights as entries on disk, memory-mapped."""
+    """Write pieces of keys and weights as entries to disk, and map them."""
     count = 0
     with path.open("wb") as file:
         for keys, weights in pieces:
@@ -156,8 +203,8 @@ def _write_run(path: Path, pieces: Iterable[tuple[np.ndarray, np.ndarray]]) -> n
 
 
 @jit(nogil=True)
-def _gather(keys: Any, weights: Any) -> Any:
-    """Move the table's entries to its beginning; how many there are."""
+def _gather(keys: np.ndarray, weights: np.ndarray) -> int:
+    """Move the table's entries to its beginning, and return their number."""
     count = 0
     for slot in range(len(keys)):
         if keys[slot] >= 0:
@@ -167,20 +214,10 @@ def _gather(keys: Any, weights: Any) -> Any:
 
 
 @jit(nogil=True)
-def _count(
-    ids: Any,
-    starts: Any,
-    sentence: Any,
-    num_words: Any,
-    near: Any,
-    keys: Any,
-    weights: Any,
-    used: Any,
-    dense: Any,
-    begins: Any,
-    limits: Any,
-) -> Any:
-    """Count sentences from `sentence` on until the table might overflow; the next sentence."""
+def _count(ids: np.ndarray, starts: np.ndarray, sentence: int, num_words: int, near: np.ndarray, table: Table, dense: Dense) -> int:
+    """Count sentences from `sentence` on until the table might overflow, and return the next sentence."""
+    keys, weights, used = table
+    cells, begins, limits = dense
     window = len(near)
     mask = np.uint64(len(keys) - 1)
     recent = np.empty(window, np.int64)
@@ -198,7 +235,7 @@ def _count(
                 first, second = min(word, other), max(word, other)
                 weight = near[distance - 1] * (2 if word == other else 1)
                 if second < limits[first]:
-                    dense[begins[first] + second - first] += weight
+                    cells[begins[first] + second - first] += weight
                     continue
                 key = first * num_words + second
                 hash_ = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)

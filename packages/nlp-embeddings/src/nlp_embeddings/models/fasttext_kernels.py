@@ -1,36 +1,52 @@
-"""FastText's inner loops, compiled; `fasttext_reading` has the same in plain NumPy.
+"""Compiled loop of fastText; `tests/reference/fasttext.py` has it in plain NumPy.
 
-A word's vector is the mean of its rows. When h moves by e, fastText adds e to every row, and a mean of rows that all move by e
-moves by e: so the rows are gathered once per word and written once, with the sum of all its pairs' steps. (A word with two
+The vector h of a word is the mean of its rows. When h moves by e, fastText adds e to every row, and a mean of rows that all move by e
+moves by e: so the rows are gathered once per word and written once, with the sum of the steps of all its pairs. (A word with two
 n-grams in one bucket moves that row twice.)
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from nlp_embeddings.models.word2vec_kernels import (
     LOSS_EVERY,
-    SIX,
     below,
     choose_negatives,
     keep_words,
-    local_row,
     localise,
     longest_of,
     loss_of,
+    make_buffers,
     next_state,
+    rate_after,
     start_state,
     update_targets,
 )
 from nlp_embeddings.training.kernels import FAST
 from nlp_embeddings.training.row_instructions import prefetch_row
+from nlp_embeddings.training.shards import Copies, local_row
+from nlp_embeddings.training.stream import Progress, Stream
 from rl_core.compiling import jit
 
 
+class WordRows(NamedTuple):
+    """The rows of each word and its n-grams.
+
+    Attributes:
+        rows: Rows of all words, one word after the other.
+        begins: First of each word's rows [V + 1].
+    """
+
+    rows: np.ndarray
+    begins: np.ndarray
+
+
 @jit(nogil=True, fastmath=FAST)
-def gather(matrix, rows, count, hidden):
-    """hidden[0] and hidden[1] become the mean of the rows."""
+def gather(matrix: np.ndarray, rows: np.ndarray, count: int, hidden: np.ndarray) -> None:
+    """Write the mean of the rows to hidden[0] and hidden[1]."""
     for k in range(matrix.shape[1]):
         hidden[0, k] = 0
     for i in range(count):
@@ -44,8 +60,8 @@ def gather(matrix, rows, count, hidden):
 
 
 @jit(nogil=True, fastmath=FAST)
-def scatter(matrix, rows, count, hidden):
-    """Every row moves as the mean has moved since `gather`."""
+def scatter(matrix: np.ndarray, rows: np.ndarray, count: int, hidden: np.ndarray) -> None:
+    """Move every row by the change of the mean since `gather`."""
     for k in range(matrix.shape[1]):
         hidden[1, k] = hidden[0, k] - hidden[1, k]
     for i in range(count):
@@ -55,74 +71,55 @@ def scatter(matrix, rows, count, hidden):
 
 
 @jit(nogil=True)
-def collect(word, begins, table, rows, count, copy):
-    """Append a word's rows; how many there are now."""
-    for i in range(begins[word], begins[word + 1]):
-        rows[count] = table[i] if copy is None else local_row(table[i], *copy)
+def collect(word: int, words: WordRows, rows: np.ndarray, count: int, copies: Copies | None) -> int:
+    """Append a word's rows to `rows`, and return their number."""
+    for i in range(words.begins[word], words.begins[word + 1]):
+        rows[count] = words.rows[i] if copies is None else local_row(words.rows[i], copies.inputs)
         count += 1
     return count
 
 
 @jit(nogil=True, fastmath=FAST)
-def train_fasttext(
-    ids, starts, inputs, outputs, num_words, keep, noise, table, begins, window, cbow, schedule, seed, position, copies
-):  # fmt: skip
+def train_fasttext(stream: Stream, inputs: np.ndarray, outputs: np.ndarray, words: WordRows, cbow: bool, copies: Copies | None) -> Progress:
     """Train on sentences with negative sampling: a word predicts each of its neighbours, or (cbow) all neighbours' rows predict it.
 
     Args:
-        ids: Word ids; below 0 or from V on, a word is passed over.
-        starts: Where each sentence starts in `ids` [S + 1].
+        stream: The sentences.
         inputs: Rows of words and n-grams [V + U, D], float32.
         outputs: Output vectors C [V + 6, D]; the last six rows are blanks.
-        num_words: V.
-        keep: For each word, how many of 2^32 draws keep it [V].
-        noise: (threshold, alias, K) of the negatives.
-        table: Rows of all words.
-        begins: Where each word's begin in it [V + 1].
-        window: Most words on each side that are context.
+        words: Rows of each word.
         cbow: Predict the word from its neighbours.
-        schedule: (rate at the start, least rate, words done before this call, words of the whole run).
-        seed: Of this call's random numbers.
-        position: Makes the random numbers of each call its own.
-        copies: `None`, or of a shard that works on copies: (slots, touched, count, shared, local) of both sides.
-
-    Returns:
-        Words read that are in the vocabulary, pairs trained, sum of measured losses, number of them.
+        copies: `None`, or the copies of both matrices that a shard works on.
     """
-    rate, least_rate, done, total = schedule
-    threshold, alias, num_negatives = noise
-    state = start_state(seed, position)
-    kept = np.empty(longest_of(starts), np.int64)
-    width = (num_negatives + SIX) // SIX * SIX
-    targets = np.zeros(2 * window * width, np.int64)
-    labels = np.zeros(width, np.float32)
-    labels[0] = 1
-    steps = np.empty(SIX, np.float32)
-    rows = np.empty(2 * window * longest_of(begins), np.int64)
+    num_words = len(stream.keep)
+    num_negatives = stream.noise.num
+    buffers = make_buffers(stream)
+    kept, targets, width = buffers.kept, buffers.targets, len(buffers.labels)
+    rows = np.empty(2 * stream.window * longest_of(words.begins), np.int64)
     hidden = np.zeros((2, inputs.shape[1]), np.float32)
+    state: Any = start_state(stream.seed)
     known_total, pairs, loss, measured = 0, 0, 0.0, 0
-    num_real = len(outputs) - SIX
-    for sentence in range(len(starts) - 1):
-        alpha = np.float32(max(rate * (1 - (done + known_total) / (total + 1)), least_rate))
-        num_kept, known, state = keep_words(ids, starts[sentence], starts[sentence + 1], num_words, keep, state, kept)
+    for sentence in range(len(stream.starts) - 1):
+        alpha = rate_after(stream, known_total)
+        num_kept, known, state = keep_words(stream, sentence, state, kept)
         known_total += known
         for centre in range(num_kept):
             state = next_state(state)
-            reach = below(state, window) + 1
+            reach = below(state, stream.window) + 1
             first, last = max(0, centre - reach), min(num_kept, centre + reach + 1)
             if last - first < 2:
                 continue
             count, times = 0, 0
             for other in range(first, last):
                 if cbow and other != centre:
-                    count = collect(kept[other], begins, table, rows, count, None if copies is None else copies[0])
+                    count = collect(kept[other], words, rows, count, copies)
                 if (other == centre) == cbow:
-                    state = choose_negatives(kept[other], targets, times * width, num_negatives, state, threshold, alias, num_words)
+                    state = choose_negatives(kept[other], targets, times * width, stream.noise, state, num_words)
                     times += 1
             if not cbow:
-                count = collect(kept[centre], begins, table, rows, count, None if copies is None else copies[0])
+                count = collect(kept[centre], words, rows, count, copies)
             if copies is not None:
-                localise(targets, times * width, num_words, *copies[1])
+                localise(targets, times * width, num_words, copies.outputs)
             gather(inputs, rows, count, hidden)
             for time in range(times):
                 begin = time * width
@@ -130,9 +127,9 @@ def train_fasttext(
                     for i in range(num_negatives + 1):
                         prefetch_row(outputs, targets[begin + width + i])
                 if pairs % LOSS_EVERY == 0:
-                    loss += loss_of(hidden, 0, outputs, targets, begin, labels, num_negatives + 1, num_real)
+                    loss += loss_of(hidden, 0, outputs, buffers, begin, num_negatives + 1)
                     measured += 1
-                update_targets(hidden, 0, outputs, targets, begin, labels, num_negatives + 1, num_real, alpha, steps)
+                update_targets(hidden, 0, outputs, buffers, begin, num_negatives + 1, alpha)
                 pairs += 1
             scatter(inputs, rows, count, hidden)
-    return known_total, pairs, loss, measured
+    return Progress(known_total, pairs, loss, measured)

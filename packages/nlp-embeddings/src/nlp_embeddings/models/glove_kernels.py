@@ -1,18 +1,69 @@
-"""GloVe's inner loop, compiled; `glove_reading` is the same in plain NumPy."""
+"""Compiled loop of GloVe; `tests/reference/glove.py` has it in plain NumPy."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nlp_embeddings.training.kernels import FAST
 from rl_core.compiling import jit
 
-CLIP = 100.0  # of one coordinate's gradient, as in the reference program
+CLIP = 100.0
+"""Bound of one coordinate's gradient, as in the reference program."""
+
+
+class Pairs(NamedTuple):
+    """Pairs of words.
+
+    Attributes:
+        rows: i of each pair [N].
+        columns: j of each pair [N], i <= j.
+        counts: X_ij [N].
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    counts: np.ndarray
+
+
+class Weights(NamedTuple):
+    """Vectors with their biases as last column, and AdaGrad's sums, 1 at the start; all [V, d + 1], float32.
+
+    Attributes:
+        words: W.
+        contexts: W~.
+        squares_words: Sums for W.
+        squares_contexts: Sums for W~.
+    """
+
+    words: np.ndarray
+    contexts: np.ndarray
+    squares_words: np.ndarray
+    squares_contexts: np.ndarray
+
+
+class Rates(NamedTuple):
+    """Weights of pairs, and learning rates.
+
+    Attributes:
+        x_max: Counts above it have weight 1.
+        exponent: alpha of the weight (x / x_max)^alpha.
+        rate: eta of the vectors, float32.
+        bias_rate: eta of the biases, float32.
+    """
+
+    x_max: float
+    exponent: float
+    rate: Any
+    bias_rate: Any
 
 
 @jit(nogil=True, fastmath=FAST)
-def _step(word, context, squares_word, squares_context, row, column, log_count, weight, rate, bias_rate):
-    """One direction of a pair: `word[row]` and `context[column]` move; the last column is the bias."""
+def _step(weights, row, column, log_count, weight, rates):
+    """Learn from one direction of a pair: `words[row]` and `contexts[column]` move; return the loss before."""
+    word, context, squares_word, squares_context = weights
+    rate, bias_rate = rates.rate, rates.bias_rate
     width = word.shape[1]
     size = width - 1
     difference = np.float32(0)
@@ -38,31 +89,19 @@ def _step(word, context, squares_word, squares_context, row, column, log_count, 
 
 
 @jit(nogil=True, fastmath=FAST)
-def train_glove(rows, columns, counts, words, contexts, squares_words, squares_contexts, x_max, exponent, rate, bias_rate):
+def train_glove(pairs: Pairs, weights: Weights, rates: Rates) -> float:
     """Train on pairs, each in both directions, with AdaGrad.
-
-    Args:
-        rows: i of each pair [N].
-        columns: j of each pair [N], i <= j.
-        counts: X_ij [N].
-        words: W with its bias as last column [V, d + 1], float32.
-        contexts: W~ likewise.
-        squares_words: AdaGrad's sums, like `words`; 1 at the start.
-        squares_contexts: Like `contexts`.
-        x_max: Counts above it weigh 1.
-        exponent: Of the weight.
-        rate: eta of the vectors, float32.
-        bias_rate: eta of the biases, float32.
 
     Returns:
         Sum of the weighted squared errors, halved, before each step.
     """
     total = 0.0
-    for n in range(len(rows)):
-        i, j = np.int64(rows[n]), np.int64(columns[n])
-        log_count = np.float32(np.log(counts[n]))
-        weight = np.float32(1) if counts[n] >= x_max else np.float32((counts[n] / x_max) ** exponent)
-        total += _step(words, contexts, squares_words, squares_contexts, i, j, log_count, weight, rate, bias_rate)
+    for n in range(len(pairs.rows)):
+        i, j = np.int64(pairs.rows[n]), np.int64(pairs.columns[n])
+        count = pairs.counts[n]
+        log_count = np.float32(np.log(count))
+        weight = np.float32(1) if count >= rates.x_max else np.float32((count / rates.x_max) ** rates.exponent)
+        total += _step(weights, i, j, log_count, weight, rates)
         if i != j:
-            total += _step(words, contexts, squares_words, squares_contexts, j, i, log_count, weight, rate, bias_rate)
+            total += _step(weights, j, i, log_count, weight, rates)
     return total

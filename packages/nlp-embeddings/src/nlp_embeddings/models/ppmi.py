@@ -1,55 +1,46 @@
-"""Positive pointwise mutual information: a word is the row of what it stands near more often than chance would have it.
+"""Positive pointwise mutual information: the vector of a word holds its associations above chance.
 
 Source: Church, Hanks, "Word association norms, mutual information, and lexicography", 1990; Levy, Goldberg, Dagan, "Improving
 Distributional Similarity with Lessons Learned from Word Embeddings", 2015 (shift, context smoothing, SVD).
-Departures: none. Learning is counting, in one step; with `vector_size` a singular value decomposition follows.
+Departures: none. Learning is counting, in one step; a singular value decomposition follows.
 Letters: V words, d dimensions.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from scipy import sparse
 
-from nlp_embeddings.corpus.corpus_task import CorpusTask
-from nlp_embeddings.corpus.vocabulary import Vocabulary
 from nlp_embeddings.models.cooccurrence import count_cooccurrences
-from nlp_embeddings.models.tfidf import truncated_svd
+from nlp_embeddings.scratch import Scratch
+from nlp_embeddings.training.saved import require_memory, saved_array
+from nlp_embeddings.training.vocabulary import Vocabulary
 from nlp_embeddings.training.word_agent import WordAgent
-from rl_core.config import Count, Doc, Meta, configclass
+from nlp_embeddings.vectors.tfidf import truncated_svd
+from rl_core.config import Count, Doc, Fraction, Meta, configclass
 
 
 @configclass
 class PpmiConfig:
-    """How associations are measured."""
+    """Settings of ppmi."""
 
-    vector_size: Annotated[Count, Doc("d, dimensions of the decomposition, below the number of words")] = 100
-    window: Annotated[Count, Doc("most words on each side that are context; one at distance k counts 1/k")] = 5
+    vector_size: Annotated[int, Meta(ge=1, le=1 << 16), Doc("d, dimensions of the decomposition, below the number of words")] = 100
+    window: Annotated[int, Meta(ge=1, le=10_000), Doc("most words on each side that are context; one at distance k counts 1/k")] = 5
     min_count: Annotated[Count, Doc("a rarer word has no vector")] = 5
-    context_exponent: Annotated[float, Doc("contexts count to this power, which makes rare ones less surprising, 0 to 1")] = 0.75
-    shift: Annotated[float, Meta(ge=1), Doc("k: log k is taken off each association, as k negative samples do")] = 1.0
-    value_exponent: Annotated[float, Doc("vectors are U S^p; 1 is the plain decomposition, 0 to 1")] = 0.5
+    context_exponent: Annotated[Fraction, Doc("power of the contexts' counts, which makes rare ones less surprising")] = 0.75
+    shift: Annotated[float, Meta(ge=1), Doc("k: log k is subtracted from each association, as k negative samples do")] = 1.0
+    value_exponent: Annotated[Fraction, Doc("p: vectors are U S^p; 1 is the plain decomposition")] = 0.5
     text_vector: Annotated[
-        Literal["mean", "tf-idf"], Doc("a text is the mean of its words' vectors | weighted by how telling they are")
+        Literal["mean", "tf-idf"], Doc("a text is the mean of its words' vectors | weighted by inverse document frequency")
     ] = "tf-idf"
-    memory_mb: Annotated[int, Meta(ge=16), Doc("bound of counting, in MiB")] = 512
-
-    def __post_init__(self) -> None:
-        for name, least in (("vector_size", 1), ("window", 1), ("min_count", 1), ("shift", 1), ("memory_mb", 16)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be >= {least}")
-        for name in ("context_exponent", "value_exponent"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+    memory_mb: Annotated[int, Meta(ge=16, le=1 << 24), Doc("bound of the memory for counting, in MiB")] = 512
 
 
 def positive_pmi(counts: sparse.csr_matrix, *, context_exponent: float = 1.0, shift: float = 1.0) -> sparse.csr_matrix:
-    """max(0, log P(w, c) / (P(w) P(c)) - log k), with P(c) of counts to a power, sparse [V, V].
+    """Compute max(0, log P(w, c) / (P(w) P(c)) - log k), with P(c) of counts to a power, sparse [V, V].
 
     Args:
         counts: Weighted co-occurrences [V, V].
@@ -73,14 +64,25 @@ class Ppmi(WordAgent):
     """Counts, weighs and decomposes in its only step."""
 
     Config: ClassVar[type] = PpmiConfig
+    config: PpmiConfig
 
-    def __init__(self, config: PpmiConfig, task: CorpusTask, network: None, **run: Any) -> None:
-        super().__init__(config, task, network, **run)
+    def setup(self) -> None:
+        """Check the corpus and the memory; the vocabulary is chosen by the first step."""
+        super().setup()
         self._rng = self.seeds.numpy("decomposition")
-        self.matrix = np.zeros((0, config.vector_size), dtype=np.float32)
+        self.matrix = np.zeros((0, self.config.vector_size), dtype=np.float32)
+
+    def require_room(self, num_words: int) -> None:
+        """Check the memory of vectors and counting."""
+        config = self.config
+        require_memory(
+            num_words * config.vector_size * 8 + (config.memory_mb << 20),
+            f"vectors of {num_words:,} words and {config.vector_size:,} dimensions and memory_mb={config.memory_mb:,}",
+            "lower vector_size or memory_mb, or raise min_count",
+        )
 
     def step(self) -> dict[str, float]:
-        """Vectors of all words."""
+        """Compute the vectors of all words."""
         config = self.config
         self.vocabulary = Vocabulary.of_corpus(self.task, config.min_count)
         associations = positive_pmi(self._counts(), context_exponent=config.context_exponent, shift=config.shift)
@@ -93,24 +95,28 @@ class Ppmi(WordAgent):
         return {"words": float(len(vectors)), "associations": float(associations.nnz)}
 
     def word_vectors(self) -> np.ndarray:
-        """U S^p [V, d]."""
+        """Return U S^p [V, d]."""
         return self.matrix
 
     def state_dict(self) -> dict[str, Any]:
-        """Vocabulary and vectors."""
+        """Return vocabulary and vectors."""
         return {"vocabulary": self.vocabulary.state_dict(), "matrix": self.matrix}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ValueError: if the vectors do not fit the vocabulary and the settings.
+        """
         self.vocabulary = Vocabulary.from_state(state["vocabulary"])
-        self.matrix = np.array(state["matrix"])
+        self.matrix = saved_array(state, "matrix", (len(self.vocabulary.words), self.config.vector_size), np.float32)
         self.forget()
 
     def _counts(self) -> sparse.csr_matrix:
-        """Co-occurrences, both directions [V, V]."""
+        """Return the co-occurrences, both directions [V, V]."""
         num_words = len(self.vocabulary.words)
-        with tempfile.TemporaryDirectory(prefix="nlp-embeddings-pairs-") as folder:
-            entries = count_cooccurrences(self.task, num_words, self.config.window, Path(folder), memory_mb=self.config.memory_mb)
+        with Scratch("nlp-embeddings-pairs-") as folder:
+            entries = count_cooccurrences(self.task, num_words, self.config.window, folder, memory_mb=self.config.memory_mb)
             keys, weights = np.array(entries["key"]), np.array(entries["weight"])
         upper = sparse.coo_matrix((weights, (keys // num_words, keys % num_words)), shape=(num_words, num_words)).tocsr()
         return (upper + sparse.triu(upper, 1).T).tocsr()

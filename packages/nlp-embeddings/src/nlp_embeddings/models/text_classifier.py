@@ -1,8 +1,8 @@
-"""FastText as a classifier: a text is the mean of its words' and n-grams' rows, and a softmax tells its label.
+"""FastText as a classifier: a softmax over the mean of the rows of a text's words and n-grams.
 
 Source: Joulin, Grave, Bojanowski, Mikolov, "Bag of Tricks for Efficient Text Classification", 2017.
-Departures: words next to each other share rows through a hash of their numbers rather than of their letters; the gradient of the
-rows is divided by their number, as in the authors' program for classification.
+Departures: pairs of neighbouring words are hashed by their numbers rather than by their letters; the gradient of the rows is divided by
+their number, as in the authors' program for classification.
 Letters: V words, C labels, d dimensions.
 """
 
@@ -15,33 +15,30 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from nlp_embeddings.corpus.subwords import SubwordTable
+from nlp_embeddings.evaluate.predictors import LabelPredict
 from nlp_embeddings.evaluate.tasks import ClassificationTask
 from nlp_embeddings.training.kernels import FAST
 from nlp_embeddings.training.sampling import aligned_matrix
+from nlp_embeddings.training.saved import require_memory, saved_array
 from rl_core.agent import Agent
 from rl_core.compiling import announced, jit
-from rl_core.config import Count, Doc, Positive, configclass
+from rl_core.config import Count, Doc, Meta, Positive, configclass
 
 
 @configclass
 class TextClassifierConfig:
-    """How texts become labels."""
+    """Settings of the text classifier."""
 
-    vector_size: Annotated[Count, Doc("d, dimensions of a vector")] = 50
+    vector_size: Annotated[int, Meta(ge=1, le=1 << 16), Doc("d, dimensions of a vector")] = 50
     min_count: Annotated[Count, Doc("a rarer word has no row of its own")] = 1
-    min_ngram: Annotated[Count, Doc("letters of the shortest n-gram, the brackets <> included")] = 3
-    max_ngram: Annotated[int, Doc("letters of the longest n-gram; 0: none, words are whole")] = 5
-    buckets: Annotated[Count, Doc("buckets of the hashes of n-grams and of pairs of words")] = 200_000
-    word_pairs: Annotated[bool, Doc("words next to each other are a feature of their own")] = True
+    min_ngram: Annotated[int, Meta(ge=1, le=1000), Doc("letters of the shortest n-gram, the brackets <> included")] = 3
+    max_ngram: Annotated[int, Meta(ge=0, le=1000), Doc("letters of the longest n-gram; 0: none, words are whole")] = 5
+    buckets: Annotated[int, Meta(ge=1, le=2**31), Doc("buckets of the hashes of n-grams and of pairs of words")] = 200_000
+    word_pairs: Annotated[bool, Doc("pairs of neighbouring words are features of their own")] = True
     learning_rate: Annotated[Positive, Doc("alpha at the start; falls linearly to 0 over the budget")] = 2.0
     chunk_texts: Annotated[Count, Doc("texts of one step")] = 200
 
     def __post_init__(self) -> None:
-        for name in ("vector_size", "min_count", "min_ngram", "buckets", "chunk_texts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be >= 1")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it must be > 0")
         if self.max_ngram and self.max_ngram < self.min_ngram:
             raise ValueError(f"max_ngram is {self.max_ngram}; it must be 0, or at least min_ngram, {self.min_ngram}")
 
@@ -57,17 +54,17 @@ def train_classifier(
     rate: float,
     rate_step: float,
 ) -> float:
-    """Stochastic gradient descent on -log softmax(C h)[label], text after text, h the mean of a text's rows; the sum of losses.
+    """Descend -log softmax(C h)[label] text after text, h the mean of a text's rows, and return the sum of losses.
 
     Args:
         features: Row numbers of all texts, one after the other.
-        begins: Where each text's begin [N + 1].
+        begins: First of each text's rows in `features` [N + 1].
         labels: [N].
-        order: Texts in the order in which they are learned from.
+        order: Texts in the order of learning.
         rows: [R, D], float32.
         outputs: C [C, D].
         rate: alpha at the first text.
-        rate_step: What alpha loses with each text.
+        rate_step: Decrease of alpha with each text.
     """
     size, num_labels = rows.shape[1], len(outputs)
     hidden, error, scores = np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(num_labels, np.float32)
@@ -110,18 +107,29 @@ def train_classifier(
 
 
 class TextClassifier(Agent):
-    """Learns labels of texts; one step is some texts of a round over those that do not test.
+    """Learns labels of texts; one step is some texts of a round over the training texts.
 
-    Progress counts texts, and all that changes but the matrices follows from it: the round, its order, the place in it, the rate.
+    Progress counts texts; the round, its order, the place in it and the rate follow from it.
     """
 
     Config: ClassVar[type] = TextClassifierConfig
+    config: TextClassifierConfig
     task: ClassificationTask
 
-    def __init__(self, config: TextClassifierConfig, task: ClassificationTask, network: None, **run: Any) -> None:
-        super().__init__(config, task, network, **run)
-        if not isinstance(task, ClassificationTask):
-            raise ValueError(f"the task is a {type(task).__name__}; a text classifier learns labelled texts: classification:<file>")
+    def setup(self) -> None:
+        """Check the task and the memory; the words are chosen by the first step.
+
+        Raises:
+            ValueError: if the task has no labelled texts, or a model of these settings does not fit the memory.
+        """
+        if not isinstance(self.task, ClassificationTask):
+            raise ValueError(f"the task is a {type(self.task).__name__}; a text classifier needs labelled texts: classification:<file>")
+        config = self.config
+        require_memory(
+            (config.buckets if config.word_pairs else 0) * -(-config.vector_size // 16) * 64,
+            f"rows of {config.buckets:,} buckets and {config.vector_size:,} dimensions",
+            "lower buckets or vector_size",
+        )
         self._rng = self.seeds.numpy("first vectors")
         self.words: list[str] = []
         self.rows = self.outputs = np.zeros((0, 0), dtype=np.float32)
@@ -136,30 +144,30 @@ class TextClassifier(Agent):
                 counts[token] = counts.get(token, 0) + 1
         self.words = sorted(word for word, count in counts.items() if count >= config.min_count)
         if not self.words:
-            raise ValueError(f"min_count is {config.min_count}, and no word of the texts is that frequent; lower it")
-        shape = (self._table.num_rows + config.buckets * config.word_pairs, config.vector_size)
+            raise ValueError(f"min_count is {config.min_count}, but no word of the texts is that frequent; lower it")
+        shape = (self._num_rows, config.vector_size)
         self.rows = aligned_matrix(*shape)
         self.rows[:, : config.vector_size] = (2 * self._rng.random(shape, dtype=np.float32) - 1) / config.vector_size
         self.outputs = aligned_matrix(len(self.task.names), config.vector_size)
 
     def step(self) -> dict[str, float]:
-        """Learn from the next texts of the round; every round has an order of its own."""
+        """Learn from the next texts of the round; every round has its own order."""
         if not self.words:
             self.begin()
         features, begins = self._features
         labels = self._train_labels
         epoch, place = divmod(self.progress, len(labels))
-        left = max(self.budget - self.progress, 1)  # the rate is 0 at the budget, and never less
+        left = max(self.budget - self.progress, 1)  # the rate is 0 at the budget, never below
         texts = self._order(epoch)[place : place + min(self.config.chunk_texts, left)]
         rate_step = self.config.learning_rate / self.budget
         rate = max(self.config.learning_rate - self.progress * rate_step, 0.0)
         with announced("text-classifier"):
             total = train_classifier(features, begins, labels, texts, self.rows, self.outputs, rate, rate_step)
         self.progress += len(texts)
-        return {"loss": total / len(texts), "learning rate": rate, "epoch": float(self.progress // len(labels))}
+        return {"loss": total / len(texts), "learning_rate": rate, "epoch": float(self.progress // len(labels))}
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Probabilities of the labels [B, C] of texts; even where no feature is known."""
+        """Return the probabilities of the labels [B, C] of texts; equal ones if no feature is known."""
         features, begins = self._encode([str(text) for text in inputs])
         hidden = np.zeros((len(inputs), self.rows.shape[1]))
         for number in range(len(inputs)):
@@ -170,32 +178,44 @@ class TextClassifier(Agent):
         return (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def evaluate(self, *, episodes: int, seeds: Any) -> dict[str, float]:
-        """Accuracy of the most probable labels on the texts that test."""
-        test = self.task.is_test
-        answers = self.predict(np.array([text for text, t in zip(self.task.texts, test, strict=True) if t], dtype=object)).argmax(axis=1)
-        return self.task.score_labels(answers)
+        """Return the accuracy of the most probable labels on the test texts."""
+        return self.task.evaluate(self.predictor(), episodes=episodes, seeds=seeds)
+
+    def predictor(self) -> LabelPredict:
+        """Return `predict` together with the names of the labels."""
+        return LabelPredict(self.predict, self.task.names)
 
     def answer(self, text: str) -> dict[str, float]:
-        """Each label's probability for a text."""
+        """Return each label's probability for a text."""
         probabilities = self.predict(np.array([text], dtype=object))[0]
         return {name: round(float(p), 4) for name, p in zip(self.task.names, probabilities, strict=True)}
 
     def parameters(self) -> Mapping[str, np.ndarray]:
-        """Rows and C."""
+        """Return the rows and C."""
         if not self.words:
             self.begin()
         return {"rows": self.rows, "outputs": self.outputs}
 
     def state_dict(self) -> dict[str, Any]:
-        """Words and matrices."""
+        """Return words and matrices."""
         return {"words": "\n".join(self.words), "rows": self.rows, "outputs": self.outputs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ValueError: if a matrix does not fit the words, the labels and the settings.
+        """
         self.words = state["words"].split("\n") if state["words"] else []
-        self.rows, self.outputs = np.array(state["rows"]), np.array(state["outputs"])
         for name in ("_table", "_number", "_features"):
             self.__dict__.pop(name, None)
+        width = -(-self.config.vector_size // 16) * 16 if self.words else 0
+        self.rows = saved_array(state, "rows", (self._num_rows if self.words else 0, width), np.float32)
+        self.outputs = saved_array(state, "outputs", (len(self.task.names) if self.words else 0, width), np.float32)
+
+    @property
+    def _num_rows(self) -> int:
+        return self._table.num_rows + self.config.buckets * self.config.word_pairs
 
     @cached_property
     def _train_texts(self) -> list[str]:
@@ -206,7 +226,7 @@ class TextClassifier(Agent):
         return self.task.labels[~self.task.is_test]
 
     def _order(self, epoch: int) -> np.ndarray:
-        """The texts in the order of a round."""
+        """Return the order of the texts in a round."""
         if self._shuffled[0] != epoch:
             self._shuffled = epoch, np.random.default_rng(self.seeds.integer("order", epoch)).permutation(len(self._train_labels))
         return self._shuffled[1]
@@ -224,7 +244,7 @@ class TextClassifier(Agent):
         return {word: number for number, word in enumerate(self.words)}
 
     def _encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of texts, one after the other, and where each text's begin."""
+        """Return the rows of texts, one text after the other, and the first of each text's."""
         table, number = self._table, self._number
         found: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
         ends = []

@@ -1,7 +1,7 @@
-"""Vector space models: every passage a row of weighted term counts. `bag-of-words`, `tf-idf`, `bm25` and `lsa` are settings of it.
+"""Vector space models: weighted counts of terms. `bag-of-words`, `tf-idf`, `bm25` and `lsa` are settings of it.
 
-Source: Salton, Wong, Yang, "A Vector Space Model for Automatic Indexing", 1975; the weights' sources stand in `tfidf`.
-Departures: none. Learning is counting: in how many passages each term stands; `lsa` ends with a singular value decomposition.
+Source: Salton, Wong, Yang, "A Vector Space Model for Automatic Indexing", 1975; sources of the weights are in `vectors.tfidf`.
+Departures: none. Learning is counting the passages that contain each term; `lsa` ends with a singular value decomposition.
 """
 
 from __future__ import annotations
@@ -14,54 +14,61 @@ import numpy as np
 from scipy import sparse
 
 from nlp_embeddings.corpus.corpus_task import CorpusTask
-from nlp_embeddings.models.tfidf import bm25, count_matrix, inverse_document_frequency, tf_idf, truncated_svd
+from nlp_embeddings.training.saved import saved_array
 from nlp_embeddings.vectors.document_index import DocumentIndex
+from nlp_embeddings.vectors.tfidf import bm25, count_matrix, inverse_document_frequency, tf_idf, truncated_svd
 from rl_core.agent import Agent
-from rl_core.config import Count, Doc, NonNegative, configclass
+from rl_core.config import Count, Doc, Fraction, NonNegative, Whole, configclass
 
 
 @configclass
 class VectorSpaceConfig:
-    """How terms are weighted."""
+    """Settings of the vector space models."""
 
     weighting: Annotated[Literal["count", "tf-idf", "bm25"], Doc("raw counts | counts times idf | saturated and length-normalised")] = (
         "tf-idf"
     )
     idf: Annotated[Literal["plain", "smooth", "lucene"], Doc("log(N/(1+n)) | log((1+N)/(1+n))+1 | log(1+(N-n+.5)/(n+.5))")] = "plain"
     sublinear: Annotated[bool, Doc("tf-idf: 1 + log(tf) in place of tf")] = False
-    saturation: Annotated[NonNegative, Doc("bm25: k1, how long a repeated term goes on to count")] = 1.5
-    length_weight: Annotated[float, Doc("bm25: b, how much longer passages are discounted, 0 to 1")] = 0.75
-    components: Annotated[int, Doc("lsa: K, dimensions of the singular value decomposition; 0: none")] = 0
-    min_count: Annotated[Count, Doc("a rarer word is no term")] = 1
-    max_terms: Annotated[Count, Doc("V, at most so many terms, the most frequent ones")] = 50_000
+    saturation: Annotated[NonNegative, Doc("bm25: k1; the larger, the longer repeated terms add to the score")] = 1.5
+    length_weight: Annotated[Fraction, Doc("bm25: b, discount of long passages")] = 0.75
+    components: Annotated[Whole, Doc("lsa: K, dimensions of the singular value decomposition; 0: none")] = 0
+    min_count: Annotated[Count, Doc("a rarer word is left out")] = 1
+    max_terms: Annotated[Count, Doc("V, most terms; the most frequent words")] = 50_000
     passages_per_step: Annotated[Count, Doc("passages counted in one step")] = 512
 
     def __post_init__(self) -> None:
-        for name, least in (("min_count", 1), ("max_terms", 1), ("passages_per_step", 1), ("components", 0), ("saturation", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be >= {least}")
-        if not 0 <= self.length_weight <= 1:
-            raise ValueError(f"length_weight is {self.length_weight}; it must be between 0 and 1")
         if self.components and self.weighting == "bm25":
-            raise ValueError(f"components is {self.components} and weighting is 'bm25'; a decomposition takes count or tf-idf")
+            raise ValueError(f"components is {self.components} and weighting is 'bm25'; a decomposition needs count or tf-idf")
 
 
 class VectorSpace(Agent):
-    """Counts in how many passages each term stands, then weighs any text's terms by it."""
+    """Counts the passages that contain each term, then weights the terms of any text by that."""
 
     Config: ClassVar[type] = VectorSpaceConfig
+    config: VectorSpaceConfig
     task: CorpusTask
 
-    def __init__(self, config: VectorSpaceConfig, task: CorpusTask, network: None, **run: Any) -> None:
-        super().__init__(config, task, network, **run)
+    def setup(self) -> None:
+        """Check the number of terms and of passages.
+
+        Raises:
+            ValueError: if no term is left, or the corpus is too small for the decomposition.
+        """
         self.terms: list[str] = []
         self.document_frequency = np.zeros(0, dtype=np.int64)
         self.num_words = 0
         self.components = np.zeros((0, 0))
         self._rng = self.seeds.numpy("decomposition")
+        if not self.task.saved_fingerprint:
+            terms, passages = self._num_terms(), len(self.task.passages) - 1
+            most = min(terms, passages) - 1
+            if self.config.components > most:
+                allowed = f"1 to {most}" if most > 0 else "no decomposition: set components=0, or use a larger corpus"
+                raise ValueError(f"components is {self.config.components}; {passages} passages of {terms} terms allow {allowed}")
 
     def step(self) -> dict[str, float]:
-        """Count the terms of the next passages; after the last one, decompose if asked to."""
+        """Count the terms of the next passages; after the last one, decompose if `components` is set."""
         if not self.terms:
             self._choose_terms()
         last = len(self.task.passages) - 1
@@ -70,24 +77,24 @@ class VectorSpace(Agent):
         self.document_frequency += np.asarray((counts > 0).sum(axis=0)).ravel()
         self.num_words += int(counts.sum())
         self.progress = stop
-        metrics = {"terms": float(len(self.terms)), "mean passage length": self.num_words / self.progress}
+        metrics = {"terms": float(len(self.terms)), "mean_passage_length": self.num_words / self.progress}
         if self.progress == last or self.progress >= self.budget:
             if self.config.components:
                 weights = self._weigh(self._counts(range(self.progress)))
                 self.components, values = truncated_svd(weights, self.config.components, self._rng)
-                metrics["variance kept"] = float(np.square(values).sum() / weights.multiply(weights).sum())
+                metrics["variance_kept"] = float(np.square(values).sum() / weights.multiply(weights).sum())
             self.finished = self.progress == last
         return metrics
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Vectors of texts [B]: weights [B, V], or once decomposed their projection [B, K]."""
+        """Return vectors of texts [B]: weights [B, V], or after the decomposition their projection [B, K]."""
         weights = self._weigh(self._text_counts(inputs))
         if len(self.components):
             return (weights @ self.components.T).astype(np.float32)
         return weights.toarray().astype(np.float32)
 
     def evaluate(self, *, episodes: int, seeds: Any) -> dict[str, float]:
-        """The task's score; BM25 weighs query and passage differently, so its scores are handed over rather than vectors."""
+        """Return the task's score; BM25 weights query and passage differently, so it gives scores instead of vectors."""
         if self.config.weighting != "bm25" or type(self.task) is not CorpusTask:
             return super().evaluate(episodes=episodes, seeds=seeds)
         passages, sentences = self.task.held_out
@@ -96,9 +103,11 @@ class VectorSpace(Agent):
         weights = self._weigh(self._counts(passages))
         return self.task.ranking_score((queries @ weights.T).toarray())
 
-    def answer(self, text: str) -> list[dict[str, Any]]:
-        """The five passages most alike to a text: their numbers, scores and words."""
+    def answer(self, text: str) -> Any:
+        """Return the five passages most similar to a text: their numbers, scores and words; or the unknown words if it has no known one."""
         query = self._text_counts(np.array([text], dtype=object))
+        if not query.nnz:
+            return {"unknown": self.task.tokens(text, self._number)}
         if self.config.weighting != "bm25":
             query = self._weigh(query)
         if len(self.components):
@@ -110,7 +119,7 @@ class VectorSpace(Agent):
         ]
 
     def state_dict(self) -> dict[str, Any]:
-        """Terms, counts and components."""
+        """Return terms, counts and components."""
         return {
             "terms": "\n".join(self.terms),
             "document_frequency": self.document_frequency,
@@ -119,23 +128,32 @@ class VectorSpace(Agent):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        self.terms = state["terms"].split("\n") if state["terms"] else []
-        self.document_frequency = np.array(state["document_frequency"])
-        self.num_words = int(state["num_words"])
-        self.components = np.array(state["components"])
-        self.__dict__.pop("_index", None)
-        self.__dict__.pop("_number", None)
+        """Restore what `state_dict` returned.
 
-    def _choose_terms(self) -> None:
+        Raises:
+            ValueError: if an array does not fit the terms and the settings.
+        """
+        self.terms = state["terms"].split("\n") if state["terms"] else []
+        self.document_frequency = saved_array(state, "document_frequency", (len(self.terms),), np.int64)
+        self.num_words = int(state["num_words"])
+        decomposed = (self.config.components, len(self.terms)) if np.size(state["components"]) else (0, 0)
+        self.components = saved_array(state, "components", decomposed, np.float64)
+        for name in ("_index", "_number"):
+            self.__dict__.pop(name, None)
+
+    def _num_terms(self) -> int:
         corpus = self.task.corpus
         kept = min(int(np.searchsorted(-corpus.counts, -self.config.min_count, side="right")), self.config.max_terms)
         if kept == 0:
             raise ValueError(
-                f"min_count is {self.config.min_count}, and the most frequent word, {corpus.words[0]!r}, occurs {corpus.counts[0]} times: "
-                "no term is left; lower min_count or take a larger corpus"
+                f"min_count is {self.config.min_count}, but the most frequent word, {corpus.words[0]!r}, occurs {corpus.counts[0]} times: "
+                "no term is left; lower min_count or use a larger corpus"
             )
-        self.terms = corpus.words[:kept]
+        return kept
+
+    def _choose_terms(self) -> None:
+        kept = self._num_terms()
+        self.terms = self.task.corpus.words[:kept]
         self.document_frequency = np.zeros(kept, dtype=np.int64)
 
     def _counts(self, passages: Any) -> sparse.csr_matrix:

@@ -1,14 +1,17 @@
-"""What numba has no words for: rows of matrices in the processor's vectors of sixteen lanes, and rows asked for ahead.
+"""LLVM intrinsics that numba lacks: operations on matrix rows in vectors of sixteen lanes, and prefetching of rows.
 
-Of a loop in Python the compiler does not know that rows are different: `update_targets` of `word2vec_kernels`, written so, compared every
-two of seven rows before each pass over them and ended each pass one number at a time, which together took half of the time.
-`word2vec_reading.update_targets` is the same in plain NumPy.
+The compiler cannot know that the rows of a loop are different: `update_targets` of `word2vec_kernels`, written as plain loops, compared
+every two of seven rows before each pass over them and ended each pass one number at a time, which together took half of the time.
+
+`plain_products` and `plain_step_rows` are the same in plain loops. The environment variable `NLP_EMBEDDINGS_ROWS=plain` makes kernels use
+them, for a processor or a version of LLVM on which the intrinsics fail.
 
 Letters: D width of a row, a multiple of sixteen; n rows c_i taken at once.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from llvmlite import ir
@@ -18,6 +21,9 @@ from numba.extending import intrinsic
 
 from rl_core.compiling import jit
 
+PLAIN = os.environ.get("NLP_EMBEDDINGS_ROWS") == "plain"
+"""Whether kernels use plain loops."""
+
 LANES = 16
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, LANES)
@@ -25,15 +31,40 @@ _FLAGS = ("reassoc", "nsz", "contract")
 
 
 @jit(nogil=True)
-def prefetch_row(matrix, row):
-    """Ask for a row [D] of a float32 matrix that is needed soon; changes nothing but the time that the next access takes."""
-    for column in range(0, matrix.shape[1], LANES):  # a line of the cache is sixteen float32
+def prefetch_row(matrix: Any, row: Any) -> Any:
+    """Prefetch a row [D] of a float32 matrix; changes only the time that the next access takes."""
+    if PLAIN:  # also tells the kept machine code of both versions apart
+        return
+    for column in range(0, matrix.shape[1], LANES):  # a cache line is sixteen float32
         _prefetch_line(matrix, row, column)
+
+
+@jit(nogil=True)
+def plain_products(hidden: Any, row: Any, output: Any, targets: Any, begin: Any, found: Any, num: Any) -> Any:
+    """Compute `row_products` in plain loops."""
+    for i in range(num):
+        total = hidden[row, 0] * output[targets[begin + i], 0]
+        for k in range(1, hidden.shape[1]):
+            total += hidden[row, k] * output[targets[begin + i], k]
+        found[i] = total
+
+
+@jit(nogil=True)
+def plain_step_rows(hidden: Any, row: Any, output: Any, targets: Any, begin: Any, steps: Any, num: Any) -> Any:
+    """Compute `row_steps` in plain loops."""
+    for k in range(hidden.shape[1]):
+        before = hidden[row, k]
+        moved = before
+        for i in range(num):
+            target = targets[begin + i]
+            moved += steps[i] * output[target, k]
+            output[target, k] += steps[i] * before
+        hidden[row, k] = moved
 
 
 @intrinsic
 def _prefetch_line(typing_context: Any, array: Any, row: Any, column: Any) -> Any:
-    """The processor's prefetch instruction for the cache line of one element; LLVM drops it where there is none."""
+    """Emit the processor's prefetch instruction for the cache line of one element; LLVM drops it if there is none."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         element = _element(context, builder, signature.args[0], arguments[0], list(arguments[1:]))
@@ -47,18 +78,18 @@ def _prefetch_line(typing_context: Any, array: Any, row: Any, column: Any) -> An
 
 
 @intrinsic(prefer_literal=True)
-def products(typing_context: Any, hidden: Any, row: Any, output: Any, targets: Any, begin: Any, found: Any, num: Any) -> Any:
-    """h . c_i of one row with several.
+def row_products(typing_context: Any, hidden: Any, row: Any, output: Any, targets: Any, begin: Any, found: Any, num: Any) -> Any:
+    """Compute h . c_i of one row with several.
 
     Args:
-        typing_context: Numba's own; not given when this is called.
-        hidden: [., D], float32.
-        row: Which row of it is h.
-        output: [., D], float32.
-        targets: Which rows of `output` are c_i: n of this array [N], int64.
-        begin: Where in `targets` they begin.
+        typing_context: Added by numba; not an argument of the call.
+        hidden: Matrix that contains h [., D], float32.
+        row: Row of h in it.
+        output: Matrix that contains the c_i [., D], float32.
+        targets: Rows of the c_i in it: n entries of this array, int64.
+        begin: First of these entries.
         found: Filled with the n products, float32.
-        num: n, a number written out where this is called.
+        num: n, a literal number in the call.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -81,18 +112,18 @@ def products(typing_context: Any, hidden: Any, row: Any, output: Any, targets: A
 
 
 @intrinsic(prefer_literal=True)
-def step_rows(typing_context: Any, hidden: Any, row: Any, output: Any, targets: Any, begin: Any, steps: Any, num: Any) -> Any:
-    """h += sum_i g_i c_i and c_i += g_i h, in place, all with the rows as they were.
+def row_steps(typing_context: Any, hidden: Any, row: Any, output: Any, targets: Any, begin: Any, steps: Any, num: Any) -> Any:
+    """Add sum_i g_i c_i to h and g_i h to each c_i, in place, both computed from the rows before the call.
 
     Args:
-        typing_context: Numba's own; not given when this is called.
-        hidden: As in `products`; likewise all others but one.
-        row: Likewise.
-        output: Likewise.
-        targets: Likewise; the rows must all be different.
-        begin: Likewise.
+        typing_context: Added by numba; not an argument of the call.
+        hidden: Matrix that contains h [., D], float32.
+        row: Row of h in it.
+        output: Matrix that contains the c_i [., D], float32.
+        targets: Rows of the c_i in it, all different: n entries of this array, int64.
+        begin: First of these entries.
         steps: g_i [n], float32.
-        num: Likewise.
+        num: n, a literal number in the call.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -115,7 +146,7 @@ def step_rows(typing_context: Any, hidden: Any, row: Any, output: Any, targets: 
 
 
 def _rows(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple[Any, list[Any], Any]:
-    """Pointers to h and to each c_i, and how many times sixteen numbers a row has."""
+    """Return pointers to h and to each c_i, and the number of blocks of sixteen numbers in a row."""
     hidden, row, output, targets, begin = arguments[:5]
     zero = context.get_constant(types.intp, 0)
     h = _element(context, builder, signature.args[0], hidden, [row, zero])
@@ -129,13 +160,14 @@ def _rows(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple[A
 
 
 def _element(context: Any, builder: Any, kind: Any, array: Any, place: list[Any]) -> Any:
-    """A pointer to an element of an array."""
+    """Return a pointer to an element of an array."""
     view = context.make_array(kind)(context, builder, array)
     shape, strides = (cgutils.unpack_tuple(builder, part, kind.ndim) for part in (view.shape, view.strides))
     return cgutils.get_item_pointer2(context, builder, view.data, shape, strides, kind.layout, place)
 
 
 def _sixteen(builder: Any, row: Any, block: Any) -> Any:
+    """Return a pointer to sixteen numbers of a row."""
     place = builder.gep(row, [builder.mul(block, ir.Constant(block.type, LANES))])
     return builder.bitcast(place, _VECTOR.as_pointer())
 
@@ -149,7 +181,14 @@ def _store(builder: Any, lanes: Any, row: Any, block: Any) -> None:
 
 
 def _spread(builder: Any, number: Any) -> Any:
-    """A number in all sixteen lanes."""
+    """Return a vector with a number in all sixteen lanes."""
     nothing, first = ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.IntType(32), 0)
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(builder.insert_element(nothing, number, first), nothing, lanes)
+
+
+products: Any = plain_products if PLAIN else row_products
+"""Products of one row with several: `row_products`, or its plain version."""
+
+step_rows: Any = plain_step_rows if PLAIN else row_steps
+"""Steps of one row and several: `row_steps`, or its plain version."""

@@ -1,4 +1,4 @@
-"""What word2vec prepares from word counts: subsampling, the noise distribution, the Huffman tree."""
+"""Tables made of word counts for word2vec: subsampling, the noise distribution, the Huffman tree."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import heapq
 
 import numpy as np
 
+from nlp_embeddings.training.stream import Tree
+
 
 def keep_probability(counts: np.ndarray, threshold: float) -> np.ndarray:
-    """Probability that an occurrence of each word is kept: min(1, sqrt(t / f) + t / f), f = count / all counts.
+    """Return the probability that an occurrence of each word is kept: min(1, sqrt(t / f) + t / f), f = count / all counts.
 
-    The paper has 1 - sqrt(t / f) for discarding; this is what its authors' program, and gensim and fastText, do.
+    The paper has 1 - sqrt(t / f) for discarding; this formula is that of its authors' program, of gensim and of fastText.
 
     Args:
         counts: Occurrences [V].
@@ -29,12 +31,14 @@ def keep_probability(counts: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def as_draws(probability: np.ndarray) -> np.ndarray:
-    """Probabilities as the number of 2^32 draws that succeed, less one: uint32."""
+    """Return probabilities as the number of 2^32 draws that succeed, less one: uint32."""
     return np.minimum(np.asarray(probability) * 2.0**32, 2.0**32 - 1).astype(np.uint32)
 
 
 def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vose's alias table of a distribution: a draw takes a column at random, then it or its alias; (threshold uint32, alias int32).
+    """Return Vose's alias table of a distribution: (threshold uint32, alias int32).
+
+    A draw chooses a column at random, then the column itself or its alias.
 
     Args:
         weights: Not negative, not all zero [V].
@@ -58,10 +62,10 @@ def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return as_draws(threshold), alias
 
 
-def huffman_tree(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes, inner nodes on the way (root first), and where each word's way begins [V + 1].
+def huffman_tree(counts: np.ndarray) -> Tree:
+    """Return the Huffman tree of word counts.
 
-    Inner node V - 2 is the root; of two nodes of one weight the one made first is taken first.
+    Inner node V - 2 is the root; of two nodes of one weight the one made first is joined first.
 
     Args:
         counts: Occurrences [V], V >= 2.
@@ -93,11 +97,11 @@ def huffman_tree(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
         codes.extend(reversed(way))
         points.extend(reversed(nodes))
         starts[word + 1] = len(codes)
-    return np.array(codes, dtype=np.int8), np.array(points, dtype=np.int64), starts
+    return Tree(np.array(codes, dtype=np.int8), np.array(points, dtype=np.int64), starts)
 
 
 def aligned_matrix(num_rows: int, width: int) -> np.ndarray:
-    """Zeros [num_rows, D], float32, D the width rounded up to 16: every row begins at a cache line."""
+    """Return zeros [num_rows, D], float32, D the width rounded up to 16, every row at the beginning of a cache line."""
     padded = -(-width // 16) * 16
     raw = np.zeros(num_rows * padded + 16, dtype=np.float32)
     offset = (-raw.ctypes.data // 4) % 16

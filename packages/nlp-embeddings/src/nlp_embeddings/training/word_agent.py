@@ -1,4 +1,4 @@
-"""What all agents that learn word vectors have in common: answers, texts as vectors, files, a map."""
+"""Base class of agents that learn word vectors: answers, vectors of texts, files, a map."""
 
 from __future__ import annotations
 
@@ -11,32 +11,22 @@ import numpy as np
 
 from nlp_embeddings.corpus.corpus_task import CorpusTask
 from nlp_embeddings.corpus.tokenizers import STOP_WORDS
-from nlp_embeddings.corpus.vocabulary import Vocabulary
+from nlp_embeddings.evaluate.applications import MAX_PASSAGES, cluster_passages
+from nlp_embeddings.evaluate.predictors import WordPredict
+from nlp_embeddings.training.vocabulary import Vocabulary, num_frequent_words
 from nlp_embeddings.vectors import formats
 from nlp_embeddings.vectors.document_index import DocumentIndex
 from nlp_embeddings.vectors.errors import UnknownWord
 from nlp_embeddings.vectors.word_vectors import Subwords, WordVectors
 from rl_core.agent import Agent
 
-
-class WordPredict:
-    """What a task is given of a `WordAgent`: its answers, and the vectors behind them."""
-
-    def __init__(self, agent: WordAgent) -> None:
-        self._agent = agent
-
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """Vectors of texts [B, d]."""
-        return self._agent.predict(inputs)
-
-    @property
-    def vectors(self) -> WordVectors:
-        """Vectors of the vocabulary, most frequent word first."""
-        return self._agent.vectors
+_MAP_WORDS = 80
 
 
 class WordAgent(Agent):
-    """Learns vectors of words; a text is the mean of its words' vectors.
+    """An agent with word vectors; the vector of a text is the mean of its words' vectors.
+
+    A subclass gives `step`, `word_vectors`, `state_dict` and `load_state_dict`, and calls `super().setup()`.
 
     Attributes:
         vocabulary: The words; empty before the first step.
@@ -45,34 +35,47 @@ class WordAgent(Agent):
     export_formats: ClassVar[tuple[str, ...]] = tuple(formats.WRITERS)
     task: CorpusTask
 
-    def __init__(self, config: Any, task: CorpusTask, network: None, **run: Any) -> None:
-        super().__init__(config, task, network, **run)
+    def setup(self) -> None:
+        """Begin without words.
+
+        Raises:
+            ValueError: if the corpus has too few words.
+        """
         self.vocabulary = Vocabulary.empty()
         self._vectors: WordVectors | None = None
         self._vectors_at = -1
+        if not self.task.saved_fingerprint:
+            self.require_room(num_frequent_words(self.task, self.config.min_count))
+
+    def require_room(self, num_words: int) -> None:
+        """Check that a model of `num_words` words fits the memory and the settings; nothing by default.
+
+        Raises:
+            ValueError: if it does not.
+        """
 
     @abstractmethod
     def word_vectors(self) -> np.ndarray:
-        """Vectors of the vocabulary [V, d], as they are now."""
+        """Return the present vectors of the vocabulary [V, d]."""
 
     def subwords(self) -> Subwords | None:
-        """What makes vectors for unknown words; `None` if nothing does."""
+        """Return a source of vectors for unknown words; `None` if there is none."""
         return None
 
     @property
     def vectors(self) -> WordVectors:
-        """What was learned so far, ready for questions; a copy that does not move with further steps."""
+        """The vectors learned so far, for queries; a copy that further steps do not change."""
         if self._vectors is None or self._vectors_at != self.progress:
             self._vectors = WordVectors(self.vocabulary.words, self.word_vectors().copy(), self.vocabulary.counts, self.subwords())
             self._vectors_at = self.progress
         return self._vectors
 
     def forget(self) -> None:
-        """Drop what `vectors` holds ready; called when a state is loaded."""
+        """Drop the copy that `vectors` keeps; called when a state is loaded."""
         self._vectors = None
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Vectors of texts [B, d]; zeros for a text without a known word."""
+        """Return vectors of texts [B, d]; zeros for a text without a known word."""
         weights = None
         if self.config.text_vector == "tf-idf":
             weights = dict(zip(self.vocabulary.words, self.vocabulary.weights.tolist(), strict=True))
@@ -80,19 +83,19 @@ class WordAgent(Agent):
         return np.stack([self.vectors.mean_vector(self.task.tokens(str(text), known), weights) for text in inputs])
 
     def predictor(self) -> WordPredict:
-        """`predict`, which also shows the vectors of the whole vocabulary: analogies are answered from those."""
-        return WordPredict(self)
+        """Return `predict` together with the vectors of the whole vocabulary, among which analogies are answered."""
+        return WordPredict(self.predict, lambda: self.vectors)
 
     def answer(self, text: str) -> Any:
-        """An answer to a question about words or passages.
+        """Answer a question about words or passages.
 
         - `king - man + woman`, `ship`: nearest words of a sum.
-        - `ship ~ boat`: how alike two words are.
-        - `odd: breakfast dinner ship`: the one that does not match.
-        - `search: a buried treasure`: passages most like a text.
-        - `clusters: 5`: passages in groups, each with its most telling words.
+        - `ship ~ boat`: similarity of two words.
+        - `odd: breakfast dinner ship`: the word that does not fit.
+        - `search: a buried treasure`: passages most similar to a text.
+        - `clusters: 5`: passages in groups, each with its most characteristic words.
 
-        Words without a vector are named in the answer, with the nearest words that have one.
+        Words without a vector are named in the answer, for most questions with the nearest words that have one.
         """
         try:
             return self._answer(text)
@@ -102,7 +105,7 @@ class WordAgent(Agent):
     def _answer(self, text: str) -> Any:
         command, colon, rest = text.partition(":")
         if colon and command.strip() == "odd":
-            return self.vectors.doesnt_match(self._words(rest))
+            return self._odd(rest)
         if colon and command.strip() == "search":
             return self._search(rest)
         if colon and command.strip() == "clusters":
@@ -123,21 +126,33 @@ class WordAgent(Agent):
         formats.save(self.vectors, out, form, about)
 
     def draw(self, folder: Path) -> None:
-        """A map of the most frequent words that tell something."""
+        """Draw a map of the most frequent content words."""
         from nlp_embeddings.evaluate.word_map import draw_map
 
-        telling = [word for word in self.vocabulary.words if word not in STOP_WORDS and len(word) > 2][:80]
-        if len(telling) >= 3:
-            draw_map(self.vectors, telling, folder / "words.png")
+        content = [word for word in self.vocabulary.words if word not in STOP_WORDS and len(word) > 2][:_MAP_WORDS]
+        if len(content) >= 3:
+            draw_map(self.vectors, content, folder / "words.png")
 
     def _words(self, text: str) -> list[str]:
-        """Words of a question; unknown ones stay in, to be named in the answer."""
+        """Return the words of a question, unknown ones included."""
         words = self.task.tokens(text, self.vocabulary.number)
         if not words:
-            raise ValueError(f"there is no word in {text!r}")
+            raise ValueError(f"{text!r} has no word; write for example: ship, ship ~ boat, king - man + woman")
         return words
 
-    def _search(self, text: str) -> list[dict[str, Any]]:
+    def _odd(self, text: str) -> Any:
+        """Return the odd word; with the unknown words, if there are any."""
+        words = self._words(text)
+        unknown = [word for word in words if not self.vectors.has_vector(word)]
+        if not unknown:
+            return self.vectors.doesnt_match(words)
+        return {"odd": self.vectors.doesnt_match(words) if len(words) - len(unknown) >= 2 else None, "unknown": unknown}
+
+    def _search(self, text: str) -> Any:
+        """Return the five passages most similar to a text."""
+        words = self._words(text)
+        if not any(self.vectors.has_vector(word) for word in words):
+            return {"unknown": words}
         count = len(self.task.passages) - 1
         texts = np.array([self.task.text(self.task.passage_ids(number, whole=True)) for number in range(count)], dtype=object)
         found, scores = DocumentIndex(self.predict(texts)).search(self.predict(np.array([text], dtype=object)), 5)
@@ -146,8 +161,11 @@ class WordAgent(Agent):
         ]
 
     def _clusters(self, count: str) -> list[dict[str, Any]]:
-        from nlp_embeddings.evaluate.applications import cluster_passages
-
-        if not count.strip().isdigit() or int(count) < 2:
-            raise ValueError(f"clusters came with {count.strip()!r}; a number of at least 2 is needed, as in `clusters: 5`")
-        return cluster_passages(self, int(count))
+        """Return groups of passages."""
+        if not (count.strip().isascii() and count.strip().isdigit()) or int(count) < 2:
+            raise ValueError(f"expected a number of at least 2 after `clusters:`, got {count.strip()!r}")
+        contents = [self.task.passage_ids(number, whole=True) for number in range(min(len(self.task.passages) - 1, MAX_PASSAGES))]
+        vectors = self.predict(np.array([self.task.text(ids) for ids in contents], dtype=object))
+        rng = np.random.default_rng(self.seeds.integer("clusters", int(count)))
+        clusters = cluster_passages(vectors, contents, self.vocabulary.words, self.vocabulary.counts, int(count), rng)
+        return [cluster._asdict() for cluster in clusters]

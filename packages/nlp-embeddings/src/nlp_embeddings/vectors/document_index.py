@@ -1,4 +1,4 @@
-"""Search among documents: exact, by one matrix product, or approximate through hnswlib or usearch where installed."""
+"""Search of documents: exact, by one matrix product, or approximate with hnswlib or usearch if installed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from scipy import sparse
 
 Metric = Literal["cosine", "dot", "euclidean", "jaccard"]
-Matrix: TypeAlias = Any  # np.ndarray | sparse.csr_matrix, which scipy gives no types to tell apart
+Matrix: TypeAlias = Any  # np.ndarray | sparse.csr_matrix, for which scipy has no types
 
 
 def similarity_matrix(queries: Matrix, documents: Matrix, metric: Metric = "cosine") -> np.ndarray:
-    """Similarity [Q, N] of each query to each document; higher is more alike.
+    """Return the similarity [Q, N] of each query to each document; higher is more similar.
 
     - cosine: q . d / (|q| |d|), and 0 where one of them is zero.
     - dot: q . d.
@@ -23,7 +23,7 @@ def similarity_matrix(queries: Matrix, documents: Matrix, metric: Metric = "cosi
     Args:
         queries: [Q, V], dense or sparse.
         documents: [N, V].
-        metric: Which of the above.
+        metric: Name of the formula.
 
     Example:
         >>> similarity_matrix(np.array([[1.0, 1.0, 0.0]]), np.array([[1.0, 0.0, 1.0]]), "jaccard").round(4).tolist()
@@ -41,15 +41,15 @@ def similarity_matrix(queries: Matrix, documents: Matrix, metric: Metric = "cosi
         return np.divide(product, lengths, out=np.zeros_like(product), where=lengths > 0)
     if metric == "euclidean":
         return -np.sqrt(np.maximum(q[:, None] + d[None] - 2 * product, 0))
-    raise ValueError(f"metric is {metric!r}; it must be cosine, dot, euclidean or jaccard")
+    raise ValueError(f"metric is {metric!r}; expected cosine, dot, euclidean or jaccard")
 
 
 class DocumentIndex:
-    """Documents that can be searched.
+    """A searchable set of documents.
 
     Args:
         vectors: One row per document [N, V], dense or CSR.
-        metric: How alikeness is measured.
+        metric: Measure of similarity.
         approximate: Name of a library for approximate search ("hnswlib" or "usearch"; dense vectors only), or "" for exact.
 
     Raises:
@@ -61,7 +61,7 @@ class DocumentIndex:
         self._graph = _graph(approximate, vectors, metric) if approximate else None
 
     def search(self, queries: Matrix, count: int = 10) -> tuple[np.ndarray, np.ndarray]:
-        """The `count` most alike documents of each query: indices [Q, K] and similarities [Q, K], best first.
+        """Return the `count` most similar documents of each query: indices [Q, K] and similarities [Q, K], best first.
 
         Equal similarities are ordered by index. `count` is cut to the number of documents.
         """
@@ -87,7 +87,7 @@ def _square_lengths(matrix: Matrix) -> np.ndarray:
 def _jaccard(queries: Matrix, documents: Matrix) -> np.ndarray:
     q, d = sparse.csr_matrix(queries), sparse.csr_matrix(documents)
     if (q.data < 0).any() or (d.data < 0).any():
-        raise ValueError("jaccard needs weights >= 0, and some are negative; use counts, or an idf that is never negative (smooth, lucene)")
+        raise ValueError("jaccard needs weights >= 0, but some are negative; use counts, or an idf that is never negative (smooth, lucene)")
     q_total, d_total = np.asarray(q.sum(axis=1)).ravel(), np.asarray(d.sum(axis=1)).ravel()
     scores = np.zeros((q.shape[0], d.shape[0]))
     for row in range(q.shape[0]):
@@ -98,10 +98,10 @@ def _jaccard(queries: Matrix, documents: Matrix) -> np.ndarray:
 
 
 def _graph(library: str, vectors: Matrix, metric: Metric) -> Any:
-    """A function from queries and a count to indices and similarities, through a library."""
+    """Return a function from queries and a count to indices and similarities, by a library."""
     if sparse.issparse(vectors) or metric not in ("cosine", "dot"):
         raise ValueError(
-            f"approximate search through {library} takes dense vectors and cosine or dot; leave approximate empty for exact search"
+            f"approximate search with {library} needs dense vectors and cosine or dot; leave approximate empty for exact search"
         )
     try:
         module = importlib.import_module("usearch.index" if library == "usearch" else "hnswlib")

@@ -1,4 +1,4 @@
-"""What goes wrong with words and files of vectors, in words."""
+"""Errors about unknown words and unreadable vector files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class UnknownWord(KeyError):
 
     Attributes:
         word: The word.
-        near: Up to three words spelled like it that have one.
+        near: Up to three words with a similar spelling that have one.
     """
 
     def __init__(self, word: str, known: Sequence[str]) -> None:
@@ -26,7 +26,7 @@ class UnknownWord(KeyError):
 
 
 class BadVectorFile(ValueError):
-    """A file of vectors that cannot be read as what it should be."""
+    """A file of vectors that cannot be read."""
 
-    def __init__(self, path: Path, what: str) -> None:
-        super().__init__(f"{path}: {what}")
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")

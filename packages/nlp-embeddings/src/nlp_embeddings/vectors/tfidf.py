@@ -1,9 +1,9 @@
-"""Weights of terms in documents: counts, tf-idf, BM25; and latent semantic analysis. Formulas only; the agent is `vector_space`.
+"""Weights of terms in documents: counts, tf-idf, BM25; and latent semantic analysis. Formulas only; the agent is `models.vector_space`.
 
 Sources: Spaerck Jones, "A statistical interpretation of term specificity", 1972; Salton, Buckley, "Term-weighting approaches in
 automatic text retrieval", 1988; Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009;
 Deerwester et al., "Indexing by Latent Semantic Analysis", 1990.
-Letters: N documents, V terms, n_t documents that hold term t, tf its count in a document.
+Letters: N documents, V terms, n_t documents that contain term t, tf its count in a document.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Idf = Literal["plain", "smooth", "lucene"]
 
 
 def inverse_document_frequency(document_frequency: np.ndarray, num_documents: int, variant: Idf = "plain") -> np.ndarray:
-    """How much a term tells, by the number of documents that hold it.
+    """Return the weight of each term by the number of documents that contain it.
 
     - plain: log(N / (1 + n_t)). Zero for a term in all documents but one, and *negative* for one in all of them.
     - smooth: log((1 + N) / (1 + n_t)) + 1, as in scikit-learn; never below 1.
@@ -27,7 +27,7 @@ def inverse_document_frequency(document_frequency: np.ndarray, num_documents: in
     Args:
         document_frequency: n_t [V].
         num_documents: N.
-        variant: Which formula.
+        variant: Name of the formula.
 
     Example:
         >>> inverse_document_frequency(np.array([0, 1, 3, 4]), 4).round(4).tolist()
@@ -44,11 +44,11 @@ def inverse_document_frequency(document_frequency: np.ndarray, num_documents: in
         return np.log((1 + num_documents) / (1 + n_t)) + 1
     if variant == "lucene":
         return np.log1p((num_documents - n_t + 0.5) / (n_t + 0.5))
-    raise ValueError(f"idf is {variant!r}; it must be plain, smooth or lucene")
+    raise ValueError(f"idf is {variant!r}; expected plain, smooth or lucene")
 
 
 def count_matrix(documents: Sequence[np.ndarray], num_terms: int) -> sparse.csr_matrix:
-    """Counts [N, V] of term ids, one array of ids per document; ids outside 0..V-1 are left out.
+    """Return counts [N, V] of term ids, one array of ids per document; ids outside 0..V-1 are left out.
 
     Example:
         >>> count_matrix([np.array([0, 2, 0]), np.array([1, 9])], 3).toarray().tolist()
@@ -63,13 +63,13 @@ def count_matrix(documents: Sequence[np.ndarray], num_terms: int) -> sparse.csr_
 
 
 def tf_idf(counts: sparse.csr_matrix, idf: np.ndarray, *, sublinear: bool = False, norm: Literal["l2", "none"] = "l2") -> sparse.csr_matrix:
-    """Weights tf * idf [N, V]; with `sublinear`, 1 + log(tf) takes the place of tf.
+    """Return the weights tf * idf [N, V]; with `sublinear`, 1 + log(tf) takes the place of tf.
 
     Args:
         counts: tf [N, V].
         idf: [V].
         sublinear: Dampen repeated terms.
-        norm: Rows of length one, or as they come.
+        norm: Rows of length one | unchanged.
 
     Example:
         >>> tf_idf(sparse.csr_matrix([[3.0, 2.0]]), np.array([1.0, 2.0])).toarray().round(4).tolist()
@@ -85,7 +85,7 @@ def tf_idf(counts: sparse.csr_matrix, idf: np.ndarray, *, sublinear: bool = Fals
 def bm25(
     counts: sparse.csr_matrix, idf: np.ndarray, mean_length: float, *, saturation: float = 1.5, length_weight: float = 0.75
 ) -> sparse.csr_matrix:
-    """Score that each term of a query earns in each document [N, V]: idf tf (k1 + 1) / (tf + k1 (1 - b + b dl / avgdl)).
+    """Return the score of each term of a query in each document [N, V]: idf tf (k1 + 1) / (tf + k1 (1 - b + b dl / avgdl)).
 
     A query's scores are this matrix times its counts.
 
@@ -93,8 +93,8 @@ def bm25(
         counts: tf [N, V].
         idf: [V]; the Lucene variant keeps it from being negative.
         mean_length: avgdl, mean number of words of a document.
-        saturation: k1, how long a repeated term goes on to count.
-        length_weight: b, how much longer documents are discounted, 0 to 1.
+        saturation: k1; the larger, the longer repeated terms add to the score.
+        length_weight: b, discount of long documents, 0 to 1.
 
     Example:
         >>> bm25(sparse.csr_matrix([[2.0, 0.0]]), np.array([1.0, 1.0]), 2.0, saturation=2.0).toarray().tolist()
@@ -109,14 +109,14 @@ def bm25(
 
 
 def truncated_svd(matrix: sparse.csr_matrix, num_components: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Components [K, V] and singular values [K], largest first, of the best rank-K approximation.
+    """Return components [K, V] and singular values [K], largest first, of the best rank-K approximation.
 
     The largest entry of each component is positive, which fixes the signs.
 
     Args:
         matrix: [N, V].
         num_components: K, below both N and V.
-        rng: Gives the iteration's first vector.
+        rng: Draws the first vector of the iteration.
 
     Raises:
         ValueError: if K is not below both N and V.
@@ -134,6 +134,6 @@ def truncated_svd(matrix: sparse.csr_matrix, num_components: int, rng: np.random
 
 
 def normalise_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Rows of Euclidean length one; zero rows stay."""
+    """Scale rows to Euclidean length one; zero rows stay zero."""
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     return sparse.csr_matrix(sparse.diags(1 / np.where(lengths > 0, lengths, 1)) @ matrix)

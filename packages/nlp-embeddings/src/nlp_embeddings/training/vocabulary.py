@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from nlp_embeddings.corpus.corpus_task import CorpusTask
-from nlp_embeddings.models.tfidf import inverse_document_frequency
+from nlp_embeddings.training.saved import saved_array
+from nlp_embeddings.vectors.tfidf import inverse_document_frequency
 
 _BLOCK_PASSAGES = 512
 
@@ -20,7 +21,7 @@ class Vocabulary:
     Args:
         words: V different words.
         counts: Occurrences of each [V].
-        document_frequency: Passages that hold each [V].
+        document_frequency: Passages that contain each [V].
         num_passages: Passages of the corpus.
     """
 
@@ -29,24 +30,18 @@ class Vocabulary:
 
     @classmethod
     def empty(cls) -> Vocabulary:
-        """No words: what a model has before it first looks at its corpus."""
+        """Make a vocabulary of no words, the state of a model before its first step."""
         return cls([], np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), 0)
 
     @classmethod
     def of_corpus(cls, task: CorpusTask, min_count: int) -> Vocabulary:
-        """Words of a corpus that occur at least `min_count` times.
+        """Make a vocabulary of the words of a corpus that occur at least `min_count` times.
 
         Raises:
-            ValueError: if fewer than two words are left: there is nothing to predict.
+            ValueError: if fewer than two words are left, so that there is nothing to predict.
         """
-        corpus = task.corpus
-        kept = int(np.searchsorted(-corpus.counts, -min_count, side="right"))
-        if kept < 2:
-            raise ValueError(
-                f"the corpus of {len(corpus)} words and {len(corpus.words)} different ones leaves {kept} with min_count {min_count}; "
-                f"at least two are needed: lower min_count (the most frequent word occurs {corpus.counts[0]} times) or take a larger corpus"
-            )
-        return cls(corpus.words[:kept], task.counts[:kept], _document_frequency(task, kept), len(task.passages) - 1)
+        kept = num_frequent_words(task, min_count)
+        return cls(task.corpus.words[:kept], task.counts[:kept], _document_frequency(task, kept), len(task.passages) - 1)
 
     @cached_property
     def number(self) -> dict[str, int]:
@@ -55,11 +50,11 @@ class Vocabulary:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """How telling each word is [V]: the inverse document frequency, smooth."""
+        """Weight of each word [V]: its smooth inverse document frequency."""
         return inverse_document_frequency(self.document_frequency, max(self.num_passages, 1), "smooth")
 
     def state_dict(self) -> dict[str, Any]:
-        """Words as one text, and the counts."""
+        """Return the words as one text, and the counts."""
         return {
             "words": "\n".join(self.words),
             "counts": self.counts,
@@ -69,12 +64,36 @@ class Vocabulary:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Vocabulary:
-        """What `state_dict` gave."""
+        """Make the vocabulary whose `state_dict` returned `state`.
+
+        Raises:
+            ValueError: if the counts do not fit the words.
+        """
         words = state["words"].split("\n") if state["words"] else []
-        return cls(words, np.array(state["counts"]), np.array(state["document_frequency"]), int(state["num_passages"]))
+        counts, frequency = (saved_array(state, name, (len(words),), np.int64) for name in ("counts", "document_frequency"))
+        return cls(words, counts, frequency, int(state["num_passages"]))
+
+
+def num_frequent_words(task: CorpusTask, min_count: int) -> int:
+    """Return how many words of a corpus occur at least `min_count` times.
+
+    Raises:
+        ValueError: if there are fewer than two.
+    """
+    corpus = task.corpus
+    kept = int(np.searchsorted(-corpus.counts, -min_count, side="right"))
+    if kept < 2:
+        raise ValueError(
+            f"the corpus of {len(corpus)} words and {len(corpus.words)} different ones leaves {kept} with min_count {min_count}; "
+            f"at least two are needed: lower min_count (the most frequent word occurs {corpus.counts[0]} times) or use a larger corpus"
+        )
+    if not task.counts[:kept].any():
+        raise ValueError(f"every word that occurs {min_count} times is in a sentence held out for the score; use a larger corpus")
+    return kept
 
 
 def _document_frequency(task: CorpusTask, num_words: int) -> np.ndarray:
+    """Return the number of passages that contain each word [V]."""
     frequency = np.zeros(num_words, dtype=np.int64)
     bounds, starts = task.passages, task.corpus.starts
     for first in range(0, len(bounds) - 1, _BLOCK_PASSAGES):

@@ -1,0 +1,39 @@
+"""Specs of the evaluation tasks."""
+
+from __future__ import annotations
+
+from nlp_embeddings.corpus.specs import TRAITS
+from rl_core.api import TaskSchemeSpec, TaskSpec
+
+TASKS = (
+    TaskSpec(
+        name="treasure-island-parts",
+        target="nlp_embeddings.evaluate.tasks:ClassificationTask",
+        summary="Assign paragraphs of the novel to its six parts",
+        reference="Robert Louis Stevenson, Treasure Island, 1883 (public domain)",
+        traits=(*TRAITS, "labelled"),
+        agent="text-classifier",
+        tags=("text", "classification", "evaluation"),
+    ),
+)
+
+
+def _scheme(name: str, task: str, summary: str, example: str) -> TaskSchemeSpec:
+    labelled = name == "classification"
+    return TaskSchemeSpec(
+        name=name,
+        target=f"nlp_embeddings.evaluate.tasks:{task}",
+        summary=summary,
+        argument="file",
+        example=f"{name}:{example}",
+        traits=(*TRAITS, "labelled") if labelled else TRAITS,
+        agents=("text-classifier", "skip-gram") if labelled else ("skip-gram",),
+        tags=("text", "evaluation"),
+    )
+
+
+SCHEMES = (
+    _scheme("similarity", "SimilarityTask", "Similarity of words as people see it, `word word score` a line", "pairs.txt"),
+    _scheme("analogies", "AnalogyTask", "Analogies, `a b c d` a line, in groups `: name`", "questions.txt"),
+    _scheme("classification", "ClassificationTask", "Texts and their labels, `label<TAB>text` a line", "reviews.tsv"),
+)
