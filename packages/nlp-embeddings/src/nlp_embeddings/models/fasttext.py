@@ -16,7 +16,7 @@ import numpy as np
 from nlp_embeddings.corpus.reader import WordReader
 from nlp_embeddings.corpus.subwords import SubwordTable, SubwordVectors, mean_rows
 from nlp_embeddings.models.fasttext_kernels import WordRows, train_fasttext
-from nlp_embeddings.models.word2vec import first_vectors, matrix_bytes, saved_matrix, target_bytes
+from nlp_embeddings.models.word2vec import first_vectors, matrix_bytes, rate_of, saved_matrix, target_bytes
 from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, keep_probability
 from nlp_embeddings.training.saved import require_memory
 from nlp_embeddings.training.shards import Copies, learn_in_shards, learn_on_shared
@@ -104,7 +104,7 @@ class FastText(WordAgent):
             learned = self._learn()
         while not learned.words:  # only rare words and held-out sentences
             learned = self._learn()
-        rate = self._schedule().now()
+        rate = rate_of(self._schedule())
         self.progress += learned.words
         metrics = {"learning_rate": rate, "pairs": float(learned.pairs), "epoch": float(self.reader.epoch)}
         return {"loss": learned.loss / learned.measured, **metrics} if learned.measured else metrics

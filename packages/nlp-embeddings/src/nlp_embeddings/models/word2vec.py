@@ -116,7 +116,7 @@ class Word2Vec(WordAgent):
             learned = self._learn()
         while not learned.words:  # only rare words and held-out sentences
             learned = self._learn()
-        rate = self._schedule().now()
+        rate = rate_of(self._schedule())
         self.progress += learned.words
         metrics = {"learning_rate": rate, "pairs": float(learned.pairs), "epoch": float(self.reader.epoch)}
         return {"loss": learned.loss / learned.measured, **metrics} if learned.measured else metrics
@@ -219,6 +219,11 @@ class Word2Vec(WordAgent):
         self._walk_began = (self.reader.epoch, self.reader.sentence)
         self._walk_chunk = self.reader.chunk()
         self._walk = SoftmaxWalk(Random(self._seed, self._walk_chunk.number))
+
+
+def rate_of(schedule: Schedule) -> float:
+    """Return the learning rate at the beginning of a call."""
+    return max(schedule.rate * (1 - schedule.done / (schedule.total + 1)), schedule.least)
 
 
 def first_vectors(rng: np.random.Generator, num_rows: int, vector_size: int) -> np.ndarray:

@@ -80,7 +80,7 @@ def learn_on_shared(kernel: Kernel, stream: Stream, inputs: np.ndarray, outputs:
     """Train on sentences in parallel, every thread on its part of them and all on the same matrices."""
     known = _known_before(stream)
     parts = split_sentences_evenly(stream.starts, threads)
-    calls = [lambda a=a, b=b: kernel(stream.part(a, b, int(known[stream.starts[a]])), inputs, outputs, None) for a, b in parts]
+    calls = [lambda a=a, b=b: kernel(_part(stream, a, b, int(known[stream.starts[a]])), inputs, outputs, None) for a, b in parts]
     return _total(parallel(calls, threads))
 
 
@@ -106,7 +106,7 @@ def learn_in_shards(
     ]
 
     def shard(first: int, last: int, copies: Copies) -> Progress:
-        progress = kernel(stream.part(first, last, int(known[starts[first]])), copies.inputs.local, copies.outputs.local, copies)
+        progress = kernel(_part(stream, first, last, int(known[starts[first]])), copies.inputs.local, copies.outputs.local, copies)
         for copy in copies:
             _difference(copy)
         return progress
@@ -120,6 +120,12 @@ def learn_in_shards(
             for copy in copies:
                 _add(copy)
     return _total(results)
+
+
+def _part(stream: Stream, first: int, last: int, done: int) -> Stream:
+    """Return some of the sentences, with `done` more words done and random numbers of their own."""
+    schedule = stream.schedule._replace(done=stream.schedule.done + done)
+    return stream._replace(starts=stream.starts[first : last + 1], schedule=schedule, seed=(stream.seed[0], stream.seed[1] + first))
 
 
 def _known_before(stream: Stream) -> np.ndarray:

@@ -53,10 +53,6 @@ class Schedule(NamedTuple):
     done: int
     total: int
 
-    def now(self) -> float:
-        """Return the rate at the beginning of this call."""
-        return max(self.rate * (1 - self.done / (self.total + 1)), self.least)
-
 
 class Stream(NamedTuple):
     """Sentences, and all that decides how a kernel reads them.
@@ -80,11 +76,6 @@ class Stream(NamedTuple):
     window: int
     schedule: Schedule
     seed: tuple[int, int]
-
-    def part(self, first: int, last: int, done: int) -> Stream:
-        """Return some of the sentences, with `done` more words done and random numbers of their own."""
-        schedule = self.schedule._replace(done=self.schedule.done + done)
-        return self._replace(starts=self.starts[first : last + 1], schedule=schedule, seed=(self.seed[0], self.seed[1] + first))
 
 
 class Progress(NamedTuple):
