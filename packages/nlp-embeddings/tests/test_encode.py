@@ -137,3 +137,10 @@ def test_an_unknown_tokenizer_is_refused_with_the_known_ones(tmp_path: Path) -> 
 
 def test_a_byte_order_mark_is_no_letter(tmp_path: Path) -> None:
     assert words_of(encode(["\ufeffCall me"], tmp_path / "c", tokenizer="whitespace")) == [["call", "me"]]
+
+
+def test_a_block_of_one_long_chunk_among_many_short_ones_needs_no_huge_memory(tmp_path: Path) -> None:
+    long = "鯨,".replace(",", "、") * 200_000  # one chunk for the scanner, of 200,000 tokens
+    text = "a b c " * 200_000 + long
+    corpus = encode([text], tmp_path / "c")
+    assert len(corpus) == 800_000

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import doctest
 from pathlib import Path
 
 import numpy as np
 import pytest
+import reference.fasttext
+import reference.glove
+import reference.word2vec
 
 from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
 from nlp_embeddings.evaluate.applications import bilingual_map, k_means, orthogonal_map
 from nlp_embeddings.evaluate.classifier import classify, linear_classifier
 from nlp_embeddings.evaluate.evaluation import odd_one_out, rank_correlation, word_analogies, word_similarity
+from nlp_embeddings.evaluate.predictors import LabelPredict
 from nlp_embeddings.evaluate.questions import Pair, read_analogies, read_labelled, read_pairs
 from nlp_embeddings.evaluate.tasks import AnalogyTask, ClassificationTask, EvaluationConfig, SimilarityTask
+from nlp_embeddings.evaluate.word_map import draw_map
 from nlp_embeddings.models.glove import GloVeConfig
 from nlp_embeddings.training.word_agent import WordAgent
 from nlp_embeddings.vectors.word_vectors import WordVectors
@@ -279,3 +285,104 @@ def test_well_separated_groups_are_found() -> None:
 def test_more_groups_than_points_are_refused() -> None:
     with pytest.raises(ValueError, match="2 points cannot make 3 groups"):
         k_means(np.zeros((2, 2)), 3, np.random.default_rng(0))
+
+
+def test_a_second_label_is_refused_instead_of_read_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "c.txt"
+    path.write_text("__label__good fine\n__label__good __label__yes w1 w2\n")
+    with pytest.raises(ValueError, match=r"line 2: the text has several labels \(__label__good, __label__yes, \.\.\.\)"):
+        read_labelled(path)
+
+
+@pytest.mark.parametrize("line", ["__label__good", "__label__good  ", "__label__\ttext", "\ttext"])
+def test_a_line_without_text_or_label_is_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "c.txt"
+    path.write_text(line + "\n")
+    with pytest.raises(ValueError, match="line 1: expected `"):
+        read_labelled(path)
+
+
+def test_a_tab_may_follow_fasttexts_label(tmp_path: Path) -> None:
+    path = tmp_path / "c.txt"
+    path.write_text("__label__good\tfine film\n__label__bad dull\n" * 5)
+    assert read_labelled(path).texts[:2] == ["fine film", "dull"]
+
+
+def test_labels_of_few_texts_are_left_out_with_a_word(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = tmp_path / "c.tsv"
+    path.write_text("good\tfine\nbad\tdull\n" * 5 + "rare\tonce\nodd\ta\nodd\tb\n")
+    labelled = read_labelled(path)
+    assert labelled.names == ["bad", "good"]
+    assert len(labelled.texts) == len(labelled.labels) == 10
+    assert "3 texts of 2 labels with fewer than 5 texts were left out: odd, rare" in capsys.readouterr().err
+
+
+def test_the_error_about_thousands_of_labels_is_short(tmp_path: Path) -> None:
+    path = tmp_path / "c.tsv"
+    path.write_text("".join(f"label{number}{'x' * 500}\ttext\n" for number in range(3000)))
+    with pytest.raises(ValueError, match="0 of its 3000 labels") as caught:
+        read_labelled(path)
+    assert len(str(caught.value)) < 600
+
+
+def test_strange_line_ends_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    labelled, analogies, pairs = tmp_path / "c.tsv", tmp_path / "a.txt", tmp_path / "p.txt"
+    labelled.write_text("\ufeffgood\tone\u2028two\x85three\x0cfour\nbad\tdull\n" * 1 + "good\ta\nbad\tb\n" * 4, encoding="utf-8")
+    found = read_labelled(labelled)
+    assert (found.names, found.texts[0]) == (["bad", "good"], "one\u2028two\x85three\x0cfour")
+    analogies.write_text("\ufeff: capitals\na b c d\n", encoding="utf-8")
+    assert read_analogies(analogies) == {"capitals": [("a", "b", "c", "d")]}
+    pairs.write_text("\ufeffa b 1\r\nc d 2\re f 3\n", encoding="utf-8")
+    assert [pair.first for pair in read_pairs(pairs)] == ["a", "c", "e"]
+    analogies.write_text("a b c d\u2028\na b c\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="line 2"):
+        read_analogies(analogies)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "semantic", "syntactic", "coverage", "questions"])
+def test_a_group_with_the_name_of_a_total_does_not_overwrite_it(name: str) -> None:
+    right = [(f"s{i}", f"p{i}", f"s{j}", f"p{j}") for i in range(6) for j in range(6) if i != j]
+    wrong = [(a, b, c, "s5") for a, b, c, _ in right[:5]]
+    score = word_analogies(parallelograms(), {"others": right, name: wrong})
+    assert score[f"group {name}"] == 0
+    assert score["accuracy"] == word_analogies(parallelograms(), {"others": right, "x": wrong})["accuracy"] > 0.5
+    assert score["questions"] == 35
+
+
+def test_there_is_no_score_where_nothing_was_asked(tmp_path: Path) -> None:
+    assert np.isnan(word_analogies(parallelograms(), {"g": [("un", "heard", "of", "words")]})["accuracy"])
+    assert np.isnan(word_similarity(VECTORS, [Pair("un", "heard", 1.0)])["spearman"])
+    assert np.isnan(odd_one_out(VECTORS, [(["un", "heard"], ["of"])])["accuracy"])
+    path = tmp_path / "t.txt"
+    path.write_text("one two three four five six. " * 2)
+    score = CorpusTask(CorpusConfig(path=str(path))).evaluate(lambda texts: np.ones((len(texts), 2)), episodes=1, seeds=Seeds(0))
+    assert np.isnan(score["mean reciprocal rank"])
+    assert score["queries"] == 0
+
+
+def test_labels_of_the_map_are_cut(tmp_path: Path) -> None:
+    words = ["ship", "x" * 300_000, "$a_{b}$", "tab\tstop"]
+    draw_map(WordVectors(words, np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)), words, tmp_path / "w.png")
+    header = (tmp_path / "w.png").read_bytes()[:24]
+    assert int.from_bytes(header[16:20], "big") < 2000
+
+
+def test_a_classifier_is_judged_by_its_own_answers_on_a_file_of_others(tmp_path: Path) -> None:
+    learned, other = tmp_path / "a.tsv", tmp_path / "b.tsv"
+    learned.write_text("good\tfine\nbad\tdull\n" * 5)
+    other.write_text("bad\tfine\nbad\tdull\ngood\tdull\n")
+    trained = ClassificationTask(EvaluationConfig(file=str(learned)))
+    task = ClassificationTask.for_evaluation(EvaluationConfig(file=str(other)), trained.state_dict())
+    predict = LabelPredict(lambda texts: np.array([[0.1, 0.9] if "fine" in text else [0.9, 0.1] for text in texts]), ["bad", "good"])
+    score = task.evaluate(predict, episodes=1, seeds=Seeds(0))
+    assert score["accuracy"] == pytest.approx(1 / 3)
+    assert score["texts"] == 3
+    other.write_text("strange\tfine\n")
+    task = ClassificationTask.for_evaluation(EvaluationConfig(file=str(other)), trained.state_dict())
+    with pytest.raises(ValueError, match="labels that were not learned: strange; the known ones are bad, good"):
+        task.evaluate(predict, episodes=1, seeds=Seeds(0))
+
+
+def test_the_formulas_of_the_references_hold() -> None:
+    for module in (reference.word2vec, reference.fasttext, reference.glove):
+        assert doctest.testmod(module).failed == 0

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import struct
 from pathlib import Path
 
@@ -179,3 +181,98 @@ def test_facebooks_model_files_written_by_gensim_are_read_as_gensim_reads_them(t
     ours, theirs = load(tmp_path / "m.bin"), fasttext.load_facebook_vectors(str(tmp_path / "m.bin"))
     for word in ("whale", "naïve", "whales", "swimming"):
         np.testing.assert_allclose(ours[word], theirs[word], atol=1e-6)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_model_file_is_read(tmp_path: Path, pack) -> None:
+    suffix = {gzip.compress: ".gz", bz2.compress: ".bz2", lzma.compress: ".xz"}[pack]
+    content = fasttext_bin(np.random.default_rng(0).normal(size=(52, 4)).astype(np.float32), ["where", "кит"], 50)
+    (tmp_path / "m.bin").write_bytes(content)
+    (tmp_path / f"m.bin{suffix}").write_bytes(pack(content))
+    plain, packed = load(tmp_path / "m.bin"), load(tmp_path / f"m.bin{suffix}")
+    np.testing.assert_array_equal(packed.vectors, plain.vectors)
+    (tmp_path / f"torn.bin{suffix}").write_bytes(pack(content[:-9]))
+    with pytest.raises(ValueError, match="within its matrix; it was cut short"):
+        load(tmp_path / f"torn.bin{suffix}")
+
+
+def test_a_limit_is_kept_for_a_model_file(tmp_path: Path) -> None:
+    (tmp_path / "m.bin").write_bytes(fasttext_bin(np.random.default_rng(0).normal(size=(53, 4)), ["where", "кит", "as"], 50))
+    whole, part = load(tmp_path / "m.bin"), load(tmp_path / "m.bin", limit=2)
+    assert part.index_to_key == ["where", "кит"]
+    np.testing.assert_array_equal(part.vectors, whole.vectors[:2])
+    np.testing.assert_array_equal(part["unseen"], whole["unseen"])
+
+
+@pytest.mark.parametrize(
+    ("place", "form", "value", "message"),
+    [
+        (64, "<2i", (2**31 - 1, 2**31 - 1), "within its vocabulary, which would take"),  # entries and words
+        (-52 * 16 - 16, "<q", (2**34,), "within its matrix, which would take"),  # rows
+    ],
+)
+def test_sizes_are_compared_with_the_files_length_before_memory_is_taken(tmp_path: Path, place, form, value, message: str) -> None:
+    content = bytearray(fasttext_bin(np.ones((52, 4), dtype=np.float32), ["where", "as"], 50))
+    place %= len(content)
+    content[place : place + struct.calcsize(form)] = struct.pack(form, *value)
+    (tmp_path / "m.bin").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / "m.bin")
+
+
+def test_a_binary_that_promises_more_than_its_length_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "v").write_bytes(b"4000000000 60000\n" + b"a " + bytes(240))
+    with pytest.raises(ValueError, match="promises 4000000000 words of width 60000, more than fit its"):
+        load(tmp_path / "v", "word2vec-binary")
+
+
+@pytest.mark.parametrize("first", ["new york", "a b c", "12", "1 x", "naïve", "\u00a0", "x\u0085y"])
+@pytest.mark.parametrize("header", [True, False])
+def test_a_text_whose_first_word_is_strange_is_still_a_text(tmp_path: Path, first: str, header: bool) -> None:
+    rows = f"{first} 0.5 -1 2e-3\nship 1 2 3\nthe whale 4 5 6\n"
+    (tmp_path / "v").write_text(("3 3\n" if header else "") + rows, encoding="utf-8")
+    vectors = load(tmp_path / "v")
+    assert vectors.index_to_key == [first, "ship", "the whale"]
+    np.testing.assert_array_equal(vectors.vectors, np.array([[0.5, -1, 2e-3], [1, 2, 3], [4, 5, 6]], dtype=np.float32))
+
+
+def test_a_first_line_longer_than_the_sample_is_read(tmp_path: Path) -> None:
+    width = 20_000
+    (tmp_path / "v").write_text(f"1 {width}\nword " + " ".join(["0.12345678"] * width) + "\n")
+    assert load(tmp_path / "v").vectors.shape == (1, width)
+
+
+def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "h").write_text("\ufeff1 2\nship 1 2\n", encoding="utf-8")
+    (tmp_path / "g").write_text("\ufeffship 1 2\nsea 3 4\n", encoding="utf-8")
+    assert load(tmp_path / "h").index_to_key == ["ship"]
+    assert load(tmp_path / "g").index_to_key == ["ship", "sea"]
+
+
+@pytest.mark.parametrize("form", ["word2vec-text", "word2vec-binary", "glove"])
+def test_bad_words_are_refused_or_skipped_with_their_number(tmp_path: Path, capsys: pytest.CaptureFixture, form: str) -> None:
+    save(WordVectors(["a", "b", "XX", "c"], np.arange(8, dtype=np.float32).reshape(4, 2)), tmp_path / "v", form)
+    content = (tmp_path / "v").read_bytes()
+    (tmp_path / "encoding").write_bytes(content.replace(b"XX", b"\xff\xfe"))
+    (tmp_path / "repeated").write_bytes(content.replace(b"XX ", b"a "))
+    with pytest.raises(ValueError, match=r"\(word 3\) is not UTF-8; load\(\.\.\., bad_words='skip'\) leaves such words out"):
+        load(tmp_path / "encoding", form)
+    with pytest.raises(ValueError, match="the word 'a' appears twice"):
+        load(tmp_path / "repeated", form)
+    for name, numbers in (("encoding", "1 words that are not UTF-8 and 0"), ("repeated", "0 words that are not UTF-8 and 1")):
+        vectors = load(tmp_path / name, form, bad_words="skip")
+        assert vectors.index_to_key == ["a", "b", "c"]
+        assert vectors.vectors.tolist() == [[0, 1], [2, 3], [6, 7]]
+        assert numbers in capsys.readouterr().err
+
+
+def test_any_word_survives_the_native_format(tmp_path: Path) -> None:
+    words = ["a\nb", "a", "b", "", " ", "\u2028", "\x00", "naïve"]
+    save(WordVectors(words, np.ones((8, 2), dtype=np.float32)), tmp_path / "v", "safetensors")
+    assert load(tmp_path / "v").index_to_key == words
+
+
+def test_a_damaged_compressed_vector_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "v.gz").write_bytes(gzip.compress(b"3 1\na 1\nb 2\nc 3\n" * 2000)[:-12])
+    with pytest.raises(ValueError, match=r"v\.gz is damaged or cut short"):
+        load(tmp_path / "v.gz")

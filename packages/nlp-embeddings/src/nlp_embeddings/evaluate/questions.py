@@ -108,7 +108,7 @@ def read_labelled(path: Path, known: Sequence[str] = ()) -> LabelledTexts:
             continue
         marked = line.startswith(FASTTEXT_MARK)
         name, text = _split_at_space(line) if marked else line.partition("\t")[::2]
-        if not name.strip() or not text.strip():
+        if not name.removeprefix(FASTTEXT_MARK if marked else "").strip() or not text.strip():
             form = f"`{FASTTEXT_MARK}label text`" if marked else "`label<TAB>text`"
             raise ValueError(f"{path}, line {number}: expected {form}, got {reprlib.repr(line)}")
         if marked and text.lstrip().startswith(FASTTEXT_MARK):
