@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-from rl_core.runs.run import learn
+from rl_core import learn
 
 SEEDS = 5
 TABLE = Path(__file__).with_suffix(".md")
@@ -108,7 +108,7 @@ def main() -> None:
         results = []
         for seed in range(min(options.seeds, row.seeds)):
             with tempfile.TemporaryDirectory() as folder:
-                results.append(learn(row.agent, task=row.task, network=row.network, seed=seed, out=f"{folder}/run"))
+                results.append(vars(learn(row.agent, task=row.task, network=row.network, seed=seed, out=f"{folder}/run")))
             print(row.name, seed, results[-1]["score"], f"{results[-1]['seconds']:.1f} s", flush=True)
         line = line_of(row, results)
         print(line, flush=True)

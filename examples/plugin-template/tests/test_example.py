@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rl_core import learn
 from rl_core.conformance import conformance_tests
 from rl_core.gym_task import GymConfig, GymTask
-from rl_core.runs.run import learn
 from rl_core.seeds import Seeds
 from rl_core_example.homing import Homing, HomingConfig
 from rl_core_example.linear import Linear, LinearConfig, Matrix
@@ -32,7 +32,7 @@ def test_the_best_policy_of_the_line_scores_what_its_docstring_derives() -> None
 
 def test_random_search_comes_home_from_every_seed(tmp_path) -> None:
     for seed in range(5):
-        assert learn("random-search", seed=seed, out=tmp_path / str(seed))["reached"]
+        assert learn("random-search", seed=seed, out=tmp_path / str(seed)).reached
 
 
 def test_random_search_balances_a_pole_that_it_was_not_written_for() -> None:

@@ -18,8 +18,8 @@ from rl_algos.parts.recurrence import Replay, Sequences, sequence_minibatches
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole, MaskedCartPole
 from rl_algos.tasks.pendulum import Pendulum
+from rl_core import learn
 from rl_core.gym_task import GymConfig, GymTask
-from rl_core.runs.run import learn
 from rl_core.seeds import Seeds
 
 SMALL = PPOConfig(num_envs=3, rollout_steps=8, num_epochs=2, batch_size=8, normalise_obs=True)
@@ -264,4 +264,4 @@ def test_without_a_memory_a_cue_is_guessed(recall):
 @pytest.mark.parametrize(("network", "least", "most"), [("lstm", 450.0, 500.0), ("mlp", 0.0, 200.0)])
 def test_a_pole_whose_velocities_are_hidden_takes_a_memory(network, least, most, tmp_path):
     # Seeds 0 to 4 are in benchmarks/deep_scores.md; this is another one.
-    assert least <= learn("ppo", task="masked-CartPole-v1", network=network, seed=102, out=tmp_path / "run")["score"] <= most
+    assert least <= learn("ppo", task="masked-CartPole-v1", network=network, seed=102, out=tmp_path / "run").score <= most

@@ -11,9 +11,10 @@ import pytest
 
 from rl_core import documents
 from rl_core.errors import RequestError
+from rl_core.learning import learn
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.runs import recipe
-from rl_core.runs.run import Run, learn
+from rl_core.runs.run import Run
 from rl_core.seeds import Seeds
 
 pytestmark = pytest.mark.usefixtures("probe")
@@ -172,7 +173,7 @@ def test_an_error_in_a_recipe_names_file_key_and_what_was_expected(
 
 def test_a_run_is_learned_from_python(catalogue: Catalogue, tmp_path: Path) -> None:
     result = learn("slope", out=tmp_path / "run", catalogue=catalogue, seed=1, budget=10, overrides=["batch_size=2"])
-    assert (result["progress"], result["seed"], result["metric"]) == (10, 1, "squared error")
+    assert (result.progress, result.metric, result.run) == (10, "squared error", tmp_path / "run")
     assert documents.read(tmp_path / "run" / "recipe.yaml")["config"]["batch_size"] == 2
     with Run.open(tmp_path / "run", catalogue) as run:
-        assert run.evaluate() == result["metrics"]
+        assert run.evaluate() == result.metrics

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rl_core.runs.run import learn
+from rl_core import learn
 
 PROBE = Path(__file__).parent / "probe"
 pytestmark = pytest.mark.usefixtures("probe")

@@ -18,9 +18,10 @@ import threadpoolctl
 
 from rl_core.api import hookimpl
 from rl_core.errors import RequestError
+from rl_core.learning import learn
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.runs import progress, recipe
-from rl_core.runs.run import Run, learn
+from rl_core.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("probe")
 RESULT = {

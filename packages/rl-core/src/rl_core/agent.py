@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rl_core import batches
+from rl_core.predicting import taking_lists
 from rl_core.state import restore_state, saved_state
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ class Agent(ABC):
         self.warnings: list[str] = []
         self.setup()
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let the subclass's `predict` take lists and a single observation too."""
+        super().__init_subclass__(**options)
+        if "predict" in cls.__dict__:
+            type.__setattr__(cls, "predict", taking_lists(cls.__dict__["predict"]))
+
     def setup(self) -> None:
         """Build what the agent learns with, from `self.config`, `self.task`, `self.network` and `self.seeds`.
 
@@ -79,7 +86,8 @@ class Agent(ABC):
     def predict(self, inputs: Any) -> Any:
         """Return the answers [B, ...] in the task's output space to inputs [B, ...]; greedy, and without touching what `step` uses.
 
-        Inputs and answers are batches of `rl_core.batches`: arrays, unless the task's spaces have parts or ragged rows.
+        Inputs and answers are batches of `rl_core.batches`: arrays, unless the task's spaces have parts or ragged rows. A caller may
+        also give lists, and a single input, whose answer is then a single one.
         """
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -30,6 +30,11 @@ _HOOKS: dict[Kind, tuple[str, type[Spec]]] = {
 _GYMNASIUM_ID = re.compile(r"([\w-]+/)?[\w.-]+-v\d+")  # with its version, as all of Gymnasium's own have it
 
 
+IN_PROCESS = "this program"  # stands for a package where a component was given as an object
+registered: list[Entry] = []
+"""Components that were registered in this process, by `rl_core.register`; every catalogue has them."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One component of the catalogue.
@@ -44,6 +49,8 @@ class Entry:
         missing: The modules it requires that are not installed.
         problem: Why it is "broken".
         scheme: The scheme that a task such as `gym:CartPole-v1` was made from; its `agents` are the defaults to try.
+        component: The class, where it was given in this process and need not be imported.
+        make: Builds the component from its config, where calling the class does not; see `rl_core.plugins.in_process`.
     """
 
     kind: Kind
@@ -54,6 +61,8 @@ class Entry:
     missing: tuple[str, ...] = ()
     problem: str = ""
     scheme: TaskSchemeSpec | None = None
+    component: type[Any] | None = None
+    make: Callable[[Any], Any] | None = None
 
     @property
     def name(self) -> str:
@@ -80,6 +89,8 @@ class Entry:
         Raises:
             RequestError: if a module it requires is not installed, or it cannot be imported.
         """
+        if self.component is not None:
+            return self.component
         place = f"{self.kind} {self.name} ({self.package} {self.version})"
         if self.missing:
             raise RequestError(f"{place} needs {', '.join(self.missing)}, which is not installed", f"install it: {self.remedy}")
@@ -137,7 +148,16 @@ class Catalogue:
             RequestError: if a disabled name is that of no plugin.
         """
         from_environment = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
-        return cls(Plugins.load([*disabled, *filter(None, from_environment)]))
+        catalogue = cls(Plugins.load([*disabled, *filter(None, from_environment)]))
+        for entry in registered:
+            catalogue.add(entry)
+        return catalogue
+
+    def add(self, entry: Entry) -> None:
+        """Add a component that was given in this process; one of the same kind and name is replaced."""
+        self._entries = [other for other in self._entries if (other.kind, other.name) != (entry.kind, entry.name)]
+        self._entries.append(entry)
+        self.__dict__.pop("_by_name", None)
 
     @property
     def broken(self) -> list[Broken]:

@@ -16,6 +16,7 @@ import msgspec
 import threadpoolctl
 
 from rl_core.errors import RequestError, WorkError
+from rl_core.plugins.catalogue import IN_PROCESS
 from rl_core.runs import files
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def require_installed(folder: Path) -> None:
     document = _read(folder)
     packages, known = document.get("packages"), document.get("versions", {})
     for kind, package in packages.items() if isinstance(packages, dict) else ():
-        if isinstance(package, str) and _version(package) is None:
+        if isinstance(package, str) and package != IN_PROCESS and _version(package) is None:
             wanted = f"{package}=={known[package]}" if package in known else package
             raise RequestError(
                 f"the {kind} of {str(folder)!r} belongs to package {package}, which is not installed", f'pip install "{wanted}"'

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_DRAWS = 0.1
+SECONDS_BETWEEN_UPDATES = 0.5  # of a notebook, which every update travels to
 SECONDS_OF_SILENCE = 10.0
 
 
@@ -33,6 +35,12 @@ def told_when_slow(sentence: str, *, quiet: bool) -> Iterator[None]:
         timer.cancel()
 
 
+def in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and hasattr(shell, "kernel")
+
+
 class Progress:
     """A display on standard error that draws only when something changed.
 
@@ -45,13 +53,18 @@ class Progress:
         self._run = run
         self._quiet = quiet
         self._bar: Any = None
+        self._display: Any = None  # of a notebook: a line that is replaced
         self._began = self._drawn = time.monotonic()
         self._first = run.agent.progress
         self._headline: tuple[str, float] | None = None
 
     def __enter__(self) -> Progress:
         """Begin the bar if standard error is a terminal."""
-        if not self._quiet and sys.stderr.isatty():
+        if not self._quiet and in_notebook():
+            shown = import_module("IPython.display")
+            self._pretty = shown.Pretty
+            self._display = shown.display(shown.Pretty(""), display_id=True)
+        elif not self._quiet and sys.stderr is not None and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as RichProgress
@@ -70,8 +83,9 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Leave the last state of the bar on the screen."""
-        if self._bar is not None:
+        if self._bar is not None or self._display is not None:
             self._draw()
+        if self._bar is not None:
             self._bar.stop()
 
     def show(self, metrics: Mapping[str, float]) -> None:
@@ -80,10 +94,10 @@ class Progress:
         if name in metrics:
             self._headline = (name, metrics[name])
         now = time.monotonic()
-        if self._quiet or now - self._drawn < (SECONDS_BETWEEN_DRAWS if self._bar is not None else SECONDS_BETWEEN_LINES):
+        if self._quiet or now - self._drawn < self._pause():
             return
         self._drawn = now
-        if self._bar is not None:
+        if self._bar is not None or self._display is not None:
             self._draw()
         else:
             print(self.sentence(), file=sys.stderr, flush=True)
@@ -102,6 +116,14 @@ class Progress:
             parts.append(f"{printable(self._headline[0], 100)} {self._headline[1]:.4g}")
         return ", ".join(parts)
 
+    def _pause(self) -> float:
+        if self._bar is not None:
+            return SECONDS_BETWEEN_DRAWS
+        return SECONDS_BETWEEN_UPDATES if self._display is not None else SECONDS_BETWEEN_LINES
+
     def _draw(self) -> None:
+        if self._display is not None:
+            self._display.update(self._pretty(f"{self._run.recipe.agent} on {self._run.recipe.task}: {self.sentence()}"))
+            return
         self._bar.update(self._task, completed=min(self._run.agent.progress, self._run.budget), told=self.sentence())
         self._bar.refresh()

@@ -288,7 +288,7 @@ def resolve(
         network_settings = settings("network", network, tuned)
         built_config = _config(network.load(), network_settings, network)
         sources |= _prefixed("network", network_settings)
-        network_config, built_network = config.to_plain(built_config), network.load()(built_config)
+        network_config, built_network = config.to_plain(built_config), (network.make or network.load())(built_config)
     recipe = Recipe(
         agent=_short(catalogue, agent),
         task=_short(catalogue, task),
@@ -346,7 +346,7 @@ def _build_task(task: Entry, task_config: Any, state: Mapping[str, Any] | None =
     task_class = task.load()
     try:
         if not state:
-            return task_class(task_config)
+            return (task.make or task_class)(task_config)
         return task_class.for_evaluation(task_config, state) if evaluation else task_class.from_state(task_config, state)
     except RlError:
         raise

@@ -11,7 +11,7 @@ import math
 import re
 import shlex
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -127,14 +127,22 @@ class Run:
 
     @classmethod
     def open(
-        cls, folder: Path, catalogue: Catalogue, *, budget: int | None = None, lock: bool = False, accept_changed_data: bool = False
+        cls,
+        folder: str | Path,
+        catalogue: Catalogue | None = None,
+        *,
+        budget: int | None = None,
+        device: str | None = None,
+        lock: bool = False,
+        accept_changed_data: bool = False,
     ) -> Run:
         """Return the run in `folder` at its newest whole checkpoint, or at its beginning when it has none.
 
         Args:
             folder: A run's folder.
-            catalogue: What is installed.
+            catalogue: Installed components; discovered when not given.
             budget: A new budget, in the agent's unit.
+            device: Where tensors are placed: "auto", "cpu" or "cuda"; by default as the recipe says.
             lock: Whether the run will be continued; only one process may.
             accept_changed_data: Whether to continue on data that changed since the checkpoint.
 
@@ -143,6 +151,7 @@ class Run:
                 continued has data that changed.
             WorkError: if there are checkpoints and none is whole.
         """
+        folder, catalogue = Path(folder), catalogue or Catalogue.discover()
         path = recipe.path_in(folder)
         manifest.require_installed(folder)
         held = manifest.Lock(folder) if lock else None
@@ -150,7 +159,7 @@ class Run:
             file = replace(recipe.read(path), versions=manifest.recipe_versions(folder))
             saved = _newest_checkpoint(folder)
             task_state = None if saved is None else saved[1].get("task")
-            run = cls(folder, recipe.resolve(catalogue, file=file, budget=budget, task_state=task_state), catalogue)
+            run = cls(folder, recipe.resolve(catalogue, file=file, budget=budget, device=device, task_state=task_state), catalogue)
             run._lock = held
             run._require_same_data(continued=lock, accepted=accept_changed_data)
             differences = manifest.differences(folder)
@@ -470,36 +479,6 @@ class Run:
             self.agent.draw(figures)
         except (OSError, ImportError, ValueError) as error:
             self.warnings.append(f"figures could not be drawn: {error}")
-
-
-def learn(
-    name: str | None = None,
-    *,
-    overrides: Iterable[str] = (),
-    out: str | Path | None = None,
-    catalogue: Catalogue | None = None,
-    quiet: bool = True,
-    **options: Any,
-) -> dict[str, Any]:
-    """The result of a new run, from Python: `learn("ppo", task="CartPole-v1", seed=1, overrides=["clip_range=0.1"])`.
-
-    Args:
-        name: An agent, a network or a task; the rest takes its defaults.
-        overrides: As `--set` takes them.
-        out: The run's folder; by default a new one below `runs/`.
-        catalogue: What is installed; discovered when not given.
-        quiet: Whether to leave out the progress bar.
-        options: Fields of `rl_core.runs.recipe.Recipe`: task, network, seed, budget, device, config, ...
-
-    Raises:
-        RequestError: if the request is wrong.
-        WorkError: if learning fails.
-        Stopped: if it was interrupted.
-    """
-    catalogue = catalogue or Catalogue.discover()
-    resolved = recipe.resolve(catalogue, name, overrides=tuple(overrides), **options)
-    with Run.create(resolved, catalogue, Path(out) if out is not None else None) as run:
-        return run.learn(quiet=quiet)
 
 
 def _newest_checkpoint(folder: Path) -> tuple[int, dict[str, Any], list[str]] | None:
