@@ -51,3 +51,22 @@ def test_what_is_no_image_or_too_small_a_one_is_refused_with_the_network_that_ta
         image_shape(spaces.Box(0, 1, (8, 8)))
     with pytest.raises(ValueError, match="image is 8 x 7; it must be at least 8 x 8; network mlp takes any size"):
         image_shape(spaces.Box(0, 1, (8, 7, 1)), least=8)
+
+
+@pytest.mark.parametrize("network", ["mlp", "cnn", "lstm"])
+def test_bytes_are_scaled_from_the_bounds_of_their_space(network: str) -> None:
+    from dl_nets.networks.cnn import CNN, CNNConfig
+    from dl_nets.networks.mlp import MLP, MLPConfig
+    from dl_nets.networks.recurrent import RecurrentConfig, RecurrentNetwork
+
+    shapes = {"mlp": (9,), "cnn": (8, 8, 1), "lstm": (4, 3)}
+    builder = {"mlp": MLP(MLPConfig()), "cnn": CNN(CNNConfig()), "lstm": RecurrentNetwork(RecurrentConfig("lstm", units=4))}[network]
+    outputs = []
+    for low, high in ((0, 2), (0, 255), (100, 102)):
+        module = builder.build(spaces.Box(low, high, shapes[network], np.uint8), spaces.Discrete(2), np.random.default_rng(0))
+        board = np.full((1, *shapes[network]), high, np.uint8)
+        board[:, ::2] = low
+        outputs.append(module(torch.from_numpy(board)))
+        assert not any("scale" in name for name in module.state_dict())
+    assert torch.allclose(outputs[0], outputs[1])
+    assert torch.allclose(outputs[0], outputs[2])

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from dl_nets.networks.initialisation import linear
 from dl_nets.networks.layers import Dropout
-from dl_nets.networks.spaces import image_shape, output_size, unit_scale
+from dl_nets.networks.spaces import UnitScale, image_shape, output_size
 from rl_core.config import Count, Doc, Meta, configclass
 from rl_core.network import Network
 
@@ -111,14 +111,15 @@ class VisionTransformer(nn.Module):
 
     Args:
         config: Config of the network.
-        image: Height, width and channels.
+        space: Space of one image.
         num_outputs: K.
         rng: Generator of the initial weights.
     """
 
-    def __init__(self, config: ViTConfig, image: tuple[int, int, int], num_outputs: int, rng: np.random.Generator) -> None:
+    def __init__(self, config: ViTConfig, space: Space[Any], num_outputs: int, rng: np.random.Generator) -> None:
         super().__init__()
-        height, width, channels = image
+        height, width, channels = image_shape(space)
+        self.scale = UnitScale(space)
         num_patches = (height // config.patch_size) * (width // config.patch_size)
         self.patch_size, self.pooling = config.patch_size, config.pooling
         self.embedding = linear(config.patch_size**2 * channels, config.width, rng, init="glorot")
@@ -133,7 +134,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs [B, K] for images [B, H, W, C]."""
-        tokens = self.embedding(patches(unit_scale(inputs), self.patch_size))  # [B, N, D]
+        tokens = self.embedding(patches(self.scale(inputs), self.patch_size))  # [B, N, D]
         if self.pooling == "class-token":
             tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)  # (1)
         tokens = self.norm(self.blocks(tokens + self.positions))
@@ -160,4 +161,4 @@ class ViT(Network):
                 f"patch_size is {size}, but the image is {image[0]} x {image[1]}; "
                 f"it must be one of {', '.join(map(str, fitting))}: set network.patch_size"
             )
-        return VisionTransformer(self.config, image, output_size(output_space), rng)
+        return VisionTransformer(self.config, input_space, output_size(output_space), rng)

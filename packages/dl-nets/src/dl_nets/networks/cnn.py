@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dl_nets.networks.initialisation import Init, conv2d, linear
 from dl_nets.networks.layers import Activation, Dropout, activation
-from dl_nets.networks.spaces import image_shape, output_size, unit_scale
+from dl_nets.networks.spaces import UnitScale, image_shape, output_size
 from rl_core.config import Count, Doc, Meta, Positive, configclass
 from rl_core.network import Network
 
@@ -58,14 +58,15 @@ class CNNConfig:
 class ConvolutionalLayers(nn.Module):
     """The module that `CNN` builds: `convolutions` on the image, then `layers` on what they found."""
 
-    def __init__(self, convolutions: nn.Sequential, layers: nn.Sequential) -> None:
+    def __init__(self, scale: UnitScale, convolutions: nn.Sequential, layers: nn.Sequential) -> None:
         super().__init__()
+        self.scale = scale
         self.convolutions = convolutions
         self.layers = layers
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs [B, K] of images [B, H, W, C]."""
-        images = unit_scale(inputs).permute(0, 3, 1, 2)  # [B, C, H, W] by strides alone: torch's channels-last layout
+        images = self.scale(inputs).permute(0, 3, 1, 2)  # [B, C, H, W] by strides alone: torch's channels-last layout
         outputs: Tensor = self.layers(self.convolutions(images).flatten(1))
         return outputs
 
@@ -109,7 +110,7 @@ class CNN(Network):
             size = units
         layers += [Dropout(config.dropout, rng)] if config.dropout else []
         layers.append(linear(size, output_size(output_space), rng, init=config.init, gain=config.output_gain))
-        return ConvolutionalLayers(nn.Sequential(*convolutions), nn.Sequential(*layers))
+        return ConvolutionalLayers(UnitScale(input_space), nn.Sequential(*convolutions), nn.Sequential(*layers))
 
 
 def _too_small(space: Space[Any], config: CNNConfig) -> str:

@@ -32,7 +32,7 @@ from torch.nn import functional
 from dl_nets.fast.recurrent import unrolled_compiled
 from dl_nets.networks.initialisation import Init, linear, orthogonal
 from dl_nets.networks.layers import Activation, activation
-from dl_nets.networks.spaces import Features, output_size, unit_scale
+from dl_nets.networks.spaces import Features, UnitScale, output_size
 from rl_core.config import Count, Doc, Positive, configclass
 from rl_core.network import Network
 
@@ -213,15 +213,17 @@ class SequenceReader(nn.Module):
 
     Args:
         recurrent: Reads step by step.
+        scale: Of a whole sequence.
     """
 
-    def __init__(self, recurrent: Recurrent) -> None:
+    def __init__(self, recurrent: Recurrent, scale: UnitScale) -> None:
         super().__init__()
+        self.scale = scale
         self.recurrent = recurrent
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs [B, K] of sequences [B, T, ...]."""
-        vectors = unit_scale(inputs).flatten(2).transpose(0, 1)  # [T, B, I]
+        vectors = self.scale(inputs).flatten(2).transpose(0, 1)  # [T, B, I]
         starts = torch.zeros(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
         hidden, _ = self.recurrent.hidden(vectors, self.recurrent.initial_state(len(inputs)), starts)
         outputs: Tensor = self.recurrent.output(self.recurrent.after(hidden[-1]))
@@ -247,7 +249,7 @@ class RecurrentNetwork(Network):
                 "state from step to step, and this one does not; take such an agent (ppo, a2c, a3c and dqn do), or network mlp"
             )
         step = spaces.Box(-np.inf, np.inf, input_space.shape[1:], np.float32)
-        return SequenceReader(Recurrent(self.config, Features(step), num_outputs, rng))
+        return SequenceReader(Recurrent(self.config, Features(step), num_outputs, rng), UnitScale(input_space))
 
     def build_stepped(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> Recurrent:
         """A network from inputs [T, B, ...] to outputs [T, B, K], whose state the caller keeps."""

@@ -50,7 +50,7 @@ def image_shape(space: Space[Any], least: int = 1) -> tuple[int, int, int]:
 
 
 class Features(nn.Module):
-    """Turns a batch as its space has it into numbers [B, D]: one-hot for `Discrete`, flattened for `Box`, bytes scaled to [0, 1].
+    """Turns a batch of a space into numbers [B, D]: one-hot for `Discrete`, flattened for `Box`, bytes scaled from their bounds to [0, 1].
 
     Args:
         space: `Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`.
@@ -80,6 +80,7 @@ class Features(nn.Module):
         elif not isinstance(space, spaces.Box | spaces.MultiBinary):
             raise ValueError(f"the input space is {space}; a network reads Discrete, MultiDiscrete, MultiBinary or Box spaces")
         self.size = sum(self._classes) or math.prod(space.shape or ())
+        self._scale = UnitScale(space)
         self.passes_on = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype in (np.float32, np.float64)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -90,13 +91,38 @@ class Features(nn.Module):
             columns = (inputs.reshape(len(inputs), -1) - self._start).long()
             hot = [functional.one_hot(columns[:, index], classes) for index, classes in enumerate(self._classes)]
             return torch.cat(hot, dim=1).float()
-        return unit_scale(inputs).flatten(1)
+        scaled: Tensor = self._scale(inputs)
+        return scaled.flatten(1)
 
 
-def unit_scale(inputs: Tensor) -> Tensor:
-    """Inputs as float32; bytes become [0, 1], all else keeps its scale.
+class UnitScale(nn.Module):
+    """Casts inputs to float32, and scales bytes from the bounds of their space to [0, 1]; all else keeps its scale.
 
-    >>> unit_scale(torch.tensor([0, 51], dtype=torch.uint8)).tolist()
-    [0.0, 0.20000000298023224]
+    Args:
+        space: Space of one input; the bounds are those of each of its numbers.
+
+    >>> UnitScale(spaces.Box(0, 255, (2,), "uint8"))(torch.tensor([[0, 51]], dtype=torch.uint8)).tolist()
+    [[0.0, 0.20000000298023224]]
+    >>> UnitScale(spaces.Box(1, 3, (3,), "uint8"))(torch.tensor([[1, 2, 3]], dtype=torch.uint8)).tolist()
+    [[0.0, 0.5, 1.0]]
+    >>> UnitScale(spaces.Box(0, 2, (2,), "int64"))(torch.tensor([[1, 2]])).tolist()
+    [[1.0, 2.0]]
     """
-    return inputs.float() / 255.0 if inputs.dtype == torch.uint8 else inputs.float()
+
+    low: Tensor
+    span: Tensor
+
+    def __init__(self, space: Space[Any]) -> None:
+        super().__init__()
+        bytes_of_box = isinstance(space, spaces.Box) and space.dtype == np.uint8
+        low = space.low.astype(np.float32) if bytes_of_box else np.zeros(1, np.float32)
+        span = np.maximum(space.high.astype(np.float32) - low, 1.0) if bytes_of_box else np.full(1, 255.0, np.float32)
+        self._whole_bytes = not low.any() and bool((span == 255.0).all())
+        self.register_buffer("low", torch.from_numpy(low), persistent=False)  # not part of what is learned
+        self.register_buffer("span", torch.from_numpy(span), persistent=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return numbers, float32, of the same shape as the inputs."""
+        if inputs.dtype != torch.uint8:
+            return inputs.float()
+        return inputs.float() / 255.0 if self._whole_bytes else (inputs.float() - self.low) / self.span
