@@ -62,10 +62,10 @@ def test_a_step_of_an_lstm_fills_and_empties_its_cell() -> None:
     assert after[0].tolist() == pytest.approx([sigmoid(-1.0) * math.tanh(cell), cell])
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("cell", CELLS)
-def test_without_starts_in_between_it_is_torch_s_own(cell: str, compiled: bool) -> None:
-    network, inputs = build(cell, compiled=compiled), sequences()[0]
+def test_without_starts_in_between_it_is_torch_s_own(cell: str, fast: bool) -> None:
+    network, inputs = build(cell, fast=fast), sequences()[0]
     if cell == "gru":
         network.bias.data.copy_(torch.linspace(-1, 1, 15))
     twin = TORCHS[cell](2, 5)
@@ -86,8 +86,8 @@ def test_the_compiled_way_through_time_is_its_twin_s_with_all_gradients(cell: st
     inputs, starts = sequences(num_steps=9, batch=6, num_starts=10)
     weights = torch.from_numpy(np.random.default_rng(1).normal(size=(9, 6, 3)).astype(np.float32))
     results = []
-    for compiled in (True, False):
-        network = build(cell, before=(4,), after=(4,), compiled=compiled)
+    for fast in (True, False):
+        network = build(cell, before=(4,), after=(4,), fast=fast)
         given = inputs.clone().requires_grad_()
         state = torch.linspace(-1, 1, 6 * network.state_size).reshape(6, -1).requires_grad_()
         outputs, after = network(given, state, starts)
@@ -97,10 +97,10 @@ def test_the_compiled_way_through_time_is_its_twin_s_with_all_gradients(cell: st
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_sequence_with_starts_is_as_many_sequences_apart(cell: str, compiled: bool) -> None:
-    network, (inputs, starts) = build(cell, compiled=compiled), sequences()
+def test_a_sequence_with_starts_is_as_many_sequences_apart(cell: str, fast: bool) -> None:
+    network, (inputs, starts) = build(cell, fast=fast), sequences()
     state = torch.ones(4, network.state_size)
     with torch.no_grad():
         outputs, after = network(inputs, state, starts)
@@ -113,10 +113,10 @@ def test_a_sequence_with_starts_is_as_many_sequences_apart(cell: str, compiled: 
             torch.testing.assert_close(after[b], last[0])
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("cell", CELLS)
-def test_no_gradient_crosses_the_start_of_a_sequence(cell: str, compiled: bool) -> None:
-    network, (inputs, _) = build(cell, compiled=compiled), sequences(num_starts=0)
+def test_no_gradient_crosses_the_start_of_a_sequence(cell: str, fast: bool) -> None:
+    network, (inputs, _) = build(cell, fast=fast), sequences(num_starts=0)
     starts = torch.zeros(7, 4, dtype=torch.bool)
     starts[3, 0] = True
     given = inputs.clone().requires_grad_()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_algos.on_policy.gae import advantages
+from rl_algos.on_policy.rollout import advantages
 
 GAMMA = 0.9
 

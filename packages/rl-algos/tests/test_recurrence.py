@@ -14,7 +14,7 @@ from rl_algos.on_policy.a2c import A2C, A2CConfig
 from rl_algos.on_policy.a3c import A3C, A3CConfig
 from rl_algos.on_policy.ppo import PPO, PPOConfig
 from rl_algos.on_policy.reinforce import Reinforce, ReinforceConfig
-from rl_algos.parts.recurrence import Replay, Sequences, sequence_minibatches
+from rl_algos.parts.recurrence import Sequences, Unroller, sequence_minibatches
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole, MaskedCartPole
 from rl_algos.tasks.pendulum import Pendulum
@@ -71,7 +71,7 @@ def test_values_are_those_of_each_episode_alone_over_cuts_ends_and_rollouts(cell
     # Each value, and each bootstrap, must be the critic's after the observations of its own episode from the first on: cut ones
     # (a limit of 5 steps) and those that span two rollouts of 8.
     agent = make_agent(cell, replace(SMALL, discount=0.9, gae_lambda=0.0, normalise_obs=False))
-    critic = agent.actor_critic._critic.network
+    critic = agent.actor_critic.critic.network
     history = [[] for _ in range(3)]
 
     def value(observations):
@@ -99,7 +99,8 @@ def test_an_update_does_not_depend_on_the_order_of_the_environments():
     columns = []
     for agent, envs in zip(agents, (np.arange(3), np.array([2, 0, 1])), strict=True):
         batch = agent.estimate(agent.collector.collect(agent.actor_critic, 8), 0.9)
-        agent.actor_critic.update(batch.take((3 * np.arange(8)[:, None] + envs).ravel()), 0.1, 0.2)
+        agent.optimiser.learning_rate = 0.1
+        agent.update(batch.take((3 * np.arange(8)[:, None] + envs).ravel()), 0.2)
         columns.append(agent.parameters())
     for name, value in columns[0].items():
         np.testing.assert_allclose(value, columns[1][name], atol=1e-4, err_msg=name)
@@ -133,7 +134,7 @@ def test_a_resumed_run_continues_to_the_last_bit(cell, kind, config):
     for _ in range(3):
         agent.step()
     state, streams = agent.state_dict(), seeds.state_dict()
-    assert state["state"].any()
+    assert state["collector"]["state"].any()
     expected = [agent.step() for _ in range(3)]
 
     other_seeds = Seeds(5)
@@ -204,10 +205,10 @@ def test_one_worker_of_a3c_is_a2c_with_a_memory_too():
 
 def test_actor_and_critic_keep_their_states_side_by_side():
     agent = make_agent(units=4)
-    assert isinstance(agent.actor_critic._actor, Replay)
+    assert isinstance(agent.actor_critic.actor, Unroller)
     before = agent.collector.state.copy()
     assert before.shape == (3, 16)
-    agent.actor_critic._critic.network.weight.data += 1.0
+    agent.actor_critic.critic.network.weight.data += 1.0
     agent.collector.collect(agent.actor_critic, 2)
     moved = agent.collector.state
     other = make_agent(units=4)

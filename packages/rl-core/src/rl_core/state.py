@@ -46,7 +46,7 @@ def _saved(value: Any, place: str) -> Any:
     if isinstance(value, PLAIN):
         return value
     if hasattr(value, "detach"):  # a tensor: this package never imports torch
-        return value.detach().cpu().numpy()
+        return value.detach().cpu().numpy().copy()
     if hasattr(value, "state_dict"):
         return _saved(value.state_dict(), place)
     if isinstance(value, Mapping):
@@ -79,7 +79,8 @@ def _restored(current: Any, saved: Any, place: str) -> Any:
             if set(own) != set(saved):
                 raise ValueError(f"{place} is saved with {sorted(set(saved) ^ set(own))[:3]} missing or unknown")
             for key, tensor in own.items():
-                _restored(tensor, saved[key], f"{place}[{key!r}]")
+                _restored(tensor, saved[key], f"{place}[{key!r}]")  # some are copies: what `get_extra_state` returned
+            current.load_state_dict(own)
         else:
             current.load_state_dict(saved)
         return current

@@ -94,7 +94,7 @@ class Perceptron(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs [B, K] of inputs [B, ...]."""
         vectors: Tensor = self.features(inputs)
-        arrays = self._current_arrays() if self.fast and _is_plain(vectors) else None
+        arrays = self._current_arrays() if self.fast and is_plain(vectors) else None
         if arrays is None:
             outputs: Tensor = self.layers(vectors)
             return outputs
@@ -310,8 +310,8 @@ def _place(layer: nn.Linear) -> tuple[int, int]:
     return weight.data_ptr(), 0 if bias is None else bias.data_ptr()
 
 
-def _is_plain(vectors: Tensor) -> bool:
-    """Return whether NumPy can read these vectors [B, I], and nothing but torch's ordinary gradient is asked for."""
+def is_plain(vectors: Tensor) -> bool:
+    """Return whether NumPy can read vectors [B, I], and nothing but torch's ordinary gradient is asked for."""
     return (
         type(vectors) is Tensor
         and vectors.dtype == torch.float32

@@ -271,6 +271,7 @@ class FlatAdam:
         beta_1: Decay of the mean, in [0, 1).
         beta_2: Decay of the square, in [0, 1).
         epsilon: Added to the root of the square, > 0.
+        moments: Arrays for the running means of the gradient and of its square [P]; new ones without them.
 
     The first step has the length of the learning rate, whatever the gradient:
 
@@ -282,19 +283,26 @@ class FlatAdam:
     """
 
     def __init__(
-        self, parameters: np.ndarray, gradient: np.ndarray, *, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8
+        self,
+        parameters: np.ndarray,
+        gradient: np.ndarray,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        moments: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         self._parameters, self._gradient = parameters, gradient
         self._betas, self._epsilon = (beta_1, beta_2), epsilon
-        self._mean, self._square = np.zeros_like(parameters), np.zeros_like(parameters)
-        self._num_steps = 0
+        self._mean, self._square = moments or (np.zeros_like(parameters), np.zeros_like(parameters))
+        self.num_steps = 0
 
     def step(self, learning_rate: float, max_norm: float = np.inf) -> float:
-        """Change the parameters; the norm of the gradient before it was clipped to `max_norm`."""
-        self._num_steps += 1
+        """Change the parameters, and return the norm of the gradient before it was clipped to `max_norm`."""
+        self.num_steps += 1
         beta_1, beta_2 = self._betas
-        step_size = learning_rate / (1.0 - beta_1**self._num_steps)
-        correction = (1.0 - beta_2**self._num_steps) ** 0.5
+        step_size = learning_rate / (1.0 - beta_1**self.num_steps)
+        correction = (1.0 - beta_2**self.num_steps) ** 0.5
         return float(
             adam_step(
                 self._parameters, self._gradient, self._mean, self._square, beta_1, beta_2, step_size, correction, self._epsilon, max_norm
@@ -302,13 +310,13 @@ class FlatAdam:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Both moments [P] and the number of steps."""
-        return {"mean": self._mean.copy(), "square": self._square.copy(), "num_steps": self._num_steps}
+        """Return both moments [P] and the number of steps."""
+        return {"mean": self._mean.copy(), "square": self._square.copy(), "num_steps": self.num_steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self._mean[:], self._square[:] = state["mean"], state["square"]
-        self._num_steps = int(state["num_steps"])
+        self.num_steps = int(state["num_steps"])
 
 
 @vectorised

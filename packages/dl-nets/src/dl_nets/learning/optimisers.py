@@ -9,6 +9,7 @@ Letters: P parameters in all.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 
 from dl_nets.fast.bridge import Flat
 from dl_nets.fast.kernels import announced
-from dl_nets.fast.mlp import adam_step as compiled_adam_step
+from dl_nets.fast.mlp import FlatAdam
+from dl_nets.fast.mlp import adam_step as adam_step_of_arrays
 
 OptimiserName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"]
 
@@ -99,7 +101,7 @@ class Optimiser:
     Attributes:
         flat: Parameters and gradients, each on one vector.
         moments: Running means of the gradient and of its square [P], as many as the method keeps, in the order of `flat`.
-        num_steps: How many steps were taken.
+        fast: Adam as a compiled pass over arrays, on the memory of this optimiser; `None` for other methods and devices.
 
     Raises:
         ValueError: for an unknown name.
@@ -129,9 +131,21 @@ class Optimiser:
         self.weight_decay = weight_decay
         self.momentum = momentum
         self.epsilon = epsilon
-        self.num_steps = 0
+        self._num_steps = 0
         self.flat = parameters if isinstance(parameters, Flat) else Flat(*(p for p in parameters if p.requires_grad))
         self.moments = [torch.zeros_like(self.flat.vector) for _ in range(_NUM_MOMENTS[name])]
+        self.fast = self._fast_adam()
+
+    @property
+    def num_steps(self) -> int:
+        """How many steps were taken."""
+        return self._num_steps if self.fast is None else self.fast.num_steps
+
+    @num_steps.setter
+    def num_steps(self, count: int) -> None:
+        self._num_steps = count
+        if self.fast is not None:
+            self.fast.num_steps = count
 
     def zero_grad(self) -> None:
         """Set all gradients to 0."""
@@ -152,11 +166,11 @@ class Optimiser:
     @torch.no_grad()
     def step_flat(self, max_norm: float = math.inf) -> None:
         """Take a step along `flat.gradient`, which was written directly. It may be overwritten."""
-        self.num_steps += 1
         vector, gradient = self.flat.vector, self.flat.gradient
-        if self.name == "adam" and not self.weight_decay and vector.device.type == "cpu" and vector.dtype == torch.float32:
-            self._compiled_adam(max_norm)
+        if self.fast is not None:
+            self.fast.step(self.learning_rate, max_norm)
             return
+        self._num_steps += 1
         if max_norm < math.inf:
             gradient.mul_((max_norm / (gradient.norm() + 1e-6)).clamp(max=1.0))
         if self.weight_decay:
@@ -188,23 +202,26 @@ class Optimiser:
         for moment, saved in zip(self.moments, state["moments"], strict=True):
             moment.copy_(torch.from_numpy(np.array(saved)))
 
-    def _compiled_adam(self, max_norm: float) -> None:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Optimiser:
+        """Return a copy over the copies of the parameters."""
+        copied = copy.copy(self)
+        memo[id(self)] = copied
+        copied.flat = copy.deepcopy(self.flat, memo)
+        copied.moments = [moment.clone() for moment in self.moments]
+        copied.fast = copied._fast_adam()
+        copied.num_steps = self.num_steps
+        return copied
+
+    def _fast_adam(self) -> FlatAdam | None:
+        vector = self.flat.vector
+        if self.name != "adam" or self.weight_decay or vector.device.type != "cpu" or vector.dtype != torch.float32:
+            return None
         first, second = (moment.numpy() for moment in self.moments)
-        step_size = self.learning_rate / (1.0 - BETA_1**self.num_steps)
-        correction = (1.0 - BETA_2**self.num_steps) ** 0.5
         with announced("Adam"):
-            compiled_adam_step(
-                self.flat.vector.numpy(),
-                self.flat.gradient.numpy(),
-                first,
-                second,
-                BETA_1,
-                BETA_2,
-                step_size,
-                correction,
-                self.epsilon,
-                max_norm,
-            )
+            adam_step_of_arrays(*(np.zeros(1, np.float32) for _ in range(4)), BETA_1, BETA_2, 0.0, 1.0, self.epsilon, math.inf)
+        return FlatAdam(
+            vector.numpy(), self.flat.gradient.numpy(), beta_1=BETA_1, beta_2=BETA_2, epsilon=self.epsilon, moments=(first, second)
+        )
 
     def _direction(self, gradient: Tensor) -> Tensor:
         match self.name:

@@ -29,6 +29,7 @@ from gymnasium import Space, spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dl_nets.fast.bridge import is_plain
 from dl_nets.fast.recurrent import unrolled_compiled
 from dl_nets.networks.initialisation import Init, linear, orthogonal
 from dl_nets.networks.layers import Activation, activation
@@ -54,17 +55,7 @@ class RecurrentConfig:
     hidden_gain: Annotated[Positive, Doc("scale of the hidden layers' first weights")] = math.sqrt(2.0)
     output_gain: Annotated[Positive, Doc("scale of the last layer's first weights")] = 1.0
     forget_bias: Annotated[float, Doc("first bias of an LSTM's forget gates, any number; above 0 they start open")] = 1.0
-    compiled: Annotated[bool, Doc("whether a CPU takes the compiled way through time; the results differ by rounding")] = True
-
-    def __post_init__(self) -> None:
-        for name in ("before", "after"):
-            if any(units < 1 for units in getattr(self, name)):
-                raise ValueError(f"{name} is {list(getattr(self, name))}; every layer must have at least 1 unit")
-        if self.units < 1:
-            raise ValueError(f"units is {self.units}; it must be at least 1")
-        for name in ("hidden_gain", "output_gain"):
-            if not getattr(self, name) > 0.0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be > 0")
+    fast: Annotated[bool, Doc("whether a CPU steps through time by BLAS and compiled loops; the results differ by rounding")] = True
 
 
 def rnn_step(projected: Tensor, product: Tensor, state: Tensor) -> Tensor:
@@ -163,7 +154,7 @@ class Recurrent(nn.Module):
 
     def __init__(self, config: RecurrentConfig, features: Features, num_outputs: int, rng: np.random.Generator) -> None:
         super().__init__()
-        self._cell, self._compiled, self._units = config.cell, config.compiled, config.units
+        self._cell, self._fast = config.cell, config.fast
         self.state_size = config.units * (2 if config.cell == "lstm" else 1)
         self.features = features
         self.before = _hidden(features.size, config.before, config, rng)
@@ -200,10 +191,16 @@ class Recurrent(nn.Module):
         outputs, state = self(inputs[None], state, starts)
         return outputs[0], state
 
+    def why_torch(self) -> str:
+        """Return the reason why time is stepped through by torch, or ""."""
+        if not self._fast:
+            return "network.fast is false"
+        return "" if self.weight.device.type == "cpu" else f"it is on {self.weight.device.type}"
+
     def hidden(self, vectors: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
         """What the units put out [T, B, H], and the last state [B, S], of input vectors [T, B, I]."""
         projected = self.projection(self.before(vectors))
-        if self._compiled and projected.device.type == "cpu" and projected.dtype == self.weight.dtype == torch.float32:
+        if self._fast and is_plain(projected[0]) and self.weight.dtype == torch.float32:
             return unrolled_compiled(self._cell, projected, state, starts, self.weight, self.bias)
         return unrolled(self._cell, projected, state, starts, self.weight, self.bias)
 
@@ -235,6 +232,7 @@ class RecurrentNetwork(Network):
 
     Config: ClassVar[type] = RecurrentConfig
     config: RecurrentConfig
+    stateful = True
 
     def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> SequenceReader:
         """A network from sequences [B, T, ...] to outputs [B, K].

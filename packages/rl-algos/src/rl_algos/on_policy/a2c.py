@@ -5,36 +5,31 @@ deep reinforcement learning", 2016, Algorithm S3 and (S2), (S3); synchronous as 
 for deep reinforcement learning using Kronecker-factored approximation", 2017, section 5, who name it A2C.
 Departures: one process steps all environments in turn (the asynchronous original is `a3c`); losses are means over the batch, not
 sums; gradients are clipped by their norm; advantages may be those of GAE (`gae_lambda` below 1); actor and critic are two networks;
-an episode that a time limit cuts is bootstrapped from where it was cut. The squares of RMSProp start at 1, as in the authors' own
+truncated episodes are bootstrapped from their last observation. The squares of RMSProp start at 1, as in the authors' own
 TensorFlow: from 0 the first steps would be ten times as long.
-Errata: Algorithm S3 accumulates the gradient of (R - V)^2 with the sign of the policy's; it is to be descended.
+Errata: Algorithm S3 accumulates the gradient of (R - V)^2 with the sign of the policy's; it must be descended.
 Letters: B batch, T steps of a rollout, N environments, P parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
-from dl_nets.fast.mlp import one_thread
-from dl_nets.learning.optimisers import clip_gradient_norm
-from dl_nets.learning.schedules import schedule
-from rl_algos.compiled.a2c import CompiledA2CLearner
-from rl_algos.on_policy.loop import OnPolicy, OnPolicyConfig
-from rl_algos.on_policy.policy_gradient import policy_loss
+from dl_nets.fast.bridge import Flat
+from dl_nets.fast.mlp import rmsprop_step as compiled_rmsprop_step
+from rl_algos.on_policy.loop import FastPolicy, OnPolicy, OnPolicyConfig, value_error
+from rl_algos.on_policy.policy_gradient import policy_gradient_error, policy_loss
 from rl_algos.on_policy.rollout import Batch
-from rl_algos.parts.actor_critic import ActorCritic
-from rl_algos.parts.distributions import Categorical, Gaussian
+from rl_algos.parts.fused import log_prob_and_entropy
 from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 
 
 @configclass
 class A2CConfig(OnPolicyConfig):
-    """Settings of A2C beside those of every on-policy agent."""
+    """A2C settings, in addition to `OnPolicyConfig`."""
 
     rollout_steps: Annotated[Count, Doc("t_max, steps of each environment between two updates")] = 5
     learning_rate: Annotated[Positive, Doc("eta, step size of RMSProp")] = 7e-4
@@ -48,80 +43,29 @@ class A2CConfig(OnPolicyConfig):
 
 
 LOSSES = ("policy_loss", "value_loss", "entropy")
-"""What an update returns, in this order."""
+"""The losses that an update returns, in this order."""
 
 
 @torch.no_grad()
-def rmsprop_step(parameter: torch.Tensor, square: torch.Tensor, learning_rate: float, decay: float, epsilon: float) -> None:
-    """Move a parameter [...] against its gradient, changing its mean square [...] too: (S2), then (S3).
+def rmsprop_step(flat: Flat, square: torch.Tensor, learning_rate: float, config: A2CConfig) -> None:
+    """Move all parameters [P] against their gradient, shortened to `max_grad_norm`, and their mean square [P]: (S2), then (S3).
 
-    >>> weight = nn.Parameter(torch.zeros(1))
-    >>> weight.grad = torch.tensor([2.0])
-    >>> rmsprop_step(weight, torch.ones(1), 0.1, 0.5, 0.0)  # -0.1 * 2 / sqrt((1 + 2^2) / 2)
-    >>> round(weight.item(), 4)
+    >>> weight = torch.nn.Parameter(torch.zeros(1))
+    >>> flat = Flat(weight)
+    >>> flat.gradient.fill_(2.0)
+    tensor([2.])
+    >>> rmsprop_step(flat, torch.ones(1), 0.1, A2CConfig(rms_decay=0.5, rms_epsilon=1e-9, max_grad_norm=9.0))
+    >>> round(weight.item(), 4)  # -0.1 * 2 / sqrt((1 + 2^2) / 2)
     -0.1265
     """
-    if parameter.grad is not None:
-        square.mul_(decay).addcmul_(parameter.grad, parameter.grad, value=1 - decay)  # (S2)
-        parameter.addcdiv_(parameter.grad, (square + epsilon).sqrt(), value=-learning_rate)  # (S3)
-
-
-class A2CLearner(ActorCritic):
-    """The policy, its critic and RMSProp's squares, in torch. The compiled twin is in `compiled.a2c`."""
-
-    def __init__(
-        self, actor: nn.Module, critic: nn.Module, actions: Categorical | Gaussian, config: A2CConfig, device: torch.device
-    ) -> None:
-        super().__init__(actor, critic, actions, config, device)
-        self._config = config
-        self._squares = {name: torch.ones_like(parameter) for name, parameter in self._module.named_parameters()}
-
-    def update(self, batch: Batch, learning_rate: float) -> np.ndarray:
-        """One gradient step on a rollout; the three `LOSSES` before it."""
-        losses = self.gradient(batch)
-        clip_gradient_norm(self._module.parameters(), self._config.max_grad_norm)
-        for name, parameter in self._module.named_parameters():
-            rmsprop_step(parameter, self._squares[name], learning_rate, self._config.rms_decay, self._config.rms_epsilon)
-        return losses
-
-    def gradient(self, batch: Batch) -> np.ndarray:
-        """Leave the gradient of the loss, not yet clipped, in the parameters; the three `LOSSES`."""
-        config = self._config
-        inputs, action, advantage, return_ = map(self._tensor, (batch.inputs, batch.action, batch.advantage, batch.return_))
-        head = self._actor(inputs)
-        loss_of_policy = policy_loss(self._actions.log_prob(head, self._log_std, action), advantage)
-        loss_of_value = (self._critic(inputs).squeeze(1) - return_).square().mean()
-        entropy = self._actions.entropy(head, self._log_std).mean()
-        loss = loss_of_policy + config.value_weight * loss_of_value - config.entropy_weight * entropy
-
-        self._module.zero_grad()
-        loss.backward()
-        return torch.stack([loss_of_policy, loss_of_value, entropy]).detach().cpu().numpy()
-
-    @property
-    def vector(self) -> np.ndarray:
-        """All parameters [P]."""
-        return nn.utils.parameters_to_vector(self._module.parameters()).detach().cpu().numpy()
-
-    @vector.setter
-    def vector(self, vector: np.ndarray) -> None:
-        nn.utils.vector_to_parameters(torch.tensor(vector, device=self._device), self._module.parameters())
-
-    @property
-    def gradient_vector(self) -> np.ndarray:
-        """What `gradient` left [P]; a copy."""
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._module.parameters()]
-        return torch.cat([gradient.flatten() for gradient in gradients]).cpu().numpy()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Parameters and RMSProp's squares."""
-        return {**super().state_dict(), "squares": {name: square.cpu().numpy().copy() for name, square in self._squares.items()}}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        super().load_state_dict(state)
-        for name, square in self._squares.items():
-            square.copy_(torch.from_numpy(np.array(state["squares"][name])))
+    vector, gradient = flat.vector, flat.gradient
+    decay, epsilon, max_norm = config.rms_decay, config.rms_epsilon, config.max_grad_norm
+    if vector.device.type == "cpu":
+        compiled_rmsprop_step(vector.numpy(), gradient.numpy(), square.numpy(), learning_rate, decay, epsilon, max_norm)
+        return
+    gradient.mul_((max_norm / (gradient.norm() + 1e-6)).clamp(max=1.0))
+    square.mul_(decay).addcmul_(gradient, gradient, value=1 - decay)  # (S2)
+    vector.addcdiv_(gradient, (square + epsilon).sqrt(), value=-learning_rate)  # (S3)
 
 
 class A2C(OnPolicy):
@@ -129,18 +73,51 @@ class A2C(OnPolicy):
 
     Config: ClassVar[type] = A2CConfig
     config: A2CConfig
-    learner, compiled_learner = A2CLearner, CompiledA2CLearner
-    carries_state = True
+    state_fields = (*OnPolicy.state_fields, "square")
+    carries_state = together = by_hand = True
 
-    @one_thread
+    def setup(self) -> None:
+        """Start RMSProp's squares at 1."""
+        super().setup()
+        self.square = torch.ones_like(self.actor_critic.policy_flat.vector)
+
     def step(self) -> dict[str, float]:
-        """One iteration: a rollout of T steps of N environments, and a step along its gradient."""
+        """Run one iteration: a rollout of T steps of N environments, and a step along its gradient."""
         config = self.config
-        learning_rate = config.learning_rate * schedule(config.learning_rate_schedule)(self.progress / self.budget)
+        learning_rate = self.scheduled(config.learning_rate, config.learning_rate_schedule)
         rollout = self.collector.collect(self.actor_critic, config.rollout_steps)
         batch = self.estimate(rollout, config.gae_lambda)
-        losses = self.actor_critic.update(batch, learning_rate)
+        losses = self.gradient(batch)
+        rmsprop_step(self.actor_critic.policy_flat, self.square, learning_rate, config)
         self.collector.learn_moments(rollout)
         self.progress += rollout.reward.size
         metrics = dict(zip(LOSSES, losses.tolist(), strict=True)) | {"value": float(batch.value.mean()), "learning_rate": learning_rate}
         return metrics | self.collector.episode_metrics()
+
+    def gradient(self, batch: Batch) -> np.ndarray:
+        """Leave the gradient of the loss, not yet clipped, in `actor_critic.policy_flat`, and return the three `LOSSES`."""
+        config, learner = self.config, self.actor_critic
+        if learner.fast is not None:
+            return self.fast_gradient(learner.fast, batch)
+        inputs, action, advantage, return_ = map(learner.tensor, (batch.inputs, batch.action, batch.advantage, batch.return_))
+        log_prob, entropies = log_prob_and_entropy(self.actions, learner.actor(inputs), learner.log_std, action)
+        loss_of_policy = policy_loss(log_prob, advantage)
+        loss_of_value = (learner.critic(inputs).squeeze(1) - return_).square().mean()
+        entropy = entropies.mean()
+        loss = loss_of_policy + config.value_weight * loss_of_value - config.entropy_weight * entropy
+
+        learner.policy_flat.zero_grad()
+        torch.autograd.backward(loss)
+        return torch.stack([loss_of_policy, loss_of_value, entropy]).detach().cpu().numpy()
+
+    def fast_gradient(self, fast: FastPolicy, batch: Batch) -> np.ndarray:
+        """Leave the gradient of `gradient`, derived by hand (`test_fast_updates` holds one to the other)."""
+        losses = np.empty(3, dtype=np.float32)
+        policy = fast.policy(batch.inputs)
+        losses[2] = fast.entropy(policy).mean()
+        by_log_prob = policy_gradient_error(fast.log_prob(policy, batch.action), batch.advantage, losses)
+        fast.backward(policy, batch.action, by_log_prob, -self.config.entropy_weight)
+        assert fast.critic is not None
+        value = fast.critic.forward(batch.inputs)[:, 0]
+        fast.critic.backward(value_error(value, batch.return_, value, np.inf, self.config.value_weight, losses))
+        return losses

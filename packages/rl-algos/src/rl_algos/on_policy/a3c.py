@@ -3,10 +3,10 @@
 Source: V. Mnih, A. P. Badia, M. Mirza, A. Graves, T. Lillicrap, T. Harley, D. Silver, K. Kavukcuoglu. "Asynchronous methods for
 deep reinforcement learning", 2016, Algorithm S3, with shared RMSProp, (S2) and (S3); steps without locks as in F. Niu, B. Recht,
 C. Re, S. Wright, "Hogwild!", 2011.
-Departures: those of `a2c`, whose rollout, gradient and step this is; a worker may step several environments; workers wait for each
+Departures: those of `a2c`, whose rollout, gradient and step these are; a worker may step several environments; workers wait for each
 other at the end of an iteration, where the run reports and saves.
-This is the one agent whose runs cannot be repeated by their seed: with more than one worker, who comes first is up to the machine. With
-one worker it is A2C, to the last bit, and its runs repeat and resume exactly.
+This is the one agent whose runs cannot be repeated by their seed: with more than one worker, the order of updates is up to the machine.
+With one worker it is A2C, to the last bit, and its runs repeat and resume exactly.
 Letters: W workers, P parameters, T steps of a rollout, N environments of a worker.
 """
 
@@ -25,49 +25,51 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 
-from dl_nets.fast.mlp import one_thread, rmsprop_step
-from dl_nets.learning.schedules import schedule
+from dl_nets.fast.mlp import rmsprop_step
+from dl_nets.fast.threads import limited_threads, num_threads
 from rl_algos.on_policy.a2c import A2C, LOSSES, A2CConfig
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, configclass
+from rl_core.errors import RequestError
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Predict
 
-SPAWN = multiprocessing.get_context("spawn")  # a fork would take torch's threads along, half alive
+SPAWN = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in a broken state
 PATIENCE = 5.0  # seconds that a worker has to leave before it is killed
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # what stops a run, see `rl_core.runs.signals`
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the signals that stop a run, see `rl_core.runs.signals`
+UNGUARDED = 93  # exit code of a worker that was about to start workers of its own
 
 
 @configclass
 class A3CConfig(A2CConfig):
-    """Settings of A3C: those of A2C, `num_envs` being those of each worker, and who works."""
+    """A3C settings: those of A2C, `num_envs` being those of each worker, and the workers."""
 
     num_envs: Annotated[Count, Doc("N, environments that each worker steps together")] = 4
     num_workers: Annotated[Count, Doc("W, processes; with 1 there is none besides the run's own, and the run repeats by its seed")] = 2
     rollouts_per_step: Annotated[Count, Doc("updates of each worker between two reports")] = 100
 
     def __post_init__(self) -> None:
-        """Refuse settings out of range."""
+        """Refuse running statistics, which are not shared."""
         for name in ("normalise_obs", "normalise_reward"):
             if getattr(self, name):
-                raise ValueError(f"{name} is true; the workers of a3c share parameters but no running statistics: take a2c for that")
+                raise ValueError(f"{name} is true; the workers of a3c share parameters but no running statistics: use a2c for that")
 
 
 class Shared(NamedTuple):
-    """What all workers read and write without locks [P], float32 in shared memory."""
+    """The numbers that all workers read and write without locks [P], float32 in shared memory."""
 
     parameters: np.ndarray
     square: np.ndarray
 
     @classmethod
     def of(cls, memory: Any) -> Shared:
-        """Both halves of a block of shared memory [2 P]."""
+        """Return both halves of a block of shared memory [2 P]."""
         return cls(*np.split(np.frombuffer(memory, dtype=np.float32), 2))
 
 
 class Report(NamedTuple):
-    """What a worker says of its updates: the mean of `a2c.LOSSES` [3], and its finished episodes' (return, length)."""
+    """The result of a worker's updates: the mean of `a2c.LOSSES` [3], and its finished episodes' (return, length)."""
 
     losses: np.ndarray
     episodes: list[tuple[float, int]]
@@ -78,38 +80,44 @@ class Worker:
 
     Args:
         agent: Plays and computes gradients; its own parameters are overwritten before every rollout.
-        shared: What it learns into.
+        shared: The parameters and squares that it updates.
     """
 
     def __init__(self, agent: A2C, shared: Shared) -> None:
         self.agent, self.shared = agent, shared
 
-    @one_thread
-    def learn(self, num_rollouts: int, learning_rate: float) -> Report:
-        """Take the parameters as they are, play, and step along the gradient from where they are by then; many times over."""
-        config, collector, learner = self.agent.config, self.agent.collector, self.agent.actor_critic
+    def learn(self, num_rollouts: int, learning_rate: float, threads: int) -> Report:
+        """Copy the shared parameters, play, and step along the gradient from where they are by then; `num_rollouts` times.
+
+        Args:
+            num_rollouts: How many updates.
+            learning_rate: eta.
+            threads: Threads of linear algebra.
+        """
+        config, collector, flat = self.agent.config, self.agent.collector, self.agent.actor_critic.policy_flat
         losses = np.zeros((num_rollouts, len(LOSSES)))
-        for i in range(num_rollouts):
-            learner.vector = self.shared.parameters
-            batch = self.agent.estimate(collector.collect(learner, config.rollout_steps), config.gae_lambda)
-            losses[i] = learner.gradient(batch)
-            rmsprop_step(
-                self.shared.parameters,
-                learner.gradient_vector,
-                self.shared.square,
-                learning_rate,
-                config.rms_decay,
-                config.rms_epsilon,
-                config.max_grad_norm,
-            )
+        with limited_threads(threads):
+            for i in range(num_rollouts):
+                flat.vector.numpy()[:] = self.shared.parameters
+                batch = self.agent.estimate(collector.collect(self.agent.actor_critic, config.rollout_steps), config.gae_lambda)
+                losses[i] = self.agent.gradient(batch)
+                rmsprop_step(
+                    self.shared.parameters,
+                    flat.gradient.numpy(),
+                    self.shared.square,
+                    learning_rate,
+                    config.rms_decay,
+                    config.rms_epsilon,
+                    config.max_grad_norm,
+                )
         return Report(losses.mean(axis=0), [(return_, length) for _, return_, length in collector.envs.pop_episodes()])
 
     def state_dict(self) -> dict[str, Any]:
-        """Where its environments are, and its random streams."""
+        """Return the state of its environments, and its random streams."""
         return {"collector": self.agent.collector.state_dict(), "seeds": self.agent.seeds.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.agent.collector.load_state_dict(state["collector"])
         self.agent.seeds.load_state_dict(state["seeds"])
 
@@ -141,33 +149,38 @@ def _end_with_the_run() -> None:
 
 
 class A3C(Agent):
-    """The agent: tells its workers to learn, and waits."""
+    """The agent: sends requests to its workers, and waits."""
 
     Config: ClassVar[type] = A3CConfig
     headline = "episode_return"
     config: A3CConfig
+    task: ControlTask
+    network: Network
 
-    def __init__(self, config: A3CConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
-        if device == "cuda":
-            raise ValueError("device is cuda; the workers of a3c share the parameters in the memory of the CPU: take a2c, or device=cpu")
+    def setup(self) -> None:
+        """Build the shared parameters, and start the workers."""
+        config = self.config
+        if self.device == "cuda":
+            raise ValueError("device is cuda; the workers of a3c share the parameters in the memory of the CPU: use a2c, or device=cpu")
         # The run's own copy: it answers, and with one worker it is the one that works.
-        self.agent = A2C(config, task, network, seeds=seeds, budget=budget, device="cpu")
-        start = self.agent.actor_critic.vector
+        self.agent = A2C(config, self.task, self.network, seeds=self.seeds, budget=self.budget, device="cpu")
+        self.path = self.agent.path
+        start = self.agent.actor_critic.policy_flat.vector
         memory = SPAWN.RawArray("f", 2 * len(start))
         self.shared = Shared.of(memory)
-        self.shared.parameters[:], self.shared.square[:] = start, 1.0
+        self.shared.parameters[:], self.shared.square[:] = start.numpy(), 1.0
         self.worker = Worker(self.agent, self.shared)
         self.connections: list[Connection] = []
         self.processes: list[BaseProcess] = []
         if config.num_workers > 1:
-            self._hire(memory)
+            self._start_workers(memory)
 
     def step(self) -> dict[str, float]:
-        """One iteration: every worker takes `rollouts_per_step` updates, in an order that nobody rules."""
+        """Run one iteration: every worker takes `rollouts_per_step` updates, in no fixed order."""
         config = self.config
-        learning_rate = config.learning_rate * schedule(config.learning_rate_schedule)(self.progress / self.budget)
-        reports = self._all("learn", config.rollouts_per_step, learning_rate)
+        self.agent.progress = self.progress
+        learning_rate = self.agent.scheduled(config.learning_rate, config.learning_rate_schedule)
+        reports = self._all("learn", config.rollouts_per_step, learning_rate, num_threads())
         self.progress += config.num_workers * config.rollouts_per_step * config.rollout_steps * config.num_envs
         metrics = dict(zip(LOSSES, np.mean([report.losses for report in reports], axis=0).tolist(), strict=True))
         metrics["learning_rate"] = learning_rate
@@ -176,35 +189,36 @@ class A3C(Agent):
         return metrics
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """The most probable actions [B, ...] at observations [B, ...]."""
-        self.agent.actor_critic.vector = self.shared.parameters
-        return self.agent.predict(inputs)
+        """Return the most probable actions [B, ...] at observations [B, ...]."""
+        return self._current().predict(inputs)
 
     def predictor(self) -> Predict:
-        """`predict`, or a player that remembers each episode."""
-        self.agent.actor_critic.vector = self.shared.parameters
-        return self.agent.predictor()
+        """Return `predict`, or a player that remembers each episode."""
+        return self._current().predictor()
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """Every trainable number, by name."""
-        self.agent.actor_critic.vector = self.shared.parameters
-        return self.agent.parameters()
+        """Return every trainable number, by name."""
+        return self._current().parameters()
 
     def state_dict(self) -> dict[str, Any]:
-        """Shared parameters and squares, and where each worker is."""
+        """Return the shared parameters and squares, and the state of each worker."""
         workers = self._all("state_dict")
         if not self.processes:
             del workers[0]["seeds"]  # these are the run's own streams, which it keeps itself
         return {"parameters": self.shared.parameters.copy(), "square": self.shared.square.copy(), "workers": workers}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave.
+        """Restore what `state_dict` returned.
 
         Raises:
-            ValueError: if it was saved with another number of workers.
+            ValueError: if it was saved with another number of workers or parameters.
         """
         if len(state["workers"]) != self.config.num_workers:
             raise ValueError(f"the saved run has {len(state['workers'])} workers; num_workers is {self.config.num_workers}: set it to that")
+        if np.shape(state["parameters"]) != self.shared.parameters.shape or np.shape(state["square"]) != self.shared.square.shape:
+            raise ValueError(
+                f"the saved run has parameters {np.shape(state['parameters'])}; this network has {self.shared.parameters.shape}"
+            )
         self.shared.parameters[:], self.shared.square[:] = state["parameters"], state["square"]
         if not self.processes:
             self.agent.collector.load_state_dict(state["workers"][0]["collector"])
@@ -214,8 +228,13 @@ class A3C(Agent):
         for index in range(len(self.processes)):
             self._answer(index)
 
+    def _current(self) -> A2C:
+        """Return the run's own copy with the shared parameters as they are now."""
+        self.agent.actor_critic.policy_flat.vector.numpy()[:] = self.shared.parameters
+        return self.agent
+
     def _all(self, name: str, *arguments: Any) -> list[Any]:
-        """What every worker answers, all of them at work at once."""
+        """Return the answers of all workers, which work at once."""
         if not self.processes:
             return [getattr(self.worker, name)(*arguments)]
         for index, connection in enumerate(self.connections):
@@ -231,13 +250,20 @@ class A3C(Agent):
         except (EOFError, ConnectionResetError) as error:
             raise self._gone(index) from error
 
-    def _gone(self, index: int) -> RuntimeError:
+    def _gone(self, index: int) -> Exception:
         self.processes[index].join(PATIENCE)
         code = self.processes[index].exitcode
+        if code == UNGUARDED:
+            return RequestError(
+                "a3c starts processes, each of which imports the script that starts it, and so starts it again",
+                'put the script\'s calls under `if __name__ == "__main__":`, or set num_workers=1',
+            )
         return RuntimeError(f"worker {index} of a3c is gone, with exit code {code}; resume the run, or set num_workers=1 to see why")
 
-    def _hire(self, memory: Any) -> None:
+    def _start_workers(self, memory: Any) -> None:
         """Start the workers, each on streams of its own."""
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            os._exit(UNGUARDED)  # a worker that imports an unguarded script; the run's process says so
         for index in range(self.config.num_workers):
             ours, theirs = SPAWN.Pipe()
             seeds = self.seeds.child(f"worker {index}")
@@ -248,14 +274,14 @@ class A3C(Agent):
                 process.start()
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            theirs.close()  # so that each side sees the death of the other
+            theirs.close()  # so that each side notices the death of the other
             self.connections.append(ours)
             self.processes.append(process)
         weakref.finalize(self, _dismiss, self.connections, self.processes)
 
 
 def _dismiss(connections: list[Connection], processes: list[BaseProcess]) -> None:
-    """Close the connections, on which the workers leave; who has not left after a while is killed."""
+    """Close the connections, on which the workers leave; kill those that have not left after a while."""
     for connection in connections:
         connection.close()
     for process in processes:

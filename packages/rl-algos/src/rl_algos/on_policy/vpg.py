@@ -4,8 +4,8 @@ Source: R. S. Sutton, D. McAllester, S. Singh, Y. Mansour. "Policy gradient meth
 approximation", 2000; advantages and the order of both steps, J. Schulman, P. Moritz, S. Levine, M. Jordan, P. Abbeel.
 "High-dimensional continuous control using generalized advantage estimation", 2016, (12), (16) and the algorithm of section 6.1, with
 a plain step where that one has TRPO's.
-Departures: Adam takes the steps; the critic is fitted by minibatches instead of within a trust region; an episode that a time limit
-cuts is bootstrapped from where it was cut.
+Departures: Adam takes the steps; the critic is fitted by minibatches instead of within a trust region; truncated episodes are
+bootstrapped from their last observation.
 Letters: B batch, T steps of a rollout, N environments.
 """
 
@@ -15,22 +15,16 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from dl_nets.fast.mlp import one_thread
-from dl_nets.learning.schedules import schedule
-from rl_algos.compiled.policies import standardise
-from rl_algos.compiled.policy_gradient import CompiledPolicyGradientLearner
+from dl_nets.learning.optimisers import Optimiser
 from rl_algos.on_policy.loop import OnPolicy, OnPolicyConfig
-from rl_algos.on_policy.policy_gradient import PolicyGradientLearner
-from rl_algos.on_policy.rollout import minibatches
+from rl_algos.on_policy.policy_gradient import policy_gradient, value_step
+from rl_algos.on_policy.rollout import minibatches, standardise
 from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
 
 
 @configclass
 class VPGConfig(OnPolicyConfig):
-    """Settings of VPG beside those of every on-policy agent."""
+    """VPG settings, in addition to `OnPolicyConfig`."""
 
     rollout_steps: Annotated[Count, Doc("T, steps of each environment between two updates")] = 128
     gae_lambda: Annotated[Fraction, Doc("lambda, 0 trusts the critic, 1 trusts the rewards")] = 0.95
@@ -43,38 +37,44 @@ class VPGConfig(OnPolicyConfig):
     value_batch_size: Annotated[Count, Doc("transitions in one of its minibatches")] = 64
 
     def __post_init__(self) -> None:
-        """Refuse settings out of range."""
+        """Refuse a rollout of one transition."""
         if self.rollout_steps * self.num_envs < 2:
             raise ValueError("rollout_steps * num_envs is 1; a rollout must have at least 2 transitions")
 
 
 class VPG(OnPolicy):
-    """The agent: a rollout of N environments, one step of the policy, then the critic's share of learning."""
+    """The agent: a rollout of N environments, one step of the policy, then several of the critic."""
 
     Config: ClassVar[type] = VPGConfig
     config: VPGConfig
-    learner, compiled_learner = PolicyGradientLearner, CompiledPolicyGradientLearner
+    state_fields = (*OnPolicy.state_fields, "optimiser", "value_optimiser")
+    by_hand = True
 
-    def __init__(self, config: VPGConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
-        self.shuffle = seeds.numpy("minibatches")
+    def setup(self) -> None:
+        """Build both optimisers, too."""
+        super().setup()
+        self.optimiser = Optimiser("adam", self.actor_critic.policy_flat, learning_rate=self.config.learning_rate)
+        assert self.actor_critic.critic_flat is not None
+        self.value_optimiser = Optimiser("adam", self.actor_critic.critic_flat, learning_rate=self.config.value_learning_rate)
+        self.shuffle = self.seeds.numpy("minibatches")
 
-    @one_thread
     def step(self) -> dict[str, float]:
-        """One iteration: a rollout, a step up the policy gradient, then the critic moves towards the returns."""
-        config = self.config
-        multiplier = schedule(config.learning_rate_schedule)(self.progress / self.budget)
-        rollout = self.collector.collect(self.actor_critic, config.rollout_steps)
+        """Run one iteration: a rollout, a step up the policy gradient, then the critic moves towards the returns."""
+        config, learner = self.config, self.actor_critic
+        self.optimiser.learning_rate = self.scheduled(config.learning_rate, config.learning_rate_schedule)
+        self.value_optimiser.learning_rate = self.scheduled(config.value_learning_rate, config.learning_rate_schedule)
+        rollout = self.collector.collect(learner, config.rollout_steps)
         batch = self.estimate(rollout, config.gae_lambda)
         advantage = standardise(batch.advantage) if config.normalise_advantage else batch.advantage
 
-        policy_loss, entropy = self.actor_critic.policy_step(batch.inputs, batch.action, advantage, multiplier * config.learning_rate)
+        policy_loss, entropy = policy_gradient(learner, batch.inputs, batch.action, advantage, config.entropy_weight)
+        self.optimiser.step()
         errors = [
-            self.actor_critic.value_step(batch.inputs[indices], batch.return_[indices], multiplier * config.value_learning_rate)
+            value_step(learner, self.value_optimiser, batch.inputs[indices], batch.return_[indices])
             for indices in minibatches(self.shuffle, rollout.reward.size, config.value_batch_size, config.value_epochs)
         ]
         self.collector.learn_moments(rollout)
         self.progress += rollout.reward.size
         metrics = {"policy_loss": float(policy_loss), "value_loss": float(np.mean(errors)), "entropy": float(entropy)}
-        metrics |= {"value": float(batch.value.mean()), "learning_rate": multiplier * config.learning_rate}
+        metrics |= {"value": float(batch.value.mean()), "learning_rate": self.optimiser.learning_rate}
         return metrics | self.collector.episode_metrics()

@@ -1,9 +1,8 @@
-"""What a policy with a memory needs beside one without: states kept while it acts, and sequences replayed in the order of time.
+"""Sequences for policies with memory: states kept while acting, and networks unrolled in the order of time.
 
-A state [N, S] is what actor and critic remember of each environment's episode, side by side; it is 0 when an episode begins and goes
-on over the end of a rollout. An update replays each environment's steps from the state that the rollout began with, and begins anew
-where an episode did: the same numbers that acted come out, as long as the parameters are those that acted. Gradients do not reach
-into the rollout before.
+A state [N, S] is the memory of actor and critic of each environment's episode, side by side. It is 0 when an episode begins and continues
+over the end of a rollout. An update unrolls each environment's steps from the state that the rollout began with, and starts anew
+where an episode did: the outputs are those that acted, as long as the parameters are. Gradients do not reach into the rollout before.
 
 Source: D. Wierstra, A. Foerster, J. Peters, J. Schmidhuber, "Recurrent policy gradients", 2010, section 4; cut at the rollout's start as
 in V. Mnih and others, "Asynchronous methods for deep reinforcement learning", 2016, section 5.1.
@@ -15,16 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from dl_nets.networks.recurrent import Recurrent
-
-if TYPE_CHECKING:
-    from rl_algos.on_policy.rollout import Rollout
+from dl_nets.fast.bridge import why_torch
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class Sequences:
     Attributes:
         inputs: Observations as the networks see them [T N, ...].
         starts: Whether an episode starts with this step [T N].
-        state: What was remembered before each step; only the first of a sequence is used [T N, S].
+        state: The memory before each step; only that before the first of a sequence is used [T N, S].
         num_steps: T.
     """
 
@@ -48,7 +44,7 @@ class Sequences:
         return len(self.inputs)
 
     def __getitem__(self, indices: np.ndarray) -> Sequences:
-        """The sequences whose transitions are at `indices`, as `sequence_minibatches` gives them.
+        """Return the sequences whose transitions are at `indices`, as `sequence_minibatches` yields them.
 
         Raises:
             ValueError: if they are not whole sequences in the order of time.
@@ -61,30 +57,36 @@ class Sequences:
         return Sequences(self.inputs[indices], self.starts[indices], self.state[indices], self.num_steps)
 
     def to(self, device: torch.device) -> Sequences:
-        """The arrays as tensors on a device."""
+        """Return the arrays as tensors on a device."""
         inputs, starts, state = (torch.from_numpy(column).to(device) for column in (self.inputs, self.starts, self.state))
         return Sequences(inputs, starts, state, self.num_steps)
 
 
-def replayed(inputs: np.ndarray, rollout: Rollout) -> Sequences:
-    """A rollout's inputs [T N, ...] as sequences that begin with the state it began with."""
-    starts = np.concatenate([np.zeros_like(rollout.over[:1]), rollout.over[:-1]])  # the first state is 0 already if it is a new one
-    return Sequences(inputs, starts.ravel(), rollout.state.reshape(len(inputs), -1), len(starts))
+def in_order(inputs: np.ndarray, over: np.ndarray, state: np.ndarray) -> Sequences:
+    """Return a rollout's inputs as sequences that begin with the state that it began with.
+
+    Args:
+        inputs: [T N, ...].
+        over: Whether the episode was over with this step [T, N].
+        state: The memory before each step [T, N, S].
+    """
+    starts = np.concatenate([np.zeros_like(over[:1]), over[:-1]])  # the first state is 0 already if an episode starts there
+    return Sequences(inputs, starts.ravel(), state.reshape(len(inputs), -1), len(starts))
 
 
 def one_step(inputs: np.ndarray, state: np.ndarray) -> Sequences:
-    """Inputs [B, ...], each seen in a state of its own [B, S]: sequences of one step."""
+    """Return inputs [B, ...], each with a state of its own [B, S], as sequences of one step."""
     return Sequences(inputs, np.zeros(len(inputs), dtype=np.bool_), state, 1)
 
 
 def sequence_minibatches(rng: np.random.Generator, num_steps: int, num_envs: int, batch_size: int, num_epochs: int) -> Iterator[np.ndarray]:
-    """Indices [M] of minibatches that hold all steps of some environments, which are in a new order in every epoch.
+    """Yield indices [M] of minibatches that hold all steps of some environments, which are in a new order in every epoch.
 
     Args:
         rng: Shuffles the environments.
         num_steps: T.
         num_envs: N.
-        batch_size: How many transitions a minibatch has at least, if the rollout has as many; whole environments make it more.
+        batch_size: Least number of transitions in a minibatch, if the rollout has as many; whole environments make it more.
         num_epochs: Passes over the rollout.
 
     >>> [indices.tolist() for indices in sequence_minibatches(np.random.default_rng(2), 3, 2, batch_size=3, num_epochs=1)]
@@ -98,40 +100,47 @@ def sequence_minibatches(rng: np.random.Generator, num_steps: int, num_envs: int
             yield (num_envs * np.arange(num_steps)[:, None] + envs).ravel()
 
 
-class Replay(nn.Module):
-    """A recurrent network as an actor-critic calls it: `Sequences` in, outputs out. Several share one state, side by side.
+class Unroller(nn.Module):
+    """A stepped network as an actor-critic calls it: `Sequences` in, outputs out. Several share one state, side by side.
 
     Args:
-        network: What is replayed.
+        network: What `rl_core.network.Network.build_stepped` returned.
         first: Where its part of the state begins.
 
     Attributes:
-        state_size: How long that part is.
+        state_size: Length of that part.
     """
 
-    def __init__(self, network: Recurrent, first: int = 0) -> None:
+    def __init__(self, network: nn.Module, first: int = 0) -> None:
         super().__init__()
         self.network = network
-        self.state_size = network.state_size
-        self._part = slice(first, first + network.state_size)
+        self.state_size: int = int(network.state_size)  # type: ignore[arg-type]  # a stranger's module: torch types attributes as tensors
+        self._part = slice(first, first + self.state_size)
 
     def forward(self, sequences: Sequences) -> torch.Tensor:
-        """Outputs [T N, K]."""
+        """Return outputs [T N, K]."""
         shape = (sequences.num_steps, -1)
         inputs, starts = sequences.inputs.unflatten(0, shape), sequences.starts.unflatten(0, shape)
         outputs, _ = self.network(inputs, sequences.state[: inputs.shape[1], self._part], starts)
-        return outputs.flatten(0, 1)
+        unrolled: torch.Tensor = outputs.flatten(0, 1)
+        return unrolled
 
     def advance(self, inputs: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Outputs [N, K] of inputs [N, ...] that follow a state [N, S], and this network's part of the state after them."""
-        return self.network.one(inputs, state[:, self._part])
+        """Return outputs [N, K] of inputs [N, ...] that follow a state [N, S], and this network's part of the next state."""
+        starts = torch.zeros(1, len(state), dtype=torch.bool, device=state.device)
+        outputs, after = self.network(inputs[None], state[:, self._part], starts)
+        return outputs[0], after
+
+    def why_torch(self) -> str:
+        """Return the reason why the network is computed by torch, or ""."""
+        return why_torch(self.network)
 
 
 class Player:
-    """Answers step by step, remembering each environment's episode; see `rl_core.task.Predict`.
+    """Answers step by step, with a memory of each environment's episode; see `rl_core.task.Predict`.
 
     Args:
-        answer: Answers [N, ...] and states [N, S] after them, from inputs [N, ...] and states before.
+        answer: Returns answers [N, ...] and the next states [N, S], from inputs [N, ...] and states.
         state_size: S.
     """
 
@@ -140,21 +149,21 @@ class Player:
         self._state = np.zeros((0, state_size), np.float32)
 
     def begin(self, starts: np.ndarray) -> None:
-        """Forget the episodes of the environments that start a new one [N]."""
+        """Reset the memory of the environments that start a new episode [N]."""
         if len(starts) != len(self._state):
             self._state = np.zeros((len(starts), self._state.shape[1]), np.float32)
-        self._state = forgotten(self._state, starts)
+        self._state = reset_where(self._state, starts)
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """Answers [N, ...] to inputs [N, ...] that follow those before."""
+        """Return answers [N, ...] to inputs [N, ...] that follow those before."""
         answers, self._state = self._answer(inputs, self._state)
         return answers
 
 
-def forgotten(state: np.ndarray, over: np.ndarray) -> np.ndarray:
-    """States [N, S], 0 where an episode is over [N].
+def reset_where(state: np.ndarray, over: np.ndarray) -> np.ndarray:
+    """Return states [N, S], 0 where an episode is over [N].
 
-    >>> forgotten(np.ones((2, 1), np.float32), np.array([True, False])).tolist()
+    >>> reset_where(np.ones((2, 1), np.float32), np.array([True, False])).tolist()
     [[0.0], [1.0]]
     """
     return np.where(over[:, None], np.float32(0.0), state)

@@ -32,7 +32,7 @@ from rl_algos.compiled.dqn import CompiledQNetwork, Update
 from rl_algos.parts.exploration import RANDOM, Exploration, explore_rows, rate_at
 from rl_algos.parts.normalisation import box_scale
 from rl_algos.parts.ranges import require_at_least
-from rl_algos.parts.recurrence import Player, forgotten
+from rl_algos.parts.recurrence import Player, reset_where
 from rl_algos.parts.targets import follow_module
 from rl_algos.replay.buffer import Batch, ReplayBuffer
 from rl_algos.replay.prioritised import Priorities
@@ -258,7 +258,7 @@ class DQN(Agent):
         after = self.envs.step(action + self._start)
         if self.sequences is not None:
             self.sequences.add(self.state, state)
-            self.state = forgotten(state, after.terminated | after.truncated)
+            self.state = reset_where(state, after.terminated | after.truncated)
         self.replay.add(self.obs, action, after)
         if self.priorities is not None:
             self.priorities.follow()
