@@ -15,7 +15,7 @@ RUNS = {
     "ppo with a memory": ["ppo", "--task", "masked-CartPole-v1", "--budget", 8_000, "--checkpoint-every", 1_000],
     "a2c with a memory": ["a2c", "--task", "masked-CartPole-v1", "--network", "gru", "--budget", 8_000, "--checkpoint-every", 1_000],
     "ars on a replayed CartPole-v1": ["ars", "--task", "gym:CartPole-v1", "--budget", 12_000, "--checkpoint-every", 500],
-    "cem on CartPole-v1": ["cem", "--task", "CartPole-v1", "--budget", 60_000, "--checkpoint-every", 5_000, "--set", "compiled=false"],
+    "cem on CartPole-v1": ["cem", "--task", "CartPole-v1", "--budget", 60_000, "--checkpoint-every", 5_000, "--set", "network.fast=false"],
     "cma-es on Acrobot-v1": ["cma-es", "--task", "Acrobot-v1", "--budget", 300_000, "--checkpoint-every", 20_000],
     "es on Pendulum-v1": ["es", "--task", "Pendulum-v1", "--budget", 300_000, "--checkpoint-every", 20_000],
     "dqn on CartPole-v1": ["dqn", "--task", "CartPole-v1", "--budget", 3_000, "--checkpoint-every", 256],

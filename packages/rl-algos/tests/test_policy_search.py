@@ -33,9 +33,11 @@ FUNCTIONS = {  # f [P] of vectors [P, n], and where the search begins
 }
 
 
-def make_agent(kind, task=None, config=None, seed=0, seeds=None, hidden=(), budget=1_000):
+def make_agent(kind, task=None, config=None, seed=0, seeds=None, hidden=(), budget=1_000, fast=True):
     task = task or CartPole(ArrayTaskConfig())
-    return kind(config or SMALL[kind], task, MLP(MLPConfig(hidden=hidden)), seeds=seeds or Seeds(seed), budget=budget, device="cpu")
+    return kind(
+        config or SMALL[kind], task, MLP(MLPConfig(hidden=hidden, fast=fast)), seeds=seeds or Seeds(seed), budget=budget, device="cpu"
+    )
 
 
 def assert_same(left, right):
@@ -51,13 +53,13 @@ def copied(state):
     return {key: copied(value) for key, value in state.items()} if isinstance(state, dict) else np.array(state)
 
 
-@pytest.mark.parametrize("compiled", [True, False, "gym"])
+@pytest.mark.parametrize("way", ["compiled", "torch", "gym"])
 @pytest.mark.parametrize("kind", AGENTS)
-def test_a_resumed_search_continues_to_the_last_bit(kind, compiled):
-    task = GymTask(GymConfig(id="CartPole-v1")) if compiled == "gym" else CartPole(ArrayTaskConfig())
-    config = replace(SMALL[kind], compiled=bool(compiled), normalise_obs=True, num_envs=3)
+def test_a_resumed_search_continues_to_the_last_bit(kind, way):
+    task = GymTask(GymConfig(id="CartPole-v1")) if way == "gym" else CartPole(ArrayTaskConfig())
+    config, fast = replace(SMALL[kind], normalise_obs=True, num_envs=3), way != "torch"
     seeds = Seeds(5)
-    agent = make_agent(kind, task, config, seeds=seeds)
+    agent = make_agent(kind, task, config, seeds=seeds, fast=fast)
     for _ in range(2):
         agent.step()
     state, streams, progress = agent.state_dict(), seeds.state_dict(), agent.progress
@@ -66,7 +68,7 @@ def test_a_resumed_search_continues_to_the_last_bit(kind, compiled):
     assert_same(state, frozen)  # what was handed out does not follow the search
 
     other_seeds = Seeds(5)
-    other = make_agent(kind, task, config, seeds=other_seeds)
+    other = make_agent(kind, task, config, seeds=other_seeds, fast=fast)
     other.step()
     other.load_state_dict(state)
     other_seeds.load_state_dict(streams)

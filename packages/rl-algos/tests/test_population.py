@@ -32,6 +32,40 @@ class Sequential(Network):
         return nn.Sequential(nn.Flatten(), *MLP(self.config).build(input_space, output_space, rng).layers)
 
 
+class Stepped(ControlTask):
+    """An array task without its `problem`: it can only be played in environments."""
+
+    Config = dict
+
+    def __init__(self, task):
+        super().__init__({})
+        self.task, self.input_space, self.output_space = task, task.input_space, task.output_space
+
+    def envs(self, num_envs, seeds):
+        return self.task.envs(num_envs, seeds)
+
+
+class Strange(Stepped):
+    """A stranger's array task: it has a `problem` and a `time_limit`, and inherits from nothing of this package."""
+
+    problem = CartPole.problem
+    time_limit = 30
+
+
+def test_a_stranger_s_array_task_plays_compiled_episodes():
+    strange, ours = make(Strange(CartPole(ArrayTaskConfig()))), make(CartPole(ArrayTaskConfig(time_limit=30)))
+    assert strange.path == "fast: compiled episodes"
+    scores, expected = (population.play(candidates(population, 4), num_episodes=2) for population in (strange, ours))
+    np.testing.assert_array_equal(scores.returns, expected.returns)
+
+
+def test_plain_functions_are_not_compiled_into_episodes():
+    class Plain(Strange):
+        problem = CartPole.problem._replace(observe=lambda state: state.astype(np.float32))
+
+    assert make(Plain(CartPole(ArrayTaskConfig()))).path == "fast: compiled layers, in the task's own environments"
+
+
 class Counting(ControlTask):
     """Each step pays the action; an episode has as many steps as ten times the first action."""
 
@@ -66,9 +100,9 @@ class CountingEnvs(Envs):
         return self.reset()
 
 
-def make(task, *, seed=0, network=MLP, hidden=(8,), num_envs=100, normalise_obs=False, compiled=True, activation="tanh"):
+def make(task, *, seed=0, network=MLP, hidden=(8,), num_envs=100, normalise_obs=False, activation="tanh"):
     network = network(MLPConfig(hidden=hidden, activation=activation))
-    settings = {"num_envs": num_envs, "normalise_obs": normalise_obs, "compiled": compiled, "device": "cpu"}
+    settings = {"num_envs": num_envs, "normalise_obs": normalise_obs, "device": "cpu"}
     return Population(task, network, seeds=Seeds(seed), **settings)
 
 
@@ -80,7 +114,11 @@ def candidates(population, count, seed=0):
 @pytest.mark.parametrize("task", [CartPole, Acrobot, Pendulum, MountainCarContinuous])
 def test_compiled_episodes_are_those_of_the_environments(task, normalise_obs):
     task = task(ArrayTaskConfig(time_limit=150))
-    fast, plain = (make(task, normalise_obs=normalise_obs, compiled=compiled, num_envs=12) for compiled in (True, False))
+    fast, plain = (make(one, normalise_obs=normalise_obs, num_envs=12) for one in (task, Stepped(task)))
+    assert [population.path for population in (fast, plain)] == [
+        "fast: compiled episodes",
+        "fast: compiled layers, in the task's own environments",
+    ]
     for population in (fast, plain):
         population.moments.take_in(10, np.full(population.moments.mean.shape, 0.1), np.full(population.moments.mean.shape, 4.0))
     scores, expected = (population.play(candidates(population, 4), num_episodes=3) for population in (fast, plain))
@@ -94,7 +132,8 @@ def test_compiled_episodes_are_those_of_the_environments(task, normalise_obs):
 @pytest.mark.parametrize("normalise_obs", [False, True])
 def test_any_network_in_torch_plays_as_the_perceptron_does(normalise_obs):
     task = CartPole(ArrayTaskConfig(time_limit=40))
-    ours, torch_s = (make(task, network=network, normalise_obs=normalise_obs, compiled=False, num_envs=6) for network in (MLP, Sequential))
+    ours, torch_s = (make(Stepped(task), network=network, normalise_obs=normalise_obs, num_envs=6) for network in (MLP, Sequential))
+    assert torch_s.path == "torch: Sequential has no fast path"
     np.testing.assert_array_equal(ours.first, torch_s.first)
     scores, expected = (population.play(candidates(population, 6), num_episodes=1) for population in (ours, torch_s))
     np.testing.assert_array_equal(scores.returns, expected.returns)
@@ -136,9 +175,9 @@ def test_every_candidate_plays_its_episodes_however_many_environments_there_are(
     }
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_statistics_move_with_a_generation_and_at_no_other_time(compiled):
-    population = make(CartPole(ArrayTaskConfig()), normalise_obs=True, compiled=compiled)
+@pytest.mark.parametrize("kind", [CartPole, lambda config: Stepped(CartPole(config))], ids=["compiled", "stepped"])
+def test_statistics_move_with_a_generation_and_at_no_other_time(kind):
+    population = make(kind(ArrayTaskConfig()), normalise_obs=True)
     scores = population.play(candidates(population, 4), num_episodes=2)
     assert population.moments.count == scores.steps
     before = population.state_dict()["moments"]

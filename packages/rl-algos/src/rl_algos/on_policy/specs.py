@@ -1,4 +1,4 @@
-"""Agents that follow the gradient of the return by the policy's parameters, as data: nothing is imported until it is used."""
+"""Specs of agents that follow the gradient of the return with respect to the policy's parameters."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from rl_core.api import AgentSpec
 FITS = tuple(
     f"control {input_}-input {output}-output" for input_ in ("vector", "image", "discrete") for output in ("discrete", "continuous")
 )
-"""What any network takes and a policy can give."""
+"""Tasks whose observations any network takes and whose actions a policy can give."""
 
 WILLIAMS = "Williams. Simple statistical gradient-following algorithms for connectionist reinforcement learning, 1992"
 
 
 def agents() -> Iterator[AgentSpec]:
-    """Agents, by name."""
+    """Yield the agents, by name."""
     yield AgentSpec(
         name="a2c",
         target="rl_algos.on_policy.a2c:A2C",
@@ -76,7 +76,7 @@ def agents() -> Iterator[AgentSpec]:
     yield AgentSpec(
         name="reinforce",
         target="rl_algos.on_policy.reinforce:Reinforce",
-        summary="REINFORCE: whole episodes, each action weighted by the return that followed it",
+        summary="REINFORCE: whole episodes, each action is weighted by the return that followed it",
         reference=WILLIAMS,
         fits=FITS,
         unit="environment steps",
@@ -90,7 +90,7 @@ def agents() -> Iterator[AgentSpec]:
     yield AgentSpec(
         name="reinforce-baseline",
         target="rl_algos.on_policy.reinforce:Reinforce",
-        summary="REINFORCE with a learned baseline: returns less what the state promised",
+        summary="REINFORCE with a learned baseline: returns less the value of the state",
         reference=WILLIAMS,
         fits=FITS,
         unit="environment steps",

@@ -1,9 +1,9 @@
-"""CMA-ES, evolution with an adapted covariance: learn the shape of the slope from the candidates that did best.
+"""CMA-ES, evolution with an adapted covariance: learn the shape of the slope from the best candidates.
 
 Source: N. Hansen. "The CMA evolution strategy: a tutorial", 2016 (arXiv 1604.00772), Figure 6 and Table 1, with weights of both signs;
 the diagonal form from R. Ros, N. Hansen, "A simple modification in CMA-ES achieving linear time and space complexity", 2008.
 Departures: none in the search itself; it neither stops nor restarts by itself (a run has a budget), eigenvalues are held above 1e-20,
-and what is judged in the end is the mean, not the best candidate, whose score was luck in part.
+and the mean is judged in the end, not the best candidate, whose score was luck in part.
 Errata: the published purecma.py is a simplification with other constants; numbers are compared with the package `cma`.
 Letters: n parameters, P = lambda candidates, mu parents, k generations.
 """
@@ -16,45 +16,28 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from dl_nets.fast.mlp import one_thread
-from rl_algos.parts.ranges import require_range
-from rl_algos.search.population import Population
-from rl_core.agent import Agent
-from rl_core.config import Count, Doc, Meta, Positive, configclass
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
+from rl_algos.search.population import PolicySearch, Scores, SearchConfig
+from rl_core.config import Doc, Meta, Positive, configclass
+from rl_core.state import restore_state, saved_state
 
 FULL_UP_TO = 300  # parameters: decomposing a larger covariance takes longer than the episodes of a generation
 
 
 @configclass
-class CMAESConfig:
-    """Settings of CMA-ES: all others follow from the number of parameters."""
+class CMAESConfig(SearchConfig):
+    """Settings of CMA-ES, in addition to `SearchConfig`: all others follow from the number of parameters."""
 
     population_size: Annotated[Annotated[int, Meta(ge=4)] | None, Doc("lambda, candidates of a generation; none for 4 + floor(3 ln n)")] = (
         None
     )
     first_std: Annotated[Positive, Doc("sigma_0, deviation of the first candidates: a third of the range of plausible parameters")] = 0.5
-    covariance: Annotated[Literal["auto", "full", "diagonal"], Doc("what is adapted; auto: full for up to 300 parameters")] = "auto"
-    start: Annotated[Literal["zero", "network"], Doc("the first mean: 0, or the network as it is initialised")] = "zero"
-    num_episodes: Annotated[
-        Count, Doc("E, episodes that judge a candidate; more candidates help against noise rather than more episodes")
-    ] = 1
-    normalise_obs: Annotated[bool, Doc("observations to mean 0 and deviation 1, with the statistics of earlier generations")] = False
-    num_envs: Annotated[Count, Doc("N, environments stepped together where episodes are not compiled")] = 8
-    compiled: Annotated[bool, Doc("whether a plain perceptron on an array task plays compiled episodes; their starts are others")] = True
-
-    def __post_init__(self) -> None:
-        """Refuse settings out of range."""
-        if self.population_size is not None:
-            require_range(self, "population_size", 4, math.inf)
-        for name in ("num_episodes", "num_envs"):
-            require_range(self, name, 1, math.inf)
+    covariance: Annotated[Literal["auto", "full", "diagonal"], Doc("the matrix that is adapted; auto: full for up to 300 parameters")] = (
+        "auto"
+    )
 
 
 class Constants(NamedTuple):
-    """Table 1: what follows from n and lambda.
+    """The constants of table 1, which follow from n and lambda.
 
     Attributes:
         weights: w of the candidates, best first [P]; the first mu are positive and sum to 1.
@@ -80,7 +63,7 @@ class Constants(NamedTuple):
 
 
 def constants(n: int, population_size: int, diagonal: bool = False) -> Constants:
-    """Table 1 (equations 49 to 58) for n parameters and lambda candidates; a diagonal has less to learn and does so faster.
+    """Return table 1 (equations 49 to 58) for n parameters and lambda candidates; a diagonal has less to learn and does so faster.
 
     >>> table = constants(10, 10)
     >>> table.num_parents, round(float(table.mu_eff), 3), round(float(table.weights[:5].sum()), 9)
@@ -106,7 +89,7 @@ def constants(n: int, population_size: int, diagonal: bool = False) -> Constants
 
 
 class SearchDistribution:
-    """N(m, sigma^2 C) over vectors, which `tell` moves to where losses are low. Knows nothing of policies.
+    """N(m, sigma^2 C) over vectors, which `tell` moves to where losses are low; it is independent of policies.
 
     Args:
         mean: m, where the search begins [n].
@@ -122,6 +105,8 @@ class SearchDistribution:
     True
     """
 
+    _STATE = ("mean", "std", "generation", "path", "sigma_path", "covariance", "axes", "lengths", "_decomposed")
+
     def __init__(self, mean: np.ndarray, std: float, population_size: int | None = None, *, diagonal: bool = False) -> None:
         n, self._diagonal = len(mean), diagonal
         self.population_size = population_size or 4 + math.floor(3 * math.log(n))
@@ -134,13 +119,13 @@ class SearchDistribution:
         self._decomposed = 0  # the generation when it was decomposed
 
     def ask(self, rng: np.random.Generator) -> np.ndarray:
-        """Candidates [P, n]: m + sigma B D z."""
+        """Return candidates [P, n]: m + sigma B D z."""
         noise = rng.standard_normal((self.population_size, len(self.mean)))
         steps = noise * self.lengths
         return self.mean + self.std * (steps if self._diagonal else steps @ self.axes.T)  # (38) to (40)
 
     def tell(self, candidates: np.ndarray, losses: np.ndarray) -> None:
-        """Move by the candidates [P, n] that `ask` gave and their losses [P], where less is better."""
+        """Move by the candidates [P, n] of `ask` and their losses [P], where less is better."""
         w, mu, mu_eff, c_path, c_sigma, c_one, c_mu, damping, expected_norm = self.constants
         n, steps = len(self.mean), (candidates[np.argsort(losses, kind="stable")] - self.mean) / self.std  # y, best first
         whitened = steps / self.lengths if self._diagonal else (steps @ self.axes / self.lengths) @ self.axes.T  # C^(-1/2) y
@@ -172,67 +157,43 @@ class SearchDistribution:
         self._decomposed = self.generation
 
     def state_dict(self) -> dict[str, Any]:
-        """Mean, step size, paths, the covariance and its last decomposition, which may be some generations old."""
-        names = ("mean", "std", "generation", "path", "sigma_path", "covariance", "axes", "lengths")
-        return {name: getattr(self, name) for name in names} | {"decomposed": self._decomposed}
+        """Return mean, step size, paths, the covariance and its last decomposition, which may be some generations old."""
+        return saved_state(self, self._STATE)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        self.std, self.generation, self._decomposed = float(state["std"]), int(state["generation"]), int(state["decomposed"])
-        for name in ("mean", "path", "sigma_path", "covariance", "axes", "lengths"):
-            setattr(self, name, np.array(state[name]))
+        """Restore what `state_dict` returned."""
+        restore_state(self, self._STATE, state)
 
 
-class CMAES(Agent):
+class CMAES(PolicySearch):
     """The agent: a Gaussian over the parameters of a policy, whose covariance follows the shape of the slope."""
 
     Config: ClassVar[type] = CMAESConfig
-    headline = "episode_return"
     config: CMAESConfig
+    state_fields = (*PolicySearch.state_fields, "search")
 
-    def __init__(
-        self, config: CMAESConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto"
-    ) -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
-        self.population = Population(
-            task,
-            network,
-            seeds=seeds,
-            num_envs=config.num_envs,
-            normalise_obs=config.normalise_obs,
-            compiled=config.compiled,
-            device=device,
-        )
-        first = self.population.first
-        mean = first if config.start == "network" else np.zeros_like(first)
-        diagonal = config.covariance == "diagonal" or (config.covariance == "auto" and len(first) > FULL_UP_TO)
-        self.search = SearchDistribution(mean, config.first_std, config.population_size, diagonal=diagonal)
-        self.noise = seeds.numpy("candidates")
+    def setup(self) -> None:
+        """Start the Gaussian."""
+        super().setup()
+        config = self.config
+        diagonal = config.covariance == "diagonal" or (config.covariance == "auto" and len(self.first) > FULL_UP_TO)
+        self.search = SearchDistribution(self.first, config.first_std, config.population_size, diagonal=diagonal)
 
-    @one_thread
-    def step(self) -> dict[str, float]:
-        """One generation: candidates, their episodes, and what they say of mean, step size and covariance."""
-        candidates = self.search.ask(self.noise)
-        scores = self.population.play(candidates, self.config.num_episodes)
-        self.progress += scores.steps
+    @property
+    def centre(self) -> np.ndarray:
+        """The mean [n]."""
+        return self.search.mean
+
+    def candidates(self) -> np.ndarray:
+        """Draw from the Gaussian."""
+        return self.search.ask(self.noise)
+
+    def recombine(self, candidates: np.ndarray, scores: Scores) -> dict[str, float]:
+        """Adapt mean, step size and covariance."""
         self.search.tell(candidates, -scores.returns.mean(axis=1))
         lengths = self.search.lengths
-        return scores.metrics() | {"std": self.search.std, "axis_ratio": float(lengths.max() / lengths.min())}
-
-    @one_thread
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Actions [B, ...] of the mean at observations [B, ...]."""
-        return self.population.predict(self.search.mean, inputs)
+        return {"std": self.search.std, "axis_ratio": float(lengths.max() / lengths.min())}
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """Mean [n] and covariance, [n, n] or [n]."""
+        """Return mean [n] and covariance, [n, n] or [n]."""
         return {"mean": self.search.mean, "covariance": self.search.covariance}
-
-    def state_dict(self) -> dict[str, Any]:
-        """The distribution, and what the population keeps."""
-        return {"search": self.search.state_dict(), "population": self.population.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        self.search.load_state_dict(state["search"])
-        self.population.load_state_dict(state["population"])

@@ -1,7 +1,7 @@
-"""Whole episodes of many small perceptrons as compiled loops: `population` says what is played, and holds the plain twin.
+"""Whole episodes of many small perceptrons as compiled loops; the reference is `population.Population` in environments.
 
 An episode of CartPole is up to 500 steps of a state of four numbers and a policy of ten: played one call at a time, nearly all of the
-time goes into the calls. Here a generation of candidates is one call, and a step of it takes a fraction of a microsecond.
+time goes into the calls. Here a generation of candidates is one call, and a step takes a fraction of a microsecond.
 Source: none; the loops of `population.Population`, written out. Departures: none.
 Letters: P candidates, E episodes of each, M = P E episodes, n parameters of a candidate, I inputs, O outputs, B batch.
 """
@@ -10,27 +10,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
 
 from dl_nets.fast.kernels import jit, vectorised
 
+
+class Perceptrons(NamedTuple):
+    """Candidates of one shape, and how they see observations.
+
+    Attributes:
+        sizes: Inputs, units of each hidden layer, outputs.
+        relu: Whether hidden units are rectified; else they are tanh.
+        parameters: Candidates [P, n]: weight [O, I] and bias [O] of each layer in turn.
+        mean: Subtracted from an observation [I]; [0] for observations as they are.
+        deviation: By which it is then divided [I] or [0].
+    """
+
+    sizes: np.ndarray
+    relu: bool
+    parameters: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
 _STATES, _OBS, _ROW = types.float64[:, ::1], types.float32[:, ::1], types.float64[::1]
 _START, _OBSERVE = types.FunctionType(_STATES(_STATES)), types.FunctionType(_OBS(_STATES))
-_SETTINGS = (types.int64, _STATES, types.int64[::1], types.boolean, _OBS, _ROW, _ROW, _OBS)
+_PERCEPTRONS = types.NamedTuple((types.int64[::1], types.boolean, _OBS, _ROW, _ROW), Perceptrons)
 
 
 def _signature(actions: types.Array) -> types.Type:
-    """The types of `play_episodes` for actions of one kind; functions are typed by what they take, so that machine code can be kept."""
+    """Return the types of `play_episodes` for actions of one kind; functions are typed by their arguments, so that code can be kept."""
     move = types.FunctionType(types.void(_STATES, actions, types.float32[::1], types.boolean[::1]))
     played = types.Tuple((_ROW, types.int64[::1], _ROW, _ROW))
-    return played(_START, move, _OBSERVE, *_SETTINGS, actions)
+    return played(_START, move, _OBSERVE, types.int64, _STATES, _PERCEPTRONS, _OBS, actions)
 
 
 @vectorised
 def respond(sizes: np.ndarray, relu: bool, parameters: np.ndarray, inputs: np.ndarray, scratch: np.ndarray) -> np.ndarray:
-    """Outputs [O] of one perceptron at one input [I]; a view of `scratch`.
+    """Return outputs [O] of one perceptron at one input [I]; a view of `scratch`.
 
     Args:
         sizes: Inputs, units of each hidden layer, outputs.
@@ -62,7 +82,7 @@ def respond(sizes: np.ndarray, relu: bool, parameters: np.ndarray, inputs: np.nd
 
 @vectorised
 def respond_each(sizes: np.ndarray, relu: bool, parameters: np.ndarray, owner: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """Outputs [B, O] at inputs [B, I], row b by the candidate `owner[b]`.
+    """Return outputs [B, O] at inputs [B, I], row b by the candidate `owner[b]`.
 
     >>> lines = np.array([[2, 1], [3, 0]], dtype=np.float32)  # 2 x + 1 and 3 x
     >>> print(respond_each(np.array([1, 1]), False, lines, np.array([1, 0]), np.ones((2, 1), np.float32)).T)
@@ -82,30 +102,23 @@ def play_episodes(
     observe: Callable[[np.ndarray], np.ndarray],
     time_limit: int,
     uniform: np.ndarray,
-    sizes: np.ndarray,
-    relu: bool,
-    parameters: np.ndarray,
-    mean: np.ndarray,
-    deviation: np.ndarray,
+    policies: Perceptrons,
     scale: np.ndarray,
     action: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns [M] and lengths [M] of M episodes, and of all observations seen the mean [I] and the sum of squared distances from it [I].
+    """Return returns [M] and lengths [M] of M episodes, and mean and sum of squared distances from it [I] of all observations seen.
 
     Args:
-        start: As in `tasks.array_envs.Problem`; so are `move` and `observe`.
+        start: First states from uniform numbers; this and the next two are those of `tasks.array_envs.Problem`.
         move: One step of a state.
-        observe: What is seen of a state.
+        observe: Observations of states.
         time_limit: Steps after which an episode is cut.
-        uniform: What each episode's first state is made of [M, U].
-        sizes: Inputs, units of each hidden layer, outputs.
-        relu: Whether hidden units are rectified; else they are tanh.
-        parameters: Candidates [P, n]; each plays M / P episodes in a row.
-        mean: What is taken from an observation [I]; [0] for observations as they are.
-        deviation: What it is then divided by [I] or [0].
+        uniform: Uniform numbers for each episode's first state [M, U].
+        policies: Candidates; each plays M / P episodes in a row.
         scale: For actions of a Box: middle, half width, lowest and highest [4, D].
         action: Room for one action: [1] of integers, or [1, D] of floats.
     """
+    sizes, relu, parameters, mean, deviation = policies
     num_episodes = len(uniform) // len(parameters)
     returns, lengths = np.zeros(len(uniform)), np.zeros(len(uniform), dtype=np.int64)
     seen_mean, seen_squares, num_seen = np.zeros(len(mean)), np.zeros(len(mean)), 0

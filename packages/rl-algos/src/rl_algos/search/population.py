@@ -1,5 +1,6 @@
-"""A population of policies, each a flat vector of parameters, judged by whole episodes: what policy search is made of.
+"""Policy search: populations of policies, each a flat vector of parameters, that are judged by whole episodes.
 
+An algorithm is a subclass of `PolicySearch` that draws candidates and moves by their scores.
 Source: the common ground of `cem`, `es`, `cma_es` and `ars`: a score is the return of whole episodes of the greedy policy, and the
 environment steps of every candidate count.
 Departures: none. Letters: P candidates, E episodes of each, M = P E episodes, n parameters of a candidate, N environments, B batch.
@@ -7,28 +8,55 @@ Departures: none. Letters: P candidates, E episodes of each, M = P E episodes, n
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets.fast.kernels import announced
+from dl_nets.fast.bridge import why_torch
 from dl_nets.fast.mlp import Layout, flat_parameters
 from dl_nets.learning.devices import resolve_device
 from rl_algos.parts.distributions import Gaussian, distribution
 from rl_algos.parts.normalisation import EPSILON, RunningMoments
-from rl_algos.search.kernels import play_episodes, respond_each
-from rl_algos.tasks.array_envs import ArrayTask
+from rl_algos.search.kernels import Perceptrons, play_episodes, respond_each
+from rl_algos.tasks.array_envs import Problem
+from rl_core.agent import Agent
+from rl_core.compiling import announced
+from rl_core.config import Count, Doc, configclass
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
 
+@runtime_checkable
+class HasProblem(Protocol):
+    """A task that is a `Problem` of compiled functions, such as `rl_algos.tasks.array_envs.ArrayTask`: its episodes can be compiled."""
+
+    @property
+    def problem(self) -> Problem:
+        """The compiled functions of its states."""
+
+    @property
+    def time_limit(self) -> int:
+        """Steps after which an episode is cut."""
+
+
+@configclass
+class SearchConfig:
+    """Settings of every policy search; each extends them."""
+
+    start: Annotated[Literal["zero", "network"], Doc("the first parameters: 0, or the network as it is initialised")] = "zero"
+    num_episodes: Annotated[Count, Doc("E, episodes that judge a candidate")] = 1
+    normalise_obs: Annotated[bool, Doc("observations to mean 0 and deviation 1, with the statistics of earlier generations")] = False
+    num_envs: Annotated[Count, Doc("N, environments stepped together where episodes are not compiled")] = 8
+
+
 class Scores(NamedTuple):
-    """What the episodes of a generation gave, candidate by candidate.
+    """The results of a generation's episodes, candidate by candidate.
 
     Attributes:
         returns: Sum of the rewards of each episode [P, E], float64.
@@ -44,7 +72,7 @@ class Scores(NamedTuple):
         return int(self.lengths.sum())
 
     def metrics(self) -> dict[str, float]:
-        """Mean return and length of an episode, and the best candidate's mean return."""
+        """Return mean return and length of an episode, and the best candidate's mean return."""
         best = float(self.returns.mean(axis=1).max())
         return {"episode_return": float(self.returns.mean()), "best_return": best, "episode_length": float(self.lengths.mean())}
 
@@ -52,26 +80,24 @@ class Scores(NamedTuple):
 class Population:
     """Plays the episodes of candidates, and keeps what they share: the shape of their network and the statistics of observations.
 
-    Plain perceptrons on the array tasks play whole generations in one compiled call. Anything else is played in N environments of the
-    task, each of which takes up the next episode when it has ended one.
+    Fast perceptrons play whole generations of a task that is a `Problem` in one compiled call. Anything else is played in N environments
+    of the task, each of which takes up the next episode when it has ended one.
 
     Args:
-        task: What is played.
+        task: The task to play.
         network: Builds the policy, whose parameters become a vector.
-        seeds: The stream `initialisation` draws the first parameters; the task's own streams its episodes.
+        seeds: The stream `initialisation` draws the first parameters; the task's own streams draw its episodes.
         num_envs: N, environments stepped together where episodes are not compiled, at least 1.
         normalise_obs: Whether observations are brought to mean 0 and deviation 1, by those of all generations before.
-        compiled: Whether episodes may be compiled.
-        device: Where a network that is no plain perceptron is computed.
+        device: Where a network without a fast path is computed.
 
     Attributes:
         first: The parameters as the network starts [n], float64.
         moments: Mean and variance of the observations of all generations so far.
+        path: How episodes are computed, in words.
     """
 
-    def __init__(
-        self, task: ControlTask, network: Network, *, seeds: Seeds, num_envs: int, normalise_obs: bool, compiled: bool, device: str
-    ) -> None:
+    def __init__(self, task: ControlTask, network: Network, *, seeds: Seeds, num_envs: int, normalise_obs: bool, device: str) -> None:
         space = task.input_space
         if normalise_obs and not isinstance(space, spaces.Box):
             raise ValueError(f"normalise_obs is true, and observations are {space}; only those of a Box have a mean, so set it to false")
@@ -80,40 +106,44 @@ class Population:
         self._module = network.build(space, task.output_space, seeds.numpy("initialisation")).eval()
         self.first = flat_parameters(self._module).astype(np.float64)
         self.moments = RunningMoments(space.shape or ())
+        reason = why_torch(self._module)
         is_vector = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f"
-        self._layout = Layout.of(self._module) if is_vector else None
+        self._layout = Layout.of(self._module) if is_vector and not reason else None
         self._device = resolve_device(device) if self._layout is None else torch.device("cpu")
         self._module.to(self._device)
         self._starts = None
-        if compiled and self._layout is not None and _is_compiled(task):
+        if self._layout is not None and _is_compiled(task):
             self._starts = seeds.numpy("environments")
+            self.path = "fast: compiled episodes"
         else:
             self._envs = task.envs(num_envs, seeds)
             self._obs = self._envs.reset()
+            why = reason or "the fast path takes vectors of floats"
+            self.path = f"torch: {why}" if self._layout is None else "fast: compiled layers, in the task's own environments"
 
     def play(self, candidates: np.ndarray, num_episodes: int) -> Scores:
-        """Scores of candidates [P, n] over E episodes each; then what was seen enters the statistics, which did not move meanwhile."""
+        """Return the scores of candidates [P, n] over E episodes each. Their observations enter the statistics afterwards."""
         parameters = np.ascontiguousarray(candidates, dtype=np.float32)
         return self._play_together(parameters, num_episodes) if self._starts is None else self._play_compiled(parameters, num_episodes)
 
     def predict(self, candidate: np.ndarray, obs: np.ndarray) -> np.ndarray:
-        """Greedy actions [B, ...] of one candidate [n] at observations [B, ...]; moves nothing."""
+        """Return greedy actions [B, ...] of one candidate [n] at observations [B, ...], without any change here."""
         return self._act(candidate.astype(np.float32)[None], np.zeros(len(obs), dtype=np.int64), obs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Running statistics, and where the environments are: always at the start of episodes."""
+        """Return the running statistics, and the state of the environments: always at the start of episodes."""
         envs = {} if self._starts is not None else self._envs.state_dict()
         return {"moments": self.moments.state_dict(), "envs": envs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.moments.load_state_dict(state["moments"])
         if self._starts is None:
             self._obs = self._envs.load_state_dict(state["envs"])
 
     def _play_compiled(self, parameters: np.ndarray, num_episodes: int) -> Scores:
         task, layout, actions = self._task, self._layout, self.actions
-        assert isinstance(task, ArrayTask)
+        assert isinstance(task, HasProblem)
         assert layout is not None
         assert self._starts is not None
         scale, action = np.zeros((4, 0), dtype=np.float32), np.zeros(1, dtype=np.int64)
@@ -122,20 +152,10 @@ class Population:
         mean = self.moments.mean if self._normalise_obs else np.zeros(0)
         deviation = np.sqrt(self.moments.variance + EPSILON) if self._normalise_obs else np.zeros(0)
         problem, uniform = task.problem, self._starts.random((len(parameters) * num_episodes, task.problem.num_uniform))
+        policies = Perceptrons(np.array(layout.sizes), layout.activation == "relu", parameters, mean, deviation)
         with announced("the episodes of a population"):
             returns, lengths, seen_mean, seen_squares = play_episodes(
-                problem.start,
-                problem.move,
-                problem.observe,
-                task.time_limit,
-                uniform,
-                np.array(layout.sizes),
-                layout.activation == "relu",
-                parameters,
-                mean,
-                deviation,
-                scale,
-                action,
+                problem.start, problem.move, problem.observe, task.time_limit, uniform, policies, scale, action
             )
         if self._normalise_obs:
             self.moments.take_in(int(lengths.sum()), seen_mean, seen_squares / lengths.sum())
@@ -163,7 +183,7 @@ class Population:
         return Scores(returns.reshape(-1, num_episodes), lengths.reshape(-1, num_episodes))
 
     def _act(self, parameters: np.ndarray, owner: np.ndarray, obs: np.ndarray) -> np.ndarray:
-        """Greedy actions [B, ...] at observations [B, ...], row b by the candidate `owner[b]` of [P, n]."""
+        """Return greedy actions [B, ...] at observations [B, ...], row b by the candidate `owner[b]` of [P, n]."""
         if self._normalise_obs:
             obs = self.moments.normalise(obs)
         if self._layout is not None:
@@ -175,7 +195,7 @@ class Population:
 
     @torch.no_grad()
     def _head(self, parameters: np.ndarray, owner: np.ndarray, obs: np.ndarray) -> np.ndarray:
-        """Outputs [B, O] of any network, called once for each candidate that has a row."""
+        """Return outputs [B, O] of any network, called once for each candidate that has a row."""
         inputs = torch.from_numpy(obs.astype(np.float32) if obs.dtype == np.float64 else obs).to(self._device)
         head = np.empty((len(obs), self.actions.num_outputs), dtype=np.float32)
         for candidate in np.unique(owner):
@@ -186,8 +206,67 @@ class Population:
         return head
 
 
+class PolicySearch(Agent):
+    """One generation a step: candidates, their episodes, and a move by their scores. A subclass is the algorithm.
+
+    It says in `candidates` who plays, moves in `recombine`, and answers with the policy `centre`.
+    """
+
+    headline = "episode_return"
+    state_fields: ClassVar[tuple[str, ...]] = ("population",)
+    config: SearchConfig
+    task: ControlTask
+    network: Network
+
+    def setup(self) -> None:
+        """Build the population."""
+        config = self.config
+        self.population = Population(
+            self.task,
+            self.network,
+            seeds=self.seeds,
+            num_envs=config.num_envs if self.num_candidates is None else min(config.num_envs, self.num_candidates * config.num_episodes),
+            normalise_obs=config.normalise_obs,
+            device=self.device,
+        )
+        self.path = self.population.path
+        self.first = self.population.first.copy() if config.start == "network" else np.zeros_like(self.population.first)
+        self.noise = self.seeds.numpy("candidates")
+
+    @property
+    def num_candidates(self) -> int | None:
+        """P, candidates of a generation; `None` where it depends on the number of parameters."""
+        return None
+
+    @property
+    @abstractmethod
+    def centre(self) -> np.ndarray:
+        """The policy [n] that answers and is judged."""
+
+    @abstractmethod
+    def candidates(self) -> np.ndarray:
+        """Draw the candidates [P, n] of a generation."""
+
+    @abstractmethod
+    def recombine(self, candidates: np.ndarray, scores: Scores) -> dict[str, float]:
+        """Move by the scores of candidates [P, n], and return metrics."""
+
+    def step(self) -> dict[str, float]:
+        """Run one generation."""
+        candidates = self.candidates()
+        scores = self.population.play(candidates, self.config.num_episodes)
+        self.progress += scores.steps
+        return scores.metrics() | self.recombine(candidates, scores)
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the actions [B, ...] of the centre at observations [B, ...]."""
+        return self.population.predict(self.centre, inputs)
+
+
 def _is_compiled(task: ControlTask) -> bool:
-    """Whether `play_episodes` knows the task: an array task whose actions count from 0, or are one row of floats."""
+    """Return whether `play_episodes` can play the task: compiled functions, and actions that count from 0 or are one row of floats."""
     space = task.output_space
     known = space.start == 0 if isinstance(space, spaces.Discrete) else len(space.shape) == 1
-    return isinstance(task, ArrayTask) and known
+    if not known or not isinstance(task, HasProblem):
+        return False
+    return all(hasattr(function, "py_func") for function in (task.problem.start, task.problem.move, task.problem.observe))

@@ -1,4 +1,4 @@
-"""Policy search: agents that judge whole policies by whole episodes and need no gradient, as data. Entries are sorted by name."""
+"""Specs of policy search: agents that judge whole policies by whole episodes and need no gradient. Entries are sorted by name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _search(name: str, target: str, summary: str, reference: str, **fields: Any)
 
 
 def agents() -> Iterator[AgentSpec]:
-    """Agents, by name."""
+    """Yield the agents, by name."""
     yield _search(
         "ars",
         "ars:ARS",
