@@ -76,7 +76,7 @@ def agents() -> Iterator[AgentSpec]:
     yield AgentSpec(
         name="reinforce",
         target="rl_algos.on_policy.reinforce:Reinforce",
-        summary="REINFORCE: whole episodes, each action is weighted by the return that followed it",
+        summary="REINFORCE: whole episodes, actions weighted by the return that followed them",
         reference=WILLIAMS,
         fits=FITS,
         unit="environment steps",
