@@ -78,21 +78,28 @@ class CorpusTask(Task):
     memory-mapped from there; a changed file or another setting is another entry.
 
     Attributes:
+        corpus_config: The text and the rules that turn it into words.
         saved_fingerprint: Fingerprint of the corpus that a saved run learned from; empty for a new run.
     """
 
     Config: ClassVar[type] = CorpusConfig
     kind: ClassVar[str] = "corpus"
     metric = "mean reciprocal rank"
-    config: CorpusConfig
     saved_fingerprint: str = ""
 
-    def __init__(self, config: CorpusConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
+        self.corpus_config = self.config_of_corpus(config)
         self.input_space = text_space()
         self.output_space = Vector()
-        if config.path:
-            corpus_files(Path(config.path).expanduser())
+        if self.corpus_config.path:
+            corpus_files(Path(self.corpus_config.path).expanduser())
+
+    @staticmethod
+    def config_of_corpus(config: Any) -> CorpusConfig:
+        """Return the config of the corpus; here the task's own."""
+        own: CorpusConfig = config
+        return own
 
     def state_dict(self) -> dict[str, Any]:
         """Return the fingerprint of the corpus."""
@@ -103,6 +110,7 @@ class CorpusTask(Task):
         """Build the task of a saved run; its text is read only when it is asked for, and need not exist to answer questions."""
         task = cls.__new__(cls)
         Task.__init__(task, config)
+        task.corpus_config = cls.config_of_corpus(config)
         task.input_space, task.output_space = text_space(), Vector()
         task.saved_fingerprint = str(state["corpus"])
         return task
@@ -111,7 +119,7 @@ class CorpusTask(Task):
         """Return a sentence if the text is no longer the one that the run learned from, else an empty text."""
         if not self.saved_fingerprint:
             return ""
-        name = self.config.path or "the bundled text"
+        name = self.corpus_config.path or "the bundled text"
         try:
             changed = self.corpus.fingerprint != self.saved_fingerprint
         except ValueError as error:
@@ -136,7 +144,7 @@ class CorpusTask(Task):
         Raises:
             ValueError: if the text cannot be read, or has no words.
         """
-        config = self.config
+        config = self.corpus_config
         source = Path(config.path).expanduser().resolve() if config.path else BUNDLED
         sentences = self._sentences(source)
         folder = _cache_folder() / self._key(source, sentences)
@@ -162,7 +170,7 @@ class CorpusTask(Task):
     @cached_property
     def passages(self) -> np.ndarray:
         """First sentence of every passage, and the number of sentences at the end [P + 1]."""
-        return passage_bounds(self.corpus.starts, self.config.passage_words)
+        return passage_bounds(self.corpus.starts, self.corpus_config.passage_words)
 
     @cached_property
     def held_out(self) -> tuple[np.ndarray, np.ndarray]:
@@ -212,11 +220,11 @@ class CorpusTask(Task):
             if piece in known:
                 found.append(piece)
                 continue
-            if self.config.tokenizer == "character":
-                found.extend(tokenize(piece, "character", lowercase=self.config.lowercase))
+            if self.corpus_config.tokenizer == "character":
+                found.extend(tokenize(piece, "character", lowercase=self.corpus_config.lowercase))
                 continue
-            for token in tokenize(piece, self.config.tokenizer, lowercase=self.config.lowercase):
-                if not (self.config.stop_words and token in STOP_WORDS):
+            for token in tokenize(piece, self.corpus_config.tokenizer, lowercase=self.corpus_config.lowercase):
+                if not (self.corpus_config.stop_words and token in STOP_WORDS):
                     found.append(self._change(token) if self._change and token not in known else token)
         return found
 
@@ -251,24 +259,24 @@ class CorpusTask(Task):
 
     @cached_property
     def _change(self) -> Callable[[str], str] | None:
-        if self.config.stemmer:
-            return stemmer(self.config.stemmer)
-        return lemmatizer(self.config.lemmatizer) if self.config.lemmatizer else None
+        if self.corpus_config.stemmer:
+            return stemmer(self.corpus_config.stemmer)
+        return lemmatizer(self.corpus_config.lemmatizer) if self.corpus_config.lemmatizer else None
 
     def _join(self, corpus: Corpus, folder: Path) -> None:
-        join_phrases(corpus, folder, min_count=self.config.phrase_min_count, threshold=self.config.phrase_threshold)
+        join_phrases(corpus, folder, min_count=self.corpus_config.phrase_min_count, threshold=self.corpus_config.phrase_threshold)
 
     def _sentences(self, source: Path) -> Literal["punctuation", "line"]:
         """Return the end of a sentence, chosen by the beginning of the text if it is "auto"."""
-        if self.config.sentences != "auto":
-            return self.config.sentences
-        if not self.config.path or has_full_stops(sample_of_file(corpus_files(source)[0])):
+        if self.corpus_config.sentences != "auto":
+            return self.corpus_config.sentences
+        if not self.corpus_config.path or has_full_stops(sample_of_file(corpus_files(source)[0])):
             return "punctuation"
         print(f"{source} has hardly any full stops: each line is read as a sentence (task.sentences=line)", file=sys.stderr)
         return "line"
 
     def _key(self, source: Path, sentences: str) -> str:
-        config = self.config
+        config = self.corpus_config
         files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in corpus_files(source)]
         rules = [config.tokenizer, sentences, config.lowercase, config.stop_words, config.stemmer, config.lemmatizer]
         return hashlib.blake2b(json.dumps([FORMAT, files, rules, config.undecodable]).encode(), digest_size=12).hexdigest()

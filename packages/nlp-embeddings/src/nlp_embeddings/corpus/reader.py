@@ -84,7 +84,7 @@ def require_same_corpus(task: CorpusTask, fingerprint: str) -> None:
         RequestError: if it is another one, whose word ids mean other words.
     """
     if task.corpus.fingerprint != fingerprint:
-        name = task.config.path or "the bundled text"
+        name = task.corpus_config.path or "the bundled text"
         raise RequestError(
             f"the corpus {name} has changed since the run was saved, so the run cannot be continued on it",
             "restore the text as it was, or start a new run",

@@ -40,10 +40,6 @@ class EvaluationConfig:
     ] = "auto"
     lowercase: Annotated[bool, Doc("fold capitals")] = True
 
-    def for_corpus(self) -> CorpusConfig:
-        """Return the config of the corpus."""
-        return CorpusConfig(path=self.corpus, tokenizer=self.tokenizer, sentences=self.sentences, lowercase=self.lowercase)
-
 
 class EvaluationTask(CorpusTask):
     """Base of the three evaluations: a file of questions and a corpus."""
@@ -51,17 +47,22 @@ class EvaluationTask(CorpusTask):
     Config: ClassVar[type] = EvaluationConfig
 
     def __init__(self, config: EvaluationConfig) -> None:
-        super().__init__(config.for_corpus())
+        super().__init__(config)
         self.questions = Path(config.file).expanduser()
         if config.file:
             require_file(self.questions, "expected a text file of questions, as in similarity:pairs.txt")
         elif not isinstance(self, ClassificationTask):
             raise ValueError("file is empty; name a text file of questions, as in similarity:pairs.txt")
 
+    @staticmethod
+    def config_of_corpus(config: Any) -> CorpusConfig:
+        """Return the config of the corpus that belongs to these questions."""
+        return CorpusConfig(path=config.corpus, tokenizer=config.tokenizer, sentences=config.sentences, lowercase=config.lowercase)
+
     @classmethod
     def from_state(cls, config: Any, state: Mapping[str, Any]) -> Self:
         """Build the task of a saved run; its texts are read only when they are asked for."""
-        task = super().from_state(config.for_corpus(), state)
+        task = super().from_state(config, state)
         task.questions = Path(config.file).expanduser()
         return task
 
@@ -140,7 +141,6 @@ class ClassificationTask(EvaluationTask):
 
     def __init__(self, config: EvaluationConfig) -> None:
         super().__init__(config)
-        self._config_file = config.file
         self.names: list[str] = self._labelled.names
 
     def state_dict(self) -> dict[str, Any]:
@@ -152,7 +152,6 @@ class ClassificationTask(EvaluationTask):
     def from_state(cls, config: Any, state: Mapping[str, Any]) -> Self:
         """Build the task of a saved run; its texts are read only when they are asked for."""
         task = super().from_state(config, state)
-        task._config_file = config.file
         task.names = [str(name) for name in state["names"]]
         task._saved_texts = str(state["texts"])
         return task
@@ -173,7 +172,7 @@ class ClassificationTask(EvaluationTask):
             except ValueError as error:
                 return f"the texts can no longer be read: {error}"
             if changed:
-                return f"the texts of {self._config_file} have changed since the run was saved"
+                return f"the texts of {self.config.file} have changed since the run was saved"
         return super().data_change()
 
     def accept_data(self) -> None:
@@ -244,7 +243,7 @@ class ClassificationTask(EvaluationTask):
     @cached_property
     def _labelled(self) -> LabelledTexts:
         known = self.__dict__.get("names", ()) if self.all_test else ()
-        return read_labelled(self.questions, known) if self._config_file else parts_of_the_novel()
+        return read_labelled(self.questions, known) if self.config.file else parts_of_the_novel()
 
 
 def parts_of_the_novel() -> LabelledTexts:

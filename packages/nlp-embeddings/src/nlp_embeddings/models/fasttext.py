@@ -16,7 +16,7 @@ import numpy as np
 from nlp_embeddings.corpus.reader import WordReader
 from nlp_embeddings.corpus.subwords import SubwordTable, SubwordVectors, mean_rows
 from nlp_embeddings.models.fasttext_kernels import WordRows, train_fasttext
-from nlp_embeddings.models.word2vec import first_vectors, matrix_bytes, rate_of, saved_matrix, target_bytes
+from nlp_embeddings.models.word2vec import first_vectors, matrix_bytes, rate_of, saved_matrix, step_words, target_bytes
 from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, keep_probability
 from nlp_embeddings.training.saved import require_memory
 from nlp_embeddings.training.shards import Copies, learn_in_shards, learn_on_shared
@@ -36,9 +36,9 @@ class FastTextConfig:
     ] = "skip-gram"
     vector_size: Annotated[int, Meta(ge=1, le=1 << 16), Doc("d, dimensions of a vector")] = 100
     window: Annotated[
-        int, Meta(ge=1, le=10_000), Doc("most words on each side that are context; the width is drawn from 1..window per word")
+        int, Meta(ge=1, le=1000), Doc("most words on each side that are context; the width is drawn from 1..window per word")
     ] = 5
-    negatives_per_word: Annotated[int, Meta(ge=1, le=10_000), Doc("K, words drawn from the noise for each predicted one")] = 5
+    negatives_per_word: Annotated[int, Meta(ge=1, le=1000), Doc("K, words drawn from the noise for each predicted one")] = 5
     noise_exponent: Annotated[Fraction, Doc("the noise draws a word in proportion to count^exponent")] = 0.75
     min_count: Annotated[Count, Doc("a rarer word has no vector of its own")] = 5
     subsample: Annotated[NonNegative, Doc("t: words above this share of the text are thinned out; 0 keeps every word")] = 1e-3
@@ -53,7 +53,9 @@ class FastTextConfig:
     mode: Annotated[Literal["fast", "deterministic"], Doc("on shared matrices: same bits for 1 thread only | same bits for any number")] = (
         "fast"
     )
-    chunk_words: Annotated[int, Meta(ge=1, le=10**12), Doc("words of one step")] = 100_000
+    chunk_words: Annotated[int, Meta(ge=1, le=10**12), Doc("words of one step; fewer where settings make it longer than some seconds")] = (
+        100_000
+    )
 
     def __post_init__(self) -> None:
         if self.max_ngram < self.min_ngram:
@@ -70,7 +72,9 @@ class FastText(WordAgent):
         """Check the corpus and the memory; the vocabulary is chosen by the first step."""
         super().setup()
         self._rng = self.seeds.numpy("first vectors")
-        self.reader = WordReader(self.task, self.config.chunk_words)
+        config = self.config
+        most = step_words(config.vector_size, config.window, config.negatives_per_word)
+        self.reader = WordReader(self.task, min(config.chunk_words, most))
         self.inputs = self.outputs = np.zeros((0, 0), dtype=np.float32)
         self._table = SubwordTable([], 1, 1, 1)
 

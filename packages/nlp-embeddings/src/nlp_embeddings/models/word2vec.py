@@ -29,6 +29,9 @@ from rl_core.compiling import announced
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, configclass
 
 MOST_WORDS_FOR_SOFTMAX = 20_000
+STEP_WORK = 20_000_000_000
+"""Bound of the multiplications of a step, some seconds."""
+
 SOFTMAX_WORK = 200_000_000
 """Numbers of C that a step with the full softmax may touch, about a second."""
 
@@ -43,9 +46,9 @@ class Word2VecConfig:
     ] = "negative"
     vector_size: Annotated[int, Meta(ge=1, le=1 << 16), Doc("d, dimensions of a vector")] = 100
     window: Annotated[
-        int, Meta(ge=1, le=10_000), Doc("most words on each side that are context; the width is drawn from 1..window per word")
+        int, Meta(ge=1, le=1000), Doc("most words on each side that are context; the width is drawn from 1..window per word")
     ] = 5
-    negatives_per_word: Annotated[int, Meta(ge=1, le=10_000), Doc("K, words drawn from the noise for each predicted one")] = 5
+    negatives_per_word: Annotated[int, Meta(ge=1, le=1000), Doc("K, words drawn from the noise for each predicted one")] = 5
     negatives: Annotated[
         Literal["pair", "window"], Doc("drawn for every pair | once for all pairs of a window (faster, a little worse)")
     ] = "pair"
@@ -61,7 +64,9 @@ class Word2VecConfig:
     mode: Annotated[Literal["fast", "deterministic"], Doc("on shared matrices: same bits for 1 thread only | same bits for any number")] = (
         "fast"
     )
-    chunk_words: Annotated[int, Meta(ge=1, le=10**12), Doc("words of one step")] = 100_000
+    chunk_words: Annotated[int, Meta(ge=1, le=10**12), Doc("words of one step; fewer where settings make it longer than some seconds")] = (
+        100_000
+    )
 
 
 class Word2Vec(WordAgent):
@@ -74,7 +79,9 @@ class Word2Vec(WordAgent):
         """Check the corpus and the memory; the vocabulary is chosen by the first step."""
         super().setup()
         self._rng = self.seeds.numpy("first vectors")
-        self.reader = WordReader(self.task, self.config.chunk_words)
+        config = self.config
+        most = step_words(config.vector_size, config.window, config.negatives_per_word)
+        self.reader = WordReader(self.task, min(config.chunk_words, most))
         self.inputs = self.outputs = np.zeros((0, 0), dtype=np.float32)
         self._compiled = False
         self._walk: SoftmaxWalk | None = None  # an unfinished chunk of the full softmax
@@ -252,6 +259,16 @@ def matrix_bytes(num_rows: int, vector_size: int) -> int:
         1280
     """
     return num_rows * -(-vector_size // 16) * 64
+
+
+def step_words(vector_size: int, window: int, negatives_per_word: int) -> int:
+    """Return the number of words of a step that takes some seconds.
+
+    Example:
+        >>> step_words(100, 5, 5), step_words(65536, 5, 5)
+        (3333333, 5086)
+    """
+    return max(1, STEP_WORK // (2 * window * (negatives_per_word + 1) * vector_size))
 
 
 def target_bytes(window: int, negatives_per_word: int) -> int:
