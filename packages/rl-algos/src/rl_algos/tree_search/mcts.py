@@ -1,298 +1,274 @@
-"""Monte Carlo tree search (UCT): look ahead by simulation, where it looks best and where little is known.
+"""Monte Carlo tree search (UCT): look ahead by simulation, where values are high and where little is known.
 
 *Source*: Kocsis and Szepesvari, Bandit Based Monte-Carlo Planning (2006); Browne et al., A Survey of Monte Carlo Tree Search Methods
-(2012); Sutton and Barto, Reinforcement Learning (2nd edition, 2018), section 8.11.
+(2012); Sutton and Barto, Reinforcement Learning (2nd edition, 2018), section 8.11; Keller and Helmert (2013) for `backup="best"`.
 
-*Departures*: values are compared after scaling them to [0, 1] by the least and largest return of the search (as MuZero does), so that one
-width of exploration serves all rewards. What chance decides has nodes of its own: children of an action are told apart by where it led.
+*Departures*: states that are reached in several ways share one node (`merge`), and a node is worth its best action (`backup="best"`): with
+the mean of random continuations, values at some distance from a reward differ by less than their noise, and the agent walked to and fro.
+Values are compared after scaling them to [0, 1] by the least and largest seen (as MuZero does). Outcomes of chance have a node each.
 
-*Letters*: S states, A actions, M nodes.
+*Letters*: B batch, S states, A actions, D depth.
 
-On tasks that show their table the whole search is compiled. Elsewhere it simulates in a copy of the environment, whose random numbers are
-drawn afresh where Gymnasium's interface lets it: a copy that kept them would see the future.
+On tasks that show their table the search is compiled. Elsewhere the same loop runs in Python and simulates in a copy of the environment,
+whose random numbers are drawn afresh where Gymnasium's interface permits it: a copy that kept them would see the future.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 
-from dl_nets.fast.kernels import announced, kernel
-from rl_algos.parts.ranges import require_range
+from dl_nets.fast.kernels import announced, borrowed, inlined, kernel
+from rl_algos.parts.ranges import require_array, require_memory
 from rl_algos.tasks.mdp.model import Table
-from rl_algos.tasks.mdp.simulator import MDPEnvs, draw_outcome
+from rl_algos.tasks.mdp.simulator import draw_outcome
+from rl_algos.tree_search.select import ucb1
+from rl_algos.tree_search.tree import Search, Tree, best_action, new_tree, simulate, tree_bytes
 from rl_core.agent import Agent
-from rl_core.config import Count, Doc, Fraction, NonNegative, configclass
+from rl_core.config import Doc, Fraction, Meta, NonNegative, configclass
 from rl_core.envs import Envs
-from rl_core.network import Network
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask, Task
+from rl_core.task import ControlTask
+
+CHUNK = 1_000  # simulations between two moments at which an interrupt is noticed
 
 
 @configclass
 class MCTSConfig:
     """Settings of tree search."""
 
-    num_simulations: Annotated[Count, Doc("simulations before a decision")] = 500
-    exploration: Annotated[NonNegative, Doc("c, width of the confidence bound in units of the range of returns")] = 1.4
-    rollout_depth: Annotated[Count, Doc("steps of a simulation, tree included")] = 100
-    leaf: Annotated[Literal["rollout", "value"], Doc("what a new node is worth: a game played at random, or the value learned so far")] = (
+    num_simulations: Annotated[int, Meta(ge=1, le=10_000_000), Doc("simulations before a decision")] = 500
+    exploration: Annotated[NonNegative, Doc("c, width of the confidence bound in units of the range of values")] = 1.4
+    rollout_depth: Annotated[int, Meta(ge=1, le=1_000_000), Doc("steps of a simulation, tree included")] = 100
+    leaf: Annotated[Literal["rollout", "value"], Doc("value of a new node: a random rollout, or the result of earlier searches there")] = (
         "rollout"
     )
+    backup: Annotated[Literal["mean", "best"], Doc("value of a node: the mean of its simulations, or that of its best action")] = "best"
+    merge: Annotated[bool, Doc("let equal observations share a node; right where an observation is the whole state")] = True
     discount: Annotated[Fraction | None, Doc("gamma; null takes the task's, or 1 where it has none")] = None
 
-    def __post_init__(self) -> None:
-        require_range(self, "num_simulations", 1, float("inf"))
-        require_range(self, "exploration", 0.0, float("inf"))
-        require_range(self, "rollout_depth", 1, float("inf"))
-        if self.discount is not None:
-            require_range(self, "discount", 0.0, 1.0)
 
-
-class Tree(NamedTuple):
-    """A search tree; node 0 is the root.
+class World(NamedTuple):
+    """A simulation on a table of outcomes.
 
     Attributes:
-        key: Where a node is: the number of a state or of an observation [M].
-        visits: N(s, a) [M, A].
-        values: Mean return from an action on [M, A].
-        child: First node that an action led to, 0 for none [M, A].
-        sibling: Next node that the same action led to, 0 for none [M].
-        num_nodes: How many nodes there are [1].
-        bounds: Least and largest return so far [2].
+        table: The outcomes.
+        state: State of the root, and of the simulation [2].
+        values: Results of earlier searches [S].
+        lengths: Steps to the end of the episode by earlier searches [S].
+        searched: How often each state was searched [S].
+        by_value: Whether a state that was searched before counts as its value.
+        max_depth: Steps of a simulation.
+        discount: gamma.
     """
 
-    key: np.ndarray
-    visits: np.ndarray
+    table: Table
+    state: np.ndarray
     values: np.ndarray
-    child: np.ndarray
-    sibling: np.ndarray
-    num_nodes: np.ndarray
-    bounds: np.ndarray
+    lengths: np.ndarray
+    searched: np.ndarray
+    by_value: bool
+    max_depth: int
+    discount: float
 
 
-def new_tree(num_simulations: int, num_actions: int, key: int) -> Tree:
-    """A tree of the root alone, with room for a node a simulation."""
-    size = num_simulations + 1
-    tree = Tree(
-        np.zeros(size, dtype=np.int64),
-        np.zeros((size, num_actions), dtype=np.int64),
-        np.zeros((size, num_actions)),
-        np.zeros((size, num_actions), dtype=np.int64),
-        np.zeros(size, dtype=np.int64),
-        np.ones(1, dtype=np.int64),
-        np.array([np.inf, -np.inf]),
-    )
-    tree.key[0] = key
-    return tree
+@inlined
+def restart(world: World, rng: np.random.Generator) -> None:
+    """Put the simulation back to the root's state."""
+    world.state[1] = world.state[0]
 
 
-@kernel
-def select(tree: Tree, node: int, width: float, uniform: float) -> int:
-    """An action never tried, at random; else argmax_a Q(a) + c sqrt(ln N / N(a)), ties at random (UCB1)."""
-    num_actions = tree.visits.shape[1]
-    total = 0
-    for action in range(num_actions):
-        total += tree.visits[node, action]
-    low, spread = tree.bounds[0], max(tree.bounds[1] - tree.bounds[0], 1e-12)
-    best, ties = -math.inf, 0
-    score = np.empty(num_actions)
-    for action in range(num_actions):
-        score[action] = math.inf
-        if tree.visits[node, action] > 0:
-            score[action] = (tree.values[node, action] - low) / spread
-            score[action] += width * math.sqrt(math.log(total) / tree.visits[node, action])
-        if score[action] > best:
-            best, ties = score[action], 0
-        ties += score[action] == best
-    rank = int(uniform * ties)
-    for action in range(num_actions):
-        if score[action] == best:
-            if rank == 0:
-                return action
-            rank -= 1
-    return num_actions - 1
+@inlined
+def advance(world: World, action: int, rng: np.random.Generator) -> tuple[float, int, bool]:
+    """Take an action; return its reward, the state it led to, and whether the episode ended."""
+    outcome = draw_outcome(world.table, world.state[1], action, rng.random())
+    world.state[1] = world.table.next_state[outcome]
+    return world.table.reward[outcome], world.state[1], world.table.terminated[outcome]
+
+
+@inlined
+def evaluate(world: World, tree: Tree, node: int, depth: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Return the value of a state that was searched before, or else the return of a random rollout; and its length."""
+    if world.by_value and world.searched[world.state[1]] > 0:
+        return world.values[world.state[1]], world.lengths[world.state[1]]
+    total, weight, steps, over = 0.0, 1.0, depth, False
+    while steps < world.max_depth and not over:
+        reward, _, over = advance(world, int(rng.random() * world.table.num_actions), rng)
+        total += weight * reward
+        weight *= world.discount
+        steps += 1
+    return total, float(steps - depth)
 
 
 @kernel
-def descend(tree: Tree, node: int, action: int, key: int) -> tuple[int, bool]:
-    """The node that an action led to, made where there is none yet; and whether it is new."""
-    child, last = tree.child[node, action], 0
-    while child > 0:
-        if tree.key[child] == key:
-            return child, False
-        last, child = child, tree.sibling[child]
-    new = tree.num_nodes[0]
-    tree.num_nodes[0] += 1
-    tree.key[new] = key
-    if last > 0:
-        tree.sibling[last] = new
-    else:
-        tree.child[node, action] = new
-    return new, True
+def search_table(world: World, tree: Tree, search: Search, rng: np.random.Generator) -> None:
+    """Run `simulate` on a table of outcomes."""
+    simulate(ucb1, restart, advance, evaluate, borrowed(world), borrowed(tree), search, rng)
 
 
-@kernel
-def back_up(tree: Tree, path: np.ndarray, rewards: np.ndarray, depth: int, rest: float, discount: float) -> None:
-    """N <- N + 1, Q <- Q + (G - Q) / N along a path [D, 2] of nodes and actions, G <- R + gamma G while walking up."""
-    return_ = rest
-    for index in range(depth - 1, -1, -1):
-        return_ = rewards[index] + discount * return_
-        node, action = path[index, 0], path[index, 1]
-        tree.visits[node, action] += 1
-        tree.values[node, action] += (return_ - tree.values[node, action]) / tree.visits[node, action]
-        tree.bounds[0], tree.bounds[1] = min(tree.bounds[0], return_), max(tree.bounds[1], return_)
+class Copies:
+    """Simulations in copies of an environment.
 
+    Args:
+        agent: The agent that searches.
+        envs: The environment; it is left as it is.
 
-@kernel
-def search_table(
-    table: Table,
-    tree: Tree,
-    num_simulations: int,
-    width: float,
-    max_depth: int,
-    by_value: bool,
-    values: np.ndarray,
-    discount: float,
-    rng: np.random.Generator,
-) -> None:
-    """`num_simulations` simulations from the root's state, on a table of outcomes."""
-    path, rewards = np.empty((max_depth, 2), dtype=np.int64), np.empty(max_depth)
-    for _ in range(num_simulations):
-        node, state, depth, terminated, new = 0, tree.key[0], 0, False, False
-        while depth < max_depth and not terminated and not new:
-            action = select(tree, node, width, rng.random())
-            outcome = draw_outcome(table, state, action, rng.random())
-            path[depth, 0], path[depth, 1], rewards[depth] = node, action, table.reward[outcome]
-            depth += 1
-            state, terminated = table.next_state[outcome], table.terminated[outcome]
-            if not terminated:
-                node, new = descend(tree, node, action, state)
-        rest = 0.0
-        if not terminated and by_value:
-            rest = values[state]
-        elif not terminated:
-            weight, steps = 1.0, depth
-            while steps < max_depth and not terminated:
-                outcome = draw_outcome(table, state, int(rng.random() * table.num_actions), rng.random())
-                rest += weight * table.reward[outcome]
-                weight *= discount
-                state, terminated = table.next_state[outcome], table.terminated[outcome]
-                steps += 1
-        back_up(tree, path, rewards, depth, rest, discount)
+    Attributes:
+        keys: Numbers of the observations met in this search.
+    """
+
+    def __init__(self, agent: MCTS, envs: Envs) -> None:
+        self.agent = agent
+        self.envs = envs
+        self.keys: dict[bytes, int] = {}
+
+    def restart(self, rng: np.random.Generator) -> None:
+        """Copy the environment anew."""
+        try:
+            self.copy = self.envs.fork(int(rng.integers(2**31)))
+        except Exception as error:  # whatever an environment's own code raises when it is copied
+            raise ValueError(
+                f"tree search simulates in copies of the environment, and {type(self.envs).__name__} cannot be copied ({error}); give the "
+                "environment a __deepcopy__ that leaves out what cannot be copied (locks, files, windows), or take an agent that learns "
+                "without looking ahead, such as dqn or q-learning"
+            ) from error
+
+    def advance(self, action: int) -> tuple[float, int, bool]:
+        """Take an action in the copy; return its reward, the number of its observation, and whether the episode is over."""
+        taken = self.copy.step(np.array([action]))
+        self.obs = taken.obs
+        return float(taken.reward[0]), self.key(taken.obs), bool(taken.terminated[0] or taken.truncated[0])
+
+    def key(self, obs: np.ndarray) -> int:
+        """Return a number for an observation [1, ...]: the same for the same."""
+        return self.keys.setdefault(obs.tobytes(), len(self.keys))
+
+    def evaluate(self, depth: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the value of the observation if it was searched before, or else the return of a random rollout; and its length."""
+        agent, config = self.agent, self.agent.config
+        if config.leaf == "value" and agent.searched[int(self.obs[0])] > 0:
+            return float(agent.values[int(self.obs[0])]), float(agent.lengths[int(self.obs[0])])
+        total, weight, steps, over = 0.0, 1.0, depth, False
+        while steps < config.rollout_depth and not over:
+            reward, _, over = self.advance(int(rng.random() * agent.num_actions))
+            total += weight * reward
+            weight *= agent.discount
+            steps += 1
+        return total, float(steps - depth)
 
 
 class MCTS(Agent):
-    """UCT before every decision; nothing is kept from one to the next but, with `leaf="value"`, the values of states.
+    """UCT before every decision; nothing is kept from one to the next except, with `leaf="value"`, the values of states.
 
     Attributes:
-        values: What searches from a state found it to be worth [S]; empty where observations are no numbers.
+        values: Root values of the searches from a state [S]; empty where observations are not numbers.
+        lengths: Steps to the end of the episode by these searches [S].
+        searched: How often each state was searched [S].
     """
 
-    Config = MCTSConfig
+    Config: ClassVar[type] = MCTSConfig
+    headline: ClassVar[str] = "root_value"
     task: ControlTask
 
-    def __init__(self, config: MCTSConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
-        if not isinstance(task, ControlTask) or not isinstance(task.output_space, spaces.Discrete):
+    def setup(self) -> None:
+        """Make the environment and the table of values."""
+        config, task = self.config, self.task
+        if "control" not in task.traits() or not isinstance(task.output_space, spaces.Discrete):
             raise ValueError(f"mcts tries actions one by one and needs discrete ones; the task's are {task.output_space}; take ppo")
-        discrete = isinstance(task.input_space, spaces.Discrete)
-        if config.leaf == "value" and not discrete:
+        numbered = isinstance(task.input_space, spaces.Discrete)
+        if config.leaf == "value" and not numbered:
             raise ValueError(f"leaf is 'value', which keeps a value for each numbered state, but observations are {task.input_space}")
         self.num_actions = int(task.output_space.n)
+        require_memory(f"a tree of {config.num_simulations} simulations", tree_bytes(config.num_simulations, self.num_actions))
         self.discount = task.discount if config.discount is None else config.discount
-        self.values = np.zeros(int(task.input_space.n) if discrete else 0)
-        self.rng = seeds.numpy("search")
-        self.envs = task.envs(1, seeds)
+        self.on_table = "mdp" in task.traits()
+        self.values = np.zeros(int(task.input_space.n) if numbered else 0)
+        self.lengths = np.zeros(len(self.values))
+        self.searched = np.zeros(len(self.values), dtype=np.int64)
+        self.rng = self.seeds.numpy("search")
+        self.envs: Any = task.envs(1, self.seeds)
         self.obs = self.envs.reset()
         self._decided: dict[int, int] = {}  # answers of `predict`, which follow from `values` and the seed
         self._met: dict[bytes, int] = {}  # observations of a hidden model, and what was decided on them
 
     def step(self) -> dict[str, float]:
-        """Search, act once in the environment; the root's value, and the episode's return when it ended."""
-        with announced("tree search"):
-            tree = self.search(self.envs, self.obs, self.rng)
-        value = float(tree.values[0, tree.visits[0] > 0].max())
-        if len(self.values):
-            self.values[int(self.obs[0])] = value
-            self._decided.clear()
+        """Search and act once in the environment; return the root's value, and the episode's return when it is over."""
+        tree = self.search(self.envs, self.obs, self.rng)
         action = best_action(tree)
-        if not isinstance(self.envs, MDPEnvs):
+        value = float(tree.values[0, action])
+        if len(self.values):
+            self.values[int(self.obs[0])], self.lengths[int(self.obs[0])] = value, tree.lengths[0, action]
+            self.searched[int(self.obs[0])] += 1
+            self._decided.clear()
+        if not self.on_table:
             self._met[self.obs.tobytes()] = action
         self.obs = self.envs.step(np.array([action])).obs
         self.progress += 1
-        metrics = {"root value": value, "nodes": float(tree.num_nodes[0])}
-        episodes = self.envs.pop_episodes()
-        if episodes:
-            metrics["return"] = episodes[-1][1]
-        return metrics
+        return {"root_value": value, "nodes": float(tree.counts[0]), **self.envs.episode_metrics()}
 
     def search(self, envs: Envs, obs: np.ndarray, rng: np.random.Generator) -> Tree:
-        """The tree of simulations from where the first of `envs` is; they are left as they are."""
-        if isinstance(envs, MDPEnvs):
-            return self.search_from(int(obs[0]), rng, envs)
-        config = self.config
-        keys: dict[Any, int] = {}
-        tree = new_tree(config.num_simulations, self.num_actions, _key(obs, keys))
-        path, rewards = np.empty((config.rollout_depth, 2), dtype=np.int64), np.empty(config.rollout_depth)
-        for _ in range(config.num_simulations):
-            world = envs.fork(int(rng.integers(2**31)))
-            node, depth, over, new, rest, weight = 0, 0, False, False, 0.0, 1.0
-            while depth < config.rollout_depth and not over and not new:
-                action = select(tree, node, config.exploration, rng.random())
-                taken = world.step(np.array([action]))
-                path[depth], rewards[depth] = (node, action), taken.reward[0]
-                depth += 1
-                over = bool(taken.terminated[0] or taken.truncated[0])
-                if not over:
-                    node, new = descend(tree, node, action, _key(taken.obs, keys))
-            steps = depth
-            if config.leaf == "value" and not over:
-                rest = float(self.values[int(taken.obs[0])])
-            while config.leaf == "rollout" and steps < config.rollout_depth and not over:
-                taken = world.step(np.array([int(rng.random() * self.num_actions)]))
-                rest += weight * float(taken.reward[0])
-                weight *= self.discount
-                steps += 1
-                over = bool(taken.terminated[0] or taken.truncated[0])
-            back_up(tree, path, rewards, depth, rest, self.discount)
+        """Return the tree of simulations from where the first of `envs` is; they are left as they are.
+
+        Raises:
+            ValueError: if the environment cannot be copied.
+        """
+        if self.on_table:
+            return self.search_from(int(obs[0]), rng)
+        world = Copies(self, envs)
+        tree = new_tree(self.config.num_simulations, self.num_actions, world.key(obs))
+        simulate.py_func(
+            ucb1,
+            lambda world, rng: world.restart(rng),
+            lambda world, action, rng: world.advance(action),
+            lambda world, tree, node, depth, rng: world.evaluate(depth, rng),
+            world,
+            tree,
+            self._settings(self.config.num_simulations),
+            rng,
+        )
         return tree
 
-    def search_from(self, state: int, rng: np.random.Generator, envs: MDPEnvs) -> Tree:
-        """The tree of simulations from a numbered state of a process."""
+    def search_from(self, state: int, rng: np.random.Generator) -> Tree:
+        """Return the tree of simulations from a numbered state of a known process."""
         config = self.config
         tree = new_tree(config.num_simulations, self.num_actions, state)
-        search_table(
-            envs.mdp.table, tree, config.num_simulations, config.exploration, config.rollout_depth, config.leaf == "value", self.values,
-            self.discount, rng,
-        )  # fmt: skip
+        place = np.array([state, state])
+        by_value = config.leaf == "value"
+        world = World(self.envs.mdp.table, place, self.values, self.lengths, self.searched, by_value, config.rollout_depth, self.discount)
+        with announced("tree search"):
+            for first in range(0, config.num_simulations, CHUNK):
+                search_table(world, tree, self._settings(min(CHUNK, config.num_simulations - first)), rng)
         return tree
 
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """What a search from each input [B] decides [B], always the same for the same state.
+    def _settings(self, num_simulations: int) -> Search:
+        config = self.config
+        return Search(num_simulations, config.exploration, config.rollout_depth, self.discount, config.backup == "best", config.merge)
 
-        Where the model is hidden an observation does not say where a simulation is to start: then it is what `step` last decided on the
-        same observation, and the first action on one it never met. `evaluate` searches everywhere.
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the decisions of a search from each input [B], always the same for the same state.
+
+        Where the model is hidden an observation does not say where a simulation is to start: the answer is then what `step` last decided
+        on the same observation, and the first action on one that it never met. `evaluate` searches everywhere.
         """
-        if not isinstance(self.envs, MDPEnvs):
+        if not self.on_table:
             return np.array([self._met.get(np.asarray(obs, dtype=self.obs.dtype).tobytes(), 0) for obs in inputs])
         decisions = []
-        for state in np.asarray(inputs):
-            if int(state) not in self._decided:
-                rng = np.random.Generator(np.random.PCG64(self.seeds.integer("decision", int(state))))
-                self._decided[int(state)] = best_action(self.search_from(int(state), rng, self.envs))
-            decisions.append(self._decided[int(state)])
+        for state in map(int, np.asarray(inputs)):
+            if state not in self._decided:
+                rng = np.random.Generator(np.random.PCG64(self.seeds.integer("decision", state)))
+                self._decided[state] = best_action(self.search_from(state, rng))
+            decisions.append(self._decided[state])
         return np.array(decisions)
 
     def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """The task's score; where the model is hidden, a search before every decision of fresh episodes."""
-        if isinstance(self.envs, MDPEnvs):
+        """Return the task's score; where the model is hidden, with a search before every decision of fresh episodes."""
+        if self.on_table:
             return super().evaluate(episodes=episodes, seeds=seeds)
-        envs, rng = self.task.envs(1, seeds.child("evaluation")), seeds.child("evaluation").numpy("search")
+        apart = seeds.apart("evaluation")
+        envs, rng = self.task.envs(1, apart), apart.numpy("search")
         returns: list[float] = []
         obs = envs.reset()
         while len(returns) < episodes:
@@ -302,25 +278,26 @@ class MCTS(Agent):
         return {"mean return": float(np.mean(returns)), "standard deviation": float(np.std(returns)), "episodes": float(episodes)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Values, the environment's position, and the observations met; the tree of a decision is gone once it is taken."""
+        """Return values, the environment's position, and the observations met; the tree of a decision is not kept."""
         met = np.frombuffer(b"".join(self._met), dtype=self.obs.dtype).reshape(-1, *self.obs.shape[1:])
         decided = np.array(list(self._met.values()), dtype=np.int64)
-        return {"values": self.values, "envs": self.envs.state_dict(), "met": met, "decided": decided}
+        learned = {"values": self.values, "lengths": self.lengths, "searched": self.searched}
+        return {**learned, "envs": self.envs.state_dict(), "met": met, "decided": decided}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        self.values[:] = state["values"]
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ValueError: if an array has another shape or type than the agent's own, or an action does not exist.
+        """
+        met, decided = np.asarray(state["met"]), np.asarray(state["decided"])
+        require_array("met", met, np.empty((len(decided), *self.obs.shape[1:]), dtype=self.obs.dtype))
+        require_array("decided", decided, np.empty(len(met), dtype=np.int64), 0, self.num_actions)
+        learned = (self.values, self.lengths, self.searched)
+        for name, own in zip(("values", "lengths", "searched"), learned, strict=True):
+            require_array(name, state[name], own, 0 if name == "searched" else None)
+        for name, own in zip(("values", "lengths", "searched"), learned, strict=True):
+            own[:] = state[name]
         self._decided.clear()
-        self._met = {obs.tobytes(): int(action) for obs, action in zip(state["met"], state["decided"], strict=True)}
+        self._met = {obs.tobytes(): int(action) for obs, action in zip(met, decided, strict=True)}
         self.obs = self.envs.load_state_dict(state["envs"])
-
-
-def best_action(tree: Tree) -> int:
-    """The root's most visited action; of several, the one worth most."""
-    most = tree.visits[0] == tree.visits[0].max()
-    return int(np.where(most, tree.values[0], -np.inf).argmax())
-
-
-def _key(obs: np.ndarray, keys: dict[bytes, int]) -> int:
-    """A number for an observation [1, ...]: the same for the same."""
-    return keys.setdefault(obs.tobytes(), len(keys))

@@ -25,7 +25,8 @@ def agents() -> Iterator[AgentSpec]:
     yield AgentSpec(
         name="mcts-rollouts",
         target="rl_algos.tree_search.mcts:MCTS",
-        summary="Tree search that plays on at random from its leaves, on any observation",
+        summary="Tree search with random rollouts from its leaves, on any observation",
+        presets="rl_algos:tree_search/presets/mcts-rollouts.yaml",
         reference="Kocsis, Szepesvari. Bandit based Monte-Carlo planning, 2006",
         unit="environment steps",
         fits=("control discrete-output",),
