@@ -70,8 +70,8 @@ def test_dense_and_sparse_matrices_give_the_same_process(reward_shape):
         "SAS": full,
         "sparse": [sparse.csr_array(full[:, action, :]) for action in range(3)],
     }[reward_shape]
-    dense = MDP.from_arrays(transition, reward, discount=0.9, terminal=[3])
-    thin = MDP.from_arrays([sparse.csr_array(transition[:, action, :]) for action in range(3)], reward, discount=0.9, terminal=[3])
+    dense = MDP.from_arrays(transition, full if reward_shape == "sparse" else reward, discount=0.9, terminal=[3])
+    thin = MDP.from_matrices([sparse.csr_array(transition[:, action, :]) for action in range(3)], reward, discount=0.9, terminal=[3])
     for name in ("offset", "probability", "next_state", "reward", "terminated"):
         np.testing.assert_array_equal(getattr(dense, name), getattr(thin, name))
     spread = {
@@ -82,8 +82,47 @@ def test_dense_and_sparse_matrices_give_the_same_process(reward_shape):
     assert dense.expected_reward[3].tolist() == [0.0, 0.0, 0.0]
 
 
+def test_a_list_of_matrices_and_an_array_are_told_apart_where_states_are_as_many_as_actions():
+    """Two states and two actions: [P0, P1] has one matrix for each action, np.array([P0, P1]) one for each state."""
+    first, second = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.0, 1.0], [1.0, 0.0]])
+    by_action = MDP.from_matrices([first, second], np.array([1.0, 0.0]), discount=0.9)
+    assert by_action.continuation.toarray()[:2].tolist() == [[0.9, 0.1], [0.0, 1.0]]  # state 0 under both actions
+    assert MDP.from_arrays(np.stack([first, second], axis=1), np.array([1.0, 0.0]), discount=0.9).continuation.toarray().tolist() == (
+        by_action.continuation.toarray().tolist()
+    )
+    with pytest.raises(ValueError, match=r"transition is a list; from_arrays takes one array .* call MDP.from_matrices"):
+        MDP.from_arrays([first, second], np.zeros(2), discount=0.9)
+    with pytest.raises(ValueError, match=r"reward is a list; from_arrays takes one array"):
+        MDP.from_arrays(np.stack([first, second], axis=1), [first, second], discount=0.9)
+    with pytest.raises(ValueError, match=r"transition is one array; from_matrices takes a list"):
+        MDP.from_matrices(np.array([first, second]), np.zeros(2), discount=0.9)
+
+
+def test_probabilities_in_single_precision_are_taken_and_sum_to_one_again():
+    rng, dtype = np.random.default_rng(0), np.float32
+    transition = rng.random((30, 3, 30)).astype(dtype)
+    transition /= transition.sum(axis=2, keepdims=True)
+    start = np.full(30, 1 / 30, dtype=dtype)
+    mdp = MDP.from_arrays(transition, np.zeros(30), discount=0.9, start=start)
+    np.testing.assert_allclose(np.add.reduceat(mdp.probability, mdp.offset[:-1]), 1.0, atol=1e-14)
+    assert mdp.start.sum() == pytest.approx(1.0, abs=1e-14)
+    policy = rng.random((30, 3)).astype(dtype)
+    mdp.under(policy / policy.sum(axis=1, keepdims=True)).values()
+    assert MarkovChain(transition[:, 0, :]).stationary_distribution().sum() == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="must sum to 1"):
+        MDP.from_arrays(transition * dtype(1.1), np.zeros(30), discount=0.9)
+    with pytest.raises(ValueError, match="must sum to 1"):
+        MDP.from_arrays(transition.astype(np.float64) * (1 + 1e-6), np.zeros(30), discount=0.9)
+
+
+@pytest.mark.parametrize("table", [{0: {0: []}, 2: {0: []}}, {0: {0: [(1.0, 0, 0.0)]}}, {0: {0: [], 1: []}, 1: {0: []}}, [[5]], {}])
+def test_a_table_with_something_missing_is_refused_in_words(table):
+    with pytest.raises(ValueError, match=r"the table is not complete|there is no outcome|at least one"):
+        MDP.from_table(table, discount=0.9, start=np.ones(1))
+
+
 def test_matrices_of_the_wrong_shape_are_refused():
-    with pytest.raises(ValueError, match=r"transition has shape \[2, 2\]; it must be \[S, A, S\]"):
+    with pytest.raises(ValueError, match=r"transition has shape \[2, 2\]; it must be \[S, A, S'\]"):
         MDP.from_arrays(np.eye(2), np.zeros(2), discount=0.9)
     with pytest.raises(ValueError, match=r"reward has shape \[3\]; it must be \[2\], \[2, 1\] or \[2, 1, 2\]"):
         MDP.from_arrays(np.eye(2)[:, None, :], np.zeros(3), discount=0.9)

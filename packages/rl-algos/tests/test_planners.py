@@ -261,3 +261,28 @@ def test_sticking_on_twenty_is_worth_what_the_book_draws():
     assert -0.9 < values[12:19, 1:, 0].min() < -0.6  # hitting on hard 18 or so loses
     best = solve("policy iteration", task)
     assert best.mdp.start @ best.values == pytest.approx(-0.0431, abs=0.0005)
+
+
+@pytest.mark.parametrize("agent", [ValueIteration, PolicyIteration, PolicyEvaluation])
+def test_planning_that_stops_before_its_proof_says_so(agent):
+    planner = agent(agent.Config(), Garnet(GarnetConfig()), None, seeds=Seeds(0), budget=1)
+    planner.step()
+    assert not planner.finished
+    planner.evaluate(episodes=1, seeds=Seeds(0))
+    planner.evaluate(episodes=1, seeds=Seeds(0))
+    assert len(planner.warnings) == 1
+    assert "stopped after 1 sweeps" in planner.warnings[0]
+    while not planner.finished:
+        planner.step()
+    planner.warnings.clear()
+    planner.evaluate(episodes=1, seeds=Seeds(0))
+    assert planner.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("policy", np.full(100, 4)), ("policy", np.zeros(99, dtype=np.int64)), ("values", np.zeros(3))]
+)
+def test_an_altered_plan_is_refused(name, value):
+    planner = ValueIteration(ValueIterationConfig(), Garnet(GarnetConfig()), None, seeds=Seeds(0), budget=1)
+    with pytest.raises(ValueError, match="saved"):
+        planner.load_state_dict(planner.state_dict() | {name: value})

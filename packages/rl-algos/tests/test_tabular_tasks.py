@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import gymnasium
 import numpy as np
 import pytest
 
 from rl_algos.planning.policy import optimal_policy
+from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.binned import Binned, BinnedConfig
 from rl_algos.tasks.blackjack import (
     HIT,
@@ -18,6 +21,7 @@ from rl_algos.tasks.blackjack import (
     dealer_results,
     number_of,
 )
+from rl_algos.tasks.cartpole import CartPole
 from rl_algos.tasks.classic import (
     GamblersProblem,
     GamblersProblemConfig,
@@ -217,3 +221,44 @@ def test_a_process_and_its_gymnasium_environment_can_both_be_registered_and_play
     played = GymTask(GymConfig("rl-algos-test/Maze-v0"))
     assert played.input_space == task.input_space
     assert played.evaluate(lambda obs: optimal_policy(task.mdp)[obs], episodes=3, seeds=Seeds(0))["mean length"] == 14.0
+
+
+class Own(gymnasium.Env):
+    """A table of one's own, without a distribution of starts: state 0 leads to 1 for 1, state 1 ends for 2."""
+
+    observation_space, action_space = gymnasium.spaces.Discrete(2), gymnasium.spaces.Discrete(1)
+    P: ClassVar = [[[(1.0, 1, 1.0, False)]], [[(1.0, 1, 2.0, True)]]]
+
+    def reset(self, *, seed=None, options=None):
+        return 0, {}
+
+
+@pytest.fixture
+def own_environment():
+    gymnasium.register("own-table-v0", Own)
+    yield
+    del gymnasium.registry["own-table-v0"]
+
+
+def test_any_environment_that_shows_its_table_can_be_planned_with(own_environment):
+    task = ToyText(ToyTextConfig(id="own-table-v0", discount=0.5))
+    assert task.mdp.start.tolist() == [1.0, 0.0]
+    assert task.mdp.under(np.zeros(2, dtype=np.int64)).values().tolist() == [2.0, 2.0]
+
+
+def test_a_target_belongs_to_an_id_and_its_options_alone(own_environment):
+    assert ToyText(ToyTextConfig(id="own-table-v0")).target is None
+    assert ToyText(ToyTextConfig()).target == 0.7
+    assert ToyText(ToyTextConfig(options={"is_slippery": False})).target == 1.0
+    assert ToyText(ToyTextConfig(options={"map_name": "8x8"})).target is None
+    assert CartPole(ArrayTaskConfig()).target == 475.0
+    assert CartPole(ArrayTaskConfig(time_limit=100)).target is None
+
+
+def test_a_table_that_does_not_fit_the_spaces_is_refused(own_environment, monkeypatch):
+    monkeypatch.setattr(Own, "observation_space", gymnasium.spaces.Discrete(3))
+    with pytest.raises(ValueError, match=r"the table P of 'own-table-v0' has 2 states, but the environment's space is Discrete\(3\)"):
+        ToyText(ToyTextConfig(id="own-table-v0"))
+    monkeypatch.setattr(Own, "P", [[[(0.5, 1, 1.0, False)]], [[(1.0, 1, 2.0, True)]]])
+    with pytest.raises(ValueError, match=r"the table P of 'own-table-v0' cannot be used: state 0, action 0: .* sum to 0.5"):
+        ToyText(ToyTextConfig(id="own-table-v0"))

@@ -9,19 +9,19 @@ for problems without discount.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from dl_nets.fast.kernels import inlined, kernel
+from rl_algos.parts.ranges import require_array
 from rl_algos.tabular.learner import draw_values
 from rl_algos.tasks.mdp.model import MDP
 from rl_core.agent import Agent
-from rl_core.network import Network
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask, Task
 
 ROUNDING = 1e-11  # of the largest value: differences up to this are none
 
@@ -188,18 +188,23 @@ class Planner(Agent):
         error_bound: Proven bound on |v - v*| in every state; infinite as long as there is none.
     """
 
-    task: ControlTask
+    state_fields: ClassVar[tuple[str, ...]] = ("values", "policy", "error_bound")
+    task: Any  # a TabularTask
 
-    def __init__(self, config: Any, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
-        mdp = getattr(task, "mdp", None)
-        if not isinstance(mdp, MDP):
+    def setup(self) -> None:
+        """Read the model.
+
+        Raises:
+            ValueError: if the task does not show one.
+        """
+        if "mdp" not in self.task.traits():
             raise ValueError(f"{type(self).__name__} plans with a model, and this task shows none; take a learner such as q-learning")
-        self.mdp = mdp if config.discount is None else mdp.with_discount(config.discount)
+        mdp: MDP = self.task.mdp
+        self.mdp = mdp if self.config.discount is None else mdp.with_discount(self.config.discount)
         self.model = Model.of(self.mdp)
         self.values = np.zeros(self.mdp.num_states)
         self.policy = np.zeros(self.mdp.num_states, dtype=np.int64)
-        self.error_bound = float("inf")
+        self.error_bound = math.inf
 
     def action_values(self) -> np.ndarray:
         """q(s, a) [S, A] by one look ahead from v."""
@@ -209,19 +214,33 @@ class Planner(Agent):
         """The policy's actions [B] in states [B]."""
         return self.policy[np.asarray(inputs)]
 
+    def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Return the task's score of the policy; say so when the values are not proven to be near the optimal ones."""
+        self.warn_if_unproven()
+        return super().evaluate(episodes=episodes, seeds=seeds)
+
+    def warn_if_unproven(self) -> None:
+        """Add a warning when planning stopped, at its budget or because nothing moves any more, without the proof that was asked for."""
+        if self.error_bound > self.config.tolerance:
+            bound = "nothing is proven about the values" if math.isinf(self.error_bound) else f"the proven error is {self.error_bound:.3g}"
+            remedy = "" if self.finished else "; continue with a larger --budget"
+            sentence = f"stopped after {self.progress:,} sweeps: {bound}, and tolerance is {self.config.tolerance:g}{remedy}"
+            self.warnings += [sentence] if sentence not in self.warnings else []
+
     def state_dict(self) -> dict[str, Any]:
-        """Values, policy and the bound (null while infinite)."""
-        return {
-            "values": self.values,
-            "policy": self.policy,
-            "error_bound": None if np.isinf(self.error_bound) else self.error_bound,
-        }
+        """Return values, policy and the bound (null while infinite)."""
+        state = super().state_dict()
+        return {**state, "error_bound": None if math.isinf(self.error_bound) else self.error_bound}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        self.values = np.array(state["values"])
-        self.policy = np.array(state["policy"])
-        self.error_bound = float("inf") if state["error_bound"] is None else float(state["error_bound"])
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ValueError: if an array has another shape or type than the agent's own, or an action does not exist.
+        """
+        require_array("policy", state["policy"], self.policy, 0, self.mdp.num_actions)
+        super().load_state_dict(state)
+        self.error_bound = math.inf if state["error_bound"] is None else float(state["error_bound"])
 
     def draw(self, folder: Path) -> None:
         """Values and policy over the states."""
@@ -229,7 +248,7 @@ class Planner(Agent):
 
     def metrics(self, **extra: float) -> dict[str, float]:
         """The mean value of the first state, and the bound once it is finite."""
-        numbers = {"start value": float(self.mdp.start @ self.values), **extra}
+        numbers = {"start_value": float(self.mdp.start @ self.values), **extra}
         if np.isfinite(self.error_bound):
-            numbers["error bound"] = self.error_bound
+            numbers["error_bound"] = self.error_bound
         return numbers

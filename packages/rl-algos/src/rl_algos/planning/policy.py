@@ -62,7 +62,7 @@ def true_values(task: Any, policy: np.ndarray, discount: float) -> tuple[np.ndar
 
 def policy_score(task: Any, probabilities: np.ndarray, *, episodes: int, seeds: Seeds) -> dict[str, float]:
     """The task's score of a policy [S, A] whose actions are drawn at random."""
-    rng = seeds.child("policy").numpy("actions")
+    rng = seeds.apart("policy").numpy("actions")
     cumulative = np.cumsum(probabilities, axis=1)
     last = probabilities.shape[1] - 1
 

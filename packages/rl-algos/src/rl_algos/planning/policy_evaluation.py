@@ -9,17 +9,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from rl_algos.parts.ranges import require_range
 from rl_algos.planning.planner import Planner, only_rounding
 from rl_algos.planning.policy import fixed_policy, policy_score
 from rl_core.config import Doc, Fraction, Positive, Whole, configclass
-from rl_core.network import Network
 from rl_core.seeds import Seeds
-from rl_core.task import Task
 
 
 @configclass
@@ -34,23 +32,17 @@ class PolicyEvaluationConfig:
     discount: Annotated[Fraction | None, Doc("gamma; null takes the task's")] = None
     horizon: Annotated[Whole, Doc("H, decisions left: the value of exactly H steps; 0 for no horizon")] = 0
 
-    def __post_init__(self) -> None:
-        require_range(self, "tolerance", 0.0, float("inf"), open_low=True)
-        require_range(self, "horizon", 0, float("inf"))
-        if self.discount is not None:
-            require_range(self, "discount", 0.0, 1.0)
-
 
 class PolicyEvaluation(Planner):
     """Values of a fixed policy; one step is one sweep, or the whole solution."""
 
-    Config = PolicyEvaluationConfig
+    Config: ClassVar[type] = PolicyEvaluationConfig
 
-    def __init__(
-        self, config: PolicyEvaluationConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto"
-    ) -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
-        self.chances = fixed_policy(task, config.policy)
+    def setup(self) -> None:
+        """Read the model, and prepare the sweeps."""
+        super().setup()
+        config = self.config
+        self.chances = fixed_policy(self.task, config.policy)
         self.policy = self.chances.argmax(axis=1)
         self.process = self.mdp.under(self.chances)
         steps = self.process.expected_steps() if self.mdp.discount == 1.0 and not config.horizon else np.zeros(1)
@@ -71,7 +63,7 @@ class PolicyEvaluation(Planner):
             self.values = updated
         if self.config.horizon:
             self.finished = self.progress >= self.config.horizon
-            self.error_bound = 0.0 if self.finished else float("inf")
+            self.error_bound = 0.0 if self.finished else math.inf
         else:
             # a change of nothing proves the values even where an episode may never end
             self.error_bound = 0.0 if change == 0.0 else self.still_to_come * change
@@ -81,5 +73,6 @@ class PolicyEvaluation(Planner):
         return self.metrics(change=change)
 
     def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """The mean return of the policy that was evaluated, actions drawn from it."""
+        """Return the mean return of the policy that was evaluated, actions drawn from it."""
+        self.warn_if_unproven()
         return policy_score(self.task, self.chances, episodes=episodes, seeds=seeds)

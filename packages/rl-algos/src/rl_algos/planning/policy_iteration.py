@@ -11,18 +11,14 @@ for ever (the bug that exercise 4.4 of the book asks about).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from dl_nets.fast.kernels import announced
-from rl_algos.parts.ranges import require_range
 from rl_algos.planning.planner import ROUNDING, Planner, certificate, macqueen_bounds, sweep, sweep_policy
 from rl_algos.tasks.mdp.model import MDP
-from rl_core.config import Doc, Fraction, Positive, configclass
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import Task
+from rl_core.config import Count, Doc, Fraction, Positive, configclass
 
 
 @configclass
@@ -32,15 +28,9 @@ class PolicyIterationConfig:
     evaluation: Annotated[Literal["direct", "iterative", "partial"], Doc("solve; sweep until still; sweep a few times (modified)")] = (
         "direct"
     )
-    evaluation_sweeps: Annotated[int, Doc("m, sweeps of a partial evaluation, or at most of an iterative one times 1,000; >= 1")] = 20
+    evaluation_sweeps: Annotated[Count, Doc("m, sweeps of a partial evaluation, or at most of an iterative one times 1,000")] = 20
     tolerance: Annotated[Positive, Doc("stop when |v - v*| is proven to be at most this in every state, unit of return")] = 1e-9
     discount: Annotated[Fraction | None, Doc("gamma; null takes the task's")] = None
-
-    def __post_init__(self) -> None:
-        require_range(self, "tolerance", 0.0, float("inf"), open_low=True)
-        require_range(self, "evaluation_sweeps", 1, float("inf"))
-        if self.discount is not None:
-            require_range(self, "discount", 0.0, 1.0)
 
 
 def improve(mdp: MDP, values: np.ndarray, policy: np.ndarray) -> np.ndarray:
@@ -54,12 +44,11 @@ def improve(mdp: MDP, values: np.ndarray, policy: np.ndarray) -> np.ndarray:
 class PolicyIteration(Planner):
     """Policy iteration; one step is one evaluation and one improvement."""
 
-    Config = PolicyIterationConfig
+    Config: ClassVar[type] = PolicyIterationConfig
 
-    def __init__(
-        self, config: PolicyIterationConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto"
-    ) -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+    def setup(self) -> None:
+        """Read the model, and prepare the sweeps."""
+        super().setup()
         self.ends = bool((np.asarray(self.mdp.continuation.sum(axis=1)) < 1.0 - 1e-12).any())
 
     def step(self) -> dict[str, float]:

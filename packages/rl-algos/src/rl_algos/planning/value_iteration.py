@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from scipy import sparse
 
 from dl_nets.fast.kernels import announced, kernel
-from rl_algos.parts.ranges import require_range
+from rl_algos.parts.ranges import require_array, require_memory
 from rl_algos.planning.planner import Model, Planner, backup, certificate, macqueen_bounds, only_rounding, sweep
 from rl_core.config import Doc, Fraction, Positive, Whole, configclass
-from rl_core.network import Network
 from rl_core.seeds import Seeds
-from rl_core.task import Task
 
 
 @configclass
@@ -37,10 +35,6 @@ class ValueIterationConfig:
     horizon: Annotated[Whole, Doc("H, decisions left at the start of an episode: backward induction of H sweeps; 0 for no horizon")] = 0
 
     def __post_init__(self) -> None:
-        require_range(self, "tolerance", 0.0, float("inf"), open_low=True)
-        if self.discount is not None:
-            require_range(self, "discount", 0.0, 1.0)
-        require_range(self, "horizon", 0, float("inf"))
         if self.horizon and self.order != "synchronous":
             raise ValueError(f"horizon is {self.horizon} and order is {self.order!r}; a finite horizon is swept synchronously")
 
@@ -95,12 +89,12 @@ def sweep_by_priority(
 class ValueIteration(Planner):
     """Value iteration in any order, for an endless or a finite horizon."""
 
-    Config = ValueIterationConfig
+    Config: ClassVar[type] = ValueIterationConfig
 
-    def __init__(
-        self, config: ValueIterationConfig, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto"
-    ) -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
+    def setup(self) -> None:
+        """Read the model, and prepare the sweeps."""
+        super().setup()
+        config = self.config
         going_on = np.add.reduceat(np.append(self.model.weight, 0.0), self.model.offset[:-1]) * (np.diff(self.model.offset) > 0)
         self.ends = bool((going_on < 1.0 - 1e-12).any())
         self.spare = np.empty_like(self.values)
@@ -109,6 +103,8 @@ class ValueIteration(Planner):
             self.priority = np.zeros(self.mdp.num_states)
             self.predecessors = _predecessors(self.model, self.mdp.num_states)
         if config.horizon:
+            size = config.horizon * self.mdp.num_states
+            require_memory(f"the plan of {config.horizon} decisions in {self.mdp.num_states} states", 8 * size)
             self.plan = np.zeros((config.horizon, self.mdp.num_states), dtype=np.int64)  # actions by decisions already taken
 
     def step(self) -> dict[str, float]:
@@ -182,9 +178,9 @@ class ValueIteration(Planner):
 
     def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """The task's score; with a horizon, of the plan that knows how many decisions were already taken."""
-        if not self.config.horizon:
+        if not self.config.horizon or not self.finished:
             return super().evaluate(episodes=episodes, seeds=seeds)
-        envs = self.task.envs(1, seeds.child("evaluation"))
+        envs = self.task.envs(1, seeds.apart("evaluation"))
         returns: list[float] = []
         obs, taken, total = envs.reset(), 0, 0.0
         while len(returns) < episodes:
@@ -200,7 +196,7 @@ class ValueIteration(Planner):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Values, policy, and what the order of sweeps remembers."""
+        """Return values, policy, and what the order of sweeps remembers."""
         state = {**super().state_dict(), "threshold": self.threshold}
         if self.config.order == "prioritised":
             state["priority"] = self.priority
@@ -209,13 +205,13 @@ class ValueIteration(Planner):
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         super().load_state_dict(state)
-        self.threshold = state["threshold"]
+        self.threshold = float(state["threshold"])
         if self.config.order == "prioritised":
-            self.priority = np.array(state["priority"])
+            self.priority[:] = require_array("priority", state["priority"], self.priority, 0.0)
         if self.config.horizon:
-            self.plan = np.array(state["plan"])
+            self.plan[:] = require_array("plan", state["plan"], self.plan, 0, self.mdp.num_actions)
 
 
 def _predecessors(model: Model, num_states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
+from rl_algos.parts.ranges import require_array
 from rl_core.config import Doc, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
@@ -118,9 +119,14 @@ class ArrayEnvs(Envs):
         return {"state": self._state.copy(), "elapsed": self._elapsed.copy(), **self._counters()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
-        """Go where `state` says; its observations [N, ...]."""
-        self._state = np.array(state["state"])
-        self._elapsed = np.array(state["elapsed"])
+        """Restore `state`; return its observations [N, ...].
+
+        Raises:
+            ValueError: if an array has another shape or type than here.
+        """
+        own = self._state if self._state.size else self._problem.start(np.zeros((self.num_envs, self._problem.num_uniform)))
+        self._state = require_array("state", state["state"], own).copy()
+        self._elapsed = require_array("elapsed", state["elapsed"], self._elapsed, 0).copy()
         self._load_counters(state)
         return self._problem.observe(self._state)
 
@@ -149,7 +155,8 @@ class ArrayTask(DynamicsTask):
     def __init__(self, config: ArrayTaskConfig) -> None:
         super().__init__(config)
         self.input_space, self.output_space = self.problem.input_space, self.problem.output_space
-        self.target = self.problem.target
+        # a target belongs to episodes of its length: longer ones reach it by themselves, shorter ones cannot
+        self.target = self.problem.target if self.time_limit == self.problem.time_limit else None
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """N copies stepped by one compiled call."""

@@ -41,6 +41,15 @@ def schemes() -> Iterator[TaskSchemeSpec]:
         traits=("control", "discrete-input", "discrete-output"),
         agents=("q-learning",),
     )
+    yield TaskSchemeSpec(
+        name="mdp",
+        target="rl_algos.tasks.toy_text:ToyText",
+        summary="A Gymnasium environment that shows its table of outcomes P",
+        argument="id",
+        example="mdp:FrozenLake-v1",
+        traits=("control", "mdp", "discrete-input", "discrete-output"),
+        agents=("value-iteration",),
+    )
 
 
 def _control_tasks() -> Iterator[TaskSpec]:
@@ -136,21 +145,21 @@ def _model(name: str, target: str, summary: str, reference: str, **fields: Any) 
 
 def _table_tasks() -> Iterator[TaskSpec]:
     gymnasium = "Gymnasium, toy text environments"
-    for name, id, target, options, summary in (
-        ("CliffWalking-v1", "CliffWalking-v1", -13.0, {}, "Walk along a cliff to the goal, and do not fall"),
-        ("CliffWalkingSlippery-v1", "CliffWalkingSlippery-v1", -70.0, {}, "Walk along a cliff on slippery ground"),
-        ("FrozenLake-v1", "FrozenLake-v1", 0.7, {}, "Cross a lake of slippery ice with four holes"),
-        ("FrozenLake-v1-firm", "FrozenLake-v1", 1.0, {"is_slippery": False}, "Cross the lake on ice that does not slip"),
-        ("FrozenLake8x8-v1", "FrozenLake8x8-v1", 0.85, {}, "Cross a larger lake of slippery ice"),
-        ("FrozenLake8x8-v1-firm", "FrozenLake8x8-v1", 1.0, {"is_slippery": False}, "Cross the larger lake on ice that does not slip"),
-        ("Taxi-v4", "Taxi-v4", 7.7, {}, "Fetch a passenger and bring them where they want to go"),
+    for name, id, options, summary in (
+        ("CliffWalking-v1", "CliffWalking-v1", {}, "Walk along a cliff to the goal, and do not fall"),
+        ("CliffWalkingSlippery-v1", "CliffWalkingSlippery-v1", {}, "Walk along a cliff on slippery ground"),
+        ("FrozenLake-v1", "FrozenLake-v1", {}, "Cross a lake of slippery ice with four holes"),
+        ("FrozenLake-v1-firm", "FrozenLake-v1", {"is_slippery": False}, "Cross the lake on ice that does not slip"),
+        ("FrozenLake8x8-v1", "FrozenLake8x8-v1", {}, "Cross a larger lake of slippery ice"),
+        ("FrozenLake8x8-v1-firm", "FrozenLake8x8-v1", {"is_slippery": False}, "Cross the larger lake on ice that does not slip"),
+        ("Taxi-v4", "Taxi-v4", {}, "Fetch a passenger and bring them where they want to go"),
     ):
         yield _model(
             name,
             "toy_text:ToyText",
             summary,
             gymnasium,
-            config={"id": id, "target": target, **({"options": options} if options else {})},
+            config={"id": id, **({"options": options} if options else {})},
             agent="q-learning",
             tags=("toy text",),
         )

@@ -345,7 +345,9 @@ class Run:
 
     def conclude(self) -> dict[str, Any]:
         """Evaluate, write `result.json` and the figures."""
+        before = len(self.agent.warnings)
         result = self.summary(self.evaluate())
+        self.warnings += self.agent.warnings[before:]
         self._write("result.json", json.dumps(result, indent=1) + "\n")
         self._draw()
         return result

@@ -15,7 +15,17 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.sparse.linalg import spsolve
 
-TOLERANCE = 1e-8  # how far from one a row of probabilities may sum
+TOLERANCE = 1e-8  # how far from one a row of probabilities in double precision may sum
+
+
+def tolerance_of(probabilities: Any) -> float:
+    """Return how far from one probabilities may sum: rounding of their type, at least 1e-8.
+
+    >>> tolerance_of(np.float64(1.0)), bool(tolerance_of(np.float32(1.0)) < 1e-5)
+    (1e-08, True)
+    """
+    dtype = getattr(probabilities, "dtype", np.dtype(np.float64))
+    return max(TOLERANCE, 32.0 * float(np.finfo(dtype).eps)) if dtype.kind == "f" else TOLERANCE
 
 
 class MarkovChain:
@@ -33,8 +43,7 @@ class MarkovChain:
     """
 
     def __init__(self, transition: Any) -> None:
-        self.transition = _square(transition)
-        _check_rows(self.transition, at_most=False)
+        self.transition = _stochastic(transition, at_most=False)
         self.num_states = self.transition.shape[0]
 
     def recurrent_classes(self) -> list[np.ndarray]:
@@ -109,8 +118,7 @@ class MarkovRewardProcess:
     """
 
     def __init__(self, transition: Any, reward: np.ndarray, *, discount: float) -> None:
-        self.transition = _square(transition)
-        _check_rows(self.transition, at_most=True)
+        self.transition = _stochastic(transition, at_most=True)
         self.num_states = self.transition.shape[0]
         self.reward = np.asarray(reward, dtype=np.float64)
         self.discount = float(discount)
@@ -193,6 +201,17 @@ class MarkovRewardProcess:
         return endless[:-1]
 
 
+def _stochastic(transition: Any, *, at_most: bool) -> sparse.csr_array:
+    """Return a checked transition matrix in double precision; rows that were rounded to another type are normalised again."""
+    tolerance, matrix = tolerance_of(transition), _square(transition)
+    _check_rows(matrix, tolerance, at_most=at_most)
+    if tolerance > TOLERANCE:
+        sums = np.asarray(matrix.sum(axis=1)).ravel()
+        rounded = (sums > 1.0) if at_most else np.ones(len(sums), dtype=bool)
+        matrix = sparse.csr_array(sparse.diags_array(1.0 / np.where(rounded, sums, 1.0)) @ matrix)
+    return matrix
+
+
 def _square(transition: Any) -> sparse.csr_array:
     matrix = sparse.csr_array(transition, dtype=np.float64)
     if matrix.shape[0] != matrix.shape[1]:
@@ -200,14 +219,14 @@ def _square(transition: Any) -> sparse.csr_array:
     return matrix
 
 
-def _check_rows(matrix: sparse.csr_array, *, at_most: bool) -> None:
+def _check_rows(matrix: sparse.csr_array, tolerance: float, *, at_most: bool) -> None:
     wrong = np.flatnonzero(~((matrix.data >= 0.0) & np.isfinite(matrix.data)))
     if len(wrong):
         state = int(np.searchsorted(matrix.indptr, wrong[0], side="right")) - 1
         raise ValueError(f"state {state}: a probability is {matrix.data[wrong[0]]}; it must be in [0, 1]")
     sums = np.asarray(matrix.sum(axis=1)).ravel()
     excess = sums - 1.0 if at_most else np.abs(sums - 1.0)
-    wrong = np.flatnonzero(excess > TOLERANCE)
+    wrong = np.flatnonzero(excess > tolerance)
     if len(wrong):
         needed = "at most 1" if at_most else "1"
         raise ValueError(f"state {wrong[0]}: its row of probabilities sums to {sums[wrong[0]]:.10g}; it must sum to {needed}")

@@ -11,16 +11,14 @@ both end an episode and go on. Outcomes of the pair (s, a) are the entries `offs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from rl_algos.tasks.mdp.chain import MarkovRewardProcess
-
-TOLERANCE = 1e-8  # how far from one a row of probabilities may sum
+from rl_algos.tasks.mdp.chain import TOLERANCE, MarkovRewardProcess, tolerance_of
 
 
 class Table(NamedTuple):
@@ -78,6 +76,7 @@ class MDP:
         start: np.ndarray,
         num_actions: int,
     ) -> None:
+        self._tolerance = max(tolerance_of(probability), tolerance_of(start))
         self.offset = np.ascontiguousarray(offset, dtype=np.int64)
         self.probability = np.ascontiguousarray(probability, dtype=np.float64)
         self.next_state = np.ascontiguousarray(next_state, dtype=np.int64)
@@ -88,27 +87,71 @@ class MDP:
         self.num_actions = int(num_actions)
         self.num_states = len(self.start)
         self._validate()
+        if self._tolerance > TOLERANCE:  # rounded to another type: the sums are made exact again
+            counts = np.diff(self.offset)
+            self.probability = self.probability / np.repeat(np.add.reduceat(self.probability, self.offset[:-1]), counts)
+            self.start = self.start / self.start.sum()
 
     @classmethod
     def from_arrays(
         cls,
-        transition: np.ndarray | Sequence[Any],
+        transition: np.ndarray,
         reward: np.ndarray | Sequence[Any],
         *,
         discount: float,
         terminal: Sequence[int] = (),
         start: np.ndarray | None = None,
     ) -> MDP:
-        """A process from matrices, dense or sparse.
+        """Return a process from one array of probabilities [S, A, S'].
 
         Args:
-            transition: [S, A, S], or a sequence of A matrices [S, S], NumPy or SciPy sparse.
-            reward: [S], [S, A], [S, A, S], or a sequence of A matrices [S, S] (an entry missing from a sparse one is 0).
+            transition: p(s' | s, a), an array [S, A, S']. One matrix for each action is what `from_matrices` takes.
+            reward: [S], [S, A] or [S, A, S'].
+            discount: gamma, in [0, 1].
+            terminal: States in which an episode is over; what leaves them is not read.
+            start: Distribution of the first state [S]; uniform over the states that are not terminal when missing.
+
+        Raises:
+            ValueError: if an array has another shape, or a list of matrices is given: whether its first axis is S or A cannot be told
+                where both are equal.
+        """
+        for name, given in (("transition", transition), ("reward", reward)):
+            if not isinstance(given, np.ndarray) and (
+                name == "transition" or any(np.ndim(row) > 1 or sparse.issparse(row) for row in given)
+            ):
+                raise ValueError(
+                    f"{name} is a {type(given).__name__}; from_arrays takes one array [S, A, S']. If it has one matrix [S, S'] for each "
+                    "action, call MDP.from_matrices"
+                )
+        if transition.ndim != 3 or transition.shape[0] != transition.shape[2]:
+            raise ValueError(f"transition has shape {list(transition.shape)}; it must be [S, A, S']")
+        matrices = [transition[:, action, :] for action in range(transition.shape[1])]
+        return cls.from_matrices(matrices, np.asarray(reward), discount=discount, terminal=terminal, start=start)
+
+    @classmethod
+    def from_matrices(
+        cls,
+        transition: Sequence[Any],
+        reward: np.ndarray | Sequence[Any],
+        *,
+        discount: float,
+        terminal: Sequence[int] = (),
+        start: np.ndarray | None = None,
+    ) -> MDP:
+        """Return a process from one matrix for each action, dense or sparse.
+
+        Args:
+            transition: A matrices [S, S'], NumPy or SciPy sparse, in a list or tuple.
+            reward: An array [S], [S, A] or [S, A, S'], or a list of A matrices [S, S'] (an entry missing from a sparse one is 0).
             discount: gamma, in [0, 1].
             terminal: States in which an episode is over; what leaves them is not read.
             start: Distribution of the first state [S]; uniform over the states that are not terminal when missing.
         """
-        matrices = _by_action(transition, "transition")
+        if isinstance(transition, np.ndarray):
+            raise ValueError(
+                "transition is one array; from_matrices takes a list of A matrices [S, S']. Call MDP.from_arrays for [S, A, S']"
+            )
+        matrices = list(transition)
         num_actions, num_states = len(matrices), matrices[0].shape[0]
         for action, matrix in enumerate(matrices):
             if matrix.shape != (num_states, num_states):
@@ -120,7 +163,7 @@ class MDP:
             entries = sparse.coo_array(matrix)
             pair.append(entries.row.astype(np.int64) * num_actions + action)
             next_state.append(entries.col.astype(np.int64))
-            probability.append(entries.data.astype(np.float64))
+            probability.append(entries.data)
         pairs, successors, chances = np.concatenate(pair), np.concatenate(next_state), np.concatenate(probability)
         is_terminal = np.zeros(num_states, dtype=bool)
         for state in terminal:
@@ -131,7 +174,7 @@ class MDP:
         stay = np.repeat(np.flatnonzero(is_terminal), num_actions) * num_actions + np.tile(np.arange(num_actions), is_terminal.sum())
         pairs = np.concatenate([pairs[kept], stay])
         successors = np.concatenate([successors[kept], stay // num_actions])
-        chances = np.concatenate([chances[kept], np.ones(len(stay))])
+        chances = np.concatenate([chances[kept], np.ones(len(stay), dtype=chances.dtype)])
         order = np.lexsort((successors, pairs))
         pairs, successors, chances = pairs[order], successors[order], chances[order]
         rewards = _reward_of(reward, pairs // num_actions, pairs % num_actions, successors, num_states, num_actions)
@@ -151,17 +194,29 @@ class MDP:
         )
 
     @classmethod
-    def from_table(cls, table: Mapping[int, Mapping[int, Sequence[tuple]]], *, discount: float, start: np.ndarray) -> MDP:
-        """A process from Gymnasium's `P`: state to action to outcomes (probability, next state, reward, terminated).
+    def from_table(cls, table: Any, *, discount: float, start: np.ndarray) -> MDP:
+        """Return a process from Gymnasium's `P`: state to action to outcomes (probability, next state, reward, terminated).
 
-        A state that leads nowhere but to itself for nothing, ending the episode, is how Gymnasium draws a terminal state.
+        A state that leads only to itself without a reward, ending the episode, is how Gymnasium represents a terminal state.
+
+        Raises:
+            ValueError: if a state or an action is missing, or an outcome does not have these four numbers.
         """
-        num_actions = len(table[0])
-        rows = [table[state][action] for state in range(len(table)) for action in range(num_actions)]
-        outcomes = [outcome for row in rows for outcome in row]
+        try:
+            num_actions = len(table[0])
+            rows = [table[state][action] for state in range(len(table)) for action in range(num_actions)]
+            if any(len(table[state]) != num_actions for state in range(len(table))):
+                raise KeyError("an action")
+            outcomes = [(float(chance), int(state), float(gain), bool(ends)) for row in rows for chance, state, gain, ends in row]
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the table is not complete ({type(error).__name__}: {error}); it must map each state 0, 1, ... to each action "
+                "0, 1, ... to a list of outcomes (probability, next state, reward, terminated)"
+            ) from error
+        single = any(isinstance(outcome[0], np.float32) for row in rows for outcome in row)
         return cls(
             offset=np.concatenate([[0], np.cumsum([len(row) for row in rows])]),
-            probability=np.array([outcome[0] for outcome in outcomes]),
+            probability=np.array([outcome[0] for outcome in outcomes], dtype=np.float32 if single else np.float64),
             next_state=np.array([outcome[1] for outcome in outcomes]),
             reward=np.array([outcome[2] for outcome in outcomes]),
             terminated=np.array([outcome[3] for outcome in outcomes]),
@@ -258,12 +313,13 @@ class MDP:
                 f"the policy has shape {list(policy.shape)}; it must be [{self.num_states}] (actions) or "
                 f"[{self.num_states}, {self.num_actions}] (probabilities)"
             )
-        wrong = np.flatnonzero((np.abs(policy.sum(1) - 1.0) > TOLERANCE) | (policy < 0.0).any(1))
+        tolerance, policy = tolerance_of(policy), policy.astype(np.float64)
+        wrong = np.flatnonzero((np.abs(policy.sum(1) - 1.0) > tolerance) | (policy < 0.0).any(1))
         if len(wrong):
             raise ValueError(
                 f"state {wrong[0]}: the policy's probabilities are {policy[wrong[0]].tolist()}; they must sum to 1, none below 0"
             )
-        return policy.astype(np.float64)
+        return policy / policy.sum(axis=1, keepdims=True) if tolerance > TOLERANCE else policy
 
     def _pair(self, outcome: int) -> str:
         pair = int(np.searchsorted(self.offset, outcome, side="right")) - 1
@@ -289,7 +345,7 @@ class MDP:
                 f"state {pair // self.num_actions}, action {pair % self.num_actions}: there is no outcome; at least one is needed"
             )
         for name, wrong, needed in (
-            ("probability", ~((self.probability >= 0.0) & (self.probability <= 1.0 + TOLERANCE)), "in [0, 1]"),
+            ("probability", ~((self.probability >= 0.0) & (self.probability <= 1.0 + self._tolerance)), "in [0, 1]"),
             ("reward", ~np.isfinite(self.reward), "finite"),
             ("next_state", (self.next_state < 0) | (self.next_state >= self.num_states), f"in [0, {self.num_states})"),
         ):
@@ -297,23 +353,15 @@ class MDP:
                 outcome = int(np.flatnonzero(wrong)[0])
                 raise ValueError(f"{self._pair(outcome)}: an outcome's {name} is {getattr(self, name)[outcome]}; it must be {needed}")
         sums = np.add.reduceat(self.probability, self.offset[:-1])
-        wrong_sums = np.flatnonzero(np.abs(sums - 1.0) > TOLERANCE)
+        wrong_sums = np.flatnonzero(np.abs(sums - 1.0) > self._tolerance)
         if len(wrong_sums):
             pair = int(wrong_sums[0])
             raise ValueError(
                 f"state {pair // self.num_actions}, action {pair % self.num_actions}: the probabilities of its outcomes sum to "
                 f"{sums[pair]:.10g}; they must sum to 1"
             )
-        if not (self.start >= 0.0).all() or abs(self.start.sum() - 1.0) > TOLERANCE:
+        if not (self.start >= 0.0).all() or abs(self.start.sum() - 1.0) > self._tolerance:
             raise ValueError(f"the start distribution sums to {self.start.sum():.10g}; it must sum to 1, none below 0")
-
-
-def _by_action(matrices: np.ndarray | Sequence[Any], name: str) -> list[Any]:
-    if isinstance(matrices, np.ndarray):
-        if matrices.ndim != 3 or matrices.shape[0] != matrices.shape[2]:
-            raise ValueError(f"{name} has shape {list(matrices.shape)}; it must be [S, A, S], or a sequence of A matrices [S, S]")
-        return [matrices[:, action, :] for action in range(matrices.shape[1])]
-    return list(matrices)
 
 
 def _reward_of(reward: Any, state: np.ndarray, action: np.ndarray, successor: np.ndarray, num_states: int, num_actions: int) -> np.ndarray:
