@@ -81,7 +81,7 @@ def test_gymnasium_is_imported_only_for_a_name_that_nothing_else_explains(site: 
         ("CartPole-v9", None, "nothing is named 'CartPole-v9'", "CartPole-v1"),
         ("gim:CartPole-v1", None, "nothing is named 'gim:CartPole-v1'", "did you mean gym:?"),
         ("good/nothing", None, "nothing is named 'good/nothing'", "rl-core list"),
-        ("gym:", None, "'gym:' names no task", "for example gym:CartPole-v1"),
+        ("gym:", None, "'gym:' does not name a task", "for example gym:CartPole-v1"),
         ("gym", None, "nothing is named 'gym'; gym is a family of tasks", "name one of the family: gym:CartPole-v1"),
         ("tensorboard", None, "tensorboard is a logger", "--logger tensorboard"),
         ("wire", "agent", "no agent is named 'wire'; wire is a network", "--network wire"),

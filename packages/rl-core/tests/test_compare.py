@@ -60,8 +60,8 @@ def test_what_cannot_be_compared_is_refused(program: Any) -> None:
             "one metric at a time",
         ),
         (["slope", "torn"], "'torn' has no result yet", "finish it first: rl-core resume torn"),
-        (["slope", "slope"], "'slope' has the recipe and the seed of 'slope': it is no second sample", "name one of them"),
-        (["slope", "twin"], "'twin' has the recipe and the seed of 'slope': it is no second sample", "name one of them"),
+        (["slope", "slope"], "'slope' has the same recipe and seed as 'slope', so it is not a second sample", "name one of them"),
+        (["slope", "twin"], "'twin' has the same recipe and seed as 'slope', so it is not a second sample", "name one of them"),
         (["slope", "."], "'.' is not a run folder", "such as runs/"),
     ):
         refused = program.call("compare", *folders)
@@ -73,4 +73,4 @@ def test_what_cannot_be_compared_is_refused(program: Any) -> None:
     assert "error: the score of 'twin' was not a finite number" in refused.err
     failed = program.call("compare", "slope", "--out", "no/such/folder.png")
     assert failed.status == 1
-    assert "error: the picture 'no/such/folder.png' cannot be written" in failed.err
+    assert "error: the figure 'no/such/folder.png' cannot be written" in failed.err

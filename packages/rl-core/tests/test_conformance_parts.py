@@ -69,7 +69,7 @@ def test_metrics_differ_although_states_are_equal(tmp_path: Path) -> None:
 def test_the_other_process_says_what_went_wrong_there_and_goes_on(tmp_path: Path) -> None:
     elsewhere = Elsewhere(())
     for _ in range(2):
-        with pytest.raises(Fault, match=r"could not take the run further: .*is no run: it has no recipe\.yaml"):
+        with pytest.raises(Fault, match=r"could not take the run further: .*is not a run folder: it has no recipe\.yaml"):
             elsewhere.advance(tmp_path, 1)
     assert elsewhere.alive
     elsewhere.close()

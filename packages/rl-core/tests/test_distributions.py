@@ -75,7 +75,7 @@ def test_entry_points_that_cannot_be_read_cost_only_their_own_distribution(site:
     listed = site.run("list", "--json")
     assert listed.status == 0
     assert [(broken["package"], broken["error"]) for broken in listed.json["broken"]] == [
-        ("garbled", "its entry_points.txt cannot be read: 'no equals sign' is no line of the form 'name = module'")
+        ("garbled", "its entry_points.txt cannot be read: 'no equals sign' is not a line of the form 'name = module'")
     ]
     assert "guess" in {component["name"] for component in listed.json["components"]}
 

@@ -60,16 +60,16 @@ BAD = {
     ),
     "a target without module": (
         hook(f"yield {agent(target='bad.gone:One')}"),
-        "leads nowhere: there is no module bad.gone",
+        "cannot be resolved: there is no module bad.gone",
         "--disable bad",
     ),
     "a target without package": (
         hook(f"yield {agent(target='gone.deep.er:One')}"),
-        "leads nowhere: there is no module gone",
+        "cannot be resolved: there is no module gone",
         "--disable bad",
     ),
     "a target below a module": (hook(f"yield {agent(target='bad._plugin.x:One')}"), r"there is no module bad\._plugin\.x", "--disable bad"),
-    "a target without class": (hook(f"yield {agent(target='bad:One')}"), "leads nowhere: bad defines no One", "--disable bad"),
+    "a target without class": (hook(f"yield {agent(target='bad:One')}"), "cannot be resolved: bad defines no One", "--disable bad"),
 }
 
 
@@ -139,7 +139,7 @@ def test_one_name_from_two_plugins_is_ambiguous_and_answered_with_its_package(si
 
     bare = site.run("show", "guess")
     assert bare.status == 2
-    assert bare.err == "error: agent guess is brought by good and other\nhint: write good/guess or other/guess\n"
+    assert bare.err == "error: agent guess is provided by good and other\nhint: write good/guess or other/guess\n"
     assert site.run("show", "good/guess", "--json").json["package"] == "good"
     doctor = site.run("doctor", "--json")
     assert doctor.status == 1
@@ -318,7 +318,7 @@ def test_a_run_of_what_cannot_be_used_is_refused_with_the_remedy_and_leaves_no_f
     for name, error, hint in (
         ("needy", "agent needy (other 1.0) needs not_there, which is not installed", "install it: pip install"),
         ("lost", "agent lost (other 1.0) cannot be imported: other.gone:One: ModuleNotFoundError", "--disable other"),
-        ("guess", "agent guess is brought by good and other", "write good/guess or other/guess"),
+        ("guess", "agent guess is provided by good and other", "write good/guess or other/guess"),
     ):
         ended = site.run("run", name, "--task", "gym:CartPole-v1", "--out", out, "--json")
         assert ended.status == 2

@@ -214,7 +214,7 @@ def test_a_full_disk_is_said_in_words_and_the_run_goes_on_once_there_is_space(pr
         ended = program.call(*arguments, "--out", "disk/run")
         assert ended.status == 1
         assert "error: checkpoint 15 of 'disk/run' could not be written: No space left on device" in ended.err
-        assert "hint: free some space, then: rl-core resume disk/run (it goes on from checkpoint 10)" in ended.err
+        assert "hint: free some space, then: rl-core resume disk/run (it continues from checkpoint 10)" in ended.err
         assert "Traceback" not in ended.err
         assert sorted(path.name for path in (program.folder / "disk" / "run" / "checkpoints").iterdir()) == ["10", "5"]
         again = program.call("resume", "disk/run")

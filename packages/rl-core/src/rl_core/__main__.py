@@ -13,7 +13,7 @@ def main() -> None:
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - pathlib would slow down every command
         elif hasattr(getattr(sys, name), "reconfigure"):
-            getattr(sys, name).reconfigure(errors="backslashreplace")  # a letter that cannot be shown is \xe9 and not an exception
+            getattr(sys, name).reconfigure(errors="backslashreplace")  # an unencodable character is printed as \xe9 and is not an exception
     from rl_core.cli.cli import cli
 
     try:

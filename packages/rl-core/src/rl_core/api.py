@@ -73,6 +73,10 @@ class RunView(Protocol):
         """The agent's spec, which names the unit of progress."""
 
     @property
+    def package(self) -> str:
+        """The package of the agent."""
+
+    @property
     def budget(self) -> int:
         """The amount to learn, in the agent's unit."""
 

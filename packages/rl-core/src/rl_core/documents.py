@@ -1,7 +1,6 @@
-"""Plain data from YAML, TOML and JSON, read strictly: nothing is executed, no key is given twice, nothing grows while it is read.
+"""Strict readers of plain data in YAML, TOML and JSON: nothing is executed, no key may be given twice, nothing is expanded.
 
-YAML is read by the rules of its version 1.2 and not those of 1.1, which PyYAML has: `1e-3` is a number, `no` and `off`
-are texts, `010` is ten.
+YAML is read by the rules of version 1.2 instead of PyYAML's 1.1: `1e-3` is a number, `no` and `off` are texts, `010` is ten.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ _TAGS = {
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML, TOML or JSON file, by its ending.
+    """Return the mapping in a YAML, TOML or JSON file, by its suffix.
 
     Raises:
-        RequestError: if the file is missing, of another kind, malformed, or no mapping with text keys.
+        RequestError: if the file is missing, of another kind, malformed, or not a mapping with text keys.
     """
     suffix = path.suffix.lower()
     if not path.is_file():
@@ -50,20 +49,20 @@ def read(path: Path) -> dict[str, Any]:
             data = parse_yaml(text)
     except (OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise RequestError(f"recipe file {path.name!r} cannot be read: {reason}", f"mend the {suffix[1:].upper()} in it") from error
+        raise RequestError(f"recipe file {path.name!r} cannot be read: {reason}", f"fix the {suffix[1:].upper()} syntax in it") from error
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise RequestError(f"recipe file {path.name!r} holds no mapping of names to values", "begin with a line such as: agent: ppo")
+        raise RequestError(f"recipe file {path.name!r} is not a mapping of names to values", "begin with a line such as: agent: ppo")
     return data
 
 
 def parse_yaml(text: str) -> Any:
-    """The value that `text` holds.
+    """Return the value of a YAML text.
 
     >>> parse_yaml("{learning_rate: 1e-3, mode: off}")
     {'learning_rate': 0.001, 'mode': 'off'}
 
     Raises:
-        ValueError: if it is no YAML, or has a tag, an alias or a key given twice.
+        ValueError: if it is not YAML, or has a tag, an alias or a key given twice.
     """
     try:
         return yaml.load(text, _Loader)
@@ -74,24 +73,24 @@ def parse_yaml(text: str) -> Any:
 
 
 def dump_yaml(value: Any) -> str:
-    """YAML that this module and every other reader understand alike: what either would take for a number is quoted."""
+    """Return YAML that reads the same by versions 1.1 and 1.2: texts that either takes for a number are quoted."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's way to say it
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as PyYAML declares it
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """A node; tags are refused, and aliases too: a few lines of them unfold to gigabytes."""
+        """Return a node; tags are refused, and aliases too: a few lines of them expand to gigabytes."""
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"aliases (*{event.anchor}) are not taken")
+            raise ValueError(f"aliases (*{event.anchor}) are not allowed")
         if event.tag is not None:
-            raise ValueError(f"tags ({event.tag}) are not taken")
+            raise ValueError(f"tags ({event.tag}) are not allowed")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        """A mapping; a key given twice is refused."""
+        """Return a mapping; a key given twice is refused."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -103,11 +102,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_integer(self, node: yaml.ScalarNode) -> int:
-        """Decimal, whatever it begins with."""
+        """Return a decimal integer, also with leading zeros."""
         return int(self.construct_scalar(node))
 
     def construct_real(self, node: yaml.ScalarNode) -> float:
-        """A number, or infinity."""
+        """Return a number, or infinity."""
         return float(self.construct_scalar(node).lower().replace(".inf", "inf"))
 
 
@@ -134,11 +133,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _number(text: str) -> float:
     number = float(text)
     if math.isnan(number):
-        raise ValueError("nan is no setting")
+        raise ValueError("nan is not a valid setting")
     return number

@@ -1,7 +1,7 @@
 """Named random streams of one seed.
 
-Every random number of a run comes from a stream that is named after its use: `seeds.numpy("exploration")`. Two streams
-are independent, and adding a third moves neither. The streams that were handed out are part of a checkpoint.
+Every random number of a run is drawn from a stream that is named after its use: `seeds.numpy("exploration")`. Streams are independent,
+and adding one changes no other. The streams that were handed out are part of a checkpoint.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Seeds:
 
     Args:
         seed: At least 0.
-        path: Names that lead to this branch; empty at the root.
+        path: Names on the path to this branch; empty at the root.
     """
 
     def __init__(self, seed: int, path: tuple[str, ...] = ()) -> None:
@@ -29,17 +29,17 @@ class Seeds:
         self._streams: dict[str, np.random.Generator] = {}  # of the whole tree, by path
 
     def child(self, name: str) -> Seeds:
-        """A branch of its own, whose streams differ from all streams of this one and are saved with them."""
+        """Return a branch whose streams differ from all streams of this one and are saved with them."""
         branch = Seeds(self.seed, (*self.path, name))
         branch._streams = self._streams
         return branch
 
     def apart(self, name: str) -> Seeds:
-        """As `child`, but at its beginning each time, and saved with nobody: for an evaluation, which repeats exactly."""
+        """Return a branch like `child`, but always restarted and never saved: for an evaluation, which repeats exactly."""
         return Seeds(self.seed, (*self.path, name))
 
     def numpy(self, name: str) -> np.random.Generator:
-        """The stream of that name; the same object each time it is asked for."""
+        """Return the stream of that name, the same object each time."""
         full = "/".join((*self.path, name))
         if full not in self._streams:
             digest = hashlib.sha256(full.encode()).digest()
@@ -48,7 +48,7 @@ class Seeds:
         return self._streams[full]
 
     def integer(self, name: str, *numbers: int) -> int:
-        """A fixed integer in [0, 2**31) for that name and those numbers: the seed of an episode, of a shuffle, of a library.
+        """Return a fixed integer in [0, 2**31) for that name and those numbers: the seed of an episode, a shuffle, a library.
 
         >>> Seeds(0).integer("episode", 3, 17) == Seeds(0).integer("episode", 3, 17)
         True
@@ -57,11 +57,11 @@ class Seeds:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 33
 
     def state_dict(self) -> dict[str, Any]:
-        """The position of every stream of the tree that was handed out, as plain JSON."""
+        """Return the position of every stream of the tree that was handed out, as plain JSON."""
         return {name: _pack(rng.bit_generator.state) for name, rng in sorted(self._streams.items())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take every stream back to its saved position; streams not yet handed out are made. Generators stay the same objects."""
+        """Restore every stream to its saved position; missing streams are created. Generators stay the same objects."""
         for full, packed in state.items():
             *path, name = full.split("/")
             stream = Seeds(self.seed, tuple(path))
@@ -70,7 +70,7 @@ class Seeds:
 
 
 def _pack(state: Mapping[str, Any]) -> dict[str, Any]:
-    """PCG64's state with its 128-bit integers as hexadecimal text, which every JSON reader keeps exact."""
+    """Return PCG64's state with its 128-bit integers as hexadecimal text, which every JSON reader keeps exact."""
     inner = state["state"]
     return {"state": hex(inner["state"]), "inc": hex(inner["inc"]), "has_uint32": state["has_uint32"], "uinteger": state["uinteger"]}
 

@@ -1,4 +1,4 @@
-"""Names to specs: everything that the plugins of this environment bring, whether it can be used, and why not."""
+"""The catalogue: every component of the plugins of this environment, with its status."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Entry:
 
     Attributes:
         kind: "agent", "network", "task", "scheme" (a family of tasks) or "logger".
-        spec: What its plugin says of it. For `gym:CartPole-v1` a task's spec that was made from the scheme's.
-        package: The distribution that brings it.
-        version: Of the distribution.
-        status: "ready", "needs X" (a module that is not installed), "broken" (its import string leads nowhere) or
-            "ambiguous" (two packages bring one name).
+        spec: Its spec. For `gym:CartPole-v1` a task's spec made from the scheme's.
+        package: Its distribution.
+        version: Version of the distribution.
+        status: "ready", "needs X" (a module that is not installed), "broken" (its import string cannot be
+            resolved) or "ambiguous" (two packages provide one name).
         missing: The modules it requires that are not installed.
         problem: Why it is "broken".
         scheme: The scheme that a task such as `gym:CartPole-v1` was made from; its `agents` are the defaults to try.
@@ -66,17 +66,17 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """What the user types."""
+        """The name that the user types."""
         return self.spec.name
 
     @property
     def qualified(self) -> str:
-        """The name that is never ambiguous: "package/name"."""
+        """The unambiguous name "package/name"."""
         return f"{self.package}/{self.spec.name}"
 
     @property
     def remedy(self) -> str:
-        """What makes the component usable, one line; "" when it is."""
+        """The remedy that makes the component usable, one line; "" if it is usable."""
         if self.missing:
             return f'pip install "{self.spec.extra or " ".join(self.missing)}"'
         if self.problem:
@@ -84,7 +84,7 @@ class Entry:
         return f"write {self.qualified}" if self.status == "ambiguous" else ""
 
     def load(self) -> type[Any]:
-        """The class that the spec's `target` names, imported now.
+        """Import and return the class that the spec's `target` names.
 
         Raises:
             RequestError: if a module it requires is not installed, or it cannot be imported.
@@ -124,10 +124,10 @@ class Catalogue:
     """Every component of every plugin.
 
     Args:
-        plugins: The plugins whose registration hooks are asked.
+        plugins: The plugins whose registration hooks are called.
 
     Attributes:
-        broken: What does not work, with reason and remedy.
+        broken: Parts of plugins that do not work, with reason and remedy.
     """
 
     def __init__(self, plugins: Plugins) -> None:
@@ -138,14 +138,16 @@ class Catalogue:
             self._entries += self._collect(kind)
         for row in plugins.rows:
             if row.status == "ready" and not row.hooks:
-                plugins.report(row, f"{row.module} implements no hook, so it brings nothing", "its author marks hooks with @hookimpl")
+                plugins.report(
+                    row, f"{row.module} implements no hook, so it provides nothing", "ask its author to mark hooks with @hookimpl"
+                )
 
     @classmethod
     def discover(cls, disabled: Iterable[str] = ()) -> Catalogue:
-        """The catalogue of this environment, without the plugins named here or in the variable RL_CORE_DISABLE.
+        """Return the catalogue of this environment, without the plugins named here or in the variable RL_CORE_DISABLE.
 
         Raises:
-            RequestError: if a disabled name is that of no plugin.
+            RequestError: if a disabled name belongs to no plugin.
         """
         from_environment = [name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")]
         catalogue = cls(Plugins.load([*disabled, *filter(None, from_environment)]))
@@ -161,7 +163,7 @@ class Catalogue:
 
     @property
     def broken(self) -> list[Broken]:
-        """What does not work, with reason and remedy."""
+        """Parts of plugins that do not work, with reason and remedy."""
         return self._plugins.broken
 
     @property
@@ -170,19 +172,19 @@ class Catalogue:
         return self._plugins.rows
 
     def entries(self, kind: str | None = None) -> list[Entry]:
-        """Components of a kind, or all: sorted by kind, then name, then package."""
+        """Return the components of a kind, or all, sorted by kind, name and package."""
         return [entry for entry in self._entries if kind in (None, entry.kind)]
 
     def find(self, name: str, kind: str | None = None) -> Entry:
-        """The component of that name.
+        """Return the component of that name.
 
         Args:
-            name: `ppo`, `rl-algos/ppo`, `gym:CartPole-v1`, or a Gymnasium id that no plugin brings. One with a namespace, such as
-                `ALE/Pong-v5`, belongs to the scheme of that name where a plugin brings it.
-            kind: Where to look; `None` looks among agents, then networks, then tasks: what `rl-core run` takes.
+            name: `ppo`, `rl-algos/ppo`, `gym:CartPole-v1`, or a Gymnasium id that no plugin provides. One with a namespace, such as
+                `ALE/Pong-v5`, belongs to the scheme of that name if a plugin provides it.
+            kind: Kind of component; `None` searches agents, then networks, then tasks, as `rl-core run` does.
 
         Raises:
-            RequestError: if there is none, or two packages bring it.
+            RequestError: if there is none, or two packages provide it.
         """
         kinds = RUNNABLE if kind is None else (kind,)
         package, plain = self._split(name)
@@ -203,7 +205,7 @@ class Catalogue:
         self._plugins.notify(name, **arguments)
 
     def register(self, instance: object, name: str) -> None:
-        """Let a logger take part in the run hooks."""
+        """Register a logger for the run hooks."""
         self._plugins.register(instance, name)
 
     @cached_property
@@ -241,13 +243,13 @@ class Catalogue:
         problem = "" if missing else unresolved(spec.target)
         if problem:
             self._plugins.report(
-                plugin, f"{kind} {spec.name}: its target {spec.target} leads nowhere: {problem}", author_remedy(plugin.package)
+                plugin, f"{kind} {spec.name}: its target {spec.target} cannot be resolved: {problem}", author_remedy(plugin.package)
             )
         status = f"needs {', '.join(missing)}" if missing else "broken" if problem else "ready"
         return Entry(kind, spec, plugin.package, plugin.version, status, missing, problem)
 
     def _split(self, name: str) -> tuple[str | None, str]:
-        """Package and plain name; a slash after what is no package here belongs to the name, as in `ALE/Pong-v5`."""
+        """Return package and plain name; a slash behind anything but an installed package belongs to the name, as in `ALE/Pong-v5`."""
         package, slash, rest = name.partition("/")
         if slash and any(normalised(package) == normalised(row.package) for row in self.plugins):
             return normalised(package), rest
@@ -259,7 +261,7 @@ class Catalogue:
         first = found[0]
         packages = " and ".join(entry.package for entry in found)
         raise RequestError(
-            f"{first.kind} {first.name} is brought by {packages}", f"write {' or '.join(entry.qualified for entry in found)}"
+            f"{first.kind} {first.name} is provided by {packages}", f"write {' or '.join(entry.qualified for entry in found)}"
         )
 
     def _of_scheme(self, package: str | None, name: str) -> Entry | None:
@@ -270,7 +272,7 @@ class Catalogue:
         entry = self._only(found)
         scheme: TaskSchemeSpec = entry.spec
         if not rest:
-            raise RequestError(f"{name!r} names no task: what comes after the colon is missing", f"for example {scheme.example}")
+            raise RequestError(f"{name!r} does not name a task: the part after the colon is missing", f"for example {scheme.example}")
         spec = TaskSpec(
             name=name,
             target=scheme.target,
@@ -286,7 +288,7 @@ class Catalogue:
         return replace(entry, kind="task", spec=spec, scheme=scheme)
 
     def _of_gymnasium(self, name: str) -> Entry | None:
-        """A Gymnasium id as the last resort: the only place where looking up a name imports Gymnasium."""
+        """Return the task of a Gymnasium id, the last resort, and the only case in which looking up a name imports Gymnasium."""
         namespace, slash, rest = name.partition("/")
         if slash and any(entry.name == namespace for entry in self.entries("scheme")):
             return self._of_scheme(None, f"{namespace}:{rest}")
@@ -334,7 +336,7 @@ _USES = {
 
 
 def fits(traits: Collection[str], alternatives: Sequence[str]) -> bool:
-    """Whether a task with these traits fits: it offers every trait of at least one alternative.
+    """Return whether a task with these traits fits: it offers every trait of at least one alternative.
 
     >>> fits({"control", "vector-input", "discrete-output"}, ("mdp", "control discrete-output"))
     True
@@ -345,9 +347,9 @@ def fits(traits: Collection[str], alternatives: Sequence[str]) -> bool:
 
 
 def may_fit(traits: Collection[str], alternatives: Sequence[str]) -> bool:
-    """Whether a task could fit of which only these traits are known: it contradicts no trait of at least one alternative.
+    """Return whether a task with at least these traits could fit: they contradict no trait of at least one alternative.
 
-    A scheme such as `gym:<id>` says what kind of task it gives; what goes in and comes out is known once one is built.
+    A scheme such as `gym:<id>` states the kind of its tasks; their inputs and outputs are known once one is built.
 
     >>> may_fit({"control"}, ("control discrete-output",)), may_fit({"control"}, ("data discrete-output",))
     (True, False)
@@ -364,6 +366,6 @@ def _gymnasium_ids() -> list[str]:
     try:
         with stdout_to_stderr():
             import gymnasium
-    except Exception:  # a broken Gymnasium is no reason to forget which name was asked for
+    except Exception:  # a broken Gymnasium must not hide the name that was asked for
         return []
     return list(gymnasium.registry)

@@ -1,8 +1,8 @@
-"""Which installed distributions declare plugins.
+"""Search for the installed distributions that declare plugins.
 
-`importlib.metadata` answers the same, but importing it takes longer than everything else that `rl-core list` does (it
-pulls in email, sockets and zip files). So directories on the path are read here, by the same rules, and it is asked
-only where the path holds something else. `test_distributions.py` holds the two against each other.
+`importlib.metadata` returns the same, but importing it takes longer than everything else that `rl-core list` does (it imports email,
+sockets and zip files). Directories on the path are therefore read here, by the same rules, and it is used only for other entries of the
+path. `test_distributions.py` compares the two.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Declaration(NamedTuple):
 
     Attributes:
         package: Name of the distribution; "" when its metadata is missing.
-        version: Of the distribution; "?" when its metadata is missing.
-        name: Of the entry point; "" when the distribution's entry points cannot be read.
-        value: What it names: "package.module" or "package.module:object".
-        error: Why the entry points cannot be read; "" when they can.
+        version: Version of the distribution; "?" when its metadata is missing.
+        name: Name of the entry point; "" when the distribution's entry points cannot be read.
+        value: Its target: "package.module" or "package.module:object".
+        error: Why the entry points cannot be read; "" if they can.
     """
 
     package: str
@@ -36,10 +36,10 @@ class Declaration(NamedTuple):
 
 
 def declarations(group: str) -> list[Declaration]:
-    """Entry points of a group, each distribution once: the first on the path, which is also the one that Python imports.
+    """Return the entry points of a group, each distribution once: the first on the path, which is also the one that Python imports.
 
-    Sorted by package and name: the order of a file system means nothing. A distribution whose file of entry points
-    cannot be read costs only itself, and is noticed only where the file speaks of the group.
+    Sorted by package and name, since the order of a file system is arbitrary. A distribution whose file of entry points cannot be read
+    costs only itself, and is reported only if the file mentions the group.
     """
     found: list[Declaration] = []
     seen: set[str] = set()
@@ -60,7 +60,7 @@ def declarations(group: str) -> list[Declaration]:
 
 
 def normalised(name: str) -> str:
-    """The name of a distribution as package indexes compare it.
+    """Return the name of a distribution as package indexes compare it.
 
     >>> normalised("RL_Core")
     'rl-core'
@@ -69,7 +69,7 @@ def normalised(name: str) -> str:
 
 
 def _metadata_files() -> Iterator[tuple[str, str]]:
-    """Texts of `entry_points.txt` and of the metadata of each distribution that has entry points, in the order of the path."""
+    """Yield the texts of `entry_points.txt` and of the metadata of each distribution that has entry points, in the order of the path."""
     if any(hasattr(finder, "find_distributions") and finder.__module__ not in _PLAIN_FINDERS for finder in sys.meta_path):
         yield from _asked_of_the_library()
         return
@@ -77,7 +77,7 @@ def _metadata_files() -> Iterator[tuple[str, str]]:
         folder = root or "."
         try:
             names = sorted(os.listdir(folder))  # noqa: PTH208 - importing pathlib would be a tenth of the whole command
-        except TypeError:  # no string, which Python ignores too
+        except TypeError:  # not a string, which Python ignores too
             continue
         except NotADirectoryError:  # a zip file, an egg
             yield from _asked_of_the_library(root)
@@ -114,7 +114,7 @@ def _read(path: str) -> str:
 
 
 def _identity(metadata: str) -> tuple[str, str]:
-    """Name and version out of the head of a metadata file."""
+    """Return name and version from the head of a metadata file."""
     fields = {"name": "", "version": ""}
     for line in metadata.splitlines():
         key, colon, value = line.partition(":")
@@ -126,7 +126,7 @@ def _identity(metadata: str) -> tuple[str, str]:
 
 
 def _entry_points(text: str, group: str) -> dict[str, str]:
-    r"""Names and values in the section of the group; the last of two equal names counts.
+    r"""Return names and values in the section of the group; of two equal names, the last.
 
     >>> _entry_points("[console_scripts]\nx = y:z\n[rl_core.plugins]\n# ours\na = a._plugin [extra]\n", "rl_core.plugins")
     {'a': 'a._plugin'}
@@ -141,6 +141,6 @@ def _entry_points(text: str, group: str) -> dict[str, str]:
         elif section == group:
             name, equals, value = line.partition("=")
             if not equals or not name.strip():
-                raise ValueError(f"{line!r} is no line of the form 'name = module'")
+                raise ValueError(f"{line!r} is not a line of the form 'name = module'")
             found[name.strip()] = value.partition("[")[0].strip()
     return found

@@ -1,4 +1,4 @@
-"""Several runs side by side: a table of means over seeds with 95 % intervals, and one picture."""
+"""Comparison of runs: a table of means over seeds with 95 % intervals, and one figure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rl_core.runs import files, metrics_log, recipe
 
 
 def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
-    """Groups of runs that differ in nothing but their seed, the best mean first.
+    """Return groups of runs that differ only in their seed, the best mean first.
 
     Args:
         folders: Folders of finished runs.
-        out: Where the picture goes; by default `compare.png` beside the first run.
+        out: The figure to write; by default `compare.png` beside the first run.
 
     Raises:
-        RequestError: if a folder is no run or has no score yet, two are one run, or they are judged by different metrics.
+        RequestError: if a folder is not a run or has no score yet, two are the same run, or they are judged by different metrics.
         WorkError: if the picture cannot be written.
     """
     groups: dict[str, list[tuple[dict[str, Any], list[dict[str, float]]]]] = {}
@@ -33,7 +33,9 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
         result = _result(folder)
         twin = seen.setdefault((label, result["seed"]), folder)
         if twin is not folder:
-            raise RequestError(f"{str(folder)!r} has the recipe and the seed of {str(twin)!r}: it is no second sample", "name one of them")
+            raise RequestError(
+                f"{str(folder)!r} has the same recipe and seed as {str(twin)!r}, so it is not a second sample", "name one of them"
+            )
         groups.setdefault(label, []).append((result, metrics_log.read(folder, metrics_log.ENOUGH_TO_DRAW)))
     results = [result for runs in groups.values() for result, _ in runs]
     kinds = sorted({f"{result['task']} ({result['metric']})" for result in results})
@@ -51,7 +53,7 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
         try:
             figure.comparison(curves, picture, metric=headline if headline in common else common[0], unit=units)
         except (OSError, ValueError) as error:
-            raise WorkError(f"the picture {str(picture)!r} cannot be written: {error}", "give another --out, ending in .png") from error
+            raise WorkError(f"the figure {str(picture)!r} cannot be written: {error}", "give another --out, ending in .png") from error
     return {
         "metric": results[0]["metric"],
         "higher_is_better": results[0]["higher_is_better"],
@@ -90,7 +92,7 @@ def _result(folder: Path) -> dict[str, Any]:
 
 
 def _labels(recipes: Sequence[dict[str, Any]]) -> list[str]:
-    """A name for each run: agent, task, network, and the settings in which the runs with these three differ."""
+    """Return a name for each run: agent, task, network, and the settings in which the runs with these three differ."""
     bases = [" ".join(str(settings[key]) for key in ("agent", "task", "network") if settings.get(key)) for settings in recipes]
     labels = []
     for base, settings in zip(bases, recipes, strict=True):
@@ -102,7 +104,7 @@ def _labels(recipes: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, str]:
-    """The settings that can move a result, one level deep, without the seed."""
+    """Return the settings that can change a result, one level deep, without the seed."""
     flat = {}
     for key, value in settings.items():
         if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""From what a user asked for to a recipe in which nothing is left open.
+"""Resolution of a request to a recipe in which every setting has a value.
 
-Settings come from five places, each overruling the one before: the class's defaults, the catalogue entry's, the
+Settings have five sources, each overriding the one before: the class's defaults, the catalogue entry's, the
 agent's preset for the task, the recipe file, the command line.
 """
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a run depends on; `recipe.yaml` in words. A field that is `None` in a request is filled in by `resolve`."""
+    """Everything that a run depends on, as in `recipe.yaml`. A field that is `None` in a request is filled in by `resolve`."""
 
     agent: str | None = None  # name of the agent
     task: str | None = None  # name of the task
-    network: str | None = None  # name of the network; null for an agent that takes none
+    network: str | None = None  # name of the network; null for an agent without one
     seed: int = 0  # seed of every random stream, >= 0
-    budget: int | None = None  # how much to learn, in the agent's unit, >= 1
-    device: Literal["auto", "cpu", "cuda"] = "auto"  # where tensors live; auto takes a GPU where there is one
+    budget: int | None = None  # amount to learn, in the agent's unit, >= 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # device of tensors; auto: a GPU if there is one, but the CPU for perceptrons
     threads: int = 1  # threads of the linear algebra, >= 1; part of the recipe because sums depend on it
-    checkpoint_every: int | None = None  # distance of checkpoints in the agent's unit, >= 1; null: every 30 seconds
+    checkpoint_every: int | None = None  # interval of checkpoints in the agent's unit, >= 1; null: every 30 seconds
     config: Mapping[str, Any] = field(default_factory=dict)  # the agent's config fields
     network_config: Mapping[str, Any] = field(default_factory=dict)  # the network's config fields
     task_config: Mapping[str, Any] = field(default_factory=dict)  # the task's config fields
@@ -69,13 +69,13 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class Resolved:
-    """A recipe with the components that it names: the task is built, the agent is ready to be.
+    """A recipe with the components that it names: the task is built, the agent can be.
 
     Attributes:
-        recipe: All that the run depends on.
+        recipe: Everything that the run depends on.
         agent: The agent's entry.
         task: The task's entry.
-        network: The network's entry; `None` for an agent that takes none.
+        network: The network's entry; `None` for an agent without one.
         built_task: The task.
         built_network: The network, which builds modules for the agent.
         agent_class: The agent's class.
@@ -103,7 +103,7 @@ class Resolved:
         return [Setting(name, value, self.sources.get(name, "default")) for name, value in values.items()]
 
     def build_agent(self, seeds: Seeds) -> Agent:
-        """The agent, at its beginning.
+        """Return the agent, at its beginning.
 
         Raises:
             RequestError: if the agent refuses the task, or the network refuses what the agent asks of it.
@@ -128,33 +128,33 @@ class Resolved:
             raise RequestError(f"{refuses}: {error}", f"see: rl-core show {name}") from error
 
     def entries(self) -> list[Entry]:
-        """The entries involved."""
+        """Return the entries of the components."""
         return [entry for entry in (self.agent, self.task, self.network) if entry is not None]
 
 
 def _passed_through(error: BaseException, component: object) -> bool:
-    """Whether the error came out of a method of the component."""
+    """Return whether the error was raised in a method of the component."""
     return any(frame.f_locals.get("self") is component for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Values of one config, and where each came from: of several sources the last one wins."""
+    """Values of one config with their sources: of several sources the last one wins."""
 
     values: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
 
     def given(self, values: Mapping[str, Any], source: str) -> Settings:
-        """These settings with those of a further source on top."""
+        """Return these settings, overridden by those of a further source."""
         return Settings({**self.values, **values}, {**self.sources, **dict.fromkeys(values, source)})
 
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """What a recipe file gives.
+    """The content of a recipe file.
 
     Attributes:
-        name: What an error calls it: "recipe file 'ppo.yaml'".
+        name: Its name in errors: "recipe file 'ppo.yaml'".
         values: Fields of `Recipe`, each of its right type.
         folder: The folder that the relative paths in it are resolved against.
         versions: Versions of the packages that the file was written with; empty for a file of unknown origin.
@@ -167,7 +167,7 @@ class RecipeFile:
 
 
 def read(path: Path) -> RecipeFile:
-    """The fields that a recipe file gives.
+    """Return the fields of a recipe file.
 
     Raises:
         RequestError: naming the file, the key, what was expected, and the nearest key.
@@ -180,7 +180,7 @@ def read(path: Path) -> RecipeFile:
             raise RequestError(f"unknown key {key!r} in {where}", config.did_you_mean(key, hints, "its keys are"))
         values[key] = config.convert(value, hints[key], key, where)
         if key.endswith("config") and not all(isinstance(name, str) for name in values[key]):
-            raise RequestError(f"{key!r} of {where} has a key that is no text", "config fields are names: values")
+            raise RequestError(f"{key!r} of {where} has a key that is not a text", "config fields are names: values")
     _check_ranges(values, where)
     return RecipeFile(where, values, path.parent)
 
@@ -214,15 +214,15 @@ def resolve(
     task_state: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Resolved:
-    """Everything filled in, checked, and the task built.
+    """Fill in every setting, check it, and build the task.
 
-    What a task offers is known from its spec, so that a pair that cannot work together is refused before anything is
-    built. Only a task of a scheme, or one whose own config was changed, shows what it offers when it is built.
+    The traits of a task are known from its spec, so that a pair that cannot work together is refused before anything is built. Only a
+    task of a scheme, or one with a changed config, is built to know its traits.
 
     Args:
-        catalogue: What is installed.
-        name: An agent, a network or a task: the rest takes its defaults.
-        file: What `read` returned.
+        catalogue: The installed components.
+        name: An agent, a network or a task; the rest takes its defaults.
+        file: The result of `read`.
         overrides: Texts of `--set`.
         task_state: The state of the task in a run's checkpoint, which it is built from; `None` for a new run.
         options: Fields of `Recipe` from the command line; `None` means not given.
@@ -308,7 +308,7 @@ def _prefixed(scope: str, settings: Settings) -> dict[str, str]:
 
 
 class Offer(NamedTuple):
-    """What a task offers, and what had to be made to know it."""
+    """The traits of a task, and what had to be built to know them."""
 
     config: Any
     built: Task | None
@@ -370,13 +370,13 @@ def _config(component: Any, settings: Settings, entry: Entry) -> Any:
 
 
 def _short(catalogue: Catalogue, entry: Entry) -> str:
-    """The bare name, or `package/name` where the bare one is ambiguous."""
+    """Return the bare name, or `package/name` if the bare one is ambiguous."""
     same = [other for other in catalogue.entries(entry.kind) if other.name == entry.name]
     return entry.qualified if len(same) > 1 else entry.name
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options from the command line or from Python, each of its right type and in its range."""
+    """Return the options from the command line or from Python, each converted to its type and checked for its range."""
     hints = get_type_hints(Recipe)
     for key in options:
         if key not in hints:
@@ -394,7 +394,7 @@ def _check_ranges(values: Mapping[str, Any], where: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, mappings as dicts: what YAML's safe dumper takes."""
+    """Return a value with tuples as lists and mappings as dicts, as YAML's safe dumper takes it."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

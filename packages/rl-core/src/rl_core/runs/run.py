@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import shlex
 import time
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ from rl_core.errors import EnvironmentFailure, RequestError, RlError, WorkError
 from rl_core.gym_envs import replay_postponed
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.plugins.containment import author_remedy
-from rl_core.runs import checkpoint, files, manifest, metrics_log, recipe, soundness
+from rl_core.runs import checkpoint, files, manifest, metrics_log, opening, recipe, soundness
 from rl_core.runs.metrics_log import MetricsLog
 from rl_core.runs.progress import Progress, told_when_slow
 from rl_core.runs.signals import StopRequest
@@ -98,7 +97,7 @@ class Run:
         run = cls(out or Path(), resolved, catalogue)
         run.warnings += run.agent.warnings
         try:
-            run._new = files.new_folder(out, _folder_name(run.recipe))
+            run._new = files.new_folder(out, opening.folder_name(run.recipe))
         except (OSError, ValueError) as error:
             raise RequestError(f"the run's folder cannot be made: {error}", "give another --out, a folder that can be written") from error
         run.folder = run._new.path
@@ -157,7 +156,7 @@ class Run:
         held = manifest.Lock(folder) if lock else None
         try:
             file = replace(recipe.read(path), versions=manifest.recipe_versions(folder))
-            saved = _newest_checkpoint(folder)
+            saved = opening.newest_checkpoint(folder)
             task_state = None if saved is None else saved[1].get("task")
             run = cls(folder, recipe.resolve(catalogue, file=file, budget=budget, device=device, task_state=task_state), catalogue)
             run._lock = held
@@ -236,7 +235,7 @@ class Run:
         """Return the error to raise for one that says nothing to a user."""
         agent, place = f"agent {self.spec.name}", f"at {self.agent.progress:,} {self.spec.unit}"
         if isinstance(error, SystemExit):
-            return WorkError(f"{agent} ended the process with sys.exit({error.code!r}) {place}", author_remedy(self.resolved.agent.package))
+            return WorkError(f"{agent} ended the process with sys.exit({error.code!r}) {place}", author_remedy(self.package))
         if isinstance(error, EnvironmentFailure):
             kept = checkpoint.names(self.folder / "checkpoints")
             saved = f"the last checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
@@ -274,6 +273,11 @@ class Run:
         return f"{how} at {self.agent.progress:,} {self.spec.unit} and saved; continue with: {self.command('resume')}"
 
     @property
+    def package(self) -> str:
+        """The package of the agent."""
+        return self.resolved.agent.package
+
+    @property
     def budget(self) -> int:
         """The amount to learn, in the agent's unit."""
         assert self.recipe.budget is not None
@@ -299,7 +303,7 @@ class Run:
         try:
             self._log.write(line)
         except OSError as error:
-            raise self._disk_error(metrics_log.NAME, error) from error
+            raise opening.disk_error(self, metrics_log.NAME, error) from error
         self.catalogue.call_run_hook("rl_metrics", run=self, progress=self.agent.progress, metrics=metrics)
 
     def due(self) -> bool:
@@ -329,7 +333,7 @@ class Run:
                     self._log.sync()  # the metrics up to a checkpoint are never younger than it
                 self._whole = checkpoint.save(self.folder / "checkpoints", progress, state, previous=self._whole)
             except OSError as error:
-                raise self._disk_error(f"checkpoint {progress}", error) from error
+                raise opening.disk_error(self, f"checkpoint {progress}", error) from error
             self._checkpointed, self._unsaved = progress, False
             self._saved_here = self._saved_here or progress > self._began_at
             self.catalogue.call_run_hook("rl_checkpoint_saved", run=self, path=path)
@@ -417,7 +421,7 @@ class Run:
             return
         progress, state, refused = saved
         self.warnings += refused
-        again = _command_again(self.folder)
+        again = opening.command_again(self.folder)
         try:
             self.agent.load_state_dict(self.agent.upgrade_state(state["agent"], state.get("version", "")))
             self.seeds.load_state_dict(state["seeds"])
@@ -436,7 +440,7 @@ class Run:
         try:
             self._log = MetricsLog(self.folder, self.agent.progress)
         except OSError as error:
-            raise self._disk_error(metrics_log.NAME, error) from error
+            raise opening.disk_error(self, metrics_log.NAME, error) from error
         return self._log
 
     def _write_recipe(self) -> None:
@@ -445,20 +449,13 @@ class Run:
         try:
             manifest.write(self.folder, self.resolved, progress=self.agent.progress, path=self.agent.path)
         except OSError as error:
-            raise self._disk_error("manifest.json", error) from error
+            raise opening.disk_error(self, "manifest.json", error) from error
 
     def _write(self, name: str, text: str) -> None:
         try:
             files.replace(self.folder / name, text.encode())
         except OSError as error:
-            raise self._disk_error(name, error) from error
-
-    def _disk_error(self, name: str, error: OSError) -> WorkError:
-        kept = checkpoint.names(self.folder / "checkpoints")
-        return WorkError(
-            f"{name} of {str(self.folder)!r} could not be written: {error.strerror or error}",
-            f"free some space, then: {self.command('resume')}" + (f" (it goes on from checkpoint {kept[-1]})" if kept else ""),
-        )
+            raise opening.disk_error(self, name, error) from error
 
     def command(self, name: str) -> str:
         """Return a command on this run, as a user types it."""
@@ -481,30 +478,3 @@ class Run:
             self.agent.draw(figures)
         except (OSError, ImportError, ValueError) as error:
             self.warnings.append(f"figures could not be drawn: {error}")
-
-
-def _newest_checkpoint(folder: Path) -> tuple[int, dict[str, Any], list[str]] | None:
-    """Return what `checkpoint.newest` does; `None` when there is no checkpoint at all.
-
-    Raises:
-        WorkError: if there are checkpoints and none is whole.
-    """
-    checkpoints = folder / "checkpoints"
-    if not checkpoint.names(checkpoints):
-        return None
-    try:
-        return checkpoint.newest(checkpoints)
-    except checkpoint.BadCheckpoint as error:
-        message = f"no checkpoint of {str(folder)!r} can be used: {error}"
-        raise WorkError(message, f"start again with: {_command_again(folder)}") from error
-
-
-def _command_again(folder: Path) -> str:
-    """Return the command that starts the run of this folder again, as a new one."""
-    return f"rl-core run --recipe {shlex.quote(str(recipe.path_in(folder)))}"
-
-
-def _folder_name(settings: recipe.Recipe) -> str:
-    """Return the name of a run's folder by default: `ppo-CartPole-v1-seed0`."""
-    names = [settings.agent, settings.task] + ([settings.network] if settings.network not in (None, "mlp") else [])
-    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", name or "").strip("-.") for name in names)[:150] + f"-seed{settings.seed}"

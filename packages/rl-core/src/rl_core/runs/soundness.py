@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from rl_core.api import RunView
 from rl_core.errors import WorkError
 from rl_core.runs import checkpoint, metrics_log
-
-if TYPE_CHECKING:
-    from rl_core.runs.run import Run
 
 LARGEST_PARAMETER = 1e10  # of a network in single precision; beyond it a run has diverged, though its metrics may be finite
 
 
-def require_progress(run: Run, before: int) -> None:
+def require_progress(run: RunView, before: int) -> None:
     """Check that a step that began at `before` made progress.
 
     Raises:
@@ -27,7 +24,7 @@ def require_progress(run: Run, before: int) -> None:
         )
 
 
-def require_metrics(run: Run, metrics: Mapping[str, float]) -> None:
+def require_metrics(run: RunView, metrics: Mapping[str, float]) -> None:
     """Check that the metrics of a step are finite numbers with free names.
 
     Raises:
@@ -45,7 +42,7 @@ def require_metrics(run: Run, metrics: Mapping[str, float]) -> None:
             raise _diverged(run, f"{name} became {value}")
 
 
-def require_parameters(run: Run) -> None:
+def require_parameters(run: RunView) -> None:
     """Check that the trainable parameters are finite, and not so large that single precision cannot compute with them.
 
     Raises:
@@ -61,7 +58,7 @@ def require_parameters(run: Run) -> None:
             raise _diverged(run, f"parameter {name} grew to {largest:.3g}")
 
 
-def _diverged(run: Run, what: str) -> WorkError:
+def _diverged(run: RunView, what: str) -> WorkError:
     kept = checkpoint.names(run.folder / "checkpoints")
     last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint before it"
     return WorkError(
@@ -70,5 +67,5 @@ def _diverged(run: Run, what: str) -> WorkError:
     )
 
 
-def _fault(run: Run) -> str:
-    return f"this is a fault of the package {run.resolved.agent.package}: report it to its authors"
+def _fault(run: RunView) -> str:
+    return f"this is a fault of the package {run.package}: report it to its authors"
