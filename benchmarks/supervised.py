@@ -67,7 +67,7 @@ def main() -> None:
         "The target is the published or derived score that counts as solved (see the task's file); the goal is this project's own.",
         f"{platform.machine()}, one thread, Python {platform.python_version()}, torch {version('torch')}.",
         "",
-        f"| network | task | metric | epochs | {' | '.join(map(str, range(options.seeds)))} | mean | target | goal "
+        f"| network | task | metric | examples | {' | '.join(map(str, range(options.seeds)))} | mean | target | goal "
         "| seconds of learning, median | processor seconds of the process, median |",
         f"|---|---|---|---:|{'---:|' * options.seeds}---:|---:|---:|---:|---:|",
     ]
@@ -79,7 +79,7 @@ def main() -> None:
             results.append(run(network, task, seed))
             print(network, task, seed, f"{results[-1]['score']:.4f}", f"{results[-1]['seconds']:.1f} s", flush=True)
         scores = [result["score"] for result in results]
-        cells = [network, task, results[0]["metric"], str(results[0]["progress"]), *(f"{score:.4f}" for score in scores)]
+        cells = [network, task, results[0]["metric"], f"{results[0]['progress']:,}", *(f"{score:.4f}" for score in scores)]
         cells += [f"**{statistics.mean(scores):.4f}**", f"{results[0]['target']:.4g}", f"{goal:g}" if goal else ""]
         cells += [f"{statistics.median(result[key] for result in results):.1f}" for key in ("seconds", "processor_seconds")]
         lines.append("| " + " | ".join(cells) + " |")

@@ -56,11 +56,12 @@ def _parts() -> dict[str, slice]:
 
 @pytest.fixture
 def learner() -> Callable[..., Supervised]:
-    """Builds a supervised agent with a small perceptron; keyword arguments are fields of its config."""
+    """Build a supervised agent with a small perceptron and a budget in epochs; keyword arguments are fields of its config."""
 
     def build(task: ArrayTask, *, seed: int = 0, budget: int = 10, network: MLPConfig | None = None, **config: object) -> Supervised:
         mlp = MLP(network or MLPConfig(hidden=(16,)))
         settings = SupervisedConfig(**{"batch_size": 16, "learning_rate": 1e-2, **config})
-        return Supervised(settings, task, mlp, seeds=Seeds(seed), budget=budget, device="cpu")
+        examples = budget * (task.num_examples("train") + task.num_examples("validation"))
+        return Supervised(settings, task, mlp, seeds=Seeds(seed), budget=examples, device="cpu")
 
     return build

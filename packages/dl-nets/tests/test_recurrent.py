@@ -219,7 +219,7 @@ def recall(length: int) -> ArrayTask:
 
 def accuracy_on_recall(network: RecurrentNetwork | MLP, task: ArrayTask) -> float:
     config = SupervisedConfig(learning_rate=0.01, batch_size=25, schedule="constant")
-    agent = Supervised(config, task, network, seeds=Seeds(0), budget=25, device="cpu")
+    agent = Supervised(config, task, network, seeds=Seeds(0), budget=25 * 240, device="cpu")
     while agent.progress < agent.budget:
         agent.step()
     return agent.evaluate(episodes=1, seeds=agent.seeds)["accuracy"]

@@ -36,7 +36,7 @@ def test_three_kills_leave_no_trace_in_a_run_on_a_table(program: Any) -> None:
 def test_a_table_of_ones_own_is_learned_and_asked_in_its_own_words(program: Any) -> None:
     rows = [f"{number % 7},{'long' if number % 7 > 3 else 'short'},{'yes' if number % 7 > 3 else 'no'}" for number in range(100)]
     (program.folder / "table.csv").write_text("\n".join(["size,name,answer", *rows]) + "\n")
-    ran = program.run("run", "csv:table.csv", "--budget", 20, "--out", "run", "--json")
+    ran = program.run("run", "csv:table.csv", "--set", "epochs=20", "--out", "run", "--json")
     assert ran.json["score"] == 1.0
     assert "target 'answer' has 2 classes (no, yes); numbers: size; one-hot: name (2 texts)" in ran.err
     assert json.loads(program.run("predict", "run", '{"size": 6, "name": "long"}', "--json").out)["answer"] == "yes"

@@ -15,7 +15,7 @@ def test_each_output_space_has_its_size() -> None:
 
 
 def test_an_output_space_that_no_network_answers_in_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"output space is Text.*answers in Discrete, Box or MultiBinary"):
+    with pytest.raises(ValueError, match=r"output space is Text.*answers in Discrete, Box, MultiBinary or MultiDiscrete"):
         output_size(spaces.Text(5))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
+OUTPUTS = ("discrete", "continuous", "binary", "image", "map", "token", "ragged", "text", "boxes", "instances")
 
 
 @hookimpl
@@ -17,9 +18,9 @@ def rl_agents() -> Iterable[AgentSpec]:
         target="dl_nets.learning.supervised:Supervised",
         summary="Minibatch gradient descent on examples with answers",
         reference="Bottou, Curtis and Nocedal, Optimization methods for large-scale machine learning, 2018",
-        fits=("data discrete-output", "data continuous-output"),
-        unit="epochs",
-        budget=50,
+        fits=tuple(f"data {trait}-output" for trait in OUTPUTS),
+        unit="examples",
+        budget=71_900,  # 50 epochs of the default task; of another task as many
         task="digits",
         network="mlp",
         presets="dl_nets:presets/supervised.yaml",

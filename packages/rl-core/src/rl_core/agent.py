@@ -68,6 +68,14 @@ class Agent(ABC):
         if "predict" in cls.__dict__:
             type.__setattr__(cls, "predict", taking_lists(cls.__dict__["predict"]))
 
+    @classmethod
+    def default_budget(cls, config: Any, task: Task) -> int | None:
+        """Return the budget of a run for which neither the user nor a preset gives one; `None`: the spec's.
+
+        An agent whose unit is smaller than what a user thinks in, such as examples for epochs, computes it from the two.
+        """
+        return None
+
     def setup(self) -> None:
         """Build what the agent learns with, from `self.config`, `self.task`, `self.network` and `self.seeds`.
 

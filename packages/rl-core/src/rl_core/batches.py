@@ -186,7 +186,7 @@ def equal(one: Batch, other: Batch) -> bool:
     return np.array_equal(first, second, equal_nan=first.dtype.kind in "fc" and second.dtype.kind in "fc")
 
 
-def apply(batch: Batch, function: Callable[[np.ndarray], Any]) -> Any:
+def apply(batch: Batch, function: Callable[[Any], Any]) -> Any:
     """Return the batch with `function` applied to each of its arrays, row splits included.
 
     >>> apply({"image": np.zeros((2, 8, 8)), "tokens": Ragged.of([[1], [2, 3]])}, np.copy)["tokens"].values

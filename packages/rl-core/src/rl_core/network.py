@@ -7,11 +7,13 @@ on the output space:
 | output space | outputs |
 |---|---|
 | `Discrete(K)` | logits [B, K] |
-| `Box`, `MultiBinary` | numbers, or logits, [B, *shape]; a flat [B, K] with K numbers in the same order is accepted as well |
+| `Box`, `MultiBinary` | numbers, or logits, [B, *shape] |
 | `MultiDiscrete` [H, W] of K classes (a label map) | logits [B, H, W, K] |
 | `MultiDiscrete` [T] of V tokens | logits [B, T, V] |
 | `Sequence(Discrete(K))` | `Ragged` logits, values [N, K]: one for each item of the target's rows |
 | `Text`, `Sequence(Dict(box, label[, mask]))`, anything else | a module with its own loss |
+
+A flat row [B, K] of the same numbers in the same order is accepted wherever the table has more than two axes.
 
 **A module may bring its own loss.** It then has two methods, and its network sets `own_loss = True`:
 

@@ -1,30 +1,36 @@
-"""Examples: how they are split, read onto a device, and scored."""
+"""Examples of data tasks: splits, scores, and reading onto a device."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor
+from torch.nn import functional
 
 from rl_core import batches
+from rl_core.batches import Batch, Ragged
 from rl_core.task import DataTask
+
+READ_AHEAD = 2  # batches that are read before they are asked for
 
 
 def split_indices(
     count: int, validation_fraction: float, test_fraction: float, split_seed: int, classes: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Sorted indices of the three splits, the same on every machine and in every run.
+    """Return sorted indices of the three splits, the same on every machine and in every run.
 
     Args:
         count: How many examples there are.
         validation_fraction: Share of the validation split, in [0, 1).
         test_fraction: Share of the test split, in (0, 1).
-        split_seed: Which of the possible splits; the run's seed has no part in it.
+        split_seed: Which of the possible splits; independent of the run's seed.
         classes: Class of each example [count]; each class is then split on its own, so that all splits have its share.
 
     Returns:
@@ -70,7 +76,7 @@ def check_fractions(validation_fraction: float, test_fraction: float) -> None:
 
 
 def accuracy(predictions: np.ndarray, targets: np.ndarray) -> float:
-    """The share of predictions [B] that equal their targets [B].
+    """Return the share of predictions [B] that equal their targets [B].
 
     >>> accuracy(np.array([1, 2, 3, 3]), np.array([1, 2, 3, 4]))
     0.75
@@ -79,11 +85,11 @@ def accuracy(predictions: np.ndarray, targets: np.ndarray) -> float:
 
 
 def r2(predictions: np.ndarray, targets: np.ndarray) -> float:
-    """1 - sum (target - prediction)^2 / sum (target - mean target)^2: 1 is perfect, 0 is as good as the mean.
+    """Return 1 - sum (target - prediction)^2 / sum (target - mean target)^2: 1 is perfect, 0 is as good as the mean.
 
     Args:
         predictions: [B, ...].
-        targets: [B, ...]; where all are alike, the result is 0, or 1 when every prediction is right.
+        targets: [B, ...]; where all are equal, the result is 0, or 1 when every prediction is right.
 
     >>> r2(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
     0.5
@@ -101,8 +107,8 @@ class ArrayTask(DataTask):
     Args:
         config: The task's config.
         splits: Inputs [N, ...] and targets [N] (classes) or [N, K] (numbers) of each split.
-        input_space: What one input is.
-        class_names: What the classes are called, in order; empty where the targets are numbers.
+        input_space: Space of one input.
+        class_names: Names of the classes, in order; empty where the targets are numbers.
     """
 
     def __init__(
@@ -122,16 +128,16 @@ class ArrayTask(DataTask):
             self.output_space, self.metric = spaces.Box(-np.inf, np.inf, splits["train"][1].shape[1:], np.float32), "r2"
 
     def num_examples(self, split: str) -> int:
-        """How many examples the split has."""
+        """Return how many examples the split has."""
         return len(self._splits[split][0])
 
     def read(self, split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs [B, ...] and targets [B, ...] of the examples at `indices` [B]."""
+        """Return inputs [B, ...] and targets [B, ...] of the examples at `indices` [B]."""
         inputs, targets = self._splits[split]
         return inputs[indices], targets[indices]
 
     def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Accuracy of classes [B]; r2 and mean absolute error, in the targets' unit, of numbers [B, K]."""
+        """Return the accuracy of classes [B]; r2 and mean absolute error, in the targets' unit, of numbers [B, K]."""
         if self.class_names:
             return {"accuracy": accuracy(predictions, targets)}
         return {"r2": r2(predictions, targets), "mean absolute error": float(np.abs(targets - predictions).mean())}
@@ -140,8 +146,10 @@ class ArrayTask(DataTask):
 class Examples:
     """One split of a data task as tensors on a device, kept there whole when it is small enough.
 
+    A split that is not kept is read ahead of its use by a thread, in order.
+
     Args:
-        task: Where the examples are.
+        task: Source of the examples.
         split: "train", "validation" or "test".
         device: Where batches are wanted.
         resident_megabytes: A larger split is read batch by batch.
@@ -150,22 +158,86 @@ class Examples:
     def __init__(self, task: DataTask, split: str, device: torch.device, resident_megabytes: int) -> None:
         self._task, self._split, self._device = task, split, device
         self._count = task.num_examples(split)
-        self._resident: tuple[Tensor, Tensor] | None = None
+        self._resident: tuple[Any, Any] | None = None
         if self._count:
             one = task.read(split, np.arange(1))
             if self._count * sum(batches.num_bytes(batch) for batch in one) <= resident_megabytes * 2**20:
-                self._resident = self._read(np.arange(self._count))
+                self._resident = self._on_device(task.read(split, np.arange(self._count)))
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Inputs [B, ...] and targets [B, ...] of the examples at `indices` [B]."""
+    def __getitem__(self, indices: np.ndarray) -> tuple[Any, Any]:
+        """Return inputs and targets of the examples at `indices` [B], batches of tensors; texts stay NumPy arrays."""
         if self._resident is None:
-            return self._read(indices)
+            return self._on_device(self._task.read(self._split, indices))
         chosen = torch.from_numpy(indices).to(self._device)
-        return self._resident[0][chosen], self._resident[1][chosen]
+        return take(self._resident[0], chosen), take(self._resident[1], chosen)
 
-    def _read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        inputs, targets = self._task.read(self._split, indices)
-        return torch.as_tensor(inputs, device=self._device), torch.as_tensor(targets, device=self._device)
+    def stream(self, parts: Sequence[np.ndarray]) -> Iterator[tuple[Any, Any]]:
+        """Yield inputs and targets of one array of indices after the other; up to `READ_AHEAD` of them are read before they are asked for.
+
+        The thread that reads ends with the iterator.
+        """
+        if self._resident is not None:
+            yield from (self[part] for part in parts)
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="reads-ahead") as reader:
+            pending: deque[Future[tuple[Batch, Batch]]] = deque()
+            try:
+                for number in range(len(parts)):
+                    while len(pending) <= READ_AHEAD and number + len(pending) < len(parts):
+                        pending.append(reader.submit(self._task.read, self._split, parts[number + len(pending)]))
+                    yield self._on_device(pending.popleft().result())
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def _on_device(self, examples: tuple[Batch, Batch]) -> tuple[Any, Any]:
+        return to_tensors(examples[0], self._device), to_tensors(examples[1], self._device)
+
+
+def to_tensors(batch: Batch, device: torch.device) -> Any:
+    """Return a batch with tensors on a device in place of arrays; texts stay NumPy arrays, since torch has none.
+
+    >>> to_tensors({"x": np.array([1.5])}, torch.device("cpu"))
+    {'x': tensor([1.5000], dtype=torch.float64)}
+    """
+    wider = {
+        np.dtype(np.uint16): np.int32,
+        np.dtype(np.uint32): np.int64,
+        np.dtype(np.uint64): np.int64,
+    }  # torch computes with few unsigned
+
+    def tensor(array: np.ndarray) -> Any:
+        if array.dtype.kind == "U":
+            return array
+        return torch.as_tensor(array.astype(wider[array.dtype]) if array.dtype in wider else array, device=device)
+
+    return batches.apply(batch, tensor)
+
+
+def to_arrays(batch: Any) -> Batch:
+    """Return a batch with NumPy arrays in place of tensors.
+
+    >>> to_arrays(torch.tensor([1, 2]))
+    array([1, 2])
+    """
+    return cast(Batch, batches.apply(batch, lambda value: value.detach().cpu().numpy() if isinstance(value, Tensor) else value))
+
+
+def take(batch: Any, indices: Tensor) -> Any:
+    """Return the examples at `indices` [B] of a batch of tensors.
+
+    >>> rows = to_tensors(batches.Ragged.of([[1], [2, 3], []]), torch.device("cpu"))
+    >>> take(rows, torch.tensor([1, 0, 2])).values
+    tensor([2, 3, 1])
+    """
+    if isinstance(batch, Mapping):
+        return {name: take(part, indices) for name, part in batch.items()}
+    if isinstance(batch, Ragged):
+        lengths = batch.lengths[indices]
+        splits = functional.pad(lengths.cumsum(0), (1, 0))
+        shift = torch.repeat_interleave(batch.splits[:-1][indices] - splits[:-1], lengths)
+        return Ragged(take(batch.values, torch.arange(len(shift), device=shift.device) + shift), splits)
+    return batch[indices] if isinstance(batch, Tensor) else batch[indices.cpu().numpy()]

@@ -5,7 +5,11 @@ visits every example once, in an order of its own, instead of drawing with repla
 so that none is tiny. Early stopping is Prechelt, *Early stopping - but when?*, 1998: it ends after `patience` epochs without a
 better validation loss, and the parameters of the best epoch answer.
 
-Numbers to be predicted are standardised with the training split's mean and deviation: losses are in that unit, answers in the task's.
+An epoch is one pass over the training split, then one over the validation split. Progress counts the examples of both. A step visits
+as many of them as take about a second at most, so an epoch may take many steps.
+
+The loss follows from the output space: cross-entropy of classes, of the pixels of label maps, and of tokens; squared error of
+standardised numbers. A network may bring its own loss instead (`rl_core.network.OwnLoss`).
 
 Letters: B batch, K classes or numbers of an answer.
 """
@@ -14,8 +18,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -24,19 +28,24 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from dl_nets.learning import losses
-from dl_nets.learning.data import Examples
+from dl_nets.learning.data import Examples, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.optimisers import Optimiser, OptimiserName, clip_gradient_norm
 from dl_nets.learning.schedules import ScheduleName, schedule
 from dl_nets.learning.streams import load_module_state, module_state
+from dl_nets.learning.targets import LossName, NumberTargets, OwnRule, TargetRule, target_rule
+from rl_core import batches
 from rl_core.agent import Agent
+from rl_core.batches import Batch
 from rl_core.config import Count, Doc, Meta, NonNegative, Positive, Whole, configclass
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import DataTask
+from rl_core.judge import Judge
+from rl_core.network import OwnLoss
+from rl_core.task import DataTask, Task
 
-ROUNDING = 1e-12  # targets whose deviation is smaller than this share of them are equal but for rounding
-PREDICTED_AT_ONCE = 1024  # inputs: what a prediction takes through the network in one go
+AT_ONCE = 1024  # examples at most that are predicted in one call of the network
+NUMBERS_AT_ONCE = 2**24  # numbers of the inputs at most in such a call
+STEP_OPERATIONS = {"cpu": 1e11, "cuda": 1e13}  # of one step, counted too high: about a second of the slowest networks
+STATISTICS_NUMBERS = 2**24  # of the training targets at most that mean and deviation are computed from
 
 
 @configclass
@@ -47,13 +56,12 @@ class SupervisedConfig:
     schedule: Annotated[ScheduleName, Doc("constant, linear, cosine, step, exponential, warm-up, warm-up-linear or warm-up-cosine")] = (
         "cosine"
     )
+    epochs: Annotated[Count, Doc("passes over the training split, where no budget is given")] = 50
     batch_size: Annotated[Count, Doc("B, examples of one update")] = 64
     optimiser: Annotated[OptimiserName, Doc("sgd, momentum, nesterov, adam, adamw or rmsprop")] = "adamw"
     momentum: Annotated[float, Meta(ge=0, lt=1), Doc("mu, of the optimisers momentum and nesterov")] = 0.9
     weight_decay: Annotated[NonNegative, Doc("lambda, pull of the weight matrices towards 0")] = 0.01
-    loss: Annotated[
-        Literal["auto", "cross-entropy", "squared-error", "absolute-error", "huber"], Doc("auto: cross-entropy, or squared-error")
-    ] = "auto"
+    loss: Annotated[LossName, Doc("auto: cross-entropy of classes and flags, squared-error of numbers")] = "auto"
     label_smoothing: Annotated[float, Meta(ge=0, lt=1), Doc("share of cross-entropy's target that is spread over all classes")] = 0.0
     class_weights: Annotated[
         Literal["none", "balanced"], Doc("balanced: an example counts N / (K n), n of the N training examples having its class of K")
@@ -65,75 +73,100 @@ class SupervisedConfig:
     precision: Annotated[Literal["auto", "float32", "bfloat16"], Doc("of the forward pass; auto is bfloat16 on CUDA")] = "auto"
     resident_megabytes: Annotated[Whole, Doc("a split up to this size is kept on the device whole, MiB")] = 1024
 
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "batch_size"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be > 0")
-        for name in ("weight_decay", "max_gradient_norm", "patience", "resident_megabytes"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be >= 0")
-        for name in ("momentum", "label_smoothing"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1)")
+
+def batch_loss(
+    module: nn.Module, inputs: Any, targets: Any, weights: Tensor | None, loss: losses.Loss, precision: torch.dtype
+) -> tuple[Tensor, dict[str, Any]]:
+    """Return the mean loss [] of a batch, and further metrics where the module brings its own loss.
+
+    Args:
+        module: From inputs to outputs, or one that brings its own loss.
+        inputs: A batch of B examples.
+        targets: A batch of B targets.
+        weights: [B], >= 0: an example of weight 2 counts as two examples; all alike without them.
+        loss: Losses [B] of outputs and targets.
+        precision: Type in which matrix products are computed; parameters and loss keep theirs.
+    """
+    device = next(module.parameters()).device.type
+    with torch.autocast(device, precision, enabled=precision != torch.float32):
+        if isinstance(module, OwnLoss):
+            return module.training_loss(inputs, targets, weights)
+        outputs = module(inputs)
+    return losses.weighted_mean(loss(_as_float(outputs), targets), weights), {}
 
 
 def update(
     module: nn.Module,
     optimiser: Optimiser | torch.optim.Optimizer,
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Any,
+    targets: Any,
     weights: Tensor | None = None,
     *,
     loss: losses.Loss = losses.cross_entropy,
     max_gradient_norm: float = 0.0,
     precision: torch.dtype = torch.float32,
-) -> Tensor:
-    """One gradient step from a batch; the loss [] before it.
+) -> tuple[Tensor, dict[str, Any]]:
+    """Take one gradient step on a batch; return the loss [] before it, and further metrics of a module that brings its own loss.
 
     Args:
-        module: From inputs to outputs [B, K].
+        module: From inputs to outputs, or one that brings its own loss.
         optimiser: Over the module's parameters.
-        inputs: [B, ...].
-        targets: What `loss` takes: class numbers [B] or numbers [B, K].
+        inputs: A batch of B examples.
+        targets: A batch of B targets, as `loss` takes them: class numbers [B] or numbers [B, K].
         weights: [B], >= 0: an example of weight 2 counts as two examples; all alike without them.
         loss: Losses [B] of outputs and targets.
         max_gradient_norm: A longer gradient is shortened to it; 0 is off.
-        precision: What matrix products are computed in; parameters, loss and optimiser keep theirs.
+        precision: Type in which matrix products are computed; parameters, loss and optimiser keep theirs.
     """
-    with torch.autocast(inputs.device.type, precision, enabled=precision != torch.float32):
-        outputs = module(inputs)
-    mean_loss = losses.weighted_mean(loss(outputs.float(), targets), weights)
+    mean_loss, metrics = batch_loss(module, inputs, targets, weights, loss, precision)
     optimiser.zero_grad()
     torch.autograd.backward(mean_loss)
     if max_gradient_norm:
         clip_gradient_norm(module.parameters(), max_gradient_norm)
     optimiser.step()
-    return mean_loss.detach()
+    return mean_loss.detach(), metrics
 
 
 class Supervised(Agent):
-    """Learns a data task; one step is one epoch. See `rl_core.agent.Agent` for the arguments."""
+    """Learns a data task; a step is a bounded number of batches. See `rl_core.agent.Agent` for the arguments."""
 
     Config: ClassVar[type] = SupervisedConfig
     config: SupervisedConfig
     task: DataTask
+    headline = "loss"
 
-    def __init__(
-        self, config: SupervisedConfig, task: DataTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto"
-    ) -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
-        self._device = resolve_device(device)
+    @classmethod
+    def default_budget(cls, config: SupervisedConfig, task: Task) -> int | None:
+        """Return the examples of `config.epochs` epochs, those of the validation split included."""
+        assert isinstance(task, DataTask)
+        return config.epochs * (task.num_examples("train") + task.num_examples("validation"))
+
+    def setup(self) -> None:
+        """Build the module, the optimiser and the rule for the task's answers.
+
+        Raises:
+            ValueError: if the config, the network and the task do not go together.
+        """
+        config, space = self.config, self.task.output_space
+        self._device = resolve_device(self.device)
         use_bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and self._device.type == "cuda")
         self._precision = torch.bfloat16 if use_bfloat16 else torch.float32
-        if config.patience and not task.num_examples("validation"):
+        if config.patience and not self.task.num_examples("validation"):
             raise ValueError(f"patience is {config.patience}, but the task has no validation split to be patient about; set patience=0")
-        self._loss = _loss(config, task.output_space)
-        if config.class_weights != "none" and not isinstance(task.output_space, spaces.Discrete):
+        if config.class_weights != "none" and not isinstance(space, spaces.Discrete):
             raise ValueError(
-                f"class_weights is {config.class_weights!r}, but the task asks for numbers, which have no classes; set it to none"
+                f"class_weights is {config.class_weights!r}, but the task does not ask for one class of each example; set it to none"
             )
-
-        self._module = network.build(task.input_space, task.output_space, seeds.numpy("network")).to(self._device)
+        if self.budget < self.task.num_examples("train"):
+            self.warnings.append(
+                f"the budget of {self.budget:,} examples is less than one epoch, {self.task.num_examples('train'):,}; "
+                "to learn for a number of epochs leave it out, and set epochs"
+            )
+        assert self.network is not None
+        self._module: nn.Module = self.network.build(self.task.input_space, space, self.seeds.numpy("network")).to(self._device)
+        own_loss = isinstance(self._module, OwnLoss)
+        names = (config.loss, config.label_smoothing)
+        self._rule: TargetRule = OwnRule(*names) if own_loss else target_rule(space, *names, self._some_train_targets, self._device)
         self._optimiser = Optimiser(
             config.optimiser,
             self._module.parameters(),
@@ -145,76 +178,159 @@ class Supervised(Agent):
         self._best = copy.deepcopy(self._module)  # answers when there is patience
         self._best_loss: float | None = None
         self._epochs_since_best = 0
+        self._reader: tuple[int, Iterator[tuple[Any, Any]]] = (-1, iter(()))  # progress that it is for, and the batches to come
+        self._validation_run: tuple[int, ValidationRun] | None = None  # progress that it is for
 
     def step(self) -> dict[str, float]:
-        """Visit every training example once, then look at the validation split."""
-        self._module.train()
-        batches = self._batches(epoch=self.progress)
-        total = torch.zeros((), device=self._device)
-        for number, batch in enumerate(batches):
-            fraction_done = (self.progress + number / len(batches)) / self.budget
-            self._optimiser.learning_rate = self.config.learning_rate * self._schedule(fraction_done)
-            inputs, targets = self._train[batch]
-            loss = update(
-                self._module,
-                self._optimiser,
-                inputs,
-                self._standardised(targets),
-                self._weights(targets),
-                loss=self._loss,
-                max_gradient_norm=self.config.max_gradient_norm,
-                precision=self._precision,
-            )
-            total += loss * len(batch)
-        self.progress += 1
-        metrics = {"loss": total.item() / len(self._train), "learning rate": self._optimiser.learning_rate}
-        if len(self._validation):
-            metrics |= self._validate()
-        return metrics
+        """Learn from some batches; at the end of an epoch, look at the validation split, or at a part of it."""
+        left = self._examples_a_step
+        metrics: dict[str, float] = {}
+        if self._position < len(self._train):
+            left, metrics = self._learn(left)
+        if self._position >= len(self._train) and left > 0 and self.progress < self.budget:
+            metrics |= self._validate(left)
+        return {**metrics, "epoch": self.progress / self._epoch_size}
 
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """The likeliest class [B], or the expected numbers [B, ...], of inputs [B, ...]."""
-        return self._answers(self._outputs(inputs))
+    def predict(self, inputs: Any) -> Any:
+        """Return the likeliest classes, the expected numbers, or the answers of a module with its own loss [B, ...]."""
+        return batches.concatenate([self._answers(self._answering, part) for part in self._parts(inputs)])
 
     def answer(self, text: str) -> Any:
         """Return the class's name, or the numbers, for one input as the task reads it."""
         return self.task.describe(self.predict(self.task.parse(text)))[0]
 
-    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
+    def probabilities(self, inputs: Any) -> np.ndarray:
         """Return the probability [B, K] of each class for inputs [B, ...]: the softmax of the outputs.
 
         Raises:
-            NotImplementedError: if the task asks for numbers.
+            NotImplementedError: if the task does not ask for one class of each example, or the network brings its own loss.
         """
-        if not isinstance(self.task.output_space, spaces.Discrete):
-            raise NotImplementedError("the task asks for numbers, which have no probabilities")
-        return torch.softmax(self._outputs(inputs).double(), dim=1).cpu().numpy()
+        if not isinstance(self.task.output_space, spaces.Discrete) or isinstance(self._module, OwnLoss):
+            raise NotImplementedError("this task and network give no probabilities of classes")
+        outputs = torch.cat([self._forward(self._answering, part) for part in self._parts(inputs)])
+        return torch.softmax(outputs.double(), dim=1).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
-        """Parameters and buffers, the optimiser's moments, the best epoch so far, and the targets' statistics."""
+        """Return parameters and buffers, the optimiser's moments, the best epoch so far, and the targets' statistics."""
         return {
             "module": module_state(self._module),
             "optimiser": self._optimiser.state_dict(),
             "best": module_state(self._best) if self.config.patience else {},
             "best_loss": self._best_loss,
             "epochs_since_best": self._epochs_since_best,
-            "target_mean": self._statistics[0].cpu().numpy(),
-            "target_scale": self._statistics[1].cpu().numpy(),
+            **(self._rule.state_dict() if isinstance(self._rule, NumberTargets) else {}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` stands."""
+        """Restore what `state_dict` returned."""
         load_module_state(self._module, state["module"])
         self._optimiser.load_state_dict(state["optimiser"])
         if self.config.patience:
             load_module_state(self._best, state["best"])
         self._best_loss, self._epochs_since_best = state["best_loss"], state["epochs_since_best"]
-        mean, scale = (torch.tensor(state[name], device=self._device) for name in ("target_mean", "target_scale"))
-        self._statistics = mean, scale
+        if isinstance(self._rule, NumberTargets):
+            self._rule.load_state_dict(state)
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """Trainable parameters by name, as they are now."""
+        """Return the trainable parameters by name, as they are now."""
         return {name: parameter.detach().cpu().numpy().copy() for name, parameter in self._module.named_parameters()}
+
+    def _learn(self, left: int) -> tuple[int, dict[str, float]]:
+        """Take updates on about `left` examples, or to the end of the training split; return what is left, and metrics."""
+        self._module.train()
+        epoch, position = divmod(self.progress, self._epoch_size)
+        parts = self._batches(epoch)
+        first = int(np.searchsorted(np.cumsum([len(part) for part in parts]), position, side="right"))
+        if self._reader[0] != self.progress:
+            self._reader = (self.progress, self._train.stream(parts[first:]))
+        reader, visited = self._reader[1], 0
+        sums: dict[str, Any] = {}
+        epochs = self.budget / self._epoch_size
+        for number, part in enumerate(parts[first:], start=first):
+            self._optimiser.learning_rate = self.config.learning_rate * self._schedule((epoch + number / len(parts)) / epochs)
+            inputs, targets = next(reader)
+            loss, metrics = update(
+                self._module,
+                self._optimiser,
+                inputs,
+                targets,
+                self._weights(targets),
+                loss=self._rule.losses,
+                max_gradient_norm=self.config.max_gradient_norm,
+                precision=self._precision,
+            )
+            for name, value in {"loss": loss, **metrics}.items():
+                sums[name] = sums.get(name, 0.0) + value * len(part)
+            visited += len(part)
+            self.progress += len(part)
+            if visited >= left or self.progress >= self.budget:
+                break
+        self._reader = (self.progress, reader) if number + 1 < len(parts) else (-1, iter(()))
+        means = {name: float(value) / visited for name, value in sums.items()}
+        return left - visited, {**means, "learning_rate": self._optimiser.learning_rate}
+
+    def _validate(self, left: int) -> dict[str, float]:
+        """Look at about `left` examples of the validation split; return its metrics when all were seen.
+
+        The calls of the network are the same however many examples a step takes, so that sums are equal to the last bit. A run that
+        is continued in the middle of the split looks at its beginning again.
+        """
+        seen = self._position - len(self._train)
+        if self._validation_run is None or self._validation_run[0] != self.progress:
+            self._validation_run = self.progress, ValidationRun(self.task.judge())
+            for start in range(0, seen, self._at_once):
+                self._look(start)
+        for _ in range(max(1, left // self._at_once)):
+            count = self._look(seen)
+            seen += count
+            self.progress += count
+            if seen == len(self._validation) or self.progress >= self.budget:
+                break
+        validation = self._validation_run[1]
+        self._validation_run = self.progress, validation
+        if seen < len(self._validation):
+            return {}
+        self._validation_run = None
+        loss, metric = validation.loss / validation.weight, self.task.metric
+        if self.config.patience:
+            if self._best_loss is None or loss < self._best_loss:
+                self._best_loss, self._epochs_since_best = loss, 0
+                self._best.load_state_dict(self._module.state_dict())
+            else:
+                self._epochs_since_best += 1
+            self.finished = self._epochs_since_best >= self.config.patience
+        return {"validation_loss": loss, f"validation_{metric.replace(' ', '_')}": validation.judge.result()[metric]}
+
+    @torch.no_grad()
+    def _look(self, start: int) -> int:
+        """Count loss and answers for the examples of the validation split from `start` on; return how many they are."""
+        assert self._validation_run is not None
+        validation, module = self._validation_run[1], self._module.eval()
+        indices = np.arange(start, min(start + self._at_once, len(self._validation)))
+        inputs, targets = self._validation[indices]
+        weights = self._weights(targets)
+        weight = float(len(indices) if weights is None else weights.sum())
+        if isinstance(module, OwnLoss):
+            loss = batch_loss(module, inputs, targets, weights, self._rule.losses, self._precision)[0]
+            answers = self._answers(module, inputs)
+        else:
+            outputs = self._forward(module, inputs)
+            loss = losses.weighted_mean(self._rule.losses(outputs, targets), weights)
+            answers = self._rule.answers(outputs)
+        validation.loss += float(loss) * weight
+        validation.weight += weight
+        validation.judge.add(answers, to_arrays(targets))
+        return len(indices)
+
+    @property
+    def _position(self) -> int:
+        """Examples of the current epoch that were visited."""
+        return self.progress % self._epoch_size
+
+    @property
+    def _answering(self) -> nn.Module:
+        """The module whose parameters answer."""
+        return self._best if self.config.patience else self._module
 
     @cached_property
     def _train(self) -> Examples:
@@ -227,82 +343,99 @@ class Supervised(Agent):
         return Examples(self.task, "validation", self._device, self.config.resident_megabytes)
 
     @cached_property
+    def _epoch_size(self) -> int:
+        """Examples of the training and the validation split."""
+        return len(self._train) + len(self._validation)
+
+    @cached_property
+    def _numbers(self) -> int:
+        """Numbers in the inputs of one example; that of the first one."""
+        return max(1, _num_numbers(self.task.read("train", np.arange(1))[0]))
+
+    @cached_property
+    def _at_once(self) -> int:
+        """Examples that are looked at in one call of the network."""
+        return min(AT_ONCE, max(1, NUMBERS_AT_ONCE // self._numbers), max(self.config.batch_size, self._examples_a_step))
+
+    @cached_property
+    def _examples_a_step(self) -> int:
+        """Examples that a step visits, by the size of the network and of an example alone: equal on every machine.
+
+        A parameter takes part at most once in each number of the input, in six operations of a forward and a backward pass.
+        """
+        parameters = sum(parameter.numel() for parameter in self._module.parameters())
+        operations = 6.0 * max(parameters, 1) * self._numbers
+        return max(1, min(int(STEP_OPERATIONS[self._device.type] / operations), NUMBERS_AT_ONCE // self._numbers))
+
+    @cached_property
     def _class_weights(self) -> Tensor | None:
         """Weight [K] of an example of each class; `None` where all count alike."""
         if self.config.class_weights == "none":
             return None
         space = self.task.output_space
         assert isinstance(space, spaces.Discrete)
-        return torch.tensor(balanced_weights(_targets(self.task, "train") - int(space.start), int(space.n)), device=self._device)
+        count = self.task.num_examples("train")
+        classes = np.concatenate([self._train_targets(np.arange(count))]) - int(space.start)
+        return torch.tensor(balanced_weights(classes, int(space.n)), device=self._device)
 
-    def _weights(self, targets: Tensor) -> Tensor | None:
-        """Weights [B] of examples with these targets [B]; `None` where all count alike."""
-        return None if self._class_weights is None else self._class_weights[self._standardised(targets)]
-
-    def _outputs(self, inputs: np.ndarray) -> Tensor:
-        """Outputs [B, K] of the parameters that answer."""
-        module = self._best if self.config.patience else self._module
-        parts = torch.split(torch.as_tensor(inputs), PREDICTED_AT_ONCE)
-        return torch.cat([self._forward(module, part.to(self._device)) for part in parts])
+    def _weights(self, targets: Any) -> Tensor | None:
+        """Return the weights [B] of examples with these targets [B]; `None` where all count alike."""
+        if self._class_weights is None:
+            return None
+        space = self.task.output_space
+        assert isinstance(space, spaces.Discrete)
+        return self._class_weights[targets - int(space.start)]
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
-        """Indices of each batch; the order is fixed by the seed and the epoch's number."""
-        order = np.random.default_rng(self.seeds.integer("order", epoch)).permutation(len(self._train))
-        return np.array_split(order, math.ceil(len(order) / self.config.batch_size))
+        """Return the indices of each batch; the order is fixed by the seed and the epoch's number."""
+        if self._order[0] != epoch:
+            order = np.random.default_rng(self.seeds.integer("order", epoch)).permutation(len(self._train))
+            self._order = epoch, np.array_split(order, math.ceil(len(order) / self.config.batch_size))
+        return self._order[1]
 
-    def _validate(self) -> dict[str, float]:
-        """Loss and metric on the validation split; keeps the best parameters and strikes when patience is over."""
-        outputs, targets = [], []
-        for indices in np.array_split(np.arange(len(self._validation)), math.ceil(len(self._validation) / PREDICTED_AT_ONCE)):
-            inputs, target = self._validation[indices]
-            outputs.append(self._forward(self._module, inputs))
-            targets.append(target)
-        output, target = torch.cat(outputs), torch.cat(targets)
-        loss = losses.weighted_mean(self._loss(output, self._standardised(target)), self._weights(target)).item()
-        score = self.task.score(self._answers(output), target.cpu().numpy())[self.task.metric]
-        if self.config.patience:
-            if self._best_loss is None or loss < self._best_loss:
-                self._best_loss, self._epochs_since_best = loss, 0
-                self._best.load_state_dict(self._module.state_dict())
-            else:
-                self._epochs_since_best += 1
-            self.finished = self._epochs_since_best >= self.config.patience
-        return {"validation loss": loss, f"validation {self.task.metric}": score}
+    _order: tuple[int, list[np.ndarray]] = (-1, [])
+
+    def _parts(self, inputs: Batch) -> Iterator[Any]:
+        """Yield inputs as tensors on the device, few enough for one call of the network."""
+        count = batches.count(inputs)
+        size = min(AT_ONCE, max(1, NUMBERS_AT_ONCE * max(count, 1) // max(1, _num_numbers(inputs))))
+        for start in range(0, max(count, 1), size):
+            yield to_tensors(batches.take(inputs, slice(start, start + size)), self._device)
 
     @torch.no_grad()
-    def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
-        """Outputs [B, K], float32, without dropout and without moving any statistics."""
+    def _forward(self, module: nn.Module, inputs: Any) -> Any:
+        """Return outputs [B, ...], float32, without dropout and without moving any statistics."""
         module.eval()
         with torch.autocast(self._device.type, self._precision, enabled=self._precision != torch.float32):
-            outputs: Tensor = module(inputs)
-        return outputs.float()
+            return _as_float(module(inputs))
 
-    def _standardised(self, targets: Tensor) -> Tensor:
-        """Targets [B, ...] as the loss takes them: class numbers from 0 [B], or standardised numbers [B, K]."""
-        if isinstance(self.task.output_space, spaces.Discrete):
-            return targets - int(self.task.output_space.start)
-        mean, scale = self._statistics
-        return ((targets.flatten(1).double() - mean) / scale).float()
+    @torch.no_grad()
+    def _answers(self, module: nn.Module, inputs: Any) -> Batch:
+        """Return answers [B, ...] in the task's output space."""
+        if not isinstance(module, OwnLoss):
+            return self._rule.answers(self._forward(module, inputs))
+        module.eval()
+        with torch.autocast(self._device.type, self._precision, enabled=self._precision != torch.float32):
+            return to_arrays(module.answers(inputs))
 
-    def _answers(self, outputs: Tensor) -> np.ndarray:
-        """Answers [B, ...] in the task's output space from outputs [B, K]."""
-        space = self.task.output_space
-        if isinstance(space, spaces.Discrete):
-            return outputs.argmax(1).cpu().numpy() + int(space.start)
-        mean, scale = self._statistics
-        return (outputs.double() * scale + mean).reshape(-1, *(space.shape or ())).cpu().numpy().astype(space.dtype)
+    def _train_targets(self, indices: np.ndarray) -> np.ndarray:
+        """Return the training targets at `indices` [N, ...], read in parts."""
+        parts = np.array_split(indices, max(1, math.ceil(len(indices) / AT_ONCE)))
+        return np.concatenate([np.asarray(self.task.read("train", part)[1]) for part in parts])
 
-    @cached_property
-    def _statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation [K] of the training split's numbers, float64; 0 and 1 where the targets are classes."""
-        if isinstance(self.task.output_space, spaces.Discrete):
-            return torch.zeros(1, device=self._device), torch.ones(1, device=self._device)
-        targets = _targets(self.task, "train")
-        targets = targets.reshape(len(targets), -1).astype(np.float64)
-        scale = targets.std(axis=0)
-        scale[scale <= ROUNDING * np.abs(targets).max(axis=0)] = 1.0
-        mean, scale = (torch.tensor(array, device=self._device) for array in (targets.mean(axis=0), scale))
-        return mean, scale
+    def _some_train_targets(self) -> np.ndarray:
+        """Return the training targets [N, ...], or evenly spaced ones where all are more than `STATISTICS_NUMBERS` numbers."""
+        count = self.task.num_examples("train")
+        most = max(1, STATISTICS_NUMBERS // math.prod(self.task.output_space.shape or ()))
+        return self._train_targets(np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.int64))
+
+
+class ValidationRun:
+    """A look at the validation split: the sum of its losses so far, and the judge of its answers."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.loss = self.weight = 0.0
 
 
 def balanced_weights(classes: np.ndarray, num_classes: int) -> np.ndarray:
@@ -319,30 +452,9 @@ def balanced_weights(classes: np.ndarray, num_classes: int) -> np.ndarray:
     return (len(classes) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
-def _targets(task: DataTask, split: str) -> np.ndarray:
-    """Return all targets [N, ...] of a split, read in parts."""
-    count = task.num_examples(split)
-    parts = np.array_split(np.arange(count), max(1, math.ceil(count / PREDICTED_AT_ONCE)))
-    return np.concatenate([np.asarray(task.read(split, part)[1]) for part in parts])
+def _as_float(outputs: Any) -> Any:
+    return batches.apply(outputs, lambda value: value.float() if value.is_floating_point() else value)
 
 
-def _loss(config: SupervisedConfig, output_space: spaces.Space[Any]) -> losses.Loss:
-    """The loss that the config names, checked against what the task asks for."""
-    has_classes = isinstance(output_space, spaces.Discrete)
-    name = config.loss
-    if name == "auto":
-        name = "cross-entropy" if has_classes else "squared-error"
-    if has_classes != (name == "cross-entropy"):
-        kind, fitting = ("classes", "cross-entropy") if has_classes else ("numbers", "squared-error, absolute-error or huber")
-        raise ValueError(f"loss is {name!r}, but the task asks for {kind}; use {fitting}, or auto")
-    if config.label_smoothing and not has_classes:
-        raise ValueError(f"label_smoothing is {config.label_smoothing}, but the task asks for numbers, which have no labels; set it to 0")
-    match name:
-        case "cross-entropy":
-            return partial(losses.cross_entropy, label_smoothing=config.label_smoothing)
-        case "squared-error":
-            return losses.squared_error
-        case "absolute-error":
-            return losses.absolute_error
-        case _:
-            return losses.huber
+def _num_numbers(batch: Batch) -> int:
+    return sum(int(array.size) for path, array in batches.to_arrays(batch).items() if not path.endswith("splits"))

@@ -11,21 +11,24 @@ from gymnasium import Space, spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rl_core import traits
+
 
 def output_size(space: Space[Any]) -> int:
-    """K, how many numbers a network gives for one answer: classes of `Discrete`, numbers of `Box` and `MultiBinary`.
+    """Return K, how many numbers a network gives for one answer: classes of `Discrete`, numbers of `Box` and `MultiBinary`.
+
+    Of a label map, or of tokens, it is the number of pixels or tokens times that of classes; see `rl_core.network`.
 
     Raises:
         ValueError: for any other kind of space.
 
-    >>> output_size(spaces.Discrete(10)), output_size(spaces.Box(-1, 1, (2, 3)))
-    (10, 6)
+    >>> output_size(spaces.Discrete(10)), output_size(spaces.Box(-1, 1, (2, 3))), output_size(spaces.MultiDiscrete([5, 5, 5]))
+    (10, 6, 15)
     """
-    if isinstance(space, spaces.Discrete):
-        return int(space.n)
-    if isinstance(space, spaces.Box | spaces.MultiBinary):
-        return math.prod(space.shape)
-    raise ValueError(f"the output space is {space}; a network gives answers in Discrete, Box or MultiBinary spaces")
+    size = traits.output_size(space)
+    if size is None:
+        raise ValueError(f"the output space is {space}; a network gives answers in Discrete, Box, MultiBinary or MultiDiscrete spaces")
+    return size
 
 
 def image_shape(space: Space[Any], least: int = 1) -> tuple[int, int, int]:

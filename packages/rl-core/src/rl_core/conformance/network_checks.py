@@ -147,9 +147,7 @@ def _hold_shape(module: Any, given: gymnasium.Space[Any], wanted: gymnasium.Spac
     if isinstance(got, Ragged):
         got = got.values
     elif shape is not None:
-        allowed = [(size, *shape)]
-        if isinstance(wanted, spaces.Box | spaces.MultiBinary):
-            allowed.append((size, math.prod(shape)))
+        allowed = [(size, *shape), (size, math.prod(shape))]
         if got.shape not in allowed:
             needed = " or ".join(str(list(each)) for each in dict.fromkeys(allowed))
             raise Fault(f"{size} inputs of {given} give outputs of shape {list(got.shape)}; for {wanted} it must be {needed}")

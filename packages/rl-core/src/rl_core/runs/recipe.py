@@ -289,17 +289,21 @@ def resolve(
         built_config = _config(network.load(), network_settings, network)
         sources |= _prefixed("network", network_settings)
         network_config, built_network = config.to_plain(built_config), (network.make or network.load())(built_config)
+    built_task = offer.built or _build_task(task, offer.config, task_state)
+    budget = given.get("budget") or preset.get("budget")
+    if budget is None:
+        budget = agent_class.default_budget(agent_config, built_task)
+        sources["budget"] = f"the spec of {agent.name}" if budget is None else f"the config of {agent.name}"
     recipe = Recipe(
         agent=_short(catalogue, agent),
         task=_short(catalogue, task),
         network=_short(catalogue, network) if network else None,
-        budget=next(budget for budget in (given.get("budget"), preset.get("budget"), agent.spec.budget) if budget is not None),
+        budget=budget or agent.spec.budget,
         config=config.to_plain(agent_config),
         network_config=network_config,
         task_config=config.to_plain(offer.config),
         **{key: given[key] for key in ("seed", "device", "threads", "checkpoint_every") if key in given},
     )
-    built_task = offer.built or _build_task(task, offer.config, task_state)
     return Resolved(recipe, agent, task, network, built_task, built_network, agent_class, agent_config, sources)
 
 
