@@ -243,9 +243,7 @@ def test_a_task_that_needs_a_loss_of_the_network_says_so() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"resident_megabytes": 0}, {"patience": 3}, {"class_weights": "none"}])
-def test_steps_inside_an_epoch_lead_to_the_same_bits_and_continue_exactly(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
-) -> None:
+def test_steps_inside_an_epoch_lead_to_the_same_bits(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
     """However much a step visits, and wherever it is interrupted, in training or in validation, the parameters are the same."""
     make: Any = lambda rng: PerItem(2, 2, rng)  # noqa: E731
     monkeypatch.setattr("dl_nets.learning.supervised.AT_ONCE", 4)
