@@ -40,11 +40,13 @@ def rl_tasks():
 GUESS = """
 from __future__ import annotations
 from dataclasses import dataclass
+from typing import Annotated
+from rl_core.config import Doc, Meta
 
 @dataclass(frozen=True)
 class Config:
-    size: int = 3  # N, how many guesses, >= 1
-    word: str = "a # b"  # what is said
+    size: Annotated[int, Meta(ge=1), Doc("N, how many guesses")] = 3
+    word: Annotated[str, Doc("what is said")] = "a # b"
 
 class Guess:
     Config = Config

@@ -1,14 +1,15 @@
-"""The parts that checks are made of: ranges in comments, the other process, differences of states, random answers."""
+"""The parts that checks are made of: ranges of annotations, the other process, differences of states, random answers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
 from gymnasium import spaces
 
+from rl_core.config import Count, Doc, Meta, Positive
 from rl_core.conformance import inputs, process, ranges, steps
 from rl_core.conformance.elsewhere import Elsewhere
 from rl_core.conformance.verdict import Fault
@@ -16,32 +17,28 @@ from rl_core.runs import checkpoint
 
 
 @pytest.mark.parametrize(
-    ("comment", "type_", "outside"),
+    ("hint", "outside"),
     [
-        ("alpha, step size, > 0", "float", [0.0]),
-        ("N, environments, >= 1", "int", [0]),
-        ("gamma, in [0, 1]", "float", [-0.001, 1.001]),
-        ("share, in (0, 1)", "float | None", [0.0, 1.0]),
-        ("how much is discounted, 0 to 1", "float", [-0.001, 1.001]),
-        ("units of each layer, >= 1; () is linear", "tuple[int, ...]", [[0]]),
-        ("steps, < 5", "int", [5]),
-        ("a text, > 0", "str", []),
-        ("epsilon in [0, 1]; boltzmann: temperature T >= 0", "float", None),
-        ("Q_0, any number", "float", None),
+        (Positive, [0.0]),
+        (Annotated[Count, Doc("N, environments")], [0]),
+        (Annotated[float, Meta(ge=0, le=1)], [-0.001, 1.001]),
+        (Annotated[float | None, Meta(gt=0, lt=1)], [0.0, 1.0]),
+        (tuple[Count, ...], [[0]]),
+        (Annotated[int, Meta(lt=5)], [5]),
+        (Annotated[str, Doc("a text, > 0")], []),
+        (float, []),
     ],
 )
-def test_a_comment_states_a_range_and_what_is_outside(comment: str, type_: str, outside: list[Any] | None) -> None:
-    stated = ranges.stated(comment)
-    assert (ranges.outside(stated, type_) if stated else None) == outside
+def test_an_annotation_states_a_range_and_what_is_outside(hint: Any, outside: list[Any]) -> None:
+    assert ranges.outside(hint) == outside
 
 
-@pytest.mark.parametrize("comment", ["> 0", "at least 1", "any number", "0 is off", "2 to 8", "in {1, 2}"])
-def test_a_number_may_be_explained_in_many_ways(comment: str) -> None:
-    assert ranges.mentioned(f"what it is, {comment}")
-
-
-def test_a_number_without_any_range_is_seen() -> None:
-    assert not ranges.mentioned("how wide the layer is")
+def test_a_number_is_told_from_a_tuple_of_numbers_and_from_a_text() -> None:
+    assert [ranges.is_number(hint) for hint in (Count, float | None, tuple[int, ...], str, Literal["1"], bool)] == [
+        True,
+        True,
+        *[False] * 4,
+    ]
 
 
 def _step(folder: Path, state: dict[str, Any], **metrics: float) -> steps.Step:

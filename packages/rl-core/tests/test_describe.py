@@ -1,13 +1,14 @@
-"""Config fields are read from the class and from the comments in its source."""
+"""Config fields are read from the annotations of the class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, make_dataclass
+from typing import Annotated, Any, Literal
 
 import pytest
 
+from rl_core.config import Count, Doc, Meta
 from rl_core.describe import ConfigField, as_json, describe
 
 Kind = Literal["softmax", "negative"]
@@ -17,46 +18,48 @@ Kind = Literal["softmax", "negative"]
 class Base:
     """A base."""
 
-    size: int = 3  # N, size, >= 1
-    word: str = "a # b"  # what is said
+    size: Annotated[Count, Doc("N, size")] = 3
+    word: Annotated[str, Doc("what is said")] = "a # b"
 
 
 @dataclass(frozen=True)
 class Config(Base):
     """A config."""
 
-    hidden: tuple[int, ...] = (64, 64)  # units of each layer
-    kind: Literal["softmax", "negative"] = "softmax"  # which loss
-    options: Mapping[str, Any] = field(default_factory=lambda: {"a": (1, 2)})  # keyword arguments
-    silent: float | None = None
-    size: int = 4  # N, another size
-    cache: int = field(default=0, init=False)  # not for users
+    hidden: Annotated[tuple[Count, ...], Doc("units of each layer")] = (64, 64)
+    kind: Annotated[Literal["softmax", "negative"], Doc("which loss")] = "softmax"
+    options: Annotated[Mapping[str, Any], Doc("keyword arguments")] = field(default_factory=lambda: {"a": (1, 2)})
+    silent: float | None = None  # a comment is not help
+    share: Annotated[float | None, Meta(ge=0, lt=1), Doc("of the whole")] = None
+    size: Annotated[int, Meta(ge=2), Doc("N, another size")] = 4
+    cache: int = field(default=0, init=False)
 
-    limit = 3  # no field
+    limit = 3
 
     def method(self) -> int:
         """Not a field."""
-        inner: int = 3  # no field either
+        inner: int = 3
         return inner
 
 
-def test_fields_have_name_type_default_and_the_comment_of_their_line() -> None:
+def test_fields_have_name_type_default_and_the_help_and_range_of_their_annotation() -> None:
     assert describe(Config) == [
-        ConfigField("size", "int", 4, "N, another size"),
+        ConfigField("size", "int", 4, "N, another size, >= 2"),
         ConfigField("word", "str", "a # b", "what is said"),
-        ConfigField("hidden", "tuple[int, ...]", [64, 64], "units of each layer"),
+        ConfigField("hidden", "tuple[int, ...]", [64, 64], "units of each layer, >= 1"),
         ConfigField("kind", "Literal['softmax', 'negative']", "softmax", "which loss"),
         ConfigField("options", "Mapping[str, Any]", {"a": [1, 2]}, "keyword arguments"),
         ConfigField("silent", "float | None", None, ""),
+        ConfigField("share", "float | None", None, "of the whole, in [0, 1)"),
     ]
 
 
-def test_a_name_that_stands_for_choices_is_spelled_out() -> None:
+def test_an_alias_of_choices_is_spelled_out() -> None:
     @dataclass(frozen=True)
     class Chosen:
-        kind: Kind = "softmax"  # which loss
-        others: tuple[Kind, ...] | None = None  # which more
-        options: Mapping[str, Any] | None = None  # no name of choices
+        kind: Kind = "softmax"
+        others: tuple[Kind, ...] | None = None
+        options: Mapping[str, Any] | None = None
 
     assert [row.type for row in describe(Chosen)] == [
         "Literal['softmax', 'negative']",
@@ -73,15 +76,19 @@ def test_a_spec_may_change_defaults() -> None:
 def test_a_field_without_default_is_required() -> None:
     @dataclass(frozen=True)
     class Needy:
-        path: str  # where
+        path: Annotated[str, Doc("where")]
 
     assert describe(Needy) == [ConfigField("path", "str", None, "where", required=True)]
 
 
-def test_a_class_without_source_still_has_names_types_and_defaults() -> None:
-    namespace: dict[str, Any] = {"dataclass": dataclass}
-    exec("@dataclass\nclass Bare:\n    size: int = 3\n    both: int | None = None", namespace)
-    assert describe(namespace["Bare"]) == [ConfigField("size", "int", 3, ""), ConfigField("both", "int | None", None, "")]
+def test_a_class_without_source_is_described_as_any_other() -> None:
+    bare = make_dataclass("Bare", [("size", Annotated[int, Doc("N")], 3), ("both", int | None, None)])
+    assert describe(bare) == [ConfigField("size", "int", 3, "N"), ConfigField("both", "int | None", None, "")]
+
+
+def test_a_type_that_only_a_type_checker_knows_is_shown_as_written() -> None:
+    typed = make_dataclass("Typed", [("size", "Unknown", 3)])
+    assert describe(typed) == [ConfigField("size", "Unknown", 3, "")]
 
 
 def test_what_is_no_dataclass_is_refused() -> None:

@@ -36,9 +36,10 @@ class BinnedConfig:
     low: Annotated[
         tuple[float, ...], Doc("where the first bin of each number starts, unit of the observation, any number; empty: see `high`")
     ] = ()
-    high: tuple[
-        float, ...
-    ] = ()  # where the last bin of each number ends, any number; empty: known, or the range that acting at random covers
+    high: Annotated[
+        tuple[float, ...],
+        Doc("where the last bin of each number ends, any number; empty: known, or what random actions reach"),
+    ] = ()
     discount: Annotated[Fraction, Doc("gamma")] = 0.99
     target: Annotated[float | None, Doc("mean return that counts as solved, any number; null takes Gymnasium's threshold")] = None
     options: Annotated[Mapping[str, Any], Doc("keyword arguments of gymnasium.make")] = field(default_factory=dict)

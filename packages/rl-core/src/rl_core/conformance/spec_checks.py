@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from rl_core import config, documents
 from rl_core.agent import Agent
@@ -136,29 +136,35 @@ def refuses_wrong_settings(subject: Subject) -> None:
 
 
 def holds_the_ranges_it_states(subject: Subject) -> None:
-    """A range that the comment of a field states (`> 0`, `in [0, 1]`) is held: what lies outside is refused."""
+    """A range that the annotation of a field states (`Meta(gt=0)`) is held: what is outside is refused."""
     where = f"{subject.kind} {subject.entry.spec.name}"
     made_of = subject.loaded.Config
-    for row in describe(made_of):
-        stated = ranges.stated(row.help)
-        for value in ranges.outside(stated, row.type) if stated else ():
-            if _build(made_of, {row.name: value}, where) and not _task_refuses(subject, {row.name: value}):
-                raise Fault(f"{row.name} is said to be {stated}, and takes {value!r}; refuse it in __post_init__ with a ValueError")
+    for name, hint in _hints(made_of).items():
+        for value in ranges.outside(hint):
+            if _build(made_of, {name: value}, where) and not _task_refuses(subject, {name: value}):
+                raise Fault(f"{name} is said to be {config.range_of(hint)}, and takes {value!r}; write @configclass, which holds ranges")
 
 
 def explains_its_fields(subject: Subject) -> None:
-    """Every config field has a comment on its own line that says what it is, and for a number which ones are allowed."""
+    """Every config field is annotated with a `Doc` that says what it is, and a number with its range, or `any number` in the `Doc`."""
     made_of = subject.loaded.Config
-    for row in describe(made_of):
-        if not row.help:
-            raise Fault(f"{made_of.__name__}.{row.name} is not explained; write behind it: # symbol, meaning, unit, range")
-        if re.match(r"(int|float)\b", row.type) and not ranges.mentioned(row.help):
+    for name, hint in _hints(made_of).items():
+        explained = config.help_of(hint)
+        if not explained:
+            raise Fault(f'{made_of.__name__}.{name} is not explained; annotate it: Annotated[type, range, Doc("symbol, meaning, unit")]')
+        if ranges.is_number(hint) and not config.range_of(hint) and not ranges.STATED.search(explained):
             raise Fault(
-                f"{made_of.__name__}.{row.name} is a number, and {row.help!r} does not say which ones are allowed; "
-                "add a range such as > 0, >= 1, in [0, 1], or `any number`"
+                f"{made_of.__name__}.{name} is a number, and its annotation does not say which ones are allowed; "
+                "add a range such as Positive, Count or Meta(ge=0, le=1), or write `any number` in its Doc"
             )
     if not (made_of.__doc__ or "").strip() or (made_of.__doc__ or "").startswith(f"{made_of.__name__}("):
         raise Fault(f"{made_of.__name__} has no docstring; say in a line what is set there")
+
+
+def _hints(made_of: type) -> dict[str, Any]:
+    """Return the annotations of the fields that a user can set."""
+    hints = get_type_hints(made_of, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(made_of) if field.init}
 
 
 def names_its_source(subject: Subject) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, Positive, configclass
 
 
-@dataclass(frozen=True)
+@configclass
 class HillConfig:
-    """How many environments, and how far a try goes."""
+    """Number of environments, and spread of a try."""
 
-    num_envs: int = 3  # N, >= 1
-    num_steps: int = 7  # T, environment steps of each in one step of learning, >= 1
-    spread: float = 0.3  # sigma of a try, > 0
+    num_envs: Annotated[Count, Doc("N")] = 3
+    num_steps: Annotated[Count, Doc("T, environment steps of each in one step of learning")] = 7
+    spread: Annotated[Positive, Doc("sigma of a try")] = 0.3
 
 
 class Hill(Agent):
@@ -25,11 +25,10 @@ class Hill(Agent):
 
     Config = HillConfig
 
-    def __init__(self, config: HillConfig, task: Any, network: Any, **rest: Any) -> None:
-        super().__init__(config, task, network, **rest)
-        self.envs = task.envs(config.num_envs, self.seeds.child("envs"))
+    def setup(self) -> None:
+        self.envs = self.task.envs(self.config.num_envs, self.seeds.child("envs"))
         self.obs = self.envs.reset()
-        self.best = np.zeros((task.input_space.shape[0], int(task.output_space.n)))
+        self.best = np.zeros((self.task.input_space.shape[0], int(self.task.output_space.n)))
         self.tried = self.best.copy()
         self.record = 0.0
 

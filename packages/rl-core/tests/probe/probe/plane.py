@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from gymnasium import spaces
 
+from rl_core.config import Count, Doc, configclass
 from rl_core.task import DataTask
 
 
-@dataclass(frozen=True)
+@configclass
 class PlaneConfig:
-    """How many points, and in how many dimensions."""
+    """Number of points, and their dimensions."""
 
-    num_examples: int = 64  # N, of each split, >= 1
-    num_features: int = 3  # D, >= 1
-
-    def __post_init__(self) -> None:
-        if self.num_examples < 1:
-            raise ValueError(f"num_examples is {self.num_examples}; it must be >= 1")
+    num_examples: Annotated[Count, Doc("N, of each split")] = 64
+    num_features: Annotated[Count, Doc("D")] = 3
 
 
 class Plane(DataTask):

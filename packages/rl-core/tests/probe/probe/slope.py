@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from rl_core.agent import Agent
+from rl_core.config import Count, Doc, NonNegative, Positive, Whole, configclass
 from rl_core.errors import RequestError
 from rl_core.network import Network
 
 
-@dataclass(frozen=True)
+@configclass
 class LinearMapConfig:
-    """How the matrix begins."""
+    """Settings of the first weights."""
 
-    scale: float = 1.0  # standard deviation of the first weights, >= 0
+    scale: Annotated[NonNegative, Doc("standard deviation of the first weights")] = 1.0
 
 
 class LinearMap(Network):
@@ -31,24 +31,23 @@ class LinearMap(Network):
         return rng.normal(0.0, self.config.scale, (input_space.shape[0], output_space.shape[0]))
 
 
-@dataclass(frozen=True)
+Fault = Literal["", "nan", "inf", "stuck", "print", "raise", "text", "nan score", "exit", "memory", "refuse"]
+
+
+@configclass
 class SlopeConfig:
     """Settings, and the faults that a test asks for."""
 
-    learning_rate: float = 0.05  # alpha, > 0
-    batch_size: int = 4  # B, >= 1
-    sizes: tuple[float, ...] = (1.0,)  # for tests of types
-    kind: Literal["plain", "off"] = "plain"  # for tests of types
-    options: Mapping[str, Any] | None = None  # for tests of types
-    fault: Literal["", "nan", "inf", "stuck", "print", "raise", "text", "nan score", "exit", "memory", "refuse"] = ""  # what goes wrong
-    fault_at: int = 20  # at which batch
-    milliseconds: float = 0.0  # how long a step takes at least
-    ballast: int = 0  # floats that are saved without need, so that a checkpoint takes its time
-    silent: bool = False  # whether a step has no metrics
-
-    def __post_init__(self) -> None:
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it must be > 0")
+    learning_rate: Annotated[Positive, Doc("alpha")] = 0.05
+    batch_size: Annotated[Count, Doc("B")] = 4
+    sizes: Annotated[tuple[float, ...], Doc("for tests of types")] = (1.0,)
+    kind: Annotated[Literal["plain", "off"], Doc("for tests of types")] = "plain"
+    options: Annotated[Mapping[str, Any] | None, Doc("for tests of types")] = None
+    fault: Annotated[Fault, Doc("what goes wrong")] = ""
+    fault_at: Annotated[Whole, Doc("at which batch")] = 20
+    milliseconds: Annotated[NonNegative, Doc("how long a step takes at least")] = 0.0
+    ballast: Annotated[Whole, Doc("floats that are saved without need, so that a checkpoint takes its time")] = 0
+    silent: Annotated[bool, Doc("whether a step has no metrics")] = False
 
 
 class Slope(Agent):
@@ -57,11 +56,10 @@ class Slope(Agent):
     Config = SlopeConfig
     headline = "loss"
 
-    def __init__(self, config: SlopeConfig, task: Any, network: Any, **rest: Any) -> None:
-        super().__init__(config, task, network, **rest)
-        self.weights = network.build(task.input_space, task.output_space, self.seeds.numpy("init"))
+    def setup(self) -> None:
+        self.weights = self.network.build(self.task.input_space, self.task.output_space, self.seeds.numpy("init"))
         self.momentum = np.zeros_like(self.weights)
-        self.ballast = np.zeros(config.ballast)
+        self.ballast = np.zeros(self.config.ballast)
 
     def step(self) -> dict[str, float]:
         config = self.config
