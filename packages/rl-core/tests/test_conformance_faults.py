@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from rl_core.conformance.checks import Check, all_checks, perform
-from rl_core.conformance.subjects import Subject, named
+from rl_core.conformance.subjects import AgentSubject, Subject, named
 from rl_core.plugins.catalogue import Catalogue
 
 FAULTY = Path(__file__).parent / "faulty"
 
+ELSEWHERE = ("needs-the-place", "needs-the-processors", "needs-the-threads", "needs-the-hour", "takes-its-time")
 FAULTS = [  # component, check, what the check says
     ("no-agent", "names-a-class", "is no Agent"),
     ("changeable", "names-a-class", "can be changed"),
@@ -40,6 +41,11 @@ FAULTS = [  # component, check, what the check says
     ("deaf-to-seeds", "depends-on-its-seed", "seeds 0 and 1 gave the same state"),
     ("forgets-its-best", "resumes-to-the-last-bit", "continued after step 1, step 2 differs: they differ at agent/best"),
     ("needs-the-hash", "repeats-in-another-process", "begun in another process, the run differs: they differ at agent/"),
+    ("turns-at-the-end", "resumes-to-the-last-bit", "they differ at agent/"),
+    *((name, "repeats-in-another-process", "begun in another process, the run differs") for name in ELSEWHERE),
+    ("centres-its-batch", "answers-each-input-alone", "in a batch, and another one alone"),
+    ("mistyped-preset", "gives-presets-that-apply", "'CartPol-v1' is never used: .* did you mean 'CartPole-v1'"),
+    ("unfit-preset", "gives-presets-that-apply", "'stripes' is never used: task stripes offers data"),
     ("answers-from-a-copy", "evaluates-alike-when-loaded", "evaluate gives 'mean return' = .*, and after loading"),
     ("pickles", "saves-without-pickle", "the array 'agent/weights' of the state is a pickle"),
     ("pickles-hidden", "saves-without-pickle", "calls pickle.dumps"),
@@ -93,6 +99,7 @@ FAULTS = [  # component, check, what the check says
 PROVEN_ELSEWHERE = {
     "loads-without-problems": "test_conformance_plugins.py",
     "imports-lightly": "test_conformance_plugins.py",
+    "imports-without-side-effects": "test_conformance_plugins.py",
     "repeats-its-hooks": "test_conformance_plugins.py",
     "passes-gradients-to-every-parameter": "packages/dl-nets/tests/test_conformance.py, where torch is",
 }
@@ -102,7 +109,8 @@ SOUND = [
 ]
 
 SKIPPED = {
-    "planner": {"depends-on-its-seed", "exports-what-it-lists"},  # it draws nothing and exports nothing
+    "climber": {"gives-presets-that-apply"},  # it has none
+    "planner": {"depends-on-its-seed", "exports-what-it-lists", "gives-presets-that-apply"},  # it draws nothing and exports nothing
     "matrix": {"passes-gradients-to-every-parameter", "keeps-its-word-on-losses"},  # it is NumPy's, and leaves the loss to the learner
     "brings-its-loss": {"passes-gradients-to-every-parameter", "builds-the-right-shape"},
     "logged-drift": {"scores-right-answers-best", "judges-in-any-batches"},  # the environment judges
@@ -148,6 +156,26 @@ def test_a_sound_component_passes_every_check(subjects: dict[str, Subject], comp
     assert [f"{result.check}: {result.message}" for result in results if result.status == "failed"] == []
     skipped = {result.check for result in results if result.status == "skipped"}
     assert skipped <= SKIPPED.get(component, set()), skipped
+
+
+def test_a_crash_in_a_step_is_one_failure(catalogue: Catalogue) -> None:
+    [subject] = named(catalogue, "faulty/crashes")
+    results = [perform(check, subject) for check in all_checks() if check.applies(subject)]
+    subject.close()
+    failed = [result for result in results if result.status == "failed"]
+    assert [(result.check, result.message.partition(" at ")[0]) for result in failed] == [
+        ("reproduces-from-its-seed", "RuntimeError: no step was taken")
+    ]
+    assert sum("the crash that reproduces-from-its-seed reports" in result.message for result in results) >= 10
+
+
+def test_more_steps_are_taken_on_request(catalogue: Catalogue) -> None:
+    [subject] = named(catalogue, "faulty/climber")
+    subject.steps = 25
+    assert isinstance(subject, AgentSubject)
+    assert len(subject.reference.steps) >= 25
+    assert set(subject.reference.cuts) == {1, 3, len(subject.reference.steps) - 1}
+    subject.close()
 
 
 def test_every_check_has_a_fault_that_proves_it() -> None:

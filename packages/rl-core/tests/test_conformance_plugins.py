@@ -90,6 +90,82 @@ def test_a_hook_that_gives_other_specs_the_second_time_is_caught(install: Instal
     assert "and others the second time" in _said(catalogue, "fickle", "repeats-its-hooks")
 
 
+SIDE_EFFECTS = {
+    "the working directory": "import os; os.chdir('/')",
+    "exit handlers": "import atexit; atexit.register(print)",
+    "threads: idle started": "import threading; threading.Thread(target=threading.Event().wait, daemon=True, name='idle').start()",
+    "the root logger": "import logging; logging.basicConfig(level=10)",
+    "warning filters": "import warnings; warnings.simplefilter('ignore')",
+    "random's generator": "import random; random.seed(0)",
+    "NumPy's global generator": "import numpy; numpy.random.seed(0)",
+    "the recursion limit": "import sys; sys.setrecursionlimit(5000)",
+    "signal handlers: SIGUSR1": "import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)",
+    "environment variables: LEFT_BEHIND": "import os; os.environ['LEFT_BEHIND'] = '1'",
+    "files in the working directory: left.txt": "open('left.txt', 'w').close()",
+}
+
+
+@pytest.mark.parametrize("effect", SIDE_EFFECTS)
+def test_a_side_effect_of_import_is_named(install: Install, effect: str) -> None:
+    agent = AGENT.format(module="effects.agent", summary="A")
+    catalogue = install("effects", HEAD.format(api=2) + f"@hookimpl\ndef rl_agents():\n    yield {agent}\n")
+    folder = Path(next(path for path in sys.path if (Path(path) / "effects").is_dir())) / "effects"
+    (folder / "agent.py").write_text("class A: pass\n")
+    assert _said(catalogue, "effects", "imports-without-side-effects") == ""
+    (folder / "agent.py").write_text(f"{SIDE_EFFECTS[effect]}\nclass A: pass\n")
+    said = _said(catalogue, "effects", "imports-without-side-effects")
+    assert said.startswith("importing its modules changed ")
+    assert effect in said
+
+
+SCHEME = """
+from pathlib import Path
+from typing import Annotated
+import numpy as np
+from gymnasium import spaces
+from rl_core.config import Doc, configclass
+from rl_core.task import DataTask
+
+@configclass
+class Config:
+    "A file."
+    path: Annotated[str, Doc("the file")] = ""
+
+class Numbers(DataTask):
+    Config = Config
+    metric = "accuracy"
+    input_space, output_space = spaces.Box(0, 1, (1,)), spaces.Discrete(2)
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.text = Path(config.path).read_text()
+
+    def num_examples(self, split): return 1
+    def read(self, split, indices): return np.zeros((len(indices), 1), np.float32), np.zeros(len(indices), np.int64)
+    def score(self, predictions, targets): return {"accuracy": 1.0}
+
+def example(path): path.write_text("1")
+def nothing(path): pass
+"""
+
+
+@pytest.mark.parametrize(("example", "said"), [("example", ""), ("nothing", "leaves nothing at the path"), ("lost", "cannot be imported")])
+def test_the_example_of_a_scheme_of_files_is_made(install: Install, example: str, said: str) -> None:
+    module = f"numbers_{example}"
+    spec = (
+        f'TaskSchemeSpec(name="numbers", target="{module}.files:Numbers", summary="Numbers", argument="path", '
+        f'example="numbers:one.txt", traits=("data",), make_example="{module}.files:{example}")'
+    )
+    text = f"from rl_core.api import TaskSchemeSpec, hookimpl\nRL_API = 2\n@hookimpl\ndef rl_task_schemes():\n    yield {spec}\n"
+    catalogue = install(f"numbers-{example}", text)
+    (Path(next(path for path in sys.path if (Path(path) / module).is_dir())) / module / "files.py").write_text(SCHEME)
+    [subject] = named(catalogue, f"numbers-{example}/numbers")
+    result = perform(next(check for check in all_checks() if check.name == "builds-its-example"), subject)
+    subject.close()
+    assert result.status == ("failed" if said else "passed"), result.message
+    assert said in result.message
+
+
 def _check(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["check", *arguments])
 
@@ -183,7 +259,7 @@ def test_an_expected_failure_is_reported_as_such_and_a_pass_in_its_place_fails(f
 
 
 def test_an_expected_failure_that_names_no_check_is_refused(faulty: None) -> None:
-    with pytest.raises(ValueError, match="names 'reads-by-indx', which is no check of faulty/stripes; did you mean 'reads-by-index'"):
+    with pytest.raises(ValueError, match="names 'reads-by-indx', which is not a check of faulty/stripes; did you mean 'reads-by-index'"):
         conformance_tests("faulty/stripes", expected_failures={"reads-by-indx": "a reason"})
 
 

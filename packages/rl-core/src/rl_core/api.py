@@ -177,10 +177,13 @@ class TaskSchemeSpec(Spec):
         example: A whole name, to show: "gym:CartPole-v1".
         traits: What every task of the family offers; the rest is known once one is built.
         agents: Default agents, tried in this order: the first one that fits the built task is taken.
+        make_example: For a scheme of files: import string of a function that writes the example's file, or folder, to the path it is
+            given, so that the conformance kit can build the example.
     """
 
     argument: str
     example: str
+    make_example: str = ""
     traits: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
 

@@ -87,6 +87,26 @@ def predicts_without_traces(subject: AgentSubject) -> None:
         steps.require_equal(_state(subject, run), before, "predicting and evaluating moved the state", "compute answers from copies")
 
 
+def answers_each_input_alone(subject: AgentSubject) -> None:
+    """An input gets the same answer alone as in a batch, up to rounding."""
+    with subject.run() as run:
+        for _ in steps.take(run, 1):
+            pass
+        given = inputs.batch(run.task, 5)
+        together: Any = batches.apply(run.agent.predict(given), np.array)
+        for index in range(batches.count(given)):
+            alone = batches.to_arrays(batches.apply(run.agent.predict(batches.take(given, np.array([index]))), np.array))
+            for path, array in batches.to_arrays(batches.take(together, np.array([index]))).items():
+                same = array.shape == alone[path].shape and (
+                    np.allclose(alone[path], array, rtol=1e-3, atol=1e-5) if array.dtype.kind == "f" else np.array_equal(alone[path], array)
+                )
+                if not same:
+                    raise Fault(
+                        f"input {index} gets the answer {batches.plain(together, index)!r} in a batch, and another one alone; an answer "
+                        "must not depend on the other inputs of its batch"
+                    )
+
+
 def answers_in_the_output_space(subject: AgentSubject) -> None:
     """Answers to B inputs are B members of the task's output space, and `answer` gives what JSON can hold."""
     with subject.run() as run:
@@ -247,6 +267,7 @@ AGENT: tuple[Callable[[Any], None], ...] = (
     reports_finite_metrics,
     moves_every_parameter,
     predicts_without_traces,
+    answers_each_input_alone,
     answers_in_the_output_space,
     refuses_wrong_tasks,
     learns_on_other_tasks,

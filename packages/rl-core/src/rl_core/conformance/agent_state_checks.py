@@ -25,7 +25,8 @@ _SAVE = "put everything that changes while learning into state_dict, and take al
 def reproduces_from_its_seed(subject: AgentSubject) -> None:
     """Two agents of one seed, stepped in turns with one of another seed, give the same metrics and the same state to the last bit."""
     with subject.run() as again, subject.run(seed=1) as other:
-        taken = zip_longest(steps.take(again, steps.CUT), steps.take(other, steps.CUT))
+        count = len(subject.reference.steps)
+        taken = zip_longest(steps.take(again, count), steps.take(other, count))
         for number, (step, _) in enumerate(taken):
             if step is not None:
                 wanted = subject.reference.steps[number]
@@ -53,7 +54,7 @@ def depends_on_its_seed(subject: AgentSubject) -> None:
 
 
 def resumes_to_the_last_bit(subject: AgentSubject) -> None:
-    """A run that is cut after its first and after its third step and opened anew ends with the bytes of one never disturbed."""
+    """A run that is cut after its first, its third or its last step but one, and continued, ends with the bytes of one never disturbed."""
     reference = subject.reference
     if not reference.cuts:
         raise Skipped("it learns all in one step, so there is nothing to continue")
@@ -67,14 +68,14 @@ def resumes_to_the_last_bit(subject: AgentSubject) -> None:
 
 
 def repeats_in_another_process(subject: AgentSubject) -> None:
-    """Another Python process, whose hash seed differs, repeats a run from its seed and continues one from its checkpoint, bit for bit."""
+    """Another process in another folder, with another hash seed, number of processors and clock, repeats and continues a run exactly."""
     reference = subject.reference
     disabled = tuple(row.package for row in subject.catalogue.plugins if row.status == "disabled")
     with subject.run() as run:
         anew = run.folder
-    _hold_elsewhere(anew, 1, reference.steps[0], "begun in another process", disabled)
-    if reference.cuts:
-        cut = max(reference.cuts)
+    _hold_elsewhere(anew, len(reference.steps), reference.steps[-1], "begun in another process", disabled)
+    if steps.CUT in reference.cuts or 1 in reference.cuts:
+        cut = steps.CUT if steps.CUT in reference.cuts else 1
         folder, rest = steps.copied(reference.cuts[cut], subject), len(reference.steps) - cut
         _hold_elsewhere(folder, rest, reference.steps[-1], f"continued after step {cut} in another process", disabled)
 

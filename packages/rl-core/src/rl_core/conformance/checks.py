@@ -1,4 +1,4 @@
-"""The checks as data, and how one is made."""
+"""The checks as data, and their execution."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TEXT_LENGTH = 400  # of another exception's text in a message
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that components are held to.
+    """One requirement of the contract.
 
     Attributes:
         kind: The kind of component that is held to it.
         traits: A task is held to it if it has one of these traits; empty: each is.
-        function: Makes it: raises `Fault` or `Skipped`, or returns.
+        function: Raises `Fault` or `Skipped`, or returns.
     """
 
     kind: str
@@ -33,22 +33,22 @@ class Check:
 
     @property
     def name(self) -> str:
-        """What `--check` takes."""
+        """The name that `--check` takes."""
         return self.function.__name__.replace("_", "-")
 
     @property
     def text(self) -> str:
-        """What it holds a component to: the first line of the function's docstring."""
+        """The requirement in a sentence: the first line of the function's docstring."""
         return (self.function.__doc__ or "").strip().partition("\n")[0]
 
     def applies(self, subject: Subject) -> bool:
-        """Whether a component is held to it."""
+        """Return whether a component is held to it."""
         return self.kind == subject.kind and (not self.traits or bool(self.traits & subject.traits))
 
 
 @cache
 def all_checks() -> tuple[Check, ...]:
-    """Every check, by kind, in the order in which they are made."""
+    """Return every check, by kind, in the order in which they are made."""
     from rl_core.conformance import (
         agent_checks,
         agent_state_checks,
@@ -63,7 +63,11 @@ def all_checks() -> tuple[Check, ...]:
 
     tables: list[tuple[str, tuple[Any, ...], frozenset[str]]] = [
         ("plugin", plugin_checks.PLUGIN, frozenset()),
-        ("agent", (*spec_checks.COMPONENT, *spec_checks.SOURCED, *agent_state_checks.AGENT, *agent_checks.AGENT), frozenset()),
+        (
+            "agent",
+            (*spec_checks.COMPONENT, *spec_checks.PRESETS, *spec_checks.SOURCED, *agent_state_checks.AGENT, *agent_checks.AGENT),
+            frozenset(),
+        ),
         ("network", (*spec_checks.COMPONENT, *spec_checks.SOURCED, *network_checks.NETWORK), frozenset()),
         ("task", (*spec_checks.COMPONENT, *task_checks.TASK), frozenset()),
         ("task", control_checks.CONTROL, frozenset({"control", "mdp"})),
@@ -77,10 +81,10 @@ def all_checks() -> tuple[Check, ...]:
 
 
 def chosen(names: tuple[str, ...] = ()) -> tuple[Check, ...]:
-    """The checks of these names, or all.
+    """Return the checks of these names, or all.
 
     Raises:
-        RequestError: for a name that no check has.
+        RequestError: for an unknown name.
     """
     known = {check.name for check in all_checks()}
     for name in names:
@@ -92,7 +96,10 @@ def chosen(names: tuple[str, ...] = ()) -> tuple[Check, ...]:
 
 
 def perform(check: Check, subject: Subject) -> Result:
-    """Make one check of one component; whatever the component does, a result comes out."""
+    """Make one check of one component, and return its result whatever the component does.
+
+    A crash is a failure of the first check that meets it; the others are skipped and name that check.
+    """
     started = perf_counter()
 
     def result(status: Any, message: str = "", error: BaseException | None = None) -> Result:
@@ -106,17 +113,35 @@ def perform(check: Check, subject: Subject) -> Result:
     except Skipped as reason:
         return result("skipped", str(reason))
     except (Exception, SystemExit) as error:
-        return result("failed", in_words(error), error)
+        message = in_words(error)
+        first = next((name for place, name in subject.crashes.items() if place in message), "")
+        if first and first != check.name:
+            return result("skipped", f"the crash that {first} reports prevents it")
+        if place := _crash(error):
+            subject.crashes.setdefault(place, check.name)
+        return result("failed", message, error)
     return result("passed")
 
 
+def _crash(error: BaseException) -> str:
+    """Return type and place of a crash, also of one that a fault reports; "" for faults that a check found itself."""
+    if isinstance(error, Fault | RlError):
+        return _crash(error.__cause__) if error.__cause__ is not None else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    return _place(frames[-1]) if frames and "rl_core/conformance" not in frames[-1].filename.replace(chr(92), "/") else ""
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    return f" at {frame.filename.replace(chr(92), '/').rpartition('/')[2]}:{frame.lineno} in {frame.name}"
+
+
 def in_words(error: BaseException) -> str:
-    """A fault as it is; any other exception with its type and where it was raised."""
+    """Return the text of a fault, and of any other exception its type, text and the place where it was raised."""
     if isinstance(error, Fault):
         return str(error)
     if isinstance(error, RlError):
         return f"{error.message}; {error.hint}"
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {frames[-1].filename.replace(chr(92), '/').rpartition('/')[2]}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    where = _place(frames[-1]) if frames else ""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text if len(text) <= TEXT_LENGTH else text[:TEXT_LENGTH] + '...'}{where}"

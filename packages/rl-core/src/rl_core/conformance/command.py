@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="Check every component of every plugin.")
 @click.option("--check", "names", multiple=True, metavar="CHECK", help="Make only this check; may be given several times.")
+@click.option("--steps", type=click.IntRange(3), help="Steps of an agent's reference run at least, 10 unless given.")
 @click.option("--list", "listing", is_flag=True, help="Say which checks there are.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 @click.pass_obj
-def check(obj: Any, name: str | None, everything: bool, names: tuple[str, ...], listing: bool, as_json: bool) -> None:
+def check(obj: Any, name: str | None, everything: bool, names: tuple[str, ...], steps: int | None, listing: bool, as_json: bool) -> None:
     """Hold a component to the contract: NAME is an agent, a network, a task, or a package with all that it brings."""
     from rl_core.cli.commands import limit_threads
 
@@ -39,6 +40,8 @@ def check(obj: Any, name: str | None, everything: bool, names: tuple[str, ...], 
         raise RequestError("a check needs one NAME, or --all", "write for example: rl-core check ppo")
     catalogue = obj.catalogue()
     found = subjects.everything(catalogue) if everything else subjects.named(catalogue, name or "")
+    for subject in found:
+        subject.steps = steps or subject.steps
     pairs = [(subject, [each for each in chosen if each.applies(subject)]) for subject in found]
     if not any(some for _, some in pairs):
         raise RequestError(f"no check of these applies to {name or 'anything'}: {', '.join(names)}", "see: rl-core check --list")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rl_core.api import API, API_MIN, Spec
@@ -13,6 +17,7 @@ from rl_core.conformance.subjects import Subject
 from rl_core.conformance.verdict import Fault, Skipped
 from rl_core.errors import RlError
 from rl_core.plugins import hookspecs
+from rl_core.runs import recipe
 
 HEAVY = ("torch", "numpy", "numba", "gymnasium", "scipy", "pandas", "sklearn", "matplotlib", "tensorflow", "jax")
 _COLLECTING = ("rl_agents", "rl_networks", "rl_tasks", "rl_task_schemes", "rl_loggers")
@@ -65,22 +70,64 @@ def repeats_its_hooks(subject: Subject) -> None:
         raise Skipped("it has no collecting hook")
 
 
-def builds_its_example(subject: Subject) -> None:
-    """The scheme's example is built, and offers the scheme's traits; an example that names a file may refuse it in words."""
-    from rl_core.runs import recipe
+def imports_without_side_effects(subject: Subject) -> None:
+    """Importing the plugin and its components changes nothing in the process: no folder, handler, thread, logger, filter, seed or limit."""
+    targets = [entry.spec.target for entry in subject.catalogue.entries() if entry.package == subject.package and not entry.missing]
+    modules = list(dict.fromkeys([_module_name(subject), *(target.partition(":")[0] for target in targets)]))
+    own = sorted({module.partition(".")[0] for module in modules})
+    with tempfile.TemporaryDirectory(prefix="rl-core-check-") as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "rl_core.conformance.importing", json.dumps({"modules": modules, "own": own})],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path or ".").resolve()) for path in sys.path)},
+        )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise Fault(f"its modules cannot be imported by themselves: {lines[-1] if lines else done.returncode}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found:
+        raise Fault(f"importing its modules changed {'; '.join(found)}; do that when a component is used, within a `with` block")
 
+
+def builds_its_example(subject: Subject) -> None:
+    """The scheme's example is built, from a file that `make_example` writes where it names one, and offers the scheme's traits."""
     spec = subject.entry.spec
-    if spec.example.partition(":")[0] != spec.name:
+    scheme, _, rest = spec.example.partition(":")
+    if scheme != spec.name:
         raise Fault(f"example is {spec.example!r}; it must begin with {spec.name + ':'!r}")
+    example = spec.example
+    if spec.make_example:
+        path = subject.folder() / rest
+        _written(spec.make_example)(path)
+        if not path.exists():
+            raise Fault(f"{spec.make_example} leaves nothing at the path that it is given")
+        example = f"{scheme}:{path}"
     try:
-        task = recipe.build_task(subject.catalogue, spec.example)
+        task = recipe.build_task(subject.catalogue, example)
     except RlError as error:
-        if spec.example.partition(":")[2] in error.message:
-            raise Skipped(f"its example is not here: {error.message}") from error
-        raise Fault(f"its example cannot be built, and what is said does not name it: {error.message}") from error
+        if rest in error.message and not spec.make_example:
+            raise Skipped(f"its example is not here, and the spec names no make_example: {error.message}") from error
+        raise Fault(f"its example cannot be built: {error.message}") from error
     missing = sorted(set(spec.traits) - task.traits())
     if missing:
         raise Fault(f"{spec.example} does not offer {', '.join(missing)}, which the scheme says of every task of its family")
+
+
+def _written(text: str) -> Callable[[Path], object]:
+    """Return the function that an import string names.
+
+    Raises:
+        Fault: if there is none.
+    """
+    module, _, name = text.partition(":")
+    try:
+        function: Callable[[Path], object] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise Fault(f"make_example is {text!r}, which cannot be imported: {error}") from error
+    return function
 
 
 def takes_part_in_runs(subject: Subject) -> None:
@@ -101,6 +148,6 @@ def _module_name(subject: Subject) -> str:
     return subject.plugin.module.partition(":")[0].strip()
 
 
-PLUGIN: tuple[Callable[[Any], None], ...] = (loads_without_problems, imports_lightly, repeats_its_hooks)
+PLUGIN: tuple[Callable[[Any], None], ...] = (loads_without_problems, imports_lightly, imports_without_side_effects, repeats_its_hooks)
 SCHEME: tuple[Callable[[Any], None], ...] = (builds_its_example,)
 LOGGER: tuple[Callable[[Any], None], ...] = (takes_part_in_runs,)

@@ -1,4 +1,4 @@
-"""What belongs to the whole process, and so to the user's program: a component uses none of it up and changes none of it.
+"""Settings and random generators of the whole process, which belong to the user's program and which no component changes.
 
 Libraries are looked at only when something else has imported them.
 """
@@ -25,11 +25,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Watched:
-    """Something global.
+    """A setting or a generator of the process.
 
     Attributes:
-        name: What a user calls it.
-        read: Its value.
+        name: Its name in messages.
+        read: Returns its value.
         write: Puts a value back; `None` where that cannot be done.
         module: The module that must be loaded for it to exist.
     """
@@ -41,30 +41,30 @@ class Watched:
 
 
 def remains(life: Callable[[], None]) -> dict[str, list[str]]:
-    """What a component's life leaves changed: sentences under "settings" and "generators".
+    """Return the side effects of running a component: sentences under "settings" and "generators".
 
-    Two lives: what the first changes may be a library waking up; then everything is put back, and the second one counts.
+    It is run twice: the first run only warms up lazy imports; everything is then put back, and the second run counts.
     """
     with _in_empty_folder() as folder:
-        before = _read_all()
+        before = read_all()
         life()
         _put_back(before)
-        before = _read_all()
+        before = read_all()
         try:
             life()
-            after = _read_all()
+            after = read_all()
         finally:
             _put_back(before)
         written = sorted(entry.name for entry in folder.iterdir())
-    found = {table: [_said(name, value, after[name]) for name, value in before.items() if name in names] for table, names in _NAMES.items()}
+    found = {table: [said(name, value, after[name]) for name, value in before.items() if name in names] for table, names in _NAMES.items()}
     sentences = {table: [text for text in texts if text] for table, texts in found.items()}
     if written:
         sentences["settings"].append(f"files in the working directory: {', '.join(written[:3])}")
     return sentences
 
 
-def _said(name: str, before: Any, after: Any) -> str:
-    """What changed, in words; "" when nothing did."""
+def said(name: str, before: Any, after: Any) -> str:
+    """Return what changed, in words; "" when nothing did."""
     if name in _GENERATORS_BY_NAME:
         return "" if _equal(before, after) else name
     if isinstance(before, Mapping) and isinstance(after, Mapping):
@@ -86,7 +86,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _read_all() -> dict[str, Any]:
+def read_all() -> dict[str, Any]:
+    """Return everything global that is watched, by name."""
     return {watched.name: watched.read() for watched in (*SETTINGS, *GENERATORS) if not watched.module or watched.module in sys.modules}
 
 

@@ -15,13 +15,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import gymnasium
+
 from rl_core import config, documents
 from rl_core.agent import Agent
 from rl_core.conformance import ranges
 from rl_core.conformance.subjects import Subject
 from rl_core.conformance.verdict import Fault, Skipped
 from rl_core.describe import describe
-from rl_core.errors import RequestError, RlError
+from rl_core.errors import RequestError, RlError, nearest
 from rl_core.network import Network
 from rl_core.plugins.catalogue import fits
 from rl_core.plugins.installed import normalised
@@ -70,6 +72,52 @@ def gives_settings_that_build(subject: Subject) -> None:
         task, _, network = name.partition("+")
         _require_settings(subject, f"network_config of the preset for {name}", preset, preset.get("network") or network or spec.network)
         _require_settings(subject, f"task_config of the preset for {name}", preset, task)
+
+
+def gives_presets_that_apply(subject: Subject) -> None:
+    """Every preset can be chosen: its key names a task, a Gymnasium id or `scheme:*`, with a network or without, that fit the agent."""
+    spec = subject.entry.spec
+    presets = _presets(subject)
+    if not presets:
+        raise Skipped("it has no presets")
+    for key in presets:
+        name, _, network = key.partition("+")
+        entry = _task_of_preset(subject, key, name)
+        if network and spec.network is None:
+            raise Fault(f"the preset {key!r} names a network, but the agent takes none; it is never used")
+        if network:
+            _find(subject, network, "network")
+        if entry is not None and entry.scheme is None and not fits(entry.spec.traits, spec.fits):
+            raise Fault(
+                f"the preset {key!r} is never used: task {name} offers {', '.join(entry.spec.traits)}, "
+                f"the agent needs {' or '.join(spec.fits)}"
+            )
+
+
+def _task_of_preset(subject: Subject, key: str, name: str) -> Any:
+    """Return the entry of the task that a preset is for; `None` for a whole scheme, and for what is not installed.
+
+    Raises:
+        Fault: if no task can have this name.
+    """
+    scheme, colon, rest = name.partition(":")
+    schemes = [entry.spec.name for entry in subject.catalogue.entries("scheme")]
+    if colon and rest == "*":
+        if scheme in schemes:
+            return None
+        raise Fault(f"the preset {key!r} is never used: no scheme is named {scheme!r}; there are {', '.join(schemes)}")
+    if colon and "/" not in name and scheme not in schemes:
+        raise Fault(f"the preset {key!r} is never used: no scheme is named {scheme!r}; there are {', '.join(schemes)}")
+    known = [entry.name for entry in subject.catalogue.entries("task")]
+    plain = name.removeprefix("gym:")
+    if name not in known and (not colon or name != plain) and "/" not in plain and plain not in gymnasium.registry:
+        close = nearest(plain, [*known, *gymnasium.registry], 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise Fault(f"the preset {key!r} is never used: no task and no Gymnasium environment is named {plain!r}{hint}")
+    try:
+        return subject.catalogue.find(name, "task")
+    except RlError:
+        return None
 
 
 def _require_settings(subject: Subject, what: str, preset: Mapping[str, Any], name: str | None) -> None:
@@ -333,4 +381,5 @@ COMPONENT: tuple[Callable[[Any], None], ...] = (
     holds_the_ranges_it_states,
     explains_its_fields,
 )
+PRESETS: tuple[Callable[[Any], None], ...] = (gives_presets_that_apply,)
 SOURCED: tuple[Callable[[Any], None], ...] = (names_its_source,)

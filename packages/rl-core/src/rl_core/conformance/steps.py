@@ -1,4 +1,4 @@
-"""Steps of a run and the bytes that they leave, so that two runs can be compared to the last bit."""
+"""Steps of a run and the bytes of their checkpoints, so that two runs can be compared to the last bit."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import threadpoolctl
 
 from rl_core.conformance.verdict import Fault
 from rl_core.runs import checkpoint
+from rl_core.task import ControlTask
 
 if TYPE_CHECKING:
     from rl_core.conformance.subjects import AgentSubject
     from rl_core.runs.run import Run
 
-STEPS = 6  # of the run that others are compared with
-CUT = 3  # steps after which a run is cut, to be continued; it is also cut after the first
+CUT = 3  # steps after which a run is cut, to be continued; it is also cut after the first and before the last
+MOST_STEPS = 25  # of the reference run, while no episode has ended
+EPISODE_METRICS = frozenset({"episode_return", "episode_length", "episodes"})  # reported by a step in which an episode ended
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of a run left behind.
+    """The result of one step of a run.
 
     Attributes:
         progress: How far the agent was after it.
@@ -37,11 +40,11 @@ class Step:
     files: Mapping[str, bytes]
 
     def state(self) -> Any:
-        """The state in the checkpoint without its arrays."""
+        """Return the state in the checkpoint without its arrays."""
         return json.loads(self.files[checkpoint.STATE])["state"]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays in the checkpoint by path."""
+        """Return the arrays in the checkpoint by path."""
         import safetensors.numpy
 
         return safetensors.numpy.load(self.files[checkpoint.ARRAYS])
@@ -53,7 +56,7 @@ class Reference:
 
     Attributes:
         steps: All of its steps.
-        cuts: Copies of its folder on the way, by the number of steps taken: after one and after `CUT`, each before the last.
+        cuts: Copies of its folder on the way, by the number of steps taken: after one, after `CUT`, and before the last.
     """
 
     steps: list[Step]
@@ -61,7 +64,7 @@ class Reference:
 
 
 def take(run: Run, count: int) -> Iterator[Step]:
-    """Up to `count` steps of a run, fewer if it is done.
+    """Yield up to `count` steps of a run, fewer if it is done, with the threads of its recipe.
 
     Raises:
         Fault: if a step does not raise the agent's progress.
@@ -71,33 +74,46 @@ def take(run: Run, count: int) -> Iterator[Step]:
         if agent.finished or agent.progress >= run.budget:
             return
         before = agent.progress
-        metrics = agent.step()
+        with threadpoolctl.threadpool_limits(run.recipe.threads):
+            metrics = agent.step()
         if not agent.progress > before:
             raise Fault(f"a step left progress at {agent.progress}; every step must raise it, or the run never ends: add to self.progress")
         yield Step(agent.progress, metrics, read(save(run, run.folder / "checkpoints")))
 
 
 def save(run: Run, folder: Path) -> Path:
-    """A checkpoint of a run as it is now in `folder`, with all that the run's own checkpoints hold."""
+    """Write a checkpoint of a run as it is now to `folder`, with everything that the run's own checkpoints hold; return its path."""
     agent = run.agent
     state = {"agent": agent.state_dict(), "seeds": run.seeds.state_dict(), "finished": agent.finished, "budget": run.budget}
     return checkpoint.save(folder, agent.progress, state)
 
 
 def read(path: Path) -> dict[str, bytes]:
-    """Bytes of a checkpoint's files by name."""
+    """Return the bytes of a checkpoint's files by name."""
     return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
 
 
 def record(subject: AgentSubject) -> Reference:
-    """The reference run of an agent, seed 0, with copies of its folder as it was on the way."""
+    """Return the reference run of an agent, seed 0, with copies of its folder as it was on the way."""
     taken: list[Step] = []
     cuts: dict[int, Path] = {}
+    newest: Path | None = None  # a copy of the folder after the newest step, where that may be the last but one
     with subject.run() as run:
-        for step in take(run, STEPS):
+        awaits_an_end = isinstance(run.task, ControlTask)
+        for step in take(run, max(subject.steps, MOST_STEPS)):
             taken.append(step)
+            last_but_one, newest = newest, None
+            awaits_an_end = awaits_an_end and not EPISODE_METRICS & step.metrics.keys()
             if len(taken) in (1, CUT):
                 cuts[len(taken)] = copied(run.folder, subject)
+            if last_but_one is not None:
+                cuts[len(taken) - 1] = last_but_one
+                if len(taken) - 2 > CUT:
+                    cuts.pop(len(taken) - 2, None)
+            if len(taken) >= subject.steps and not awaits_an_end:
+                break
+            if len(taken) >= subject.steps - 1:
+                newest = copied(run.folder, subject)
     if not taken:
         raise Fault("the agent was finished, or its budget used up, before its first step; it must take at least one")
     cuts.pop(len(taken), None)
@@ -105,12 +121,12 @@ def record(subject: AgentSubject) -> Reference:
 
 
 def copied(folder: Path, subject: AgentSubject) -> Path:
-    """A copy of a run's folder."""
+    """Copy a run's folder; return the copy."""
     return Path(shutil.copytree(folder, subject.folder() / "run"))
 
 
 def require_equal(got: Step, wanted: Step, what: str, remedy: str) -> None:
-    """Hold a step to another, to the last bit.
+    """Check that a step equals another to the last bit.
 
     Raises:
         Fault: naming the metric or the place in the state where the two differ first.
@@ -128,7 +144,7 @@ def require_equal(got: Step, wanted: Step, what: str, remedy: str) -> None:
 
 
 def first_difference(one: Step, other: Step, below: str = "") -> str:
-    """Where two states differ first, and how many more places differ; "" when their bytes are equal.
+    """Return where two states differ first, and how many more places differ; "" when their bytes are equal.
 
     Args:
         one: A step.
@@ -146,7 +162,7 @@ def first_difference(one: Step, other: Step, below: str = "") -> str:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Plain values of a state by path; references to arrays are left out."""
+    """Yield the plain values of a state by path; references to arrays are left out."""
     if isinstance(value, dict) and set(value) != {"$array"}:
         for key, item in value.items():
             yield from _leaves(item, f"{path}/{key}" if path else key)

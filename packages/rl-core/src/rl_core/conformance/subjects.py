@@ -24,8 +24,15 @@ if TYPE_CHECKING:
     from rl_core.task import Task
 
 
+DEFAULT_STEPS = 10  # of an agent's reference run
+
+
 class Subject:
     """One component, or one plugin as a whole.
+
+    Attributes:
+        crashes: Place of each crash to the name of the check that reported it.
+        steps: Steps of an agent's reference run at least; it goes on until an episode has ended.
 
     Args:
         catalogue: What is installed.
@@ -40,6 +47,8 @@ class Subject:
         self.kind = kind
         self.name = name
         self.package = package
+        self.crashes: dict[str, str] = {}  # place of a crash to the check that reported it
+        self.steps = DEFAULT_STEPS
         self._entry = entry
 
     @property

@@ -1,4 +1,4 @@
-"""The kit as tests of pytest, in one line."""
+"""The conformance kit as pytest tests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rl_core.conformance.subjects import Subject
 
 
-def conformance_tests(*names: str, expected_failures: Mapping[str, str] | None = None) -> Callable[..., None]:
-    """A test for each check of each component named; `-k` selects by component and check.
+def conformance_tests(*names: str, expected_failures: Mapping[str, str] | None = None, steps: int | None = None) -> Callable[..., None]:
+    """Return a test for each check of each component named; `-k` selects by component and check.
 
         test_conformance = conformance_tests("my-package")
 
@@ -21,6 +21,7 @@ def conformance_tests(*names: str, expected_failures: Mapping[str, str] | None =
         names: Packages, or components.
         expected_failures: Why a check is known to fail, by its name, or by `component:check` where only one component fails it. Such a
             test is reported as an expected failure, and fails as soon as the check passes.
+        steps: Steps of an agent's reference run at least; `None`: 10.
 
     Raises:
         ValueError: if an expected failure names no test.
@@ -33,6 +34,8 @@ def conformance_tests(*names: str, expected_failures: Mapping[str, str] | None =
 
     catalogue = Catalogue.discover()
     found = [subject for name in names for subject in subjects.named(catalogue, name)]
+    for subject in found:
+        subject.steps = steps or subject.steps
     pairs = [(subject, check) for subject in found for check in checks.all_checks() if check.applies(subject)]
     expected = dict(expected_failures or {})
     known = {key for subject, check in pairs for key in _keys(subject, check)}
@@ -40,7 +43,7 @@ def conformance_tests(*names: str, expected_failures: Mapping[str, str] | None =
         if key not in known:
             close = nearest(key, known, 1)
             raise ValueError(
-                f"expected_failures names {key!r}, which is no check of {', '.join(names)}"
+                f"expected_failures names {key!r}, which is not a check of {', '.join(names)}"
                 + (f"; did you mean {close[0]!r}?" if close else "")
             )
     parameters = []

@@ -60,6 +60,12 @@ def rl_agents() -> Iterator[AgentSpec]:
     yield agent("explores-when-asked", "climber:ExploresWhenAsked")
     yield agent("answers-scores", "climber:AnswersScores")
     yield agent("takes-too-much", "climber:TakesTooMuch", fits=("control vector-input",))
+    for name in ("centres-its-batch", "crashes", "turns-at-the-end"):
+        yield agent(name, f"climber:{name.title().replace('-', '')}")
+    for name in ("needs-the-place", "needs-the-processors", "needs-the-threads", "needs-the-hour", "takes-its-time"):
+        yield agent(name, f"climber:{name.title().replace('-', '')}")
+    yield agent("mistyped-preset", "climber:Climber", presets="faulty:mistyped_presets.yaml")
+    yield agent("unfit-preset", "climber:Climber", presets="faulty:unfit_presets.yaml")
     yield agent("knows-one-task", "climber:KnowsOneTask")
     yield agent("exports-nothing", "climber:ExportsNothing")
 

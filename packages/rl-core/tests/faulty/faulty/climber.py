@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +52,13 @@ class Climber(Agent):
             transition = self.envs.step(self.predict(self.obs))
             self.obs = transition.obs
             total += float(transition.reward.sum())
-        self.envs.pop_episodes()
+        metrics = self.envs.episode_metrics()
         if total >= self.best:
             self.best = total
         else:
             self.weights = kept + 0.1 * (self.weights - kept)
         self.progress += self.config.num_steps * self.envs.num_envs
-        return {"reward": total}
+        return {**metrics, "reward": total}
 
     def push(self) -> np.ndarray:
         return self.seeds.numpy("push").normal(0.0, self.config.spread, self.weights.shape)
@@ -267,6 +269,55 @@ class TakesTooMuch(Climber):
     def setup(self) -> None:
         int(self.task.output_space.n)
         super().setup()
+
+
+class CentresItsBatch(Climber):
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        return super().predict(inputs - inputs.mean(axis=0))
+
+
+class Crashes(Climber):
+    def step(self) -> dict[str, float]:
+        raise RuntimeError("no step was taken")
+
+
+class TurnsAtTheEnd(Climber):
+    """Forgets something that is felt only after many steps."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.steps = 0
+
+    def push(self) -> np.ndarray:
+        self.steps += 1
+        return super().push() * (-1.0 if self.steps > 9 else 1.0)
+
+
+class NeedsThePlace(Climber):
+    def push(self) -> np.ndarray:
+        return super().push() * (1.0 + len(str(Path.cwd())))
+
+
+class NeedsTheProcessors(Climber):
+    def push(self) -> np.ndarray:
+        return super().push() * (1.0 + (os.cpu_count() or 1))
+
+
+class NeedsTheThreads(Climber):
+    def push(self) -> np.ndarray:
+        return super().push() * float(os.environ.get("OMP_NUM_THREADS", "1"))
+
+
+class NeedsTheHour(Climber):
+    def push(self) -> np.ndarray:
+        return super().push() * (1.0 + time.localtime().tm_hour)
+
+
+class TakesItsTime(Climber):
+    def push(self) -> np.ndarray:
+        started = time.perf_counter()
+        time.sleep(0.03)
+        return super().push() * (2.0 if time.perf_counter() - started > 0.1 else 1.0)
 
 
 class KnowsOneTask(Climber):
