@@ -215,8 +215,8 @@ def test_an_update_with_weights_is_the_update_on_repeated_examples() -> None:
     modules = [nn.Linear(2, 2) for _ in range(2)]
     modules[1].load_state_dict(modules[0].state_dict())
     optimisers = [Optimiser("sgd", module.parameters(), learning_rate=0.5) for module in modules]
-    weighted, _ = update(modules[0], optimisers[0], inputs, targets, torch.tensor([2.0, 1.0, 0.0]))
-    repeated, _ = update(modules[1], optimisers[1], inputs[[0, 0, 1]], targets[[0, 0, 1]])
+    weighted = update(modules[0], optimisers[0], inputs, targets, torch.tensor([2.0, 1.0, 0.0]))
+    repeated = update(modules[1], optimisers[1], inputs[[0, 0, 1]], targets[[0, 0, 1]])
     torch.testing.assert_close(weighted, repeated)
     torch.testing.assert_close(modules[0].weight, modules[1].weight)
 

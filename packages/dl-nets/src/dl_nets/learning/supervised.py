@@ -95,6 +95,22 @@ def batch_loss(
     return losses.weighted_mean(loss(_as_float(outputs), targets), weights), {}
 
 
+def gradient_step(module: nn.Module, optimiser: Optimiser | torch.optim.Optimizer, loss: Tensor, max_gradient_norm: float = 0.0) -> None:
+    """Take one step down the gradient of a loss [].
+
+    Args:
+        module: Its parameters are those of the optimiser.
+        optimiser: Over the module's parameters.
+        loss: Computed by the module.
+        max_gradient_norm: A longer gradient is shortened to it; 0 is off.
+    """
+    optimiser.zero_grad()
+    torch.autograd.backward(loss)
+    if max_gradient_norm:
+        clip_gradient_norm(module.parameters(), max_gradient_norm)
+    optimiser.step()
+
+
 def update(
     module: nn.Module,
     optimiser: Optimiser | torch.optim.Optimizer,
@@ -105,26 +121,11 @@ def update(
     loss: losses.Loss = losses.cross_entropy,
     max_gradient_norm: float = 0.0,
     precision: torch.dtype = torch.float32,
-) -> tuple[Tensor, dict[str, Any]]:
-    """Take one gradient step on a batch; return the loss [] before it, and further metrics of a module that brings its own loss.
-
-    Args:
-        module: From inputs to outputs, or one that brings its own loss.
-        optimiser: Over the module's parameters.
-        inputs: A batch of B examples.
-        targets: A batch of B targets, as `loss` takes them: class numbers [B] or numbers [B, K].
-        weights: [B], >= 0: an example of weight 2 counts as two examples; all alike without them.
-        loss: Losses [B] of outputs and targets.
-        max_gradient_norm: A longer gradient is shortened to it; 0 is off.
-        precision: Type in which matrix products are computed; parameters, loss and optimiser keep theirs.
-    """
-    mean_loss, metrics = batch_loss(module, inputs, targets, weights, loss, precision)
-    optimiser.zero_grad()
-    torch.autograd.backward(mean_loss)
-    if max_gradient_norm:
-        clip_gradient_norm(module.parameters(), max_gradient_norm)
-    optimiser.step()
-    return mean_loss.detach(), metrics
+) -> Tensor:
+    """Take one gradient step on a batch; return the loss [] before it. See `batch_loss` and `gradient_step` for the arguments."""
+    mean_loss, _ = batch_loss(module, inputs, targets, weights, loss, precision)
+    gradient_step(module, optimiser, mean_loss, max_gradient_norm)
+    return mean_loss.detach()
 
 
 class Supervised(Agent):
@@ -249,17 +250,9 @@ class Supervised(Agent):
         for number, part in enumerate(parts[first:], start=first):
             self._optimiser.learning_rate = self.config.learning_rate * self._schedule((epoch + number / len(parts)) / epochs)
             inputs, targets = next(reader)
-            loss, metrics = update(
-                self._module,
-                self._optimiser,
-                inputs,
-                targets,
-                self._weights(targets),
-                loss=self._rule.losses,
-                max_gradient_norm=self.config.max_gradient_norm,
-                precision=self._precision,
-            )
-            for name, value in {"loss": loss, **metrics}.items():
+            loss, metrics = batch_loss(self._module, inputs, targets, self._weights(targets), self._rule.losses, self._precision)
+            gradient_step(self._module, self._optimiser, loss, self.config.max_gradient_norm)
+            for name, value in {"loss": loss.detach(), **metrics}.items():
                 sums[name] = sums.get(name, 0.0) + value * len(part)
             visited += len(part)
             self.progress += len(part)

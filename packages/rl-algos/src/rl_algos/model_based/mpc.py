@@ -140,10 +140,13 @@ class MPC(Agent):
         return {"model_steps": float(self.model_steps), **self.envs.episode_metrics()}
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Return actions [B, ...] planned from nothing at observations [B, ...]; the same inputs give the same actions."""
-        player = self.planner(self.seeds.apart("prediction").numpy("candidates"))
-        player.begin(np.ones(len(inputs), dtype=np.bool_))
-        return player(inputs)
+        """Return actions [B, ...] planned from nothing at observations [B, ...], each planned alone with the same candidates."""
+        actions = []
+        for row in range(len(inputs)):
+            player = self.planner(self.seeds.apart("prediction").numpy("candidates"))
+            player.begin(np.ones(1, dtype=np.bool_))
+            actions.append(player(inputs[row : row + 1]))
+        return np.concatenate(actions)
 
     def predictor(self) -> Predict:
         """Return a player that keeps its plans from one decision to the next."""
