@@ -35,7 +35,7 @@ import stable_baselines3
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecTransposeImage
 
-from rl_algos.replay.buffer import ReplayBuffer
+from rl_algos.replay.buffer import ReplayBuffer, ReplaySettings
 from rl_algos.tasks.atari import Atari, AtariConfig
 from rl_core.envs import Transition
 from rl_core.plugins.catalogue import Catalogue
@@ -112,7 +112,7 @@ def transitions(num_steps: int) -> Iterator[tuple[np.ndarray, np.ndarray, Transi
 def memory_row(storage: str) -> str:
     """Fill a buffer, draw from it, save it twice: a line of the table. Run in a process of its own."""
     task = Atari(AtariConfig())
-    buffer = ReplayBuffer(ROWS, 1, task.input_space, task.output_space, discount=0.99, stack_axis=2, storage=storage)
+    buffer = ReplayBuffer(ReplaySettings(ROWS, stack_axis=2, storage=storage), task.input_space, task.output_space)
     start, rng = time.perf_counter(), np.random.default_rng(1)
     for obs, action, after in transitions(ROWS):
         buffer.add(obs, action, after)

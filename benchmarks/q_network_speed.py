@@ -30,14 +30,14 @@ from stable_baselines3.common.buffers import ReplayBuffer as TheirBuffer
 
 from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.q_learning.dqn import DQN, DQNConfig
-from rl_algos.replay.buffer import ReplayBuffer
-from rl_algos.replay.prioritised import Priorities
+from rl_algos.replay.buffer import ReplayBuffer, ReplaySettings
+from rl_algos.replay.prioritised import PrioritisedReplay
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_core.envs import Transition
 from rl_core.seeds import Seeds
 
-STEPS, ASKED = 10_000, 2.0
+STEPS, ASKED = 10_000, 2.5
 ZOO = DQNConfig(
     learning_rate=2.3e-3,
     batch_size=64,
@@ -53,11 +53,11 @@ VECTORS, FRAMES = spaces.Box(-1, 1, (4,), np.float32), spaces.Box(0, 255, (4, 84
 TWO = spaces.Discrete(2)
 
 
-def agent_way(**settings: bool | int) -> pairs.Way:
-    """Our agent, `STEPS` of a budget of 50,000."""
+def agent_way(*, fast: bool = True, **settings: bool | int) -> pairs.Way:
+    """Return our agent's way, `STEPS` of a budget of 50,000."""
 
     def set_up(seed: int) -> Callable[[], int]:
-        network = MLP(MLPConfig(hidden=(256, 256), activation="relu", init="uniform"))
+        network = MLP(MLPConfig(hidden=(256, 256), activation="relu", init="uniform", fast=fast))
         config = replace(ZOO, **settings)
         agent = DQN(config, CartPole(ArrayTaskConfig()), network, seeds=Seeds(seed), budget=50_000, device="cpu")
         return pairs.learning(agent, STEPS)
@@ -92,15 +92,14 @@ def their_agent(seed: int) -> Callable[[], int]:
     return work
 
 
-def full_buffer(space: spaces.Box, rows: int) -> tuple[ReplayBuffer, Priorities]:
-    """Ours, filled with zeros, and its priorities."""
-    buffer = ReplayBuffer(rows, 1, space, TWO, discount=0.99, stack_axis=0 if space is FRAMES else None)
-    priorities = Priorities(buffer, exponent=0.6)
+def full_buffer(space: spaces.Box, rows: int, prioritised: bool) -> ReplayBuffer:
+    """Return ours, filled with zeros."""
+    settings = ReplaySettings(rows, stack_axis=0 if space is FRAMES else None)
+    buffer = PrioritisedReplay(settings, space, TWO, exponent=0.6) if prioritised else ReplayBuffer(settings, space, TWO)
     obs, no = np.zeros((1, *space.shape), dtype=space.dtype), np.array([False])
     for _ in range(rows):
         buffer.add(obs, np.array([0]), Transition(obs, np.ones(1, dtype=np.float32), no, no, obs))
-        priorities.follow()
-    return buffer, priorities
+    return buffer
 
 
 def their_full_buffer(space: spaces.Box, rows: int) -> TheirBuffer:
@@ -116,17 +115,14 @@ def sampling_way(space: spaces.Box, rows: int, batch_size: int, draws: int, *, p
     """Draws of our buffer; prioritised ones set the priorities of what they drew."""
 
     def set_up(seed: int) -> Callable[[], int]:
-        (buffer, priorities), rng = full_buffer(space, rows), np.random.default_rng(seed)
+        buffer, rng = full_buffer(space, rows, prioritised), np.random.default_rng(seed)
         error = rng.random(batch_size, dtype=np.float32)
 
         def work() -> int:
             for _ in range(draws):
-                if prioritised:
-                    slots, _ = priorities.draw(rng, batch_size, 0.5)
-                    buffer.read(slots)
-                    priorities.update(slots, error)
-                else:
-                    buffer.sample(rng, batch_size)
+                slots, _ = buffer.draw(rng, batch_size, 0.5)
+                buffer.read(slots)
+                buffer.revalue(slots, error)
             return draws
 
         return work
@@ -158,8 +154,8 @@ def main() -> None:
     torch.set_num_threads(1)
     vectors, frames = (VECTORS, 20_000, 64, 3_000), (FRAMES, 2_000, 32, 200)
     ways = {
-        "dqn, compiled path": (agent_way(), their_agent, ASKED),
-        "dqn, torch path": (agent_way(compiled=False), their_agent, None),
+        "dqn, fast path": (agent_way(), their_agent, ASKED),
+        "dqn, torch path": (agent_way(fast=False), their_agent, None),
         "rainbow-lite beside their dqn": (agent_way(double=True, dueling=True, prioritised=True, return_steps=3), their_agent, None),
         "64 of 20,000 transitions of 4 numbers": (sampling_way(*vectors), their_sampling_way(*vectors), None),
         "the same, prioritised, beside their even draws": (sampling_way(*vectors, prioritised=True), their_sampling_way(*vectors), None),
@@ -169,7 +165,7 @@ def main() -> None:
     for name, (ours, theirs, asked) in ways.items():
         rows.append(pairs.row(name, pairs.paired(ours, theirs, num_pairs), asked))
         print(rows[-1], flush=True)
-    million = ReplayBuffer(1_000_000, 1, FRAMES, spaces.Discrete(6), discount=0.99, stack_axis=0)
+    million = ReplayBuffer(ReplaySettings(1_000_000, stack_axis=0), FRAMES, spaces.Discrete(6))
     their_frames = 1_000_000 * int(np.prod(FRAMES.shape))
     versions = f"numpy {np.__version__}, torch {torch.__version__.split('+')[0]}, stable-baselines3 {stable_baselines3.__version__}"
     lines = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_algos.replay.buffer import ReplayBuffer
+from rl_algos.replay.buffer import ReplayBuffer, ReplaySettings
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.seeds import Seeds
 
@@ -71,7 +71,7 @@ def test_the_newest_frame_of_a_stack_is_its_last_channel():
 def test_the_replay_buffer_keeps_each_frame_once():
     task = atari.Atari(atari.AtariConfig())
     envs = task.envs(1, Seeds(0))
-    buffer = ReplayBuffer(100, 1, task.input_space, task.output_space, discount=0.99, stack_axis=2)
+    buffer = ReplayBuffer(ReplaySettings(100, stack_axis=2), task.input_space, task.output_space)
     obs, seen = envs.reset(), []
     for transition in play(envs, 30):
         action = np.zeros(1, np.int64)

@@ -11,7 +11,9 @@ from gymnasium import spaces
 
 from dl_nets.networks.cnn import CNN, CNNConfig
 from dl_nets.networks.mlp import MLP, MLPConfig
-from rl_algos.q_learning.dqn import DQN, DQNConfig, bootstrap_value, dueling_values, td_loss
+from rl_algos.parts.losses import td_loss
+from rl_algos.parts.returns import bootstrap_value, dueling_values
+from rl_algos.q_learning.dqn import DQN, DQNConfig
 from rl_algos.replay.buffer import Batch
 from rl_algos.tasks.acrobot import Acrobot
 from rl_algos.tasks.array_envs import ArrayTaskConfig
@@ -34,10 +36,19 @@ VARIANTS = {
 TASKS = {"CartPole": CartPole, "Acrobot": Acrobot, "Pendulum": Pendulum}
 
 
-def make_agent(task="CartPole", config=SMALL, seed=0, budget=1_000, seeds=None, hidden=(16, 16), network=None):
+def make_agent(task="CartPole", config=SMALL, seed=0, budget=1_000, seeds=None, hidden=(16, 16), network=None, fast=True):
     task = TASKS[task](ArrayTaskConfig()) if isinstance(task, str) else task
-    network = network or MLP(MLPConfig(hidden=hidden, activation="relu"))
+    network = network or MLP(MLPConfig(hidden=hidden, activation="relu", fast=fast))
     return DQN(config, task, network, seeds=seeds or Seeds(seed), budget=budget, device="cpu")
+
+
+def values(agent, obs):
+    return agent.values(obs, agent.state)[0]
+
+
+def update(agent, batch, weight, learning_rate):
+    agent.optimiser.learning_rate = learning_rate
+    return agent.update(batch, weight)
 
 
 @dataclass(frozen=True)
@@ -169,88 +180,88 @@ def test_huber_s_slope_is_the_error_cut_at_one():
     assert td_error.grad.tolist() == pytest.approx([-1.0, -0.4, 0.0, 1.0, 1.0])
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("dueling", [True, False])
 @pytest.mark.parametrize("double", [True, False])
-def test_targets_are_the_target_network_s_values_at_the_choice_of_the_right_network(double, dueling, compiled):
-    q = make_agent(config=replace(SMALL, double=double, dueling=dueling, compiled=compiled), hidden=(32,)).q
+def test_targets_are_the_target_network_s_values_at_the_choice_of_the_right_network(double, dueling, fast):
+    q = make_agent(config=replace(SMALL, double=double, dueling=dueling), hidden=(32,), fast=fast)
     batch = batch_of(60)
-    at_first = q.values(batch.next_obs).copy()  # what the target network keeps
+    at_first = values(q, batch.next_obs).copy()  # what the target network keeps
     for _ in range(30):
-        q.update(batch, ones(60), 0.1)
-    learned, value = q.values(batch.next_obs).copy(), q.values(batch.obs)[np.arange(60), batch.action].copy()
+        update(q, batch, ones(60), 0.1)
+    learned, value = values(q, batch.next_obs).copy(), values(q, batch.obs)[np.arange(60), batch.action].copy()
     choice = (learned if double else at_first).argmax(axis=1)
     assert (learned.argmax(axis=1) != at_first.argmax(axis=1)).any()
     target = batch.reward + batch.discount * at_first[np.arange(60), choice]
-    np.testing.assert_allclose(q.update(batch, ones(60), 0.1).td_error, value - target, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(update(q, batch, ones(60), 0.1).td_error, value - target, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_a_weight_counts_as_so_many_copies(compiled):
-    weighted, copied = (make_agent(config=replace(SMALL, compiled=compiled)).q for _ in range(2))
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_weight_counts_as_so_many_copies(fast):
+    weighted, copied = (make_agent(fast=fast) for _ in range(2))
     batch = batch_of()
     for _ in range(5):
-        weighted.update(batch, np.array([3, 0, 1, 0, 2, 0], dtype=np.float32), 1e-2)
-        copied.update(Batch(*(column[[0, 0, 0, 2, 4, 4]] for column in batch)), ones(), 1e-2)
+        update(weighted, batch, np.array([3, 0, 1, 0, 2, 0], dtype=np.float32), 1e-2)
+        update(copied, Batch(*(column[[0, 0, 0, 2, 4, 4]] for column in batch)), ones(), 1e-2)
     for name, value in weighted.parameters().items():
         np.testing.assert_allclose(value, copied.parameters()[name], atol=1e-4)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_the_target_network_stands_still_until_it_moves_by_its_rate(compiled):
-    q = make_agent(config=replace(SMALL, compiled=compiled)).q
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_target_network_stands_still_until_it_moves_by_its_rate(fast):
+    q = make_agent(fast=fast)
     batch = batch_of()._replace(discount=ones())
-    at_first = q.values(batch.next_obs).max(axis=1)
-    q.update(batch, ones(), 0.05)
-    q.update(batch, ones(), 0.05)
+    at_first = values(q, batch.next_obs).max(axis=1)
+    update(q, batch, ones(), 0.05)
+    update(q, batch, ones(), 0.05)
 
     def target():
-        value = q.values(batch.obs)[np.arange(6), batch.action].copy()
-        return value - q.update(batch, ones(), 0.0).td_error - batch.reward
+        value = values(q, batch.obs)[np.arange(6), batch.action].copy()
+        return value - update(q, batch, ones(), 0.0).td_error - batch.reward
 
     np.testing.assert_allclose(target(), at_first, atol=1e-5)
     q.move_target(0.25)
     quarter = target()
     assert np.abs(quarter - at_first).max() > 1e-3
     q.move_target(1.0)
-    np.testing.assert_allclose(target(), q.values(batch.next_obs).max(axis=1), atol=1e-5)
+    np.testing.assert_allclose(target(), values(q, batch.next_obs).max(axis=1), atol=1e-5)
     assert np.abs(quarter - target()).max() > 1e-3
 
 
 def test_the_agent_moves_its_target_network_every_so_many_steps():
     agent = make_agent(config=replace(SMALL, target_steps=32, target_rate=0.5))
-    moves, agent.q.move_target = [], lambda rate: moves.append((agent.progress, rate))
+    moves, agent.move_target = [], lambda rate: moves.append((agent.progress, rate))
     for _ in range(6):
         agent.step()
     assert moves == [(32, 0.5), (64, 0.5), (96, 0.5)]
 
 
-@pytest.mark.parametrize(("variant", "compiled"), [*((name, True) for name in VARIANTS), ("dqn", False), ("rainbow-lite", False)])
-def test_a_time_limit_leaves_the_value_where_it_was_and_an_end_does_not(variant, compiled):
+@pytest.mark.parametrize(("variant", "fast"), [*((name, True) for name in VARIANTS), ("dqn", False), ("rainbow-lite", False)])
+def test_a_time_limit_leaves_the_value_where_it_was_and_an_end_does_not(variant, fast):
     # One state that pays 1: without an end Q = 1 / (1 - 0.8) = 5, however often it is cut. With an end after every fifth step one
     # target in five is 1 alone: Q = 1 + 0.8 * 4/5 Q. Returns of three steps are 1 and 1.8 before the end, and 2.44 (+ 0.8^3 Q).
     config = replace(
         SMALL, num_updates=10, discount=0.8, learning_rate=0.05, learning_rate_schedule="linear", loss="squared", target_steps=16,
-        batch_size=32, max_grad_norm=1_000.0, priority_exponent=0.0, compiled=compiled, **VARIANTS[variant],
+        batch_size=32, max_grad_norm=1_000.0, priority_exponent=0.0, **VARIANTS[variant],
     )  # fmt: skip
     ended = (1 + 1.8 + 3 * 2.44) / 5 / (1 - 0.512 * 2 / 5) if config.return_steps == 3 else 1 / (1 - 0.8 * 4 / 5)
     for ends, expected in ((False, 5.0), (True, ended)):
-        agent = make_agent(one_state(ends), config, budget=800, hidden=())
+        agent = make_agent(one_state(ends), config, budget=800, hidden=(), fast=fast)
         while agent.progress < agent.budget:
             agent.step()
-        assert agent.q.values(np.ones((1, 1), dtype=np.float32)).max() == pytest.approx(expected, rel=0.05)
+        assert values(agent, np.ones((1, 1), dtype=np.float32)).max() == pytest.approx(expected, rel=0.05)
 
 
 def test_what_surprised_is_replayed_more_often_and_weighs_less():
     agent = make_agent(config=replace(SMALL, prioritised=True, num_updates=1, buffer_size=500))
-    seen, update = [], agent.q.update
-    agent.q.update = lambda batch, weight, rate: seen.append((weight.copy(), update(batch, weight, rate))) or seen[-1][1]
+    seen, learn = [], agent.update
+    agent.update = lambda batch, weight: seen.append((weight.copy(), learn(batch, weight))) or seen[-1][1]
     for _ in range(20):
         agent.step()
     assert any(weight.min() < 0.9 for weight, _ in seen)
-    before = agent.priorities.probabilities().copy()
-    slots, _ = agent.priorities.draw(np.random.default_rng(0), 1, 1.0)
-    agent.priorities.draw, kept = lambda *arguments: (slots, ones(1)), agent.priorities
+    before = agent.replay.probabilities().copy()
+    slots, _ = agent.replay.draw(np.random.default_rng(0), 1, 1.0)
+    agent.replay.draw, kept = lambda *arguments: (slots, ones(1)), agent.replay
     td_error = agent.learn().td_error
     after = kept.probabilities()
     others = np.flatnonzero((before > 0) & (np.arange(len(before)) != slots[0]))
@@ -261,8 +272,8 @@ def test_what_surprised_is_replayed_more_often_and_weighs_less():
 
 def test_the_correction_of_priorities_is_whole_at_the_end_of_the_budget():
     agent = make_agent(config=replace(SMALL, prioritised=True, weight_exponent=0.4, num_updates=1), budget=160)
-    given, draw = [], agent.priorities.draw
-    agent.priorities.draw = lambda rng, size, correction: given.append(correction) or draw(rng, size, correction)
+    given, draw = [], agent.replay.draw
+    agent.replay.draw = lambda rng, size, correction: given.append(correction) or draw(rng, size, correction)
     for _ in range(10):
         agent.step()
     assert given == pytest.approx(0.4 + 0.6 * np.arange(2, 11) / 10)
@@ -271,7 +282,7 @@ def test_the_correction_of_priorities_is_whole_at_the_end_of_the_budget():
 def test_answers_are_greedy_however_much_it_explores():
     agent = make_agent(config=replace(SMALL, exploration="random"))
     inputs = np.random.default_rng(0).standard_normal((500, 4), dtype=np.float32)
-    best = agent.q.values(inputs).argmax(axis=1)
+    best = values(agent, inputs).argmax(axis=1)
     assert len(set(best.tolist())) == 2
     np.testing.assert_array_equal(agent.predict(inputs), best)
 
@@ -287,11 +298,11 @@ def actions_of(agent, rounds):
 def test_actions_are_random_until_learning_starts_and_greedy_where_nothing_is_explored():
     agent = make_agent(config=replace(SMALL, exploration="greedy", learning_starts=160), hidden=())
 
-    def values(inputs):
-        assert agent.progress >= 160  # nobody asks the network before
-        return np.tile(np.array([0.0, 1.0], dtype=np.float32), (len(inputs), 1))
+    def known_values(obs, state):
+        assert agent.progress >= 160  # the network is not asked before
+        return np.tile(np.array([0.0, 1.0], dtype=np.float32), (len(obs), 1)), state
 
-    agent.q.values = values
+    agent.values = known_values
     actions = actions_of(agent, 20)
     assert 50 < actions[:160].sum() < 110  # 80 on average, with a deviation of 6.3
     assert (actions[160:] == 1).all()
@@ -326,7 +337,7 @@ def test_an_upper_confidence_bound_tries_what_was_tried_least():
 
 def test_counting_visits_needs_discrete_observations():
     for setting in ({"exploration": "ucb"}, {"exploration_schedule": "visits"}):
-        with pytest.raises(ValueError, match=r"counts how often an observation was met, and observations are Box.*take epsilon-greedy"):
+        with pytest.raises(ValueError, match=r"counts visits of each observation, and observations are Box.*take epsilon-greedy"):
             make_agent(config=replace(SMALL, **setting))
 
 
@@ -371,18 +382,18 @@ def test_a_stack_of_frames_shows_what_moves():
     assert agent.evaluate(episodes=20, seeds=Seeds(1))["mean return"] > 9.0  # of 10; a guess gets 5
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("variant", ["dqn", "rainbow-lite"])
 @pytest.mark.parametrize("task", ["CartPole", "gym", "dot"])
-def test_a_resumed_run_continues_to_the_last_bit(tmp_path, monkeypatch, task, variant, compiled):
-    config = replace(SMALL, compiled=compiled, learning_rate_schedule="linear", target_rate=0.5, buffer_size=90, **VARIANTS[variant])
+def test_a_resumed_run_continues_to_the_last_bit(tmp_path, monkeypatch, task, variant, fast):
+    config = replace(SMALL, learning_rate_schedule="linear", target_rate=0.5, buffer_size=90, **VARIANTS[variant])
     network = None
     if task == "dot":  # blocks of two or three rows, on the disk
         monkeypatch.setattr("rl_algos.replay.buffer.BLOCK_BYTES", 400)
         config, network = replace(config, stack_axis=0, storage="disk"), DOT_NETWORK
     made = {"CartPole": lambda: "CartPole", "gym": lambda: GymTask(GymConfig(id="CartPole-v1")), "dot": moving_dot}[task]
     seeds = Seeds(5)
-    agent = make_agent(made(), config, seeds=seeds, network=network)
+    agent = make_agent(made(), config, seeds=seeds, network=network, fast=fast)
     for _ in range(8):  # the buffer has been round
         agent.step()
     checkpoint.save(tmp_path, agent.progress, {"agent": agent.state_dict(), "streams": seeds.state_dict()})
@@ -390,7 +401,7 @@ def test_a_resumed_run_continues_to_the_last_bit(tmp_path, monkeypatch, task, va
     expected = [agent.step() for _ in range(3)]
 
     other_seeds = Seeds(5)
-    other = make_agent(made(), config, seeds=other_seeds, network=network)
+    other = make_agent(made(), config, seeds=other_seeds, network=network, fast=fast)
     other.step()
     state = checkpoint.load(tmp_path / "128")
     other.load_state_dict(state["agent"])
@@ -407,14 +418,19 @@ def test_a_resumed_run_continues_to_the_last_bit(tmp_path, monkeypatch, task, va
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"rollout_steps": 0}, "rollout_steps is 0; it must be >= 1"),
-        ({"num_updates": -1}, "num_updates is -1; it must be >= 0"),
-        ({"num_envs": 8, "buffer_size": 7}, "buffer_size is 7; it must be >= 8"),
+        ({"rollout_steps": 0}, r"rollout_steps is 0; it must be in \[1, 1e\+06\]"),
+        ({"num_updates": -1}, r"num_updates is -1; it must be in \[0, 1e\+06\]"),
+        ({"num_envs": 8, "buffer_size": 7}, "buffer_size is 7; it must be >= 9 with 8 environments"),
         ({"target_rate": 0.0}, r"target_rate is 0.0; it must be in \(0, 1\]"),
         ({"discount": 1.5}, r"discount is 1.5; it must be in \[0, 1\]"),
         ({"learning_rate": float("nan")}, "learning_rate is nan; it must be > 0"),
         ({"exploration_rate": 1.5}, r"exploration_rate is 1.5; with epsilon-greedy it must be in \[0, 1\]"),
         ({"stack_axis": -1}, "stack_axis is -1; it must be >= 0"),
+        ({"buffer_size": 1}, "buffer_size is 1; it must be >= 2"),
+        ({"learning_starts": 1.5}, r"learning_starts is 1.5; it must be a whole number >= 0, or a fraction of the budget in \(0, 1\)"),
+        ({"learning_starts": -1}, "learning_starts is -1; it must be >= 0"),
+        ({"batch_size": 10**12}, r"batch_size is 1000000000000; it must be in \[1, 1e\+07\]"),
+        ({"num_updates": 10**9}, r"num_updates is 1000000000; it must be in \[0, 1e\+06\]"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_in_words(setting, message):
@@ -422,17 +438,41 @@ def test_a_setting_out_of_range_is_refused_in_words(setting, message):
         DQNConfig(**setting)
 
 
+def test_warm_up_and_exploration_may_be_fractions_of_the_budget():
+    config = replace(SMALL, learning_starts=0.1, exploration_steps=0.2, exploration_end=0.0)
+    agent = make_agent(config=config, budget=640)
+    metrics = [agent.step() for _ in range(9)]
+    assert [step["updates"] for step in metrics[:5]] == [0, 0, 0, 0, 4]  # of 16 steps each: 64 are the warm-up
+    assert [step["exploration_rate"] for step in metrics[::4]] == pytest.approx([1 - 16 / 128, 1 - 80 / 128, 0.0])
+    assert agent.warnings == []
+
+
+def test_a_budget_that_ends_before_the_first_update_is_warned_of():
+    agent = make_agent(config=replace(SMALL, learning_starts=1_000), budget=900)
+    assert len(agent.warnings) == 1
+    assert "the budget of 900 ends before the first update, after 1,000 (learning_starts)" in agent.warnings[0]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_parameters_that_explode_are_seen_in_the_metrics(variant):
+    for learning_rate in (1e10, 1e38):
+        agent = make_agent(config=replace(SMALL, learning_rate=learning_rate, loss="squared", **VARIANTS[variant]))
+        metrics = [agent.step() for _ in range(8)]
+        assert any(not np.isfinite(step["loss"]) for step in metrics if "loss" in step)
+
+
 LEARNS = DQNConfig(
-    learning_rate=2.3e-3, batch_size=64, rollout_steps=64, num_updates=64, target_steps=64, exploration_steps=3_000, exploration_end=0.04
+    learning_rate=2.3e-3, learning_rate_schedule="linear", batch_size=64, rollout_steps=64, num_updates=64, target_steps=64,
+    exploration_steps=3_000, exploration_end=0.04, loss="squared",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("variant", "compiled"),
+    ("variant", "fast"),
     [("dqn", True), *(pytest.param(name, False, marks=pytest.mark.learning) for name in VARIANTS)],
 )
-def test_it_learns_cartpole_in_eight_thousand_steps(variant, compiled):
-    agent = make_agent(config=replace(LEARNS, compiled=compiled, **VARIANTS[variant]), budget=8_000, hidden=(64, 64))
+def test_it_learns_cartpole_in_eight_thousand_steps(variant, fast):
+    agent = make_agent(config=replace(LEARNS, **VARIANTS[variant]), budget=8_000, hidden=(64, 64), fast=fast)
     while agent.progress < agent.budget:
         agent.step()
     # A policy that chooses at random keeps the pole up for 22 steps, with a deviation of 12: 100 on average of 20 is no luck.

@@ -82,11 +82,11 @@ def test_what_is_replayed_is_what_acted_over_ends_and_around_the_ring(cell, num_
     agent = make_agent(cell)
     rows = play(agent, num_steps)
     places, slots = all_windows(agent)
-    assert len(places) == agent.sequences.num_sequences > 0
-    replayed = agent.sequences.read(slots)
-    network = agent.q._module
+    assert len(places) == agent.replay.num_sequences > 0
+    replayed = agent.replay.read_sequences(slots)
+    network = agent.module
     with torch.no_grad():
-        q, _ = network(*map(torch.from_numpy, (replayed.inputs, replayed.state, replayed.starts)))
+        q, _ = network(*map(torch.from_numpy, (replayed.obs, replayed.state, replayed.starts)))
     for column, (ring, first) in enumerate(places):
         for w in range(len(slots)):
             np.testing.assert_allclose(q[w, column], q_after(network, rows[ring][first + w][0]), atol=1e-5)
@@ -95,13 +95,13 @@ def test_what_is_replayed_is_what_acted_over_ends_and_around_the_ring(cell, num_
 def test_targets_look_two_rewards_ahead_and_stop_at_an_end():
     agent = make_agent(config=dataclasses.replace(SMALL, double=True))
     rows = play(agent, 30)
-    for name, parameter in agent.q._target.named_parameters():  # another network, so that it is seen which one values and which chooses
+    for name, parameter in agent.target.named_parameters():  # another network, so that it is seen which one values and which chooses
         parameter.data += 0.1 * torch.from_numpy(np.random.default_rng(len(name)).normal(size=parameter.shape).astype(np.float32))
     places, slots = all_windows(agent)
-    replayed = agent.sequences.read(slots)
-    target, module = agent.q._target, agent.q._module
+    replayed = agent.replay.read_sequences(slots)
+    target, module = agent.target, agent.module
     with torch.no_grad():  # the stored state is the acting network's; behind it each network goes its own way
-        inputs, state, starts = map(torch.from_numpy, (replayed.inputs, replayed.state, replayed.starts))
+        inputs, state, starts = map(torch.from_numpy, (replayed.obs, replayed.state, replayed.starts))
         q_target, q = target(inputs, state, starts)[0].numpy(), module(inputs, state, starts)[0].numpy()
     expected = np.zeros(replayed.action.shape)
     for column, (ring, first) in enumerate(places):
@@ -116,7 +116,7 @@ def test_targets_look_two_rewards_ahead_and_stop_at_an_end():
                 discount = 0.0 if rows[ring][row + 1][3] else 0.81
             choice = q[3 + t + ahead, column].argmax()
             expected[t, column] = q[3 + t, column, action] - total - discount * q_target[3 + t + ahead, column, choice]
-    update = agent.q.update_sequences(replayed, 1e-3)
+    update = agent.update(replayed, np.ones(replayed.obs.shape[1], np.float32))
     np.testing.assert_allclose(update.td_error, expected, atol=1e-5)
     counted = np.array([[rows[ring][first + 3 + t][1] is not None for ring, first in places] for t in range(4)])
     assert not counted.all()
@@ -127,12 +127,12 @@ def test_targets_look_two_rewards_ahead_and_stop_at_an_end():
 def test_no_gradient_reaches_the_burn_in():
     agent = make_agent(before=(3,))
     play(agent, 30)
-    replayed = agent.sequences.read(all_windows(agent)[1][:, :1])
-    inside = replayed._replace(inputs=replayed.inputs.copy(), starts=np.zeros_like(replayed.starts))
-    inside.inputs[3:] = 0.0  # nothing of the learned rows passes the layer before the recurrence
-    inside.inputs[:3] = 1.0
-    agent.q.update_sequences(inside, 0.0)
-    layer = agent.q._module.before[0]
+    replayed = agent.replay.read_sequences(all_windows(agent)[1][:, :1])
+    inside = replayed._replace(obs=replayed.obs.copy(), starts=np.zeros_like(replayed.starts))
+    inside.obs[3:] = 0.0  # nothing of the learned rows passes the layer before the recurrence
+    inside.obs[:3] = 1.0
+    agent.update(inside, np.ones(1, np.float32))
+    layer = agent.module.before[0]
     assert not layer.weight.grad.any()
     assert layer.bias.grad.any()
 
@@ -141,11 +141,7 @@ def test_every_sequence_is_drawn_as_often_as_another():
     agent = make_agent()
     play(agent, 30)
     places, slots = all_windows(agent)
-    drawn = []
-    read = agent.sequences.read
-    agent.sequences.read = lambda slots: drawn.append(slots) or read(slots)
-    for _ in range(20):
-        agent.sequences.sample(agent.draws, 300)
+    drawn = [agent.replay.draw(agent.draws, 300 * agent.config.sequence_steps)[0] for _ in range(20)]
     counts = {tuple(column): 0 for column in slots.T}
     for column in np.concatenate(drawn, axis=1).T:
         counts[tuple(column)] += 1
@@ -200,10 +196,11 @@ def test_a_step_changes_every_parameter_and_an_evaluation_none():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"prioritised": True}, r"prioritised is true, and the network has a memory, which replays plain sequences evenly"),
-        ({"stack_axis": 0}, r"stack_axis is 0, and the network has a memory"),
-        ({"sequence_steps": 0}, r"sequence_steps is 0; it must be >= 1"),
-        ({"burn_in_steps": -1}, r"burn_in_steps is -1; it must be >= 0"),
+        ({"prioritised": True}, r"prioritised is true, and the network is recurrent, which learns from plain sequences"),
+        ({"stack_axis": 0}, r"stack_axis is 0, and the network is recurrent"),
+        ({"sequence_steps": 0}, r"sequence_steps is 0; it must be in \[1, 100000\]"),
+        ({"burn_in_steps": -1}, r"burn_in_steps is -1; it must be in \[0, 100000\]"),
+        ({"buffer_size": 20}, r"buffer_size is 20; it must be at least 27: 9 rows"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(setting, message):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl_algos.replay.buffer import Batch, ReplayBuffer
+from rl_algos.replay import storage
+from rl_algos.replay.buffer import Batch, ReplayBuffer, ReplaySettings
 from rl_core.envs import Transition
 from rl_core.runs import checkpoint
 from rl_core.runs.checkpoint import Block
@@ -30,7 +31,7 @@ def live(buffer, ends, envs=1, first=0):
 
 
 def make(capacity=100, envs=1, **settings):
-    return ReplayBuffer(capacity, envs, NUMBER, TWO, **{"discount": 0.5, **settings})
+    return ReplayBuffer(ReplaySettings(capacity, envs, **{"discount": 0.5, **settings}), NUMBER, TWO)
 
 
 def by_place(buffer, size=2_000):
@@ -113,7 +114,7 @@ class Film:
 @pytest.mark.parametrize("copies", [True, False])
 def test_a_stack_of_frames_comes_back_as_it_was_and_never_reaches_over_a_start(copies, axis):
     film = Film(copies, axis)
-    buffer = ReplayBuffer(40, 1, film.space, TWO, discount=0.9, stack_axis=axis)
+    buffer = ReplayBuffer(ReplaySettings(40, 1, discount=0.9, stack_axis=axis), film.space, TWO)
     lived = {}
     for step in range(100):
         obs, after = film.obs(), None
@@ -134,19 +135,21 @@ def test_a_stack_of_frames_comes_back_as_it_was_and_never_reaches_over_a_start(c
 
 def test_frames_that_are_no_stack_are_refused():
     film = Film(True, 0)
-    buffer = ReplayBuffer(40, 1, film.space, TWO, discount=0.9, stack_axis=0)
+    buffer = ReplayBuffer(ReplaySettings(40, 1, discount=0.9, stack_axis=0), film.space, TWO)
     strange = np.zeros((1, 3, 2, 2), np.uint8)
     with pytest.raises(ValueError, match="stack_axis is 0, but an observation does not hold the frames of the one before it"):
         buffer.add(film.obs(), np.array([0]), film.step(False)._replace(final_obs=strange))
 
 
 def test_a_million_frames_of_pong_take_less_than_eight_gigabytes():
-    buffer = ReplayBuffer(1_000_000, 1, spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(6), discount=0.99, stack_axis=0)
+    buffer = ReplayBuffer(
+        ReplaySettings(1_000_000, 1, discount=0.99, stack_axis=0), spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(6)
+    )
     assert 7.05e9 < buffer.nbytes < 7.2e9  # memory that is not taken before it is written
 
 
 def test_continuous_actions_and_discrete_observations_keep_their_shapes():
-    buffer = ReplayBuffer(10, 2, spaces.Discrete(5), spaces.Box(-1.0, 1.0, (2, 3), np.float64), discount=0.9)
+    buffer = ReplayBuffer(ReplaySettings(10, 2, discount=0.9), spaces.Discrete(5), spaces.Box(-1.0, 1.0, (2, 3), np.float64))
     action = np.arange(12.0).reshape(2, 2, 3)
     no = np.zeros(2, dtype=bool)
     buffer.add(np.array([3, 4]), action, Transition(np.array([1, 2]), np.ones(2), no, no, np.array([1, 2])))
@@ -225,22 +228,96 @@ def test_a_buffer_on_the_disk_is_a_map_of_a_file_that_is_already_unlinked():
 
 
 def test_what_cannot_be_is_refused_in_words():
-    with pytest.raises(ValueError, match="capacity is 2; it must be at least 3, a row for each environment"):
-        make(capacity=2, envs=3)
+    with pytest.raises(ValueError, match="buffer_size is 3; it must be at least 4: two rows of an environment"):
+        make(capacity=3, envs=3)
     with pytest.raises(ValueError, match=re.escape("stack_axis is 1; an observation of Box(-inf, inf, (1,), float32) has the axes 0 to 0")):
         make(stack_axis=1)
-    with pytest.raises(ValueError, match="the replay buffer is empty; add a step before sampling"):
+    with pytest.raises(ValueError, match="the replay buffer holds no transition; add a step before sampling"):
         make().sample(np.random.default_rng(0), 1)
     with pytest.raises(ValueError, match="a replay buffer keeps observations and actions that are one array each"):
-        ReplayBuffer(10, 1, spaces.Dict({"a": TWO}), TWO, discount=0.9)
+        ReplayBuffer(ReplaySettings(10, 1, discount=0.9), spaces.Dict({"a": TWO}), TWO)
     buffer = make()
     live(buffer, [GO])
-    with pytest.raises(ValueError, match="the saved replay buffer has 1 environments; this one has 2"):
+    with pytest.raises(ValueError, match=r"ReplayBuffer.written is saved as int64\[1\], but the agent has int64\[2\]"):
         make(envs=2).load_state_dict(buffer.state_dict())
-    wide = ReplayBuffer(100, 1, spaces.Box(0, 1, (9,)), TWO, discount=0.9)
+    wide = ReplayBuffer(ReplaySettings(100, 1, discount=0.9), spaces.Box(0, 1, (9,)), TWO)
     with pytest.raises(ValueError, match="the saved replay buffer has another capacity, or other observations or actions"):
         wide.load_state_dict(buffer.state_dict())
 
 
 def test_a_batch_names_what_it_holds():
     assert Batch._fields == ("obs", "action", "reward", "discount", "next_obs")
+
+
+@pytest.mark.parametrize("envs", [1, 3])
+def test_the_smallest_buffer_always_has_a_transition_to_draw(envs):
+    buffer = make(capacity=envs + 1, envs=envs)
+    for end in [GO, END, END, GO, CUT, END, GO] * 3:
+        live(buffer, [end], envs)
+        assert len(buffer.sample(np.random.default_rng(0), 4).reward) == 4
+
+
+@pytest.mark.parametrize(("storage_name", "advice"), [("memory", "take a smaller one, or set storage=disk"), ("disk", "set TMPDIR")])
+def test_a_buffer_that_does_not_fit_is_refused_before_it_is_allocated(storage_name, advice):
+    with pytest.raises(ValueError, match=rf"buffer_size: .* (TiB|GiB).*{advice}"):
+        make(capacity=10**12, storage=storage_name)
+    with pytest.raises(ValueError, match="batch_size: a batch of 1,000,000,000,000 transitions"):
+        make().require_batch(10**12)
+
+
+def test_the_memory_that_a_container_leaves_counts(monkeypatch, tmp_path):
+    monkeypatch.setattr(storage, "CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr(storage, "MEMORY_INFO", tmp_path / "meminfo")
+    assert storage.available_memory() is None
+    (tmp_path / "meminfo").write_text("MemTotal: 90 kB\nMemAvailable:   80 kB\n")
+    assert storage.available_memory() == 80 * 1024
+    (tmp_path / "memory.max").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("2000\n")
+    assert storage.available_memory() == 3000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert storage.available_memory() == 80 * 1024
+    with pytest.raises(ValueError, match=r"80\.0 KiB of memory are available"):
+        make(capacity=100_000)
+
+
+def test_a_full_disk_is_named_instead_of_killing_the_process(monkeypatch):
+    def full(descriptor, offset, size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(ValueError, match=r"buffer_size: .* cannot be reserved in .*: No space left on device; take a smaller buffer_size"):
+        make(storage="disk")
+
+
+def test_the_whole_file_of_a_buffer_on_the_disk_is_reserved(monkeypatch):
+    reserved = []
+    monkeypatch.setattr("os.posix_fallocate", lambda descriptor, offset, size: reserved.append(size))
+    size = make(storage="disk").nbytes
+    assert size in reserved
+
+
+@pytest.mark.parametrize("fault", ["written", "kind", "action", "dtype", "rings"])
+def test_a_saved_state_that_cannot_be_is_refused(fault):
+    buffer = make()
+    live(buffer, [GO, GO, END, GO])
+    state = buffer.state_dict()
+    if fault == "written":
+        state["written"][0] = -1
+    elif fault == "dtype":
+        state["rings"][0][0] = state["rings"][0][0].astype(np.int64)
+    elif fault == "rings":
+        state["rings"].append(state["rings"][0])
+    else:
+        state["rings"][0][0].view(buffer._rows.dtype)[fault][1] = 9
+    with pytest.raises(ValueError, match="the saved replay buffer h"):
+        make().load_state_dict(state)
+
+
+def test_a_saved_state_without_any_transition_is_not_drawn_from_for_ever():
+    buffer = make()
+    live(buffer, [GO, GO])
+    state = buffer.state_dict()
+    state["rings"][0][0].view(buffer._rows.dtype)["kind"] = 0
+    buffer.load_state_dict(state)
+    with pytest.raises(ValueError, match="the replay buffer holds no transition"):
+        buffer.sample(np.random.default_rng(0), 2)

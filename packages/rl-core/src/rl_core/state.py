@@ -51,10 +51,10 @@ def _saved(value: Any, place: str) -> Any:
         return _saved(value.state_dict(), place)
     if isinstance(value, Mapping):
         return {key: _saved(item, f"{place}[{key!r}]") for key, item in value.items()}
+    if type(value).__name__ == "Block":  # content that never changes; the checkpoint knows it. A named tuple, but not a list of its fields
+        return value
     if isinstance(value, list | tuple):
         return [_saved(item, f"{place}[{index}]") for index, item in enumerate(value)]
-    if type(value).__name__ == "Block":  # content that never changes; the checkpoint knows it
-        return value
     raise TypeError(f"{place} is a {type(value).__name__}, which cannot be saved; give it a state_dict() or leave it out of `state_fields`")
 
 

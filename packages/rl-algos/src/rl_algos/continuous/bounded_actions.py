@@ -1,4 +1,4 @@
-"""Actions of a bounded `Box` as vectors from -1 to 1: what a squashed policy gives, what a critic reads, and what a replay keeps.
+"""Actions of a `Box` as vectors from -1 to 1: what a squashed policy outputs, a critic reads, and a replay buffer keeps.
 
 Letters: B batch, N environments, D dimensions of an action, I of an observation.
 """
@@ -11,9 +11,14 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+LEAST = 2.0**-25  # of (1 - u) / 2: half the distance of 1 from the float32 below it
+
 
 class BoundedActions:
-    """A bounded Box seen as [-1, 1]^D.
+    """A Box seen as [-1, 1]^D; each dimension is bounded on one side at least.
+
+    Between two bounds the map is linear. With one bound alone it is an exponential distribution's inverse: u = -1 is at the bound, u = 0
+    is ln 2 = 0.69 beyond it, and u = 1 is 17 beyond it.
 
     Args:
         space: Of the task's actions.
@@ -22,40 +27,48 @@ class BoundedActions:
         num_dimensions: D.
 
     Raises:
-        ValueError: if the space is no Box of floats, or has a dimension without bounds.
+        ValueError: if the space is not a Box of floats, or has a dimension without any bound.
 
-    >>> actions = BoundedActions(spaces.Box(np.array([0.0, -2.0]), np.array([10.0, 2.0]), dtype=np.float64))
-    >>> actions.to_env(np.array([[-1.0, 0.5]], dtype=np.float32)).tolist()
-    [[0.0, 1.0]]
+    >>> actions = BoundedActions(spaces.Box(np.array([0.0, 5.0]), np.array([10.0, np.inf]), dtype=np.float64))
+    >>> actions.to_env(np.array([[-1.0, -1.0], [0.5, 0.0]], dtype=np.float32)).round(2).tolist()
+    [[0.0, 5.0], [7.5, 5.69]]
     """
 
     def __init__(self, space: gymnasium.Space) -> None:
         if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
             raise ValueError(f"the task takes actions of {space}; this agent gives a Box of floats; ppo and dqn give Discrete actions")
-        if not space.is_bounded():
+        has_low, has_high = np.isfinite(space.low), np.isfinite(space.high)
+        if not (has_low | has_high).all():
             raise ValueError(
-                f"the task takes actions of {space}, without bounds; this agent's actions are scaled to bounds: "
-                "wrap the environment with gymnasium.wrappers.RescaleAction, or take ppo"
+                f"the task takes actions of {space}, with a dimension that has no bound; this agent's actions are scaled to bounds: wrap "
+                "the environment with gymnasium.wrappers.TransformAction(env, lambda action: action, Box(low, high)), or take ppo"
             )
         self.num_dimensions = math.prod(space.shape)
         self._shape, self._low, self._high = space.shape, space.low, space.high
-        self._middle, self._half_width = (space.high + space.low) / 2, (space.high - space.low) / 2
+        self._only_low, self._only_high = has_low & ~has_high, has_high & ~has_low
+        low, high = np.where(has_low, space.low, space.high - 1), np.where(has_high, space.high, space.low + 1)
+        self._middle, self._half_width = (high + low) / 2, (high - low) / 2
 
     def to_env(self, action: np.ndarray) -> np.ndarray:
-        """Actions in the Box [B, ...], of actions in [-1, 1] [B, D]."""
-        scaled = self._middle + self._half_width * action.reshape(-1, *self._shape)
-        return np.minimum(np.maximum(scaled, self._low), self._high)  # the last bit may be outside
+        """Return the actions in the Box [B, ...] of actions in [-1, 1] [B, D]."""
+        action = action.reshape(-1, *self._shape)
+        scaled = self._middle + self._half_width * action
+        if self._only_low.any() or self._only_high.any():
+            scaled = np.where(self._only_low, self._low - np.log(np.maximum((1 - action) / 2, LEAST)), scaled)
+            scaled = np.where(self._only_high, self._high + np.log(np.maximum((1 + action) / 2, LEAST)), scaled)
+        bounded: np.ndarray = np.minimum(np.maximum(scaled, self._low), self._high)  # the last bit may be outside
+        return bounded
 
     def uniform(self, rng: np.random.Generator, num_envs: int) -> np.ndarray:
-        """Actions anywhere in [-1, 1] [N, D], float32."""
+        """Return actions anywhere in [-1, 1] [N, D], float32."""
         return 2 * rng.random((num_envs, self.num_dimensions), dtype=np.float32) - 1
 
 
 def pair_space(input_space: gymnasium.Space, num_dimensions: int) -> spaces.Box:
-    """The space of what a critic Q(s, a) reads: an observation and an action in [-1, 1]^D, one behind the other [I + D].
+    """Return the space of what a critic Q(s, a) reads: an observation and an action in [-1, 1]^D, one behind the other [I + D].
 
     Raises:
-        ValueError: if observations are no vectors of floats.
+        ValueError: if observations are not vectors of floats.
 
     >>> pair_space(spaces.Box(-8, 8, (2,)), 1)
     Box([-8. -8. -1.], [8. 8. 1.], (3,), float32)

@@ -1,4 +1,4 @@
-"""Noise that a deterministic policy explores with, in the units of actions from -1 to 1.
+"""Noise by which a deterministic policy explores, in the units of actions from -1 to 1.
 
 Source: G. E. Uhlenbeck and L. S. Ornstein, "On the theory of the Brownian motion", 1930, as T. P. Lillicrap and others, "Continuous
 control with deep reinforcement learning", 2016, section 3 and appendix 7, use it; independent Gaussian noise, S. Fujimoto and others,
@@ -11,23 +11,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+
+from rl_algos.continuous.agent import ContinuousConfig
+from rl_core.config import Doc, NonNegative, Positive, configclass
+from rl_core.state import restore_state
 
 NoiseName = Literal["gaussian", "ornstein-uhlenbeck"]
 
 
+@configclass
+class NoisyConfig(ContinuousConfig):
+    """Settings of agents that explore by adding noise to a deterministic policy."""
+
+    actor_learning_rate: Annotated[Positive, Doc("alpha of the policy's Adam")] = 1e-4
+    critic_learning_rate: Annotated[Positive, Doc("alpha of the critics' Adam")] = 1e-3
+    noise: Annotated[NoiseName, Doc("noise that is added to actions while learning")] = "ornstein-uhlenbeck"
+    noise_std: Annotated[NonNegative, Doc("sigma, in units of actions from -1 to 1")] = 0.2
+    noise_reversion: Annotated[Positive, Doc("theta of ornstein-uhlenbeck, part of the drift that a unit of time takes back")] = 0.15
+    noise_time_step: Annotated[
+        Positive, Doc("dt of ornstein-uhlenbeck, time between two actions; the drift lasts 1 / (theta dt) steps")
+    ] = 1.0
+
+
+def exploration_noise(config: NoisyConfig, num_dimensions: int, rng: np.random.Generator) -> Noise:
+    """Return the noise that a config asks for."""
+    return Noise(
+        config.noise,
+        config.num_envs,
+        num_dimensions,
+        rng,
+        std=config.noise_std,
+        reversion=config.noise_reversion,
+        time_step=config.noise_time_step,
+    )
+
+
 class Noise:
-    """Noise for N environments, with a memory or without one.
+    """Noise for N environments, correlated over time or not.
 
     Args:
-        name: "gaussian" forgets at once; "ornstein-uhlenbeck" drifts, and begins anew at 0 with each episode.
+        name: "gaussian" is independent at each step; "ornstein-uhlenbeck" drifts, and starts at 0 with each episode.
         num_envs: N.
         num_dimensions: D.
-        rng: Where the numbers come from; saved with the run.
-        std: sigma, the deviation of Gaussian noise; of the other kind what each unit of time adds, >= 0.
-        reversion: theta, what part of the drift a unit of time takes back, > 0.
+        rng: Source of the numbers; saved with the run.
+        std: sigma, the deviation of Gaussian noise; of the other kind the deviation that a unit of time adds, >= 0.
+        reversion: theta, part of the drift that a unit of time takes back, > 0.
         time_step: dt, time between two samples, > 0.
 
     Left alone, the drift has deviation sigma / sqrt(2 theta) (for small theta dt) and forgets in 1 / (theta dt) steps:
@@ -51,32 +82,33 @@ class Noise:
     ) -> None:
         self._is_drift = name == "ornstein-uhlenbeck"
         self._rng, self._std, self._reversion, self._time_step = rng, std, reversion, time_step
-        self._drift = np.zeros((num_envs, num_dimensions), dtype=np.float32)
+        self.drift = np.zeros((num_envs, num_dimensions), dtype=np.float32)
 
     def sample(self) -> np.ndarray:
-        """The noise of the next step [N, D], float32."""
-        normal = self._rng.standard_normal(self._drift.shape, dtype=np.float32)
+        """Return the noise of the next step [N, D], float32."""
+        normal = self._rng.standard_normal(self.drift.shape, dtype=np.float32)
         if not self._is_drift:
             return np.float32(self._std) * normal
-        self._drift = ornstein_uhlenbeck(self._drift, normal, self._std, self._reversion, self._time_step)
-        return self._drift
+        self.drift = ornstein_uhlenbeck(self.drift, normal, self._std, self._reversion, self._time_step)
+        return self.drift
 
-    def reset(self, over: np.ndarray) -> None:
-        """Begin anew in the environments whose episode is over [N]."""
-        if self._is_drift and over.any():
-            self._drift = np.where(over[:, None], np.float32(0.0), self._drift)
+    def reset(self, starts: np.ndarray) -> None:
+        """Set the drift to 0 in the environments where an episode starts [N]."""
+        if self._is_drift and starts.any():
+            self.drift = np.where(starts[:, None], np.float32(0.0), self.drift)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where each drift is [N, D]; the stream is saved with the run."""
-        return {"drift": self._drift}
+        """Return the drift of each environment [N, D]; the stream is saved with the run."""
+        return {"drift": self.drift}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        self._drift = np.array(state["drift"])
+        """Restore what `state_dict` returned."""
+        self.drift = self.drift.copy()
+        restore_state(self, ("drift",), state)
 
 
 def ornstein_uhlenbeck(drift: np.ndarray, normal: np.ndarray, std: float, reversion: float, time_step: float) -> np.ndarray:
-    """The drift one step on [N, D]: x - theta x dt + sigma sqrt(dt) xi.
+    """Return the drift after one more step [N, D]: x - theta x dt + sigma sqrt(dt) xi.
 
     Args:
         drift: x [N, D].

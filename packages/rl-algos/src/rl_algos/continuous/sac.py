@@ -1,8 +1,8 @@
-"""SAC, soft actor-critic: a policy is paid for what it earns and for how many ways it keeps open.
+"""SAC, soft actor-critic: the policy maximises reward plus entropy.
 
 Source: T. Haarnoja, A. Zhou, K. Hartikainen, G. Tucker, S. Ha, J. Tan, V. Kumar, H. Zhu, A. Gupta, P. Abbeel, S. Levine. "Soft
 actor-critic algorithms and applications", 2018, sections 4 to 6, Algorithm 1 and appendix C; the smaller of two critics from
-S. Fujimoto and others, 2018 (see `ddpg`).
+S. Fujimoto and others, 2018 (see `td3`).
 Departures: the temperature is learned as its logarithm, which keeps it positive; (5) is taken without its factor 1/2, which Adam
 does not see; ln sigma is held in [-20, 2]; episodes that a time limit cuts are bootstrapped.
 Errata: none known.
@@ -11,67 +11,56 @@ Letters: B batch, N environments, I numbers of an observation, D dimensions of a
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from torch import nn
 from torch.nn.functional import softplus
 
-from dl_nets.fast.mlp import Layout, one_thread
-from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.optimisers import Optimiser
-from dl_nets.learning.streams import load_module_state, module_state
-from rl_algos.compiled.sac import LOG_STD_BOUNDS, CompiledActorCritic
-from rl_algos.continuous.bounded_actions import BoundedActions, pair_space
-from rl_algos.continuous.ddpg import critic_loss
-from rl_algos.continuous.experience import INFINITY, Experience, ExperienceConfig, single
+from rl_algos.continuous.agent import ContinuousAgent, ContinuousConfig
 from rl_algos.parts.distributions import HALF_LOG_TWO_PI
-from rl_algos.parts.ranges import require_range
-from rl_algos.parts.targets import follow_module
+from rl_algos.parts.returns import soft_target
 from rl_algos.replay.buffer import Batch
-from rl_core.agent import Agent
 from rl_core.config import Doc, Positive, configclass
-from rl_core.network import Network
-from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
+
+LOG_STD_BOUNDS = (-20.0, 2.0)  # of ln sigma, before tanh: beyond, the policy's density overflows, or all actions are at the bounds
 
 
 @configclass
-class SACConfig(ExperienceConfig):
+class SACConfig(ContinuousConfig):
     """Settings of SAC; the defaults are the paper's, appendix D."""
 
     learning_rate: Annotated[Positive, Doc("alpha of Adam, for policy, critics and temperature")] = 3e-4
-    temperature: Annotated[float, Doc("what a nat of entropy is worth in reward: at first, or throughout; > 0")] = 1.0
-    tune_temperature: Annotated[bool, Doc("whether the temperature is learned, so that the entropy comes to its target")] = True
+    temperature: Annotated[Positive, Doc("reward that a nat of entropy is worth: at first, or throughout")] = 1.0
+    tune_temperature: Annotated[bool, Doc("whether the temperature is learned, so that the entropy approaches its target")] = True
     target_entropy: Annotated[float | None, Doc("in nats, of actions from -1 to 1; none for -D")] = None
 
-    def __post_init__(self) -> None:
-        """Refuse settings out of range."""
-        for name in ("learning_rate", "temperature"):
-            require_range(self, name, 0.0, INFINITY, open_low=True)
 
+class Losses(NamedTuple):
+    """Numbers of one update, from before it."""
 
-LOSSES = ("critic_loss", "value", "policy_loss", "entropy", "temperature")
-"""What an update returns, in this order."""
+    critic_loss: float
+    value: float
+    policy_loss: float
+    entropy: float
+    temperature: float
 
 
 def squashed(head: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Actions [B, D] in (-1, 1) and their log-probabilities [B]: a = tanh(u), u = mean + sigma * noise. (Appendix C)
+    """Return actions [B, D] in (-1, 1) and their log-probabilities [B]: a = tanh(u), u = mean + sigma * noise. (Appendix C)
 
-    ln pi(a|s) = ln N(u; mean, sigma) - sum of ln(1 - tanh^2 u), the second being the logarithm of how much tanh shrinks; it is
-    computed as 2 (ln 2 - u - softplus(-2 u)), which stays finite where tanh is 1.
+    ln pi(a|s) = ln N(u; mean, sigma) - sum of ln(1 - tanh^2 u), the second being the logarithm of the slope of tanh; it is computed as
+    2 (ln 2 - u - softplus(-2 u)), which stays finite where tanh is 1.
 
     Args:
         head: mean and ln sigma, one behind the other [B, 2 D].
         noise: Standard normal numbers [B, D].
 
     >>> action, log_prob = squashed(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0]]))
-    >>> action.item(), log_prob.exp()  # in the middle tanh shrinks nothing: the normal density 1 / sqrt(2 pi)
+    >>> action.item(), log_prob.exp()  # at 0 the slope of tanh is 1: the normal density 1 / sqrt(2 pi)
     (0.0, tensor([0.3989]))
     """
     mean, log_std = head.chunk(2, dim=1)
@@ -82,27 +71,25 @@ def squashed(head: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, tor
     return before.tanh(), log_prob
 
 
-def soft_target(
-    reward: torch.Tensor, discount: torch.Tensor, next_value: torch.Tensor, next_log_prob: torch.Tensor, temperature: torch.Tensor | float
-) -> torch.Tensor:
-    """What Q(s, a) should be [B]: r + gamma (Q'(s', a') - temperature ln pi(a'|s')). (2), (3)
+def fast_squashed(head: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what `squashed` does, for arrays, and sigma * noise [B, D], which is the derivative of u with respect to ln sigma.
 
-    Args:
-        reward: r [B].
-        discount: gamma, or 0 where the episode terminated [B].
-        next_value: The smaller Q' of where the action led [B].
-        next_log_prob: ln pi(a'|s') [B].
-        temperature: alpha.
-
-    >>> one = torch.ones(1)
-    >>> soft_target(one, 0.5 * one, 4 * one, -2 * one, 0.5)  # 1 + 0.5 (4 + 1)
-    tensor([3.5000])
+    >>> action, log_prob, spread = fast_squashed(np.zeros((1, 2), np.float32), np.ones((1, 1), np.float32))
+    >>> round(action.item(), 4), spread.item()
+    (0.7616, 1.0)
     """
-    return reward + discount * (next_value - temperature * next_log_prob)
+    size = noise.shape[1]
+    log_std = head[:, size:].clip(*LOG_STD_BOUNDS)
+    spread = np.exp(log_std) * noise
+    before = head[:, :size] + spread
+    far = np.abs(before)
+    log_slope = 2 * (np.float32(math.log(2)) - far - np.log1p(np.exp(-2 * far)))  # the same for u and -u
+    log_prob = (np.float32(-0.5) * noise * noise - log_std - np.float32(HALF_LOG_TWO_PI) - log_slope).sum(axis=1)
+    return np.tanh(before), log_prob, spread
 
 
 def policy_loss(log_prob: torch.Tensor, value: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:
-    """J_pi (9), a scalar: the mean of temperature ln pi(a|s) - Q(s, a).
+    """Return J_pi (9), a scalar: the mean of alpha ln pi(a|s) - Q(s, a).
 
     >>> policy_loss(torch.tensor([-1.0, -3.0]), torch.tensor([2.0, 0.0]), 0.5)  # (-0.5 - 2 - 1.5 - 0) / 2
     tensor(-2.)
@@ -111,7 +98,7 @@ def policy_loss(log_prob: torch.Tensor, value: torch.Tensor, temperature: torch.
 
 
 def temperature_loss(log_temperature: torch.Tensor, log_prob: torch.Tensor, target_entropy: float) -> torch.Tensor:
-    """J(alpha) (18), a scalar: the mean of -alpha (ln pi(a|s) + target entropy). Too little entropy makes the temperature rise.
+    """Return J(alpha) (18), a scalar: the mean of -alpha (ln pi(a|s) + target entropy). Too little entropy makes alpha rise.
 
     >>> log_temperature = torch.tensor([0.0], requires_grad=True)
     >>> temperature_loss(log_temperature, torch.tensor([3.0]), -1.0).backward()
@@ -121,177 +108,107 @@ def temperature_loss(log_temperature: torch.Tensor, log_prob: torch.Tensor, targ
     return -(log_temperature.exp() * (log_prob + target_entropy)).mean()
 
 
-class ActorCritic:
-    """The policy, two critics, their targets and the temperature, in torch. The compiled twin is in `compiled.sac`.
+class SAC(ContinuousAgent):
+    """An agent with a random policy, two critics, and a temperature that weighs entropy against reward."""
 
-    Args:
-        actor: Observations [B, I] to means and ln sigmas [B, 2 D].
-        critics: Two, each from observations with actions behind them [B, I + D] to values [B, 1].
-        config: Settings.
-        target_entropy: In nats.
-        device: Where to compute.
-    """
+    Config: ClassVar[type] = SACConfig
+    state_fields = (*ContinuousAgent.state_fields, "log_temperature", "temperature_optimiser")
+    outputs_per_dimension = 2
+    config: SACConfig
 
-    def __init__(self, actor: nn.Module, critics: list[nn.Module], config: SACConfig, target_entropy: float, device: torch.device) -> None:
-        self._config, self._target_entropy, self._device = config, target_entropy, device
-        # Dropout and batch statistics would make the policy that is improved another one than acts: evaluation mode throughout.
-        self._actor, self._critics = actor, nn.ModuleList(critics)
-        self._module = nn.ModuleDict({"actor": actor, "critics": self._critics}).to(device).eval()
-        self._target = copy.deepcopy(self._critics).requires_grad_(False)
-        self._log_temperature = nn.Parameter(torch.full((1,), math.log(config.temperature), device=device))
-        if config.tune_temperature:
-            self._module.register_parameter("log_temperature", self._log_temperature)
-        self._parts = {
-            "critics": list(self._critics.parameters()),
-            "actor": list(actor.parameters()),
-            "temperature": [self._log_temperature],
-        }
-        self._optimisers = {
-            name: Optimiser("adam", parameters, learning_rate=config.learning_rate) for name, parameters in self._parts.items()
-        }
+    def setup(self) -> None:
+        """Build the networks, the temperature, the replay buffer and the environments."""
+        super().setup()
+        config = self.config
+        self.log_temperature = nn.Parameter(torch.full((1,), math.log(config.temperature), device=self.torch_device))
+        self.temperature_optimiser = Optimiser("adam", [self.log_temperature], learning_rate=config.learning_rate)
+        self.target_entropy = -float(self.actions.num_dimensions) if config.target_entropy is None else config.target_entropy
+        self.action_noise, self.update_noise = self.seeds.numpy("actions"), self.seeds.numpy("updates")
 
-    def update(self, batch: Batch, noise: np.ndarray) -> np.ndarray:
-        """One gradient step of critics, policy and temperature, in this order; the `LOSSES` before each [5].
+    def learning_rates(self) -> tuple[float, float]:
+        """Return the learning rates of the policy and of the critics."""
+        return self.config.learning_rate, self.config.learning_rate
+
+    def answer_policy(self, head: np.ndarray) -> np.ndarray:
+        """Return the middle of the policy [B, D]: tanh of its means."""
+        return np.tanh(head[:, : self.actions.num_dimensions])
+
+    def explore(self) -> np.ndarray:
+        """Return actions drawn from the policy [N, D]."""
+        mean, log_std = np.split(self.actor_head(self.obs), 2, axis=1)
+        noise = self.action_noise.standard_normal(mean.shape, dtype=np.float32)
+        return np.tanh(mean + np.exp(np.clip(log_std, *LOG_STD_BOUNDS)) * noise)
+
+    def update(self, batch: Batch) -> Losses:
+        """Take one gradient step of critics, policy and temperature, in this order, and move the targets."""
+        noise = self.update_noise.standard_normal((2, *batch.action.shape), dtype=np.float32)
+        losses = self.fast_update(batch, noise) if self.fast else self.torch_update(batch, noise)
+        self.move_targets()
+        return losses
+
+    def torch_update(self, batch: Batch, noise: np.ndarray) -> Losses:
+        """Take the gradient steps by torch.
 
         Args:
             batch: Transitions.
             noise: Standard normal numbers for the actions at `next_obs` and at `obs` [2, B, D].
         """
-        config = self._config
-        obs, action, reward, discount, next_obs, next_noise, new_noise = (self._tensor(column) for column in (*batch, *noise))
-        temperature = self._log_temperature.detach().exp()
+        obs, action, reward, discount, next_obs, next_noise, new_noise = map(self.tensor, (*batch, *noise))
+        temperature = self.log_temperature.detach().exp()
         with torch.no_grad():
-            next_action, next_log_prob = squashed(self._actor(next_obs), next_noise)
-            next_value = _values(self._target, next_obs, next_action).min(dim=0).values
-            target = soft_target(reward, discount, next_value, next_log_prob, temperature)
-        values = _values(self._critics, obs, action)
-        loss_of_critics = torch.stack([critic_loss(value, target) for value in values]).sum()
-        self._descend("critics", loss_of_critics)
+            next_action, next_log_prob = squashed(self.module["actor"](next_obs), next_noise)
+            next_value = self.q(self.target, next_obs, next_action).min(dim=0).values
+            target = soft_target(reward, discount, next_value, next_log_prob, temperature.item())
+        loss, value = self.critic_step(obs, action, target)
 
-        new_action, log_prob = squashed(self._actor(obs), new_noise)
-        loss_of_policy = policy_loss(log_prob, _values(self._critics, obs, new_action).min(dim=0).values, temperature)
-        self._descend("actor", loss_of_policy)
-        if config.tune_temperature:
-            self._descend("temperature", temperature_loss(self._log_temperature, log_prob.detach(), self._target_entropy))
-        follow_module(self._target, self._critics, config.target_rate)
-        with torch.no_grad():
-            return torch.stack([loss_of_critics, values[0].mean(), loss_of_policy, -log_prob.mean(), temperature[0]]).cpu().numpy()
+        new_action, log_prob = squashed(self.module["actor"](obs), new_noise)
+        loss_of_policy = policy_loss(log_prob, self.q(self.module, obs, new_action).min(dim=0).values, temperature)
+        self.actor_optimiser.zero_grad()
+        loss_of_policy.backward(inputs=self.actor_optimiser.flat.parameters)  # and no gradient in the critics
+        self.actor_optimiser.step()
+        if self.config.tune_temperature:
+            self.temperature_optimiser.zero_grad()
+            temperature_loss(self.log_temperature, log_prob.detach(), self.target_entropy).backward()
+            self.temperature_optimiser.step()
+        return Losses(loss, value, loss_of_policy.item(), -log_prob.mean().item(), temperature.item())
 
-    def _descend(self, part: str, loss: torch.Tensor) -> None:
-        """One step of a part's parameters down a loss, which leaves no gradient in any other part."""
-        self._optimisers[part].zero_grad()
-        loss.backward(inputs=self._parts[part])
-        self._optimisers[part].step()
+    def fast_update(self, batch: Batch, noise: np.ndarray) -> Losses:
+        """Do what `torch_update` does, with the derivatives written out.
 
-    @torch.no_grad()
-    def head(self, inputs: np.ndarray) -> np.ndarray:
-        """Means and ln sigmas [B, 2 D] at inputs [B, I]."""
-        return self._actor(self._tensor(inputs)).cpu().numpy()
+        With a = tanh(u) and u = mean + sigma xi: d ln pi / d u = 2 a and d a / d u = 1 - a^2; ln sigma moves u by sigma xi, and ln pi by
+        -1 besides. At a bound ln sigma has no effect.
+        """
+        assert self.fast
+        actor, critics, size = self.fast.actor, self.fast.critics, np.float32(len(batch.reward))
+        temperature = math.exp(self.log_temperature.item())
+        next_action, next_log_prob, _ = fast_squashed(actor.forward(batch.next_obs), noise[0])
+        pairs = np.concatenate((batch.next_obs, next_action), axis=1)
+        first, second = (critic.forward(pairs)[:, 0] for critic in self.fast.target_critics)
+        target = batch.reward + batch.discount * (np.minimum(first, second) - np.float32(temperature) * next_log_prob)
+        loss, value = self.fast_critic_step(batch, target)
 
-    @torch.no_grad()
-    def value(self, inputs: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """Q(s, a) of each critic [2, B] for inputs [B, I] and actions [B, D]."""
-        return _values(self._critics, self._tensor(inputs), self._tensor(action)).cpu().numpy()
+        head = actor.forward(batch.obs)
+        action, log_prob, spread = fast_squashed(head, noise[1])
+        pairs = np.concatenate((batch.obs, action), axis=1)
+        first, second = (critic.forward(pairs) for critic in critics)
+        is_first, smaller = first <= second, float(np.minimum(first, second).sum()) / float(size)
+        by_action = np.zeros_like(action)
+        for critic, chosen in zip(critics, (is_first, ~is_first), strict=True):
+            by_pair = critic.backward(chosen / -size, to_inputs=True, to_parameters=False)
+            assert by_pair is not None
+            by_action += by_pair[:, batch.obs.shape[1] :]
+        by_before = np.float32(2 * temperature) / size * action + by_action * (1 - action * action)
+        log_std = head[:, action.shape[1] :]
+        is_free = (log_std >= LOG_STD_BOUNDS[0]) & (log_std <= LOG_STD_BOUNDS[1])
+        actor.backward(np.concatenate((by_before, is_free * (by_before * spread - np.float32(temperature) / size)), axis=1))
+        self.actor_optimiser.step_flat()
+        entropy = -float(log_prob.sum()) / float(size)
+        if self.config.tune_temperature:
+            self.temperature_optimiser.flat.gradient.fill_(temperature * (entropy - self.target_entropy))  # of (18) by ln alpha
+            self.temperature_optimiser.step_flat()
+        return Losses(loss, value, -temperature * entropy - smaller, entropy, temperature)
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """Every trainable number, by name."""
-        return {name: value.detach().cpu().numpy() for name, value in self._module.named_parameters()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Networks, targets, temperature and all optimisers."""
-        return {
-            "module": module_state(self._module),
-            "target": module_state(self._target),
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        load_module_state(self._module, state["module"])
-        load_module_state(self._target, state["target"])
-        for name, optimiser in self._optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device)
-
-
-def _values(critics: nn.ModuleList, obs: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-    """Q(s, a) of each critic [2, B]."""
-    pair = torch.cat([obs, action], dim=1)
-    return torch.stack([critic(pair).squeeze(1) for critic in critics])
-
-
-class SAC(Agent):
-    """The agent: acts by its random policy, remembers, and learns from what it remembers."""
-
-    Config: ClassVar[type] = SACConfig
-    headline = "episode_return"
-    config: SACConfig
-
-    def __init__(self, config: SACConfig, task: ControlTask, network: Network, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
-        super().__init__(config, task, network, seeds=seeds, budget=budget, device=device)
-        self.actions = BoundedActions(task.output_space)
-        self.actor_critic = build_actor_critic(config, task, network, self.actions.num_dimensions, seeds.numpy("initialisation"), device)
-        self.experience = Experience(config, task, self.actions, seeds)
-        self.noise, self.update_noise = seeds.numpy("actions"), seeds.numpy("updates")
-
-    @one_thread
-    def step(self) -> dict[str, float]:
-        """One iteration: some steps of the environments, and rounds of updates between them."""
-        losses = []
-        for _ in range(self.config.iteration_steps):
-            self.experience.live(self.explore())
-            self.progress += self.config.num_envs
-            if self.experience.is_training(self.progress):
-                losses += [self.update() for _ in range(self.config.num_updates)]
-        metrics = self.experience.episode_metrics()
-        if losses:
-            metrics |= {name: float(number) for name, number in zip(LOSSES, np.mean(losses, axis=0), strict=True)}
-        return metrics
-
-    def explore(self) -> np.ndarray:
-        """Actions to learn from [N, D]: anywhere at first, then drawn from the policy."""
-        if self.progress < self.config.learning_starts:
-            return self.experience.random_action(self.progress)
-        mean, log_std = np.split(self.actor_critic.head(self.experience.obs), 2, axis=1)
-        return np.tanh(mean + np.exp(np.clip(log_std, *LOG_STD_BOUNDS)) * self.noise.standard_normal(mean.shape, dtype=np.float32))
-
-    def update(self) -> np.ndarray:
-        """One update from a batch of what was lived through."""
-        shape = (2, self.config.batch_size, self.actions.num_dimensions)
-        return self.actor_critic.update(self.experience.batch(), self.update_noise.standard_normal(shape, dtype=np.float32))
-
-    @one_thread
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """The middle of the policy [B, ...] at observations [B, I]: tanh of its means, without noise."""
-        mean = self.actor_critic.head(single(inputs))[:, : self.actions.num_dimensions]
-        return self.actions.to_env(np.tanh(mean))
-
-    def parameters(self) -> dict[str, np.ndarray]:
-        """Every trainable number, by name."""
-        return self.actor_critic.parameters()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Networks, targets, temperature, optimisers, the replay buffer and where the environments are."""
-        return {"actor_critic": self.actor_critic.state_dict(), "experience": self.experience.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        self.actor_critic.load_state_dict(state["actor_critic"])
-        self.experience.load_state_dict(state["experience"])
-
-
-def build_actor_critic(
-    config: SACConfig, task: ControlTask, network: Network, num_dimensions: int, rng: np.random.Generator, device: str
-) -> ActorCritic | CompiledActorCritic:
-    """Policy and critics of the same network, each with parameters of its own; the policy's last layer is scaled down."""
-    pairs, number = pair_space(task.input_space, num_dimensions), spaces.Box(-np.inf, np.inf, (1,), np.float32)
-    actor = network.build(task.input_space, spaces.Box(-np.inf, np.inf, (2 * num_dimensions,), np.float32), rng)
-    critics = [network.build(pairs, number, rng) for _ in range(2)]
-    last = [module for module in actor.modules() if isinstance(module, nn.Linear)][-1]
-    last.weight.data.mul_(config.policy_gain)
-    target_entropy = -float(num_dimensions) if config.target_entropy is None else config.target_entropy
-    if config.compiled and device != "cuda" and all(Layout.of(module) is not None for module in (actor, *critics)):
-        return CompiledActorCritic(actor, critics, config, target_entropy)
-    return ActorCritic(actor, critics, config, target_entropy, resolve_device(device))
+        """Return every trainable parameter by name."""
+        named = super().parameters()
+        return named | {"log_temperature": self.log_temperature.detach().cpu().numpy()} if self.config.tune_temperature else named

@@ -1,4 +1,4 @@
-"""Agents of continuous control that learn from a replay buffer, as data. Entries are sorted by name."""
+"""Specs of agents for continuous actions that learn from a replay buffer. Entries are sorted by name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _TINY: Mapping[str, Any] = {"num_envs": 2, "iteration_steps": 4, "hold_steps": 3
 
 
 def agents() -> Iterator[AgentSpec]:
-    """Agents, by name."""
+    """Yield the specs of agents, sorted by name."""
     yield AgentSpec(
         name="ddpg",
         target="rl_algos.continuous.ddpg:DDPG",
-        summary="Deep deterministic policy gradient: a policy climbs its critic's slope",
+        summary="Deep deterministic policy gradient: a policy follows its critic's gradient",
         reference="Lillicrap and others. Continuous control with deep reinforcement learning, 2016",
         fits=("control vector-input continuous-output",),
         unit="environment steps",
@@ -43,22 +43,14 @@ def agents() -> Iterator[AgentSpec]:
     )
     yield AgentSpec(
         name="td3",
-        target="rl_algos.continuous.ddpg:DDPG",
-        summary="Twin delayed DDPG: the smaller of two critics, a blurred target, a slower policy",
+        target="rl_algos.continuous.td3:TD3",
+        summary="Twin delayed DDPG: two critics, noise on the target action, fewer policy steps",
         reference="Fujimoto, van Hoof, Meger. Addressing function approximation error in actor-critic methods, 2018",
         fits=("control vector-input continuous-output",),
         unit="environment steps",
         task="Pendulum-v1",
         network="mlp",
         budget=20_000,
-        config={
-            "twin_critics": True,
-            "policy_delay": 2,
-            "target_noise": 0.2,
-            "noise": "gaussian",
-            "noise_std": 0.1,
-            "actor_learning_rate": 1e-3,
-        },
         presets="rl_algos:continuous/presets/td3.yaml",
         tiny=_TINY,
         tags=_TAGS,

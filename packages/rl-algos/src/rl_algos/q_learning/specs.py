@@ -1,4 +1,4 @@
-"""Agents that learn the values of actions with a network, as data: one class, and its variants. Entries are sorted by name."""
+"""Specs of DQN and its variants, which are one class with other settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rl_core.api import AgentSpec
 
 
 def agents() -> Iterator[AgentSpec]:
-    """Agents, by name."""
+    """Yield the specs of agents, sorted by name."""
     yield _variant(
         "double-dqn",
         "DQN whose learning network chooses the action that the target network values",
@@ -18,7 +18,7 @@ def agents() -> Iterator[AgentSpec]:
     )
     yield _variant(
         "dqn",
-        "Deep Q-network: Q-learning from replay, towards a network that lags behind",
+        "Deep Q-network: Q-learning from replay, towards a slowly changing target",
         "Mnih and others. Human-level control through deep reinforcement learning, 2015",
     )
     yield _variant(
@@ -29,13 +29,13 @@ def agents() -> Iterator[AgentSpec]:
     )
     yield _variant(
         "n-step-dqn",
-        "DQN that trusts a value only after three steps of reward",
+        "DQN with 3-step returns",
         "Sutton. Learning to predict by the methods of temporal differences, 1988",
         return_steps=3,
     )
     yield _variant(
         "per-dqn",
-        "DQN that replays more often what surprised it",
+        "DQN with prioritised replay",
         "Schaul, Quan, Antonoglou, Silver. Prioritized experience replay, 2016",
         prioritised=True,
     )
