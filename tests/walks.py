@@ -70,6 +70,12 @@ def walk(agent: str, network: str | None = None) -> Walk:
                 run.agent.step()
             finally:
                 sys.setprofile(None)
+        walked = Walk()  # the step before may have been the first to learn, which loads compiled functions
+        sys.setprofile(walked)
+        try:
+            run.agent.step()
+        finally:
+            sys.setprofile(None)
     return walked
 
 

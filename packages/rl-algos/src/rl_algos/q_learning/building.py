@@ -16,7 +16,6 @@ from dl_nets.fast.bridge import Flat, fast_path
 from dl_nets.fast.mlp import FastMLP
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.optimisers import Optimiser
-from dl_nets.networks.recurrent import RecurrentNetwork
 from rl_algos.q_learning.settings import DQNConfig
 from rl_algos.replay.buffer import ReplayBuffer, ReplaySettings
 from rl_algos.replay.prioritised import PrioritisedReplay
@@ -78,9 +77,7 @@ def build_networks(config: DQNConfig, task: Task, network: Network, rng: np.rand
     """Build a network from observations to a value of each action, or to one value and the actions' advantages, and its target."""
     space = seen_space(task.input_space, config.stack_axis)
     heads = spaces.Box(-np.inf, np.inf, (int(task.output_space.n) + config.dueling,), np.float32)
-    stateful = isinstance(network, RecurrentNetwork)
-    build = network.build_stepped if isinstance(network, RecurrentNetwork) else network.build
-    module: Any = build(space, heads, rng)
+    module: Any = (network.build_stepped if network.stateful else network.build)(space, heads, rng)
     is_fast = device != "cuda" and getattr(module, "vector_inputs", False) and fast_path(module)
     on = torch.device("cpu") if is_fast else resolve_device(device)
     module = module.eval().to(on)  # dropout would make a network disagree with its own target
@@ -93,7 +90,7 @@ def build_networks(config: DQNConfig, task: Task, network: Network, rng: np.rand
         Optimiser("adam", flat, learning_rate=config.learning_rate),
         target_flat,
         on,
-        module.state_size if stateful else 0,
+        module.state_size if network.stateful else 0,
         (online_mlp, target_mlp) if online_mlp and target_mlp else None,
     )
 

@@ -66,8 +66,9 @@ class RecurrentLearner:
         """Return Q [N, A] at observations [N, ...] that follow states [N, M], and the states after them."""
         agent = self._agent
         module: Any = agent.module
-        head, after = module.one(agent.tensor(agent.inputs(obs)), agent.tensor(state))
-        return agent.q(head).cpu().numpy(), after.cpu().numpy()
+        starts = torch.zeros(1, len(obs), dtype=torch.bool, device=agent.nets.device)
+        head, after = module(agent.tensor(agent.inputs(obs))[None], agent.tensor(state), starts)
+        return agent.q(head[0]).cpu().numpy(), after.cpu().numpy()
 
     def _burnt_in(self, module: Any, inputs: torch.Tensor, starts: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """Return the state after the burn-in [B, M], by the module's own parameters, not by those that acted."""
