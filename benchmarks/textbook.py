@@ -16,13 +16,14 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rl_algos.bandits.agents import Bandit, BanditAgent, BanditAgentConfig, BanditConfig
+from rl_algos.bandits.agents import BanditAgent, BanditAgentConfig
 from rl_algos.planning.value_iteration import ValueIteration, ValueIterationConfig
 from rl_algos.tabular.dyna import Dyna, DynaConfig
 from rl_algos.tabular.learner import TabularLearner
 from rl_algos.tabular.prediction.mc_prediction import MCPrediction, MCPredictionConfig
 from rl_algos.tabular.prediction.td_prediction import TDPrediction, TDPredictionConfig
 from rl_algos.tabular.td_control import TDControl, TDControlConfig
+from rl_algos.tasks.bandit import Bandit, BanditConfig
 from rl_algos.tasks.blackjack import Blackjack, BlackjackConfig, number_of
 from rl_algos.tasks.classic import GamblersProblem, GamblersProblemConfig, RandomWalk, RandomWalkConfig
 from rl_algos.tasks.grids import BLOCKED_MAZE, BLOCKING_MAZE, Maze, MazeConfig

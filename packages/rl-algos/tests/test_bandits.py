@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_algos.bandits.agents import Bandit, BanditAgent, BanditAgentConfig, BanditConfig, softmax
+from rl_algos.bandits.agents import BanditAgent, BanditAgentConfig, softmax
+from rl_algos.tasks.bandit import Bandit, BanditConfig
 from rl_algos.tasks.classic import Garnet, GarnetConfig
 from rl_core.seeds import Seeds
 
@@ -76,7 +77,7 @@ def test_the_mean_of_drifting_arms_spreads_with_the_root_of_time():
     envs.reset()
     for _ in range(25):
         envs.step(np.zeros(400, dtype=np.int64))
-    assert envs.means.std() == pytest.approx(0.5, abs=0.11)  # six standard errors of 0.5 / sqrt(800)
+    assert envs.arms.means.std() == pytest.approx(0.5, abs=0.11)  # six standard errors of 0.5 / sqrt(800)
 
 
 def test_a_bandit_agent_goes_on_where_it_was():
@@ -109,3 +110,15 @@ def test_settings_out_of_range_are_refused(config, settings, message):
 def test_a_task_that_is_no_bandit_is_refused():
     with pytest.raises(ValueError, match="bandit agents learn bandit tasks, not Garnet"):
         BanditAgent(BanditAgentConfig(), Garnet(GarnetConfig()), None, seeds=Seeds(0), budget=1)
+
+
+@pytest.mark.parametrize(("name", "value"), [("values", np.zeros((1, 9))), ("visits", np.full((1, 10), -1)), ("visits", np.zeros((1, 10)))])
+def test_an_altered_state_is_refused(name, value):
+    agent = BanditAgent(BanditAgentConfig(), Bandit(BanditConfig()), None, seeds=Seeds(0), budget=10)
+    with pytest.raises(ValueError, match="saved"):
+        agent.load_state_dict(agent.state_dict() | {name: value})
+
+
+def test_an_arm_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match=r"arms are \[10\]; each must be in \[0, 10\)"):
+        Bandit(BanditConfig()).envs(1, Seeds(0)).step(np.array([10]))

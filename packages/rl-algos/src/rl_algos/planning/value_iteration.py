@@ -45,9 +45,7 @@ def sweep_by_priority(
     values: np.ndarray,
     policy: np.ndarray,
     priority: np.ndarray,
-    first: np.ndarray,
-    predecessor: np.ndarray,
-    weight: np.ndarray,
+    predecessors: tuple[np.ndarray, np.ndarray, np.ndarray],
     num_backups: int,
     threshold: float,
 ) -> None:
@@ -61,12 +59,11 @@ def sweep_by_priority(
         values: v [S].
         policy: Greedy actions [S].
         priority: Bound on |T v - v| [S].
-        first: First predecessor of each state [S + 1].
-        predecessor: [P].
-        weight: max_a p(s | s-, a) [P].
+        predecessors: First predecessor of each state [S + 1], predecessors [P], and max_a p(s | s-, a) [P].
         num_backups: At most this many.
         threshold: Priorities up to this are left alone.
     """
+    first, predecessor, weight = predecessors
     heap = [(-priority[state], state) for state in range(len(values)) if priority[state] > threshold]
     heapq.heapify(heap)
     done = 0
@@ -144,7 +141,7 @@ class ValueIteration(Planner):
             sweep(self.model, self.values, self.spare, self.policy, False, False)
             self.priority[:] = np.abs(self.spare - self.values)
         threshold = self.config.tolerance * (1.0 - discount) if discount < 1.0 else self.threshold * 0.1
-        sweep_by_priority(self.model, self.values, self.policy, self.priority, *self.predecessors, num_states, threshold)
+        sweep_by_priority(self.model, self.values, self.policy, self.priority, self.predecessors, num_states, threshold)
         self.progress += 1
         change = float(self.priority.max())
         if discount == 1.0:

@@ -179,7 +179,7 @@ def _table_tasks() -> Iterator[TaskSpec]:
     ):
         yield TaskSpec(
             name=name,
-            target="rl_algos.bandits.agents:Bandit",
+            target="rl_algos.tasks.bandit:Bandit",
             summary=summary,
             reference=BOOK,
             traits=("bandit", "control", "discrete-input", "discrete-output"),

@@ -88,19 +88,19 @@ def play(playing: Playing, action: int, outcomes: np.random.Generator) -> tuple[
 
 @kernel
 def step_all(
-    table: Table,
-    max_steps: int,
-    actions: np.ndarray,
-    state: np.ndarray,
-    elapsed: np.ndarray,
-    rng: np.random.Generator,
-    reward: np.ndarray,
-    terminated: np.ndarray,
-    truncated: np.ndarray,
-    final_state: np.ndarray,
-) -> None:
-    """One step of N environments, in place. A uniform number an environment, and one more where a new episode starts."""
-    for env in range(len(state)):
+    table: Table, max_steps: int, actions: np.ndarray, state: np.ndarray, elapsed: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Take a step in N environments; `state` [N] and `elapsed` [N] are moved in place.
+
+    It draws a uniform number for each environment, and one more where a new episode starts.
+
+    Returns:
+        Rewards [N], whether each episode terminated [N] and was truncated [N], and the states that the actions led to [N].
+    """
+    count = len(state)
+    reward, final_state = np.empty(count), np.empty(count, dtype=np.int64)
+    terminated, truncated = np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_)
+    for env in range(count):
         outcome = draw_outcome(table, state[env], actions[env], rng.random())
         elapsed[env] += 1
         reward[env] = table.reward[outcome]
@@ -111,6 +111,7 @@ def step_all(
         if terminated[env] or truncated[env]:
             state[env] = draw_start(table, rng.random())
             elapsed[env] = 0
+    return reward, terminated, truncated, final_state
 
 
 class MDPEnvs(Envs):
@@ -153,9 +154,7 @@ class MDPEnvs(Envs):
         actions = np.asarray(actions, dtype=np.int64)
         if ((actions < 0) | (actions >= self.mdp.num_actions)).any():
             raise ValueError(f"actions are {actions.tolist()[:8]}; each must be in [0, {self.mdp.num_actions})")
-        reward, final_state = np.empty(self.num_envs), np.empty(self.num_envs, dtype=np.int64)
-        terminated, truncated = np.empty(self.num_envs, dtype=bool), np.empty(self.num_envs, dtype=bool)
-        step_all(self.mdp.table, self.max_steps, actions, self.state, self.elapsed, self.rng, reward, terminated, truncated, final_state)
+        reward, terminated, truncated, final_state = step_all(self.mdp.table, self.max_steps, actions, self.state, self.elapsed, self.rng)
         self._count(reward, terminated | truncated)
         return Transition(self.state.copy(), reward.astype(np.float32), terminated, truncated, final_state)
 
