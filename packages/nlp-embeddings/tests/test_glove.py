@@ -197,8 +197,9 @@ def test_a_run_is_not_continued_on_a_changed_corpus(tmp_path: Path) -> None:
     first.step()
     path.write_text("a b d. " * 100)
     second = agent(CorpusTask(CorpusConfig(path=str(path))))
+    second.load_state_dict(first.state_dict())
     with pytest.raises(RequestError, match="has changed since the run was saved"):
-        second.load_state_dict(first.state_dict())
+        second.step()
 
 
 def test_biases_step_by_a_rate_of_their_own() -> None:

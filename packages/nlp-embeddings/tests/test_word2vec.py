@@ -10,9 +10,11 @@ from reference.word2vec import logistic_gradient, logistic_loss, train
 
 from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
 from nlp_embeddings.corpus.reader import WordReader
+from nlp_embeddings.models import word2vec
 from nlp_embeddings.models.softmax import softmax_gradient, softmax_loss
 from nlp_embeddings.models.word2vec import Word2Vec, Word2VecConfig
 from nlp_embeddings.models.word2vec_kernels import train_cbow, train_skip_gram
+from nlp_embeddings.training import saved
 from nlp_embeddings.training.row_instructions import plain_products, plain_step_rows, row_products, row_steps
 from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
 from nlp_embeddings.training.shards import split_sentences_evenly
@@ -309,8 +311,9 @@ def test_a_run_is_not_continued_on_a_changed_corpus(tmp_path: Path) -> None:
     first.step()
     path.write_text("a b d. " * 100)
     second = agent(CorpusTask(CorpusConfig(path=str(path))))
+    second.load_state_dict(first.state_dict())
     with pytest.raises(RequestError, match="has changed since the run was saved"):
-        second.load_state_dict(first.state_dict())
+        second.step()
 
 
 @pytest.mark.parametrize(
@@ -327,3 +330,59 @@ def test_a_run_is_not_continued_on_a_changed_corpus(tmp_path: Path) -> None:
 def test_settings_out_of_range_are_refused_in_words(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Word2VecConfig(**change)
+
+
+@pytest.mark.parametrize("architecture", ["skip-gram", "cbow"])
+def test_steps_of_the_full_softmax_are_short_and_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str) -> None:
+    task = planted_corpus(tmp_path)
+    config = {"loss": "softmax", "architecture": architecture, "chunk_words": 300, "vector_size": 8}
+    whole = agent(task, **config)
+    for _ in range(3):
+        whole.step()
+    monkeypatch.setattr(word2vec, "SOFTMAX_WORK", 20 * 16 * 7)  # seven pairs
+    parts, steps = agent(task, **config), 0
+    while parts.progress < whole.progress:
+        before = parts.progress
+        pairs = parts.step()["pairs"]
+        steps += 1
+        assert parts.progress > before
+        assert pairs <= 6 + 10
+        if steps % 5 == 0:  # killed and continued within a chunk, within a sentence
+            again = agent(task, **config)
+            again.load_state_dict(parts.state_dict())
+            again.progress = parts.progress
+            parts = again
+    assert steps > 20
+    assert parts.progress == whole.progress
+    for key, value in whole.parameters().items():
+        np.testing.assert_array_equal(parts.parameters()[key], value)
+
+
+def test_a_step_without_a_known_word_goes_on_to_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("rare one\nseldom two\na b a b\n" + "once more\nagain\n" * 3 + "a b a b\n" * 3)
+    learner = agent(CorpusTask(CorpusConfig(path=str(path), sentences="line")), chunk_words=1, budget=100)
+    for _ in range(20):
+        before = learner.progress
+        learner.step()
+        assert learner.progress > before
+
+
+def test_settings_that_make_a_step_long_make_it_of_fewer_words() -> None:
+    assert agent(chunk_words=100_000).reader.chunk_words == 100_000
+    assert agent(chunk_words=100_000, window=1000, vector_size=2000).reader.chunk_words == 833
+
+
+def test_unknown_words_of_a_question_are_named() -> None:
+    learner = learned(budget=10_000)
+    assert learner.answer("odd: ship qqqq zzzz captain") == {"odd": learner.answer("odd: ship captain"), "unknown": ["qqqq", "zzzz"]}
+    assert learner.answer("odd: ship qqqq zzzz") == {"odd": None, "unknown": ["qqqq", "zzzz"]}
+    assert learner.answer("search: qqqq zzzz") == {"unknown": ["qqqq", "zzzz"]}
+    assert learner.answer("ship ~ qqqq")["unknown"] == "qqqq"
+
+
+def test_a_model_larger_than_the_memory_is_refused_with_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saved, "total_memory", lambda: 10_000_000)
+    agent(vector_size=100)
+    with pytest.raises(ValueError, match=r"vectors of [\d,]+ words and 50,000 dimensions need 0\.\d GiB; this machine has 0\.0 GiB: lower"):
+        agent(vector_size=50_000)

@@ -40,9 +40,17 @@ class WordReader:
     def __init__(self, task: CorpusTask, chunk_words: int) -> None:
         self.task, self.chunk_words = task, chunk_words
         self.epoch, self.sentence = 0, 0
+        self._saved = ""  # fingerprint of the corpus of a saved run, until it is compared
 
     def chunk(self) -> Chunk:
-        """Read the next chunk."""
+        """Read the next chunk.
+
+        Raises:
+            RequestError: if the corpus is not the one of the saved run.
+            ValueError: if the saved position is not one of it.
+        """
+        if self._saved:
+            self._check()
         starts = self.task.corpus.starts
         first = self.sentence
         last = int(np.searchsorted(starts, starts[first] + self.chunk_words))
@@ -56,21 +64,26 @@ class WordReader:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position and the fingerprint of the corpus."""
-        return {"epoch": self.epoch, "sentence": self.sentence, "corpus": self.task.corpus.fingerprint}
+        return {"epoch": self.epoch, "sentence": self.sentence, "corpus": self._saved or self.task.corpus.fingerprint}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned.
+        """Restore what `state_dict` returned. The corpus is compared when the next chunk is read, so that it need not exist before.
 
         Raises:
-            ValueError: if the position is not one of this corpus.
+            ValueError: if the position is not a possible one.
         """
-        require_same_corpus(self.task, str(state["corpus"]))
         epoch, sentence = int(state["epoch"]), int(state["sentence"])
-        if epoch < 0 or not 0 <= sentence < self.task.corpus.num_sentences:
-            raise ValueError(
-                f"the position is round {epoch}, sentence {sentence}; the corpus has {self.task.corpus.num_sentences} sentences"
-            )
-        self.epoch, self.sentence = epoch, sentence
+        if epoch < 0 or sentence < 0:
+            raise ValueError(f"the position is round {epoch}, sentence {sentence}; expected numbers >= 0")
+        self.epoch, self.sentence, self._saved = epoch, sentence, str(state["corpus"])
+
+    def _check(self) -> None:
+        """Check that the saved position is one of this corpus."""
+        require_same_corpus(self.task, self._saved)
+        sentences = self.task.corpus.num_sentences
+        if self.sentence >= sentences:
+            raise ValueError(f"the position is round {self.epoch}, sentence {self.sentence}; the corpus has {sentences} sentences")
+        self._saved = ""
 
 
 def require_same_corpus(task: CorpusTask, fingerprint: str) -> None:

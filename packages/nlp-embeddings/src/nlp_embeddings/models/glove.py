@@ -96,6 +96,7 @@ class GloVe(WordAgent):
         self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
         self._parts: list[tuple[np.ndarray, np.ndarray]] = []
         self._scratch: Scratch | None = None
+        self._saved = ""  # fingerprint of the corpus of a saved run
 
     def require_room(self, num_words: int) -> None:
         """Check the memory of vectors and counting."""
@@ -151,7 +152,7 @@ class GloVe(WordAgent):
 
     def state_dict(self) -> dict[str, Any]:
         """Return vocabulary, vectors, biases, AdaGrad's sums, and the position."""
-        position = {"epoch": self.epoch, "part": self.part, "corpus": self.task.corpus.fingerprint}
+        position = {"epoch": self.epoch, "part": self.part, "corpus": self._saved or self.task.corpus.fingerprint}
         return {"vocabulary": self.vocabulary.state_dict(), "weights": dict(self.weights), "position": position}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -163,7 +164,7 @@ class GloVe(WordAgent):
         self.vocabulary = Vocabulary.from_state(state["vocabulary"])
         position, shape = state["position"], (len(self.vocabulary.words), self.config.vector_size + 1)
         self.weights = {name: saved_array(state["weights"], name, shape, np.float32) for name in MATRICES if state["weights"]}
-        require_same_corpus(self.task, str(position["corpus"]))
+        self._saved = str(position["corpus"])
         self.epoch, self.part = int(position["epoch"]), int(position["part"])
         if min(self.epoch, self.part) < 0:
             raise ValueError(f"the position is round {self.epoch}, part {self.part}; expected numbers >= 0")
@@ -183,6 +184,8 @@ class GloVe(WordAgent):
 
     def _prepare(self) -> None:
         """Count, or find the counts in the cache, then distribute the pairs at random to blocks that fit the memory."""
+        if self._saved:
+            require_same_corpus(self.task, self._saved)
         config, num_words = self.config, len(self.vocabulary.words)
         held = hashlib.blake2b(self.task.held_out[1].tobytes(), digest_size=6).hexdigest()
         folder = self.task.corpus.folder / f"pairs-{num_words}-{config.window}-{held}"

@@ -86,6 +86,7 @@ class Word2Vec(WordAgent):
         self._compiled = False
         self._walk: SoftmaxWalk | None = None  # an unfinished chunk of the full softmax
         self._walk_chunk: Chunk | None = None
+        self._saved_walk: Mapping[str, Any] | None = None  # of a saved run, until the next step
         self._walk_began = (0, 0)  # position of the reader before it
 
     def require_room(self, num_words: int) -> None:
@@ -148,7 +149,7 @@ class Word2Vec(WordAgent):
             "inputs": self.inputs,
             "outputs": self.outputs[: len(self.outputs) - SIX] if len(self.outputs) else self.outputs,
             "reader": position,
-            "softmax": None if self._walk is None else self._walk.state_dict(),
+            "softmax": self._saved_walk if self._walk is None else self._walk.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -160,18 +161,14 @@ class Word2Vec(WordAgent):
         self.vocabulary = Vocabulary.from_state(state["vocabulary"])
         self.reader.load_state_dict(state["reader"])
         self.forget()
-        self._walk = None
+        self._walk = self._saved_walk = None
         num_words = len(self.vocabulary.words)
         if not num_words:
             return
         self.inputs = saved_matrix(state, "inputs", num_words, self.config.vector_size)
         self.outputs = saved_matrix(state, "outputs", num_words, self.config.vector_size, blanks=SIX)
         self._prepare()
-        if state["softmax"] is not None:
-            self._begin_walk()
-            assert self._walk is not None
-            assert self._walk_chunk is not None
-            self._walk.load_state_dict(state["softmax"], num_words, len(self._walk_chunk.starts) - 1)
+        self._saved_walk = state["softmax"]
 
     def _prepare(self) -> None:
         """Make the tables that depend on the counts alone."""
@@ -226,6 +223,9 @@ class Word2Vec(WordAgent):
         self._walk_began = (self.reader.epoch, self.reader.sentence)
         self._walk_chunk = self.reader.chunk()
         self._walk = SoftmaxWalk(Random(self._seed, self._walk_chunk.number))
+        if self._saved_walk is not None:
+            self._walk.load_state_dict(self._saved_walk, len(self.vocabulary.words), len(self._walk_chunk.starts) - 1)
+            self._saved_walk = None
 
 
 def rate_of(schedule: Schedule) -> float:
