@@ -36,8 +36,10 @@ def jit(signatures: Sequence[Any] = (), **options: Any) -> Callable[[Any], Any]:
 
     Args:
         signatures: Types of arguments to compile for at once, and no others; empty compiles at each call with new types.
-        options: Options of `numba.njit` other than `cache`.
+        options: Options of `numba.njit` other than `cache`. `nogil` is on unless it is given: a thread that watches for a second Ctrl-C
+            can then end the process inside a long loop (see `rl_core.runs.signals`).
     """
+    options = {"nogil": True, **options}
 
     def decorate(function: Any) -> Any:
         import logging
