@@ -1,4 +1,4 @@
-"""The conformance kit over everything that this distribution brings, and what only its author can know."""
+"""The conformance kit over the whole distribution, and tests that only its author can write."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ test_conformance = conformance_tests("rl-core-example")
 
 
 def go_home(obs: np.ndarray) -> np.ndarray:
-    """The best policy: right where the position is negative."""
+    """Answer as the best policy: right where the position is negative."""
     return (obs[:, 0] < 0).astype(np.int64)
 
 
@@ -44,5 +44,5 @@ def test_random_search_balances_a_pole_that_it_was_not_written_for() -> None:
 
 
 def test_a_step_without_length_is_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="noise is 0"):
+    with pytest.raises(ValueError, match=r"noise is 0\.0; it must be > 0"):
         RandomSearchConfig(noise=0.0)

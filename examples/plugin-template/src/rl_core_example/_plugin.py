@@ -1,16 +1,16 @@
-"""What this distribution tells rl-core. Every command reads it, so it imports `rl_core.api` and nothing else."""
+"""The components of this distribution. Every command reads this file, so it imports `rl_core.api` and nothing else."""
 
 from collections.abc import Iterator
 
 from rl_core.api import AgentSpec, NetworkSpec, TaskSpec, hookimpl
 
-RL_API = 2  # the version of rl-core's plugin API that this was written for
+RL_API = 2  # the version of rl-core's plugin API that this is written for
 TRAITS = ("control", "vector-input", "discrete-output")
 
 
 @hookimpl
 def rl_agents() -> Iterator[AgentSpec]:
-    """One agent, for every control task with vectors as observations and a choice as action."""
+    """Yield one agent, for every control task with vectors as observations and a choice as action."""
     yield AgentSpec(
         name="random-search",
         target="rl_core_example.random_search:RandomSearch",
@@ -26,13 +26,13 @@ def rl_agents() -> Iterator[AgentSpec]:
 
 @hookimpl
 def rl_networks() -> Iterator[NetworkSpec]:
-    """One network, for everything whose inputs are vectors."""
+    """Yield one network, for every task whose inputs are vectors."""
     yield NetworkSpec(name="linear", target="rl_core_example.linear:Linear", summary="One matrix", fits=("vector-input",), task="homing")
 
 
 @hookimpl
 def rl_tasks() -> Iterator[TaskSpec]:
-    """One task."""
+    """Yield one task."""
     yield TaskSpec(
-        name="homing", target="rl_core_example.homing:Homing", summary="A point comes home", traits=TRAITS, agent="random-search"
+        name="homing", target="rl_core_example.homing:Homing", summary="A point moves home", traits=TRAITS, agent="random-search"
     )

@@ -3,12 +3,12 @@
 Source: our own, for this example.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from gymnasium import Env, spaces, wrappers
 
-from rl_core.envs import Envs, GymEnvs
+from rl_core.config import configclass
+from rl_core.envs import Envs
+from rl_core.gym_envs import GymEnvs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
@@ -19,20 +19,20 @@ class Line(Env):
     observation_space, action_space = spaces.Box(-np.inf, np.inf, (1,), np.float32), spaces.Discrete(2)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
-        """The point anywhere in [-1, 1]."""
+        """Put the point anywhere in [-1, 1]."""
         super().reset(seed=seed)
         self.position = self.np_random.uniform(-1.0, 1.0, 1)
         return self.position.astype(np.float32), {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
-        """Move. An episode never ends by itself; `TimeLimit` cuts it."""
+        """Move the point. An episode never ends by itself; `TimeLimit` truncates it."""
         self.position += 0.1 if action else -0.1
         return self.position.astype(np.float32), -abs(self.position.item()), False, False, {}
 
 
-@dataclass(frozen=True)
+@configclass
 class HomingConfig:
-    """Nothing to set: the target holds for this line alone."""
+    """An empty config: the target holds for this line alone."""
 
 
 class Homing(ControlTask):
@@ -43,5 +43,5 @@ class Homing(ControlTask):
     target = -2.5  # what the best policy surpasses in 99 of 100 evaluations of 100 episodes each
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
-        """Environments that are continued by replaying their episode."""
+        """Return environments that are continued by replaying their episode."""
         return GymEnvs(lambda: wrappers.TimeLimit(Line(), 20), num_envs, seeds)

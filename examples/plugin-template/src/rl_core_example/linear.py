@@ -4,29 +4,31 @@ Source: Mania, Guy, Recht, "Simple random search provides a competitive approach
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from gymnasium import Space, spaces
 
+from rl_core.config import Doc, configclass
 from rl_core.network import Network
 
 
 @dataclass
 class Matrix:
-    """What the network builds: outputs [B, K] = inputs [B, D] times the transpose of `weights` [K, D]."""
+    """The module that the network builds: outputs [B, K] = inputs [B, D] times the transpose of `weights` [K, D]."""
 
     weights: np.ndarray
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """Outputs [B, K] of inputs [B, D]."""
+        """Return outputs [B, K] of inputs [B, D]."""
         return inputs @ self.weights.T
 
 
-@dataclass(frozen=True)
+@configclass
 class LinearConfig:
-    """How the matrix starts."""
+    """Settings of the first weights."""
 
-    scale: float = 0.0  # s, the first weights are s times standard normal numbers, any number
+    scale: Annotated[float, Doc("s, the first weights are s times standard normal numbers, any number")] = 0.0
 
 
 class Linear(Network):
@@ -35,5 +37,8 @@ class Linear(Network):
     Config = LinearConfig
 
     def build(self, input_space: Space, output_space: Space, rng: np.random.Generator) -> Matrix:
-        """A matrix [K, D] with K outputs (classes, or numbers) for D inputs."""
+        """Return a matrix [K, D] with K outputs (classes, or numbers) for D inputs."""
+        for space in (input_space, output_space):
+            if not isinstance(space, spaces.Box | spaces.Discrete):
+                raise ValueError(f"the space is {space}; a matrix maps Box or Discrete to Box or Discrete")
         return Matrix(self.config.scale * rng.standard_normal((spaces.flatdim(output_space), spaces.flatdim(input_space))))
