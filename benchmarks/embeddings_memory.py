@@ -1,11 +1,11 @@
-"""A corpus ten times as large as the memory it may use is encoded and learned from, in a process that is held to that memory.
+"""Encoding of and learning from a corpus ten times as large as the memory that the process may use.
 
     python benchmarks/embeddings_memory.py                       # 32 MiB, a text of 320 MiB; a few minutes
     python benchmarks/embeddings_memory.py --megabytes 64
 
-The text is made up: words drawn by Zipf's law. After the imports and a first small run, the process may take so much more private
-memory (RLIMIT_DATA, which does not count files mapped from disk), and a request beyond it fails as it would on a full machine.
-Encoding, one round of skip-gram and counting for glove then run under the limit. Linux only; elsewhere it says so and ends.
+The text is random: words drawn by Zipf's law. After the imports and a first small run, the process may allocate so much more private
+memory (RLIMIT_DATA, which does not count files mapped from disk); a request beyond it fails as on a full machine. Encoding, one round of
+skip-gram and counting for glove then run under the limit. Linux only; elsewhere it prints a note and ends.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from rl_core.seeds import Seeds
 
 
 def main() -> None:
-    """Make the text, set the limit, do the work."""
+    """Make the text, set the limit, and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=32, help="private memory allowed after the imports, in MiB")
     options = parser.parse_args()
     if not Path("/proc/self/status").exists():
-        print("embeddings_memory: skipped, for the limit is Linux's", file=sys.stderr)
+        print("embeddings_memory: skipped, because the limit needs Linux", file=sys.stderr)
         return
     import resource
 
@@ -49,12 +49,12 @@ def main() -> None:
         except MemoryError:
             print(f"limit: {options.megabytes} MiB beyond the {before} MiB of Python and its libraries; more is refused")
         else:
-            raise SystemExit("error: the limit does not bind\nhint: is this Linux 4.7 or later?")
+            raise SystemExit("error: the limit has no effect\nhint: it needs Linux 4.7 or later")
         work(text, Path(folder), memory_mb=options.megabytes // 2)
 
 
 def made_up(path: Path, megabytes: int) -> Path:
-    """A text of so many MiB, words by Zipf's law."""
+    """Write a text of so many MiB, words by Zipf's law."""
     rng = np.random.default_rng(0)
     with path.open("w") as file:
         while file.tell() < megabytes << 20:
@@ -64,7 +64,7 @@ def made_up(path: Path, megabytes: int) -> Path:
 
 
 def work(text: Path, folder: Path, memory_mb: int) -> None:
-    """Encode, learn for a round, count pairs; say how long each took."""
+    """Encode, learn for a round and count pairs, and print the time of each."""
     task = CorpusTask(CorpusConfig(path=str(text), sentences="line", tokenizer="whitespace"))
     started = time.perf_counter()
     words = len(task.corpus)
@@ -81,7 +81,7 @@ def work(text: Path, folder: Path, memory_mb: int) -> None:
 
 
 def private_memory() -> int:
-    """VmData of this process in MiB."""
+    """Return VmData of this process in MiB."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
     return int(line.split()[1]) >> 10
 

@@ -3,10 +3,10 @@
     python benchmarks/embeddings_quality.py novels.txt WORDS            # WORDS holds wordsim353.txt, simlex999.txt, questions-words.txt
     python benchmarks/embeddings_quality.py novels.txt WORDS --models cbow --systems ours --seeds 0
 
-Without a text it says so and ends. d = 100, window 5, 5 negatives, 3 rounds, minimum count 5; everything else is each side's default
+Without a text it prints a note and ends. d = 100, window 5, 5 negatives, 3 rounds, minimum count 5; everything else is each side's default
 (for gensim's skip-gram and cbow a learning rate of 0.025), and glove has on both sides x_max 10 and, unless --glove-window and
 --glove-rounds say otherwise, its reference settings: window 10, 15 rounds. All systems are judged on the same words in the same
-order. Vectors that were trained are kept in --keep and not trained again, so that a long benchmark can be cut and taken up; other
+order. Trained vectors are kept in --keep and not trained again, so that a long benchmark can be interrupted and continued; other
 settings need another folder. Intervals are the mean over seeds +- Student's 95 % half-width.
 Writes embeddings_quality.md beside this file, or where --out says.
 """
@@ -29,7 +29,9 @@ from scipy import stats
 
 from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
 from nlp_embeddings.corpus.encode import encode
-from nlp_embeddings.evaluate.evaluation import read_analogies, read_pairs, word_analogies, word_similarity
+from nlp_embeddings.evaluate.evaluation import word_analogies, word_similarity
+from nlp_embeddings.evaluate.questions import read_analogies, read_pairs
+from nlp_embeddings.models.fasttext import FastText, FastTextConfig
 from nlp_embeddings.models.glove import GloVe, GloVeConfig
 from nlp_embeddings.models.word2vec import Word2Vec, Word2VecConfig
 from nlp_embeddings.training.word_agent import WordAgent
@@ -44,8 +46,8 @@ OURS: dict[str, dict[str, Any]] = {
     "skip-gram, hierarchical softmax": {"loss": "hierarchical"},
     "cbow": {"architecture": "cbow", "learning_rate": 0.075},
     "cbow, classic gradient": {"architecture": "cbow", "cbow_gradient": "classic"},
-    "fasttext": {"max_ngram": 6},
-    "fasttext, Facebook's settings": {"max_ngram": 6, "learning_rate": 0.05, "subsample": 1e-4, "noise_exponent": 0.5},
+    "fasttext": {},
+    "fasttext, Facebook's settings": {"learning_rate": 0.05, "subsample": 1e-4, "noise_exponent": 0.5},
 }
 THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
     "skip-gram": ("Word2Vec", {"sg": 1}),
@@ -57,7 +59,7 @@ SCORES = ("WordSim-353", "SimLex-999", "analogies", "semantic", "syntactic")
 
 
 def main() -> None:
-    """Train what is not kept yet, judge all, and write the table."""
+    """Train models that are not kept yet, judge all, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", nargs="?", type=Path)
     parser.add_argument("words", nargs="?", type=Path)
@@ -72,7 +74,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     options = parser.parse_args()
     if options.text is None or options.words is None or not options.text.exists():
-        print("embeddings_quality: skipped, for it needs a text and a folder of word pairs; see its --help", file=sys.stderr)
+        print("embeddings_quality: skipped, because it needs a text and a folder of word pairs; see its --help", file=sys.stderr)
         return
     options.keep.mkdir(parents=True, exist_ok=True)
     os.environ["NLP_EMBEDDINGS_CACHE"] = str(options.keep.resolve() / "cache")
@@ -103,7 +105,7 @@ def main() -> None:
 
 
 def train(system: str, model: str, seed: int, task: CorpusTask, tokens: Path, path: Path, options: argparse.Namespace) -> None:
-    """Train one system's model with a seed and write its vectors; a system that cannot is left out, in words."""
+    """Train one system's model with a seed and write its vectors; a system that is not installed is left out with a note."""
     if system == "ours":
         agent = ours(model, seed, task, options)
         while agent.progress < agent.budget:
@@ -117,20 +119,23 @@ def train(system: str, model: str, seed: int, task: CorpusTask, tokens: Path, pa
     elif system == "reference" and model == "glove" and options.glove is not None:
         reference_glove(tokens, seed, path, options)
     else:
-        print(f"{model} of {system} is not to be had here and is left out", file=sys.stderr)
+        print(f"{model} of {system} is not available and is left out", file=sys.stderr)
 
 
 def ours(model: str, seed: int, task: CorpusTask, options: argparse.Namespace) -> WordAgent:
-    """Our agent, with its budget."""
+    """Return our agent, with its budget."""
     words = int(task.counts[task.corpus.counts >= 5].sum())
     if model == "glove":
         config = GloVeConfig(window=options.glove_window)
         return GloVe(config, task, None, seeds=Seeds(seed), budget=options.glove_rounds * words)
-    return Word2Vec(Word2VecConfig(**OURS[model]), task, None, seeds=Seeds(seed), budget=ROUNDS * words)
+    run: dict[str, Any] = {"seeds": Seeds(seed), "budget": ROUNDS * words}
+    if model.startswith("fasttext"):
+        return FastText(FastTextConfig(**OURS[model]), task, None, **run)
+    return Word2Vec(Word2VecConfig(**OURS[model]), task, None, **run)
 
 
 def reference_glove(tokens: Path, seed: int, path: Path, options: argparse.Namespace) -> None:
-    """The reference program from tokens to vectors."""
+    """Run the reference program from tokens to vectors."""
     vocabulary, pairs, shuffled = (path.with_name(name) for name in ("vocab.txt", "pairs.bin", "shuffled.bin"))
     programs = options.glove
 
@@ -162,13 +167,13 @@ def reference_glove(tokens: Path, seed: int, path: Path, options: argparse.Names
 
 
 def in_order(vectors: WordVectors, words: list[str]) -> WordVectors:
-    """The same words in the same order for every system: order decides which words may be answers."""
+    """Return vectors of the same words in the same order for every system: order decides which words may be answers."""
     kept = [word for word in words if word in vectors]
     return WordVectors(kept, np.stack([vectors[word] for word in kept]))
 
 
 def judge(vectors: WordVectors, folder: Path) -> dict[str, float]:
-    """All scores of one model."""
+    """Return all scores of one model."""
     pairs = {"WordSim-353": "wordsim353.txt", "SimLex-999": "simlex999.txt"}
     scores = {name: word_similarity(vectors, read_pairs(folder / file))["spearman"] for name, file in pairs.items()}
     analogies = word_analogies(vectors, read_analogies(folder / "questions-words.txt"))
@@ -176,7 +181,7 @@ def judge(vectors: WordVectors, folder: Path) -> dict[str, float]:
 
 
 def write(options: argparse.Namespace, rows: dict[Any, list[dict[str, float]]], neighbours: dict[Any, str], words: int, total: int) -> None:
-    """The table, on standard output and in the file."""
+    """Write the table to standard output and to the file."""
     lines = [
         "# Quality of word vectors beside other programs",
         "",
@@ -198,7 +203,7 @@ def write(options: argparse.Namespace, rows: dict[Any, list[dict[str, float]]], 
 
 
 def interval(values: list[float]) -> str:
-    """Mean and half-width of Student's 95 % interval; the mean alone of one value."""
+    """Return mean and half-width of Student's 95 % interval; the mean alone for one value."""
     if len(values) == 1:
         return f"{values[0]:.3f}"
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))

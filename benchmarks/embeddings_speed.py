@@ -3,8 +3,8 @@
     python benchmarks/embeddings_speed.py novels.txt                 # any large text; about ten minutes on an idle machine
     python benchmarks/embeddings_speed.py novels.txt --glove GloVe/build --words 1000000 --pairs 2
 
-Without a text it says so and ends. Both sides read the same tokens; a side that is not installed is left out, in words.
-For each case the two sides run in turn, A B A B, after a warm-up in which kernels are compiled. Reported are in-vocabulary words
+Without a text it prints a note and ends. Both sides read the same tokens; a side that is not installed is left out with a note.
+In each case the two sides run in turn, A B A B, after a warm-up in which kernels are compiled. Reported are in-vocabulary words
 (before subsampling) per second of processor time (one thread) or of wall time (two threads), and the median ratio of neighbours.
 Writes embeddings_speed.md beside this file, or where --out says.
 """
@@ -30,12 +30,13 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
 from nlp_embeddings.corpus.encode import encode
 from nlp_embeddings.models.cooccurrence import count_cooccurrences
+from nlp_embeddings.models.fasttext import FastText, FastTextConfig
 from nlp_embeddings.models.glove import GloVe, GloVeConfig
 from nlp_embeddings.models.word2vec import Word2Vec, Word2VecConfig
 from rl_core.seeds import Seeds
 
 Run = Callable[[], float]
-"""Does the work once and gives the seconds that count."""
+"""Function that does the work once and returns the seconds that count."""
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     options = parser.parse_args()
     if options.text is None or not options.text.exists():
-        print("embeddings_speed: skipped, for no text was given: python benchmarks/embeddings_speed.py TEXT", file=sys.stderr)
+        print("embeddings_speed: skipped, because no text was given: python benchmarks/embeddings_speed.py TEXT", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NLP_EMBEDDINGS_CACHE"] = folder
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def versions() -> list[str]:
-    """What takes part, with its version."""
+    """Return the libraries that take part, with their versions."""
     found = []
     for name in ("numpy", "numba", "gensim", "fasttext"):
         try:
@@ -81,7 +82,7 @@ def versions() -> list[str]:
 
 
 def run_cases(options: argparse.Namespace, folder: Path) -> list[str]:
-    """A row of the table for each case."""
+    """Return a row of the table for each case."""
     text = folder / "tokens.txt"
     whole = encode(options.text, folder / "whole", sentences="line")
     with text.open("w", encoding="utf-8") as file:
@@ -103,7 +104,7 @@ def run_cases(options: argparse.Namespace, folder: Path) -> list[str]:
 
 
 def measure(name: str, ours: Run, theirs: Run, words: int, pairs: int) -> str:
-    """Warm up, then run in turn."""
+    """Warm up, run both sides in turn, and return a row of the table."""
     ours()
     seconds = [(ours(), theirs()) if pair % 2 == 0 else (theirs(), ours())[::-1] for pair in range(pairs)]
     ratios = [b / a for a, b in seconds]
@@ -113,7 +114,7 @@ def measure(name: str, ours: Run, theirs: Run, words: int, pairs: int) -> str:
 
 
 def clocked(threads: int, work: Callable[[], Any]) -> float:
-    """Seconds of processor time for one thread, of wall time for more."""
+    """Return seconds of processor time for one thread, of wall time for more."""
     clock = time.process_time if threads == 1 else time.perf_counter
     start = clock()
     work()
@@ -121,7 +122,7 @@ def clocked(threads: int, work: Callable[[], Any]) -> float:
 
 
 def cases(task: CorpusTask, text: Path, words: int, glove: Path | None, folder: Path) -> dict[str, tuple[Run, Run | None]]:
-    """Name to our side and the other side."""
+    """Return our side and the other side by name."""
     gensim = importlib.util.find_spec("gensim") is not None
     found: dict[str, tuple[Run, Run | None]] = {}
     for threads in (1, 2):
@@ -139,11 +140,11 @@ def cases(task: CorpusTask, text: Path, words: int, glove: Path | None, folder: 
                 gensim_round("Word2Vec", text, threads, vector_size=size, **theirs) if gensim else None,
             )
         found[f"fasttext d=100, gensim, {unit}"] = (
-            our_round(task, words, threads, max_ngram=6),
+            our_round(task, words, threads, fasttext=True),
             gensim_round("FastText", text, threads, vector_size=100, sg=1) if gensim else None,
         )
         found[f"fasttext d=100, Facebook's fasttext, {unit}"] = (
-            our_round(task, words, threads, max_ngram=6, subsample=1e-4, learning_rate=0.05),
+            our_round(task, words, threads, fasttext=True, subsample=1e-4, learning_rate=0.05),
             facebook_round(text, threads),
         )
     found["reading and encoding, gensim's build_vocab"] = (
@@ -156,9 +157,13 @@ def cases(task: CorpusTask, text: Path, words: int, glove: Path | None, folder: 
     return found
 
 
-def our_round(task: CorpusTask, words: int, threads: int, **config: Any) -> Run:
-    """One round over the corpus."""
-    agent = Word2Vec(Word2VecConfig(threads=threads, **config), task, None, seeds=Seeds(0), budget=10 * words)
+def our_round(task: CorpusTask, words: int, threads: int, *, fasttext: bool = False, **config: Any) -> Run:
+    """Return one round over the corpus."""
+    run: dict[str, Any] = {"seeds": Seeds(0), "budget": 10 * words}
+    if fasttext:
+        agent: Word2Vec | FastText = FastText(FastTextConfig(threads=threads, **config), task, None, **run)
+    else:
+        agent = Word2Vec(Word2VecConfig(threads=threads, **config), task, None, **run)
 
     def once() -> float:
         if not agent.parameters():
@@ -175,7 +180,7 @@ def our_round(task: CorpusTask, words: int, threads: int, **config: Any) -> Run:
 
 
 def gensim_round(kind: str, text: Path, threads: int, **options: Any) -> Run:
-    """One round of gensim's training, its vocabulary built beforehand."""
+    """Return one round of gensim's training, its vocabulary built beforehand."""
     model = getattr(importlib.import_module("gensim.models"), kind)(window=5, min_count=5, workers=threads, **{"negative": 5, **options})
     ready: list[bool] = []
 
@@ -190,14 +195,14 @@ def gensim_round(kind: str, text: Path, threads: int, **options: Any) -> Run:
 
 
 def gensim_vocabulary(text: Path) -> Run:
-    """Gensim's pass that builds the vocabulary; it does not encode the text."""
+    """Return gensim's pass that builds the vocabulary; it does not encode the text."""
     models = importlib.import_module("gensim.models")
     lines = importlib.import_module("gensim.models.word2vec").LineSentence
     return lambda: clocked(1, lambda: models.Word2Vec(min_count=5).build_vocab(lines(str(text))))
 
 
 def facebook_round(text: Path, threads: int) -> Run | None:
-    """One round of Facebook's program: what three rounds take more than one, halved."""
+    """Return one round of Facebook's program: half the difference between three rounds and one."""
     try:
         fasttext = importlib.import_module("fasttext")
     except ImportError:
@@ -218,14 +223,14 @@ def facebook_round(text: Path, threads: int) -> Run | None:
 
 
 def our_counting(task: CorpusTask, folder: Path) -> Run:
-    """Counting into a fresh folder."""
+    """Return our counting into a fresh folder."""
     number = iter(range(10**6))
     kept = int((task.corpus.counts >= 5).sum())
     return lambda: clocked(1, lambda: count_cooccurrences(task, kept, 10, folder / f"pairs-{next(number)}"))
 
 
 def reference_counting(text: Path, programs: Path, folder: Path) -> Run:
-    """The reference program's counting, after its own pass for the vocabulary."""
+    """Return the reference program's counting, after its own pass for the vocabulary."""
 
     def once() -> float:
         with (folder / "vocab.txt").open("wb") as out, text.open("rb") as file:
@@ -241,7 +246,7 @@ def reference_counting(text: Path, programs: Path, folder: Path) -> Run:
 
 
 def our_glove(task: CorpusTask) -> Run:
-    """One round over all pairs."""
+    """Return one round over all pairs."""
     agent = GloVe(GloVeConfig(), task, None, seeds=Seeds(0), budget=10**12)
 
     def once() -> float:
@@ -257,7 +262,7 @@ def our_glove(task: CorpusTask) -> Run:
 
 
 def reference_training(programs: Path, folder: Path) -> Run:
-    """One round of the reference program: what three rounds take more than one, halved."""
+    """Return one round of the reference program: half the difference between three rounds and one."""
 
     def rounds(count: int) -> float:
         before = os.times()
