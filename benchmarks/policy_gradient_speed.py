@@ -3,7 +3,7 @@
     python benchmarks/policy_gradient_speed.py            # five pairs, some three minutes; writes policy_gradient_speed.md
     python benchmarks/policy_gradient_speed.py --pairs 1
 
-CartPole-v1, networks of 64 x 64, one thread; see `pairs`. The compiled path is what runs by default; the torch path, and the compiled
+CartPole-v1, networks of 64 x 64, one thread; see `pairs`. The fast path runs by default; the torch path, and the fast
 path on Gymnasium's own environments, stand beside it. Building the agents is not timed, compiling is done before.
 """
 
@@ -41,12 +41,12 @@ TRPO_SETTINGS = {
 }  # fmt: skip
 
 
-def ours(agent_class: type[OnPolicy], settings: dict, task: ControlTask, *, compiled: bool = True) -> pairs.Way:
+def ours(agent_class: type[OnPolicy], settings: dict, task: ControlTask, *, fast: bool = True) -> pairs.Way:
     """One of our agents on a task."""
 
     def set_up(seed: int) -> Callable[[], int]:
-        config = agent_class.Config(**settings, compiled=compiled)
-        agent = agent_class(config, task, MLP(MLPConfig()), seeds=Seeds(seed), budget=BUDGET, device="cpu")
+        config = agent_class.Config(**settings)
+        agent = agent_class(config, task, MLP(MLPConfig(fast=fast)), seeds=Seeds(seed), budget=BUDGET, device="cpu")
         return pairs.learning(agent, BUDGET)
 
     return set_up
@@ -86,9 +86,9 @@ def main() -> None:
     ]
     for name, agent_class, settings, theirs in (("a2c", A2C, A2C_SETTINGS, sb3_a2c), ("trpo", TRPO, TRPO_SETTINGS, contrib_trpo)):
         ways = {
-            f"{name}, compiled": (ours(agent_class, settings, cartpole), ASKED),
-            f"{name}, torch path": (ours(agent_class, settings, cartpole, compiled=False), None),
-            f"{name}, compiled, Gymnasium's environments": (ours(agent_class, settings, gymnasium_s), None),
+            f"{name}, fast path": (ours(agent_class, settings, cartpole), ASKED),
+            f"{name}, torch path": (ours(agent_class, settings, cartpole, fast=False), None),
+            f"{name}, fast path, Gymnasium's environments": (ours(agent_class, settings, gymnasium_s), None),
         }
         for what, (way, asked) in ways.items():
             lines.append(pairs.row(what, pairs.paired(way, theirs, num_pairs), asked))

@@ -3,7 +3,7 @@
     python benchmarks/throughput.py            # about a minute; writes throughput.md
     python benchmarks/throughput.py --seconds 0.05
 
-Array tasks, networks of 64 x 64 on the compiled path, one thread. PPO takes rollouts of 32 steps and 20 epochs of minibatches of 256, as
+Array tasks, networks of 64 x 64 on the fast path, one thread. PPO takes rollouts of 32 steps and 20 epochs of minibatches of 256, as
 the RL Zoo does for CartPole-v1, A2C rollouts of 5 steps and one gradient step. Stepping alone takes random actions that are drawn before.
 Each figure is the best of three, in processor time: a machine that is busy with other things can only be slower.
 """

@@ -10,6 +10,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from dl_nets.fast.threads import num_threads
 from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.on_policy.a2c import A2C, A2CConfig, rmsprop_step
 from rl_algos.on_policy.policy_gradient import policy_gradient, value_step
@@ -25,6 +26,7 @@ from rl_algos.tasks.acrobot import Acrobot
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_algos.tasks.pendulum import Pendulum
+from rl_core.errors import WorkError
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.runs import recipe
@@ -243,3 +245,27 @@ def test_log_probability_and_entropy_as_one_operation_have_the_gradients_of_two(
         results.append([value, *once, *gradients, *twice])
     for mine, theirs in zip(*results, strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("agent", ["reinforce", "reinforce-baseline", "reinforce-crossentropy", "vpg"])
+def test_a_learning_rate_that_explodes_the_parameters_is_named_and_nothing_of_it_is_saved(agent, tmp_path):
+    catalogue = Catalogue.discover()
+    resolved = recipe.resolve(catalogue, agent, budget=2_000, overrides=("learning_rate=1e30",))
+    with (
+        Run.create(resolved, catalogue, tmp_path / "run") as run,
+        pytest.raises(WorkError, match=r"(became|grew to) \S+ at [\d,]+ environment"),
+    ):
+        run.learn(quiet=True)
+    assert not (tmp_path / "run" / "checkpoints").exists() or not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+def test_the_threads_of_the_recipe_are_obeyed_inside_a_step(tmp_path, monkeypatch):
+    catalogue, seen = Catalogue.discover(), set()
+    for threads in (1, 2):
+        resolved = recipe.resolve(catalogue, "ppo", budget=256, threads=threads)
+        with Run.create(resolved, catalogue, tmp_path / f"{threads}") as run:
+            update = run.agent.update
+            monkeypatch.setattr(run.agent, "update", lambda *args, update=update: seen.add(num_threads()) or update(*args))
+            run.learn(quiet=True)
+        assert seen == {threads}
+        seen.clear()

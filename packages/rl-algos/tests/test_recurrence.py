@@ -20,6 +20,7 @@ from rl_algos.tasks.cartpole import CartPole, MaskedCartPole
 from rl_algos.tasks.pendulum import Pendulum
 from rl_core import learn
 from rl_core.gym_task import GymConfig, GymTask
+from rl_core.network import Network
 from rl_core.seeds import Seeds
 
 SMALL = PPOConfig(num_envs=3, rollout_steps=8, num_epochs=2, batch_size=8, normalise_obs=True)
@@ -187,6 +188,57 @@ def test_an_agent_that_carries_no_state_refuses_a_recurrent_network():
             ValueError, match=r"network lstm needs an agent that carries its state from step to step, and this one does not"
         ):
             make_agent(config=config, agent=agent)
+
+
+class Echo(torch.nn.Module):
+    """A stranger's stepped module on torch's own LSTM cell; it knows nothing of the recurrent networks here."""
+
+    state_size = 8
+
+    def __init__(self, num_inputs, num_outputs):
+        super().__init__()
+        self.cell, self.head = torch.nn.LSTMCell(num_inputs, 4), torch.nn.Linear(4, num_outputs)
+
+    def forward(self, inputs, state, starts):
+        outputs = []
+        for row, start in zip(inputs, starts, strict=True):
+            state = torch.where(start[:, None], torch.zeros_like(state), state)
+            state = torch.cat(self.cell(row, state.split(4, dim=1)), dim=1)
+            outputs.append(self.head(state[:, :4]))
+        return torch.stack(outputs), state
+
+
+class EchoNetwork(Network):
+    Config = dict
+    stateful = True
+
+    def build(self, input_space, output_space, rng):
+        raise ValueError("it needs an agent that carries its state")
+
+    def build_stepped(self, input_space, output_space, rng):
+        with torch.random.fork_rng():
+            torch.manual_seed(int(rng.integers(2**31)))
+            return Echo(input_space.shape[0], output_space.n if hasattr(output_space, "n") else output_space.shape[0])
+
+
+@pytest.mark.parametrize(("kind", "config"), [(PPO, SMALL), (A2C, A2CConfig(num_envs=3, rollout_steps=8))], ids=["ppo", "a2c"])
+def test_a_stranger_s_lstm_is_trained(kind, config):
+    agent = kind(config, MaskedCartPole(ArrayTaskConfig(time_limit=5)), EchoNetwork({}), seeds=Seeds(0), budget=1_000, device="cpu")
+    assert agent.path == "torch: Echo has no fast path"
+    before = {name: value.copy() for name, value in agent.parameters().items()}
+    metrics = agent.step()
+    if kind is PPO:
+        assert abs(metrics["policy_loss"]) < 1.0
+    assert agent.collector.state.shape == (3, 16)
+    assert all((value != before[name]).any() for name, value in agent.parameters().items())
+    player = agent.predictor()
+    player.begin(np.ones(4, bool))
+    player(np.ones((4, 2), np.float32))
+    assert player._state.any()
+
+
+def test_a_stranger_s_lstm_recalls_a_cue(recall):
+    assert recalled(recall(3), EchoNetwork({}), config=replace(RECALLING, learning_rate=2e-2), budget=12_000) > 0.9
 
 
 def test_one_worker_of_a3c_is_a2c_with_a_memory_too():

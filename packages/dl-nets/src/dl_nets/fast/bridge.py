@@ -208,7 +208,7 @@ class Flat:
         parameters: The parameters themselves.
 
     Raises:
-        ValueError: if there are no parameters, or they are of several types or on several devices.
+        ValueError: if no parameters are given, or they are of several types or on several devices.
 
     >>> first, second = nn.Linear(1, 1), nn.Linear(1, 1)
     >>> flat = Flat(first, second)

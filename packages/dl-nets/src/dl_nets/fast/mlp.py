@@ -29,7 +29,7 @@ MOSTLY = 0.05  # fraction that may differ from 0 then
 
 @dataclass(frozen=True)
 class Layout:
-    """What a plain perceptron looks like: linear layers, and one activation between them.
+    """The shape of a plain perceptron: linear layers, and one activation between them.
 
     Attributes:
         sizes: Inputs, units of each hidden layer, outputs.
@@ -70,7 +70,7 @@ class Layout:
 
 
 def flat_parameters(module: nn.Module) -> np.ndarray:
-    """A copy of all parameters of a module in torch's order [P], float32: weight [O, I] and bias [O] of each layer.
+    """Return a copy of all parameters of a module in torch's order [P], float32: weight [O, I] and bias [O] of each layer.
 
     >>> layer = nn.Linear(2, 1)
     >>> nn.init.constant_(layer.weight, 0.5); nn.init.zeros_(layer.bias)
@@ -86,15 +86,15 @@ def flat_parameters(module: nn.Module) -> np.ndarray:
 
 
 class FastMLP:
-    """A perceptron on views of flat vectors, that several networks of one agent share.
+    """A perceptron on views of flat vectors, which several networks of one agent share.
 
     Args:
         layout: Sizes and activation.
-        parameters: Where the weights are [P], float32; read at every call.
-        gradient: Where `backward` writes [P], float32.
+        parameters: The weights [P], float32; read at every call.
+        gradient: Written by `backward` [P], float32.
 
     Wide inputs of which most are 0 are multiplied without the zeros (`sparse_rows`).
-    What `forward` returns is a buffer, good until the next `forward`; buffers grow with the largest batch.
+    `forward` returns a buffer, valid until the next `forward`; buffers grow with the largest batch.
 
     >>> layout = Layout((1, 1), "tanh")
     >>> net = FastMLP(layout, np.array([2, 1], dtype=np.float32), np.zeros(2, dtype=np.float32))
@@ -147,7 +147,7 @@ class FastMLP:
         )
 
     def tangent(self, direction: np.ndarray) -> np.ndarray:
-        """J v [B, O]: how fast the outputs move when the parameters [P] move along `direction` v [P], at the last `forward`.
+        """Return J v [B, O]: how fast the outputs move when the parameters [P] move along `direction` v [P], at the last `forward`.
 
         Forward-mode differentiation: a layer's tangent is that of its inputs through its weights, and its inputs through the weights'.
 
@@ -169,7 +169,7 @@ class FastMLP:
         return moved
 
     def named_parameters(self, prefix: str) -> dict[str, np.ndarray]:
-        """Weights [O, I] and biases [O] by name, as views: "actor.0.weight"."""
+        """Return weights [O, I] and biases [O] by name, as views: "actor.0.weight"."""
         named: dict[str, np.ndarray] = {}
         for layer, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
             named |= {f"{prefix}.{layer}.weight": weight, f"{prefix}.{layer}.bias": bias}
@@ -332,7 +332,7 @@ def adam_step(
     epsilon: float,
     max_norm: float,
 ) -> float:
-    """Norm of the gradient [P]; parameters and moments [P] are changed in place by one step of Adam.
+    """Return the norm of the gradient [P]; parameters and moments [P] are changed in place by one step of Adam.
 
     Args:
         parameters: theta.
@@ -366,9 +366,9 @@ def adam_step(
 def rmsprop_step(
     parameters: np.ndarray, gradient: np.ndarray, square: np.ndarray, learning_rate: float, decay: float, epsilon: float, max_norm: float
 ) -> float:
-    """Norm of the gradient [P]; parameters and squares [P] are changed in place by one step of RMSProp.
+    """Return the norm of the gradient [P]; parameters and squares [P] are changed in place by one step of RMSProp.
 
-    v <- beta v + (1 - beta) g^2, then theta <- theta - alpha g / sqrt(v + epsilon): epsilon stands inside the root.
+    v <- beta v + (1 - beta) g^2, then theta <- theta - alpha g / sqrt(v + epsilon): epsilon is inside the root.
 
     Args:
         parameters: theta.
@@ -410,7 +410,7 @@ def _add_bias(values: np.ndarray, bias: np.ndarray) -> None:
 
 @vectorised
 def _times_tanh_slope(error: np.ndarray, output: np.ndarray) -> None:
-    """Multiply errors [B, O] by 1 - tanh^2, which the outputs [B, O] of tanh give."""
+    """Multiply errors [B, O] by 1 - tanh^2, from the outputs [B, O] of tanh."""
     for b in range(error.shape[0]):
         for o in range(error.shape[1]):
             error[b, o] *= np.float32(1.0) - output[b, o] * output[b, o]
@@ -431,7 +431,7 @@ def _bias_and_tanh(values: np.ndarray, bias: np.ndarray) -> None:
 
 @vectorised
 def _bias_and_relu(values: np.ndarray, bias: np.ndarray) -> None:
-    """Add a bias [O] to each row of values [B, O], and set what is below 0 to 0."""
+    """Add a bias [O] to each row of values [B, O], and set negative values to 0."""
     for b in range(values.shape[0]):
         for o in range(values.shape[1]):
             values[b, o] = max(values[b, o] + bias[o], np.float32(0.0))
@@ -442,7 +442,7 @@ _SLOPES = {"tanh": _times_tanh_slope, "relu": _times_relu_slope}
 
 
 def _views(layout: Layout, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Weights [O, I] and biases [O] of each layer as views of a flat vector [P]."""
+    """Return weights [O, I] and biases [O] of each layer as views of a flat vector [P]."""
     if flat.shape != (layout.num_parameters,) or flat.dtype != np.float32:
         raise ValueError(f"the flat vector is {flat.dtype} {list(flat.shape)}; this layout takes float32 [{layout.num_parameters}]")
     weights, biases, start = [], [], 0

@@ -1,8 +1,8 @@
-"""The compiled twin of a recurrent network's way through time: products by BLAS, gates by compiled loops, gradients by hand.
+"""Recurrent networks unrolled through time on a CPU: products by BLAS, gates by compiled loops, gradients by hand.
 
-`recurrent.unrolled` is what to read; this file computes the same numbers several times as fast on a CPU, and `test_recurrent`
-holds outputs and gradients of the one to the other's. torch spends most of a step of 8 x 64 numbers on dispatch, and its own fused
-networks cannot begin anew in the middle of a sequence.
+The reference is `recurrent.unrolled`; this file computes the same numbers several times as fast, and `test_recurrent` holds outputs
+and gradients of both to each other. torch spends most of a step of 8 x 64 numbers on dispatch, and its own fused
+networks cannot start anew in the middle of a sequence.
 
 Source: back-propagation through time, P. J. Werbos, *Backpropagation through time: what it does and how to do it*, 1990.
 Departures: none. sigmoid(x) is taken as (1 + tanh(x / 2)) / 2, since NumPy's tanh is vectorised.
@@ -24,19 +24,19 @@ from rl_core.compiling import vectorised
 def unrolled_compiled(
     cell: str, projected: Tensor, state: Tensor, starts: Tensor, weight: Tensor, bias: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """What `recurrent.unrolled` gives, outputs [T, B, H] and the last state [B, S], of tensors of float32 on the CPU."""
+    """Return the results of `recurrent.unrolled`, outputs [T, B, H] and the last state [B, S], of tensors of float32 on the CPU."""
     outputs: tuple[Tensor, Tensor] = Unroll.apply(cell, projected, state, starts.numpy(), weight, bias)
     return outputs
 
 
 class Unroll(torch.autograd.Function):
-    """The way through time as one operation of torch, with a gradient of its own."""
+    """All steps through time as one operation of torch, with a gradient of its own."""
 
     @staticmethod
     def forward(
         ctx: Any, cell: str, projected: Tensor, state: Tensor, starts: np.ndarray, weight: Tensor, bias: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Outputs [T, B, H] and the last state [B, S]."""
+        """Return outputs [T, B, H] and the last state [B, S]."""
         inputs, now = projected.detach().numpy(), state.detach().numpy()
         recurrent = weight.detach().numpy()
         num_steps, batch = starts.shape
@@ -44,7 +44,7 @@ class Unroll(torch.autograd.Function):
         before = np.empty((num_steps, batch, now.shape[1]), np.float32)  # the state each step begins with
         outputs = np.empty((num_steps, batch, units), np.float32)
         gates = np.empty((num_steps, batch, len(recurrent)), np.float32)
-        kept = np.empty((num_steps, batch, units), np.float32)  # what else a cell's derivative needs
+        kept = np.empty((num_steps, batch, units), np.float32)  # further numbers that a cell's derivative needs
         product, after = np.empty(gates.shape[1:], np.float32), np.empty(now.shape, np.float32)
         step, transposed, offset = _STEPS[cell], recurrent.T, None if bias is None else bias.detach().numpy()
         for t in range(num_steps):
@@ -61,7 +61,7 @@ class Unroll(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Any, ...]:
-        """Derivatives by `projected`, `state`, `weight` and `bias`, of those by the outputs [T, B, H] and the last state [B, S]."""
+        """Return derivatives with respect to `projected`, `state`, `weight` and `bias`, from those with respect to the results."""
         error = errors[0].numpy()
         before, gates, kept, weight = ctx.arrays
         num_steps, batch, units = kept.shape
@@ -98,7 +98,7 @@ def begin(state: np.ndarray, starts: np.ndarray, before: np.ndarray) -> None:
 
 @vectorised
 def pass_back(further: np.ndarray, through: np.ndarray, starts: np.ndarray) -> None:
-    """Add what came through the product [B, H] to the derivative by the state [B, S]; where a sequence starts [B], none goes on."""
+    """Add the product's part [B, H] to the derivative with respect to the state [B, S]; it is 0 where a sequence starts [B]."""
     for b in range(further.shape[0]):
         if starts[b]:
             further[b] = np.float32(0.0)
@@ -152,7 +152,7 @@ def gru_candidate(projected: np.ndarray, product: np.ndarray, gates: np.ndarray,
 
 @vectorised
 def gru_after(gates: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
-    """The state after a step: (1 - z) * candidate + z * before [B, H], from gates r, z, candidate [B, 3 H]."""
+    """Write the state after a step: (1 - z) * candidate + z * before [B, H], from gates r, z, candidate [B, 3 H]."""
     units = before.shape[1]
     for b in range(gates.shape[0]):
         for h in range(units):
@@ -162,7 +162,7 @@ def gru_after(gates: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
 
 @vectorised
 def lstm_sums(projected: np.ndarray, product: np.ndarray, gates: np.ndarray) -> None:
-    """What tanh is taken of [B, 4 H]: the sum, or half of it where a sigmoid is wanted (i, f and o, but not g)."""
+    """Write the arguments of tanh [B, 4 H]: the sum, or half of it where a sigmoid is wanted (i, f and o, but not g)."""
     units = gates.shape[1] // 4
     for b in range(gates.shape[0]):
         for h in range(4 * units):
@@ -187,7 +187,7 @@ def lstm_cell(gates: np.ndarray, before: np.ndarray, after: np.ndarray, kept: np
 
 @vectorised
 def lstm_output(gates: np.ndarray, kept: np.ndarray, after: np.ndarray) -> None:
-    """The output o * tanh(c), into the first half of `after` [B, 2 H]; `kept` is tanh(c) [B, H]."""
+    """Write the output o * tanh(c) into the first half of `after` [B, 2 H]; `kept` is tanh(c) [B, H]."""
     units = kept.shape[1]
     for b in range(gates.shape[0]):
         for h in range(units):
@@ -204,13 +204,14 @@ def rnn_step_error(
     input_error: np.ndarray,
     product_error: np.ndarray,
 ) -> None:
-    """Derivatives by the sum that tanh was taken of [B, H]; of the state before, all goes through the product.
+    """Write the derivatives with respect to the argument of tanh [B, H]; the state before acts only through the product.
 
     Args:
-        error: By the output of this step alone [B, H].
-        further: By the state after it, from all later steps [B, S]; becomes that by the state before, but for the product's part.
-        gates: What the gates were [B, G H].
-        kept: What else the cell kept [B, H].
+        error: Derivative with respect to the output of this step alone [B, H].
+        further: With respect to the state after it, from all later steps [B, S]; becomes that of the state before, without the product's
+            part.
+        gates: Values of the gates [B, G H].
+        kept: Further values of the cell [B, H].
         before: The state before [B, S].
         input_error: Becomes the derivative by the projected input [B, G H].
         product_error: Becomes the derivative by the product [B, G H].
@@ -231,7 +232,7 @@ def gru_step_error(
     input_error: np.ndarray,
     product_error: np.ndarray,
 ) -> None:
-    """As `rnn_step_error`, of a GRU: gates are r, z and the candidate [B, 3 H], `kept` is W h of the candidate [B, H]."""
+    """Do the same as `rnn_step_error` for a GRU: gates are r, z and the candidate [B, 3 H], `kept` is W h of the candidate [B, H]."""
     one, units = np.float32(1.0), error.shape[1]
     for b in range(error.shape[0]):
         for h in range(units):
@@ -257,7 +258,7 @@ def lstm_step_error(
     input_error: np.ndarray,
     product_error: np.ndarray,
 ) -> None:
-    """As `rnn_step_error`, of an LSTM: gates are i, f, g and o [B, 4 H], `kept` is tanh(c) [B, H]."""
+    """Do the same as `rnn_step_error` for an LSTM: gates are i, f, g and o [B, 4 H], `kept` is tanh(c) [B, H]."""
     one, units = np.float32(1.0), error.shape[1]
     for b in range(error.shape[0]):
         for h in range(units):

@@ -1,8 +1,7 @@
-"""Matrices of which most is 0, such as pictures of what moved: products that only look at the rest.
+"""Products of matrices that are mostly 0, such as differences of pictures.
 
 A picture of 80 x 80 in which a ball and two paddles moved has some twenty numbers that are not 0. Its product with the weights of 200
-units then costs a quarter of what BLAS takes, which is told nothing of zeros. The plain twin is NumPy's product; the tests hold the
-two together.
+units then costs a quarter of what BLAS takes, which multiplies all zeros. The reference is NumPy's product.
 
 Departures: none. Letters: B rows, I columns, O outputs, Z numbers that are not 0.
 """
@@ -26,13 +25,13 @@ class SparseRows(NamedTuple):
     True
     """
 
-    column: np.ndarray  # where each stands in its row [Z], int32, ascending within a row
+    column: np.ndarray  # place of each in its row [Z], int32, ascending within a row
     value: np.ndarray  # [Z], float32
     start: np.ndarray  # the first of each row, and Z [B + 1], int64
 
     @classmethod
     def of(cls, matrix: np.ndarray, most: float) -> SparseRows | None:
-        """The numbers of a matrix [B, I] that are not 0; `None` if they are more than the fraction `most` of all."""
+        """Return the numbers of a matrix [B, I] that are not 0; `None` if they are more than the fraction `most` of all."""
         column, value, start = _nonzero(matrix, int(most * matrix.size))
         return cls(column[: start[-1]], value[: start[-1]], start) if start[-1] <= len(column) else None
 
@@ -54,14 +53,14 @@ class SparseRows(NamedTuple):
         >>> out.tolist()
         [[0.0, 0.0, 0.0, 3.0], [0.0, 0.0, 0.0, 6.0]]
         """
-        transposed = np.zeros(out.shape[::-1], dtype=np.float32)  # what is written to then lies together
+        transposed = np.zeros(out.shape[::-1], dtype=np.float32)  # writes are then side by side
         _add_outer(self.column, self.value, self.start, error, transposed)
         out[:] = transposed.T
 
 
 @kernel  # not `vectorised`: every sum runs in the order of the columns, however many rows there are
 def _nonzero(matrix: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Columns and values [most] of what is not 0, and where rows start [B + 1]; the last start exceeds `most` if there is more."""
+    """Return columns and values [most] of numbers other than 0, and row starts [B + 1], whose last exceeds `most` if there are more."""
     column, value = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
     start, count = np.zeros(matrix.shape[0] + 1, dtype=np.int64), 0
     for b in range(matrix.shape[0]):

@@ -1,4 +1,4 @@
-"""Which device a run computes on."""
+"""The device that a run computes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rl_core.errors import RequestError
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that `--device` names; `auto` is CUDA where there is one.
+    """Return the device that `--device` names; `auto` is CUDA where it is available.
 
     Args:
         name: "auto", "cpu" or "cuda".
@@ -25,6 +25,6 @@ def resolve_device(name: str) -> torch.device:
     if name == "cuda" and not available:
         built = f"is built for CUDA {torch.version.cuda}, but finds no GPU" if torch.version.cuda else "is built for the CPU alone"
         raise RequestError(
-            f"device is 'cuda', but torch {torch.__version__} {built}", "use --device cpu, or auto, which takes what is there"
+            f"device is 'cuda', but torch {torch.__version__} {built}", "use --device cpu, or auto, which takes a GPU where there is one"
         )
     return torch.device("cuda" if available and name != "cpu" else "cpu")

@@ -1,8 +1,8 @@
 """Gradient methods by name, on all parameters of a network as one vector.
 
-They are torch's own methods to the last digits (a test says so). Written again because making torch's first optimiser
-imports its compiler, which takes longer than importing torch itself, and because on one vector a step is a handful of
-operations however many layers there are.
+They agree with torch's own methods to the last digits. They are written again because making torch's first optimiser imports its
+compiler, which takes longer than importing torch itself, and because on one vector a step is a handful of operations whatever the
+number of layers.
 
 Letters: P parameters in all.
 """
@@ -31,7 +31,7 @@ BETA_RMS = 0.99  # of RMSprop
 
 
 def momentum_step(gradient: Tensor, velocity: Tensor, momentum: float, nesterov: bool = False) -> Tensor:
-    """The direction [P] to go against: v <- mu v + g, then v, or g + mu v with Nesterov's look ahead. Changes `velocity`.
+    """Return the direction [P] to move against: v <- mu v + g, then v, or g + mu v with Nesterov's look ahead. Changes `velocity`.
 
     Sources: Polyak, *Some methods of speeding up the convergence of iteration methods*, 1964; Nesterov 1983, in the form of
     Sutskever et al., *On the importance of initialization and momentum in deep learning*, 2013.
@@ -45,7 +45,7 @@ def momentum_step(gradient: Tensor, velocity: Tensor, momentum: float, nesterov:
 
 
 def adam_step(gradient: Tensor, first: Tensor, second: Tensor, num_steps: int, epsilon: float) -> Tensor:
-    """The direction [P]: m / (sqrt(v) + epsilon), with the moments m and v freed of their start at 0. Changes all three.
+    """Return the direction [P]: m / (sqrt(v) + epsilon), with the moments m and v corrected for their start at 0. Changes all three.
 
     m <- beta_1 m + (1 - beta_1) g and v <- beta_2 v + (1 - beta_2) g^2; then m / (1 - beta_1^t) and v / (1 - beta_2^t).
 
@@ -71,7 +71,7 @@ def adam_step(gradient: Tensor, first: Tensor, second: Tensor, num_steps: int, e
 
 
 def rmsprop_step(gradient: Tensor, second: Tensor, epsilon: float) -> Tensor:
-    """The direction [P]: g / (sqrt(v) + epsilon), v <- beta v + (1 - beta) g^2. Changes `second`.
+    """Return the direction [P]: g / (sqrt(v) + epsilon), v <- beta v + (1 - beta) g^2. Changes `second`.
 
     Source: Tieleman and Hinton, *Lecture 6.5 - RMSprop*, 2012.
 
@@ -92,11 +92,11 @@ class Optimiser:
 
     Args:
         name: The method.
-        parameters: What is learned; those that need no gradient are left out. A `Flat` is taken as it is.
+        parameters: Parameters to learn; those that need no gradient are left out. A `Flat` is taken as it is.
         learning_rate: alpha, > 0; may be set anew before any step.
         weight_decay: lambda, >= 0; `adamw` shrinks by alpha lambda (Loshchilov and Hutter 2019), the others add lambda w to the gradient.
         momentum: mu, in [0, 1), of `momentum` and `nesterov`.
-        epsilon: What `adam`, `adamw` and `rmsprop` add to the root of the second moment, > 0.
+        epsilon: Number that `adam`, `adamw` and `rmsprop` add to the root of the second moment, > 0.
 
     Attributes:
         flat: Parameters and gradients, each on one vector.
@@ -138,7 +138,7 @@ class Optimiser:
 
     @property
     def num_steps(self) -> int:
-        """How many steps were taken."""
+        """Number of steps taken."""
         return self._num_steps if self.fast is None else self.fast.num_steps
 
     @num_steps.setter
@@ -236,7 +236,7 @@ class Optimiser:
 
 
 def clip_gradient_norm(parameters: Iterable[nn.Parameter], bound: float) -> Tensor:
-    """The length [] of all gradients together; a longer one than `bound` is shortened to it, in place.
+    """Return the length [] of all gradients together; a longer one than `bound` is shortened to it, in place.
 
     Source: Pascanu, Mikolov and Bengio, *On the difficulty of training recurrent neural networks*, 2013, algorithm 1.
 

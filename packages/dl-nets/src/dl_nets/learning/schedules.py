@@ -1,6 +1,6 @@
-"""How a learning rate, or another setting, goes down as training goes on: multipliers of the fraction that is done.
+"""Schedules: multipliers of a learning rate, or another setting, as functions of the fraction of the budget that is done.
 
-`schedule("linear")(0.25)` is 0.75: a quarter of the budget is done, and the setting stands at three quarters of its value.
+`schedule("linear")(0.25)` is 0.75: a quarter of the budget is done, and the setting is at three quarters of its value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Schedule = Callable[[float], float]
 
 
 def constant(fraction_done: float) -> float:
-    """1, all the way.
+    """Return 1.
 
     >>> constant(0.7)
     1.0
@@ -26,7 +26,7 @@ def constant(fraction_done: float) -> float:
 
 
 def linear(fraction_done: float) -> float:
-    """1 - f: from 1 down to 0.
+    """Return 1 - f: from 1 down to 0.
 
     >>> linear(0.25)
     0.75
@@ -35,7 +35,7 @@ def linear(fraction_done: float) -> float:
 
 
 def cosine(fraction_done: float) -> float:
-    """(1 + cos(pi f)) / 2: from 1 down to 0, slow at both ends.
+    """Return (1 + cos(pi f)) / 2: from 1 down to 0, slow at both ends.
 
     Source: Loshchilov and Hutter, *SGDR: stochastic gradient descent with warm restarts*, 2017, equation 5, without restarts.
 
@@ -46,7 +46,7 @@ def cosine(fraction_done: float) -> float:
 
 
 def step(fraction_done: float, num_levels: int = 3, factor: float = 0.1) -> float:
-    """factor^i on the i-th of `num_levels` equal stretches: 1, 0.1, 0.01.
+    """Return factor^i on the i-th of `num_levels` equal stretches: 1, 0.1, 0.01.
 
     >>> [round(step(f), 4) for f in (0.0, 0.33, 0.34, 0.99, 1.0)]
     [1.0, 1.0, 0.1, 0.01, 0.01]
@@ -55,7 +55,7 @@ def step(fraction_done: float, num_levels: int = 3, factor: float = 0.1) -> floa
 
 
 def exponential(fraction_done: float, end: float = 0.01) -> float:
-    """end^f: from 1 down to `end`, by the same factor on every stretch.
+    """Return end^f: from 1 down to `end`, by the same factor on every stretch.
 
     >>> round(exponential(0.5), 4)
     0.1
@@ -64,7 +64,7 @@ def exponential(fraction_done: float, end: float = 0.01) -> float:
 
 
 def warm_up(fraction_done: float, then: Schedule = constant, share: float = 0.1, start: float = 0.01) -> float:
-    """From `start` up to 1 along a line over the first `share`, `then` another schedule over the rest.
+    """Return a multiplier that rises from `start` to 1 along a line over the first `share`, `then` follows another schedule.
 
     It starts above 0, so that the first update is not lost.
 
@@ -89,7 +89,7 @@ _SCHEDULES: dict[str, Schedule] = {
 
 
 def schedule(name: ScheduleName) -> Schedule:
-    """The schedule of that name; before 0 and beyond 1 it stands still, since a last step may overshoot a budget.
+    """Return the schedule of that name; it is constant before 0 and beyond 1, since a last step may overshoot a budget.
 
     Raises:
         ValueError: for an unknown name.

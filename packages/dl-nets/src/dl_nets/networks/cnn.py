@@ -1,7 +1,7 @@
 """A small convolutional network for images of any size from 8 x 8; and, with strides, the one that plays Atari games.
 
 Source: LeCun et al., *Gradient-based learning applied to document recognition*, 1998, section II. Departures: 3 x 3 kernels,
-ReLU and max pooling; what is left of a large image is averaged down to 4 x 4, so that the linear layers do not grow with it.
+ReLU and max pooling; the remains of a large image are averaged down to 4 x 4, so that the linear layers do not grow with it.
 With kernels 8, 4, 3 and strides 4, 2, 1: Mnih et al., *Human-level control through deep reinforcement learning*, 2015, methods.
 
 Letters: B batch, H height, W width, C channels, K outputs.
@@ -28,7 +28,7 @@ POOLED = 4  # pixels: height and width that the linear layers see at most
 
 @configclass
 class CNNConfig:
-    """How many filters, how many units behind them, and how it starts."""
+    """Settings of the convolutional network."""
 
     channels: Annotated[tuple[Count, ...], Doc("filters of each convolution")] = (32, 64)
     kernels: Annotated[tuple[Count, ...], Doc("height and width of each convolution's filters; none for 3, with a border of zeros")] = ()
@@ -56,7 +56,7 @@ class CNNConfig:
 
 
 class ConvolutionalLayers(nn.Module):
-    """The module that `CNN` builds: `convolutions` on the image, then `layers` on what they found."""
+    """The module that `CNN` builds: `convolutions` on the image, then `layers` on their outputs."""
 
     def __init__(self, scale: UnitScale, convolutions: nn.Sequential, layers: nn.Sequential) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class ConvolutionalLayers(nn.Module):
         self.layers = layers
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs [B, K] of images [B, H, W, C]."""
+        """Return outputs [B, K] of images [B, H, W, C]."""
         images = self.scale(inputs).permute(0, 3, 1, 2)  # [B, C, H, W] by strides alone: torch's channels-last layout
         outputs: Tensor = self.layers(self.convolutions(images).flatten(1))
         return outputs
@@ -78,7 +78,7 @@ class CNN(Network):
     config: CNNConfig
 
     def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> ConvolutionalLayers:
-        """A network from images [B, H, W, C] to outputs [B, K]."""
+        """Build a network from images [B, H, W, C] to outputs [B, K]."""
         config = self.config
         height, width, channels = image_shape(input_space, LEAST)
         convolutions: list[nn.Module] = []
@@ -114,7 +114,7 @@ class CNN(Network):
 
 
 def _too_small(space: Space[Any], config: CNNConfig) -> str:
-    """What to say of images that the convolutions leave nothing of."""
+    """Return the error message for images that are too small for the convolutions."""
     height, width, _ = image_shape(space)
     if not config.strides:
         return (

@@ -17,17 +17,17 @@ import torch
 from torch import nn
 
 Init = Literal["orthogonal", "glorot", "he", "uniform"]
-"""How weights are drawn. `uniform` is what torch's own layers do: U(-1/sqrt(F), 1/sqrt(F)) for weights and biases."""
+"""Ways to draw weights. `uniform` is that of torch's own layers: U(-1/sqrt(F), 1/sqrt(F)) for weights and biases."""
 
 
 def orthogonal(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
-    """Weights [O, ...] whose rows, or columns where there are fewer, are orthonormal times `gain`.
+    """Return weights [O, ...] whose rows, or columns where there are fewer, are orthonormal times `gain`.
 
     The Q of a Gaussian matrix, with the signs of R's diagonal taken in: without them Q is not uniform over rotations.
 
     Args:
         shape: [O, I] or [O, I, height, width]; all but the first are taken as one.
-        rng: Where the numbers come from.
+        rng: Source of the random numbers.
         gain: Length of each row; sqrt(2) keeps the variance through a ReLU.
 
     >>> w = orthogonal((2, 5), np.random.default_rng(0), gain=3.0)
@@ -43,7 +43,7 @@ def orthogonal(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1
 
 
 def glorot(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
-    """Weights from U(-b, b), b = gain sqrt(6 / (fan-in + fan-out)) (16): variance 2 gain^2 / (fan-in + fan-out).
+    """Return weights from U(-b, b), b = gain sqrt(6 / (fan-in + fan-out)) (16): variance 2 gain^2 / (fan-in + fan-out).
 
     >>> w = glorot((300, 100), np.random.default_rng(0))
     >>> round(glorot_bound(100, 300), 4), bool(abs(w).max() <= glorot_bound(100, 300))
@@ -55,7 +55,7 @@ def glorot(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) 
 
 
 def glorot_bound(fan_in: int, fan_out: int) -> float:
-    """The b of U(-b, b): sqrt(6 / (fan_in + fan_out)).
+    """Return the b of U(-b, b): sqrt(6 / (fan_in + fan_out)).
 
     >>> glorot_bound(2, 4)
     1.0
@@ -64,7 +64,7 @@ def glorot_bound(fan_in: int, fan_out: int) -> float:
 
 
 def he(shape: tuple[int, ...], rng: np.random.Generator, gain: float = math.sqrt(2.0)) -> np.ndarray:
-    """Weights from N(0, gain^2 / F) (10); gain sqrt(2) is He's, for layers followed by a ReLU.
+    """Return weights from N(0, gain^2 / F) (10); gain sqrt(2) is He's, for layers followed by a ReLU.
 
     >>> w = he((1000, 50), np.random.default_rng(0))
     >>> bool(abs(w.var() - 2 / 50) < 0.001)
@@ -75,7 +75,7 @@ def he(shape: tuple[int, ...], rng: np.random.Generator, gain: float = math.sqrt
 
 
 def uniform(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
-    """Weights from U(-b, b), b = gain / sqrt(F): variance gain^2 / 3F.
+    """Return weights from U(-b, b), b = gain / sqrt(F): variance gain^2 / 3F.
 
     >>> bool(abs(uniform((8, 4), np.random.default_rng(0))).max() <= 0.5)
     True
@@ -88,12 +88,12 @@ _WEIGHTS = {"orthogonal": orthogonal, "glorot": glorot, "he": he, "uniform": uni
 
 
 def linear(inputs: int, outputs: int, rng: np.random.Generator, *, init: Init = "orthogonal", gain: float = 1.0) -> nn.Linear:
-    """A linear layer from `inputs` to `outputs`, drawn from `rng`; biases are 0, except with `uniform`.
+    """Return a linear layer from `inputs` to `outputs`, drawn from `rng`; biases are 0, except with `uniform`.
 
     Args:
         inputs: I, at least 1.
         outputs: O, at least 1.
-        rng: Where the numbers come from.
+        rng: Source of the random numbers.
         init: How weights are drawn.
         gain: Scale of the weights; for `he`, sqrt(2) is the paper's.
 
@@ -118,14 +118,14 @@ def conv2d(
     init: Init = "orthogonal",
     gain: float = 1.0,
 ) -> nn.Conv2d:
-    """A convolution on [B, C, H, W], drawn from `rng` as `linear` draws its weights."""
+    """Return a convolution on [B, C, H, W], drawn from `rng` as `linear` draws its weights."""
     layer = nn.Conv2d(channels_in, channels_out, kernel_size, stride=stride, padding=padding, device="meta")
     layer.weight, layer.bias = _draw(tuple(layer.weight.shape), rng, init, gain)
     return layer
 
 
 def _draw(shape: tuple[int, ...], rng: np.random.Generator, init: Init, gain: float) -> tuple[nn.Parameter, nn.Parameter]:
-    """First weight [O, ...] and bias [O] of a layer. (To fill torch's own, by `to_empty` from "meta", would import sympy.)"""
+    """Return first weight [O, ...] and bias [O] of a layer. (To fill torch's own, by `to_empty` from "meta", would import sympy.)"""
     # Rows one after the other: torch would keep another order, and Adam's fused step mixes it up with restored moments.
     weight = np.ascontiguousarray(_WEIGHTS[init](shape, rng, gain))
     bias = np.zeros(shape[0], dtype=np.float32)

@@ -14,7 +14,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "g
 
 
 def activation(name: Activation) -> nn.Module:
-    """The activation of that name.
+    """Return the activation of that name.
 
     >>> activation("relu")
     ReLU()
@@ -25,14 +25,14 @@ def activation(name: Activation) -> nn.Module:
 class Dropout(nn.Module):
     """Sets each number to 0 with probability `rate` while training and scales the rest by 1 / (1 - rate).
 
-    Its n-th mask is drawn from (seed, n) alone. Both are part of the module's state, so a restored module goes on with the
-    mask that would have come, and torch's global generator is never used.
+    Its n-th mask is drawn from (seed, n) alone. Both are part of the module's state, so a restored module continues with the
+    next mask, and torch's global generator is never used.
 
     Source: Srivastava et al., *Dropout: a simple way to prevent neural networks from overfitting*, 2014, section 4.
 
     Args:
         rate: Probability of a zero, in [0, 1).
-        rng: Where the seed is drawn from.
+        rng: Source of the seed.
 
     >>> layer = Dropout(0.5, np.random.default_rng(0))
     >>> sorted(set(layer(torch.ones(100)).tolist())), layer.eval()(torch.ones(2)).tolist()
@@ -48,7 +48,7 @@ class Dropout(nn.Module):
         self._calls = 0
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Inputs [...], thinned out while training."""
+        """Return inputs [...], thinned out while training."""
         if not self.training or self.rate == 0.0:
             return inputs
         # Seeds of the Mersenne twister that follow one another give unlike streams, but seed + n would be the stream of a neighbour.
@@ -58,9 +58,9 @@ class Dropout(nn.Module):
         return inputs * torch.empty_like(inputs).bernoulli_(keep, generator=generator).div_(keep)
 
     def get_extra_state(self) -> Tensor:
-        """Seed and number of masks drawn; torch saves it with the module."""
+        """Return the seed and the number of masks drawn; torch saves it with the module."""
         return torch.tensor([self._seed, self._calls])
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Go on after the mask that `state` tells of."""
+        """Continue after the mask that `state` names."""
         self._seed, self._calls = (int(number) for number in state)

@@ -5,8 +5,8 @@ encoder-decoder*, 2014, appendix A.1.1; S. Hochreiter and J. Schmidhuber, *Long 
 F. A. Gers, J. Schmidhuber and F. Cummins, *Learning to forget*, 2000. First weights: orthogonal from state to state, Saxe, McClelland
 and Ganguli 2014; forget gates open, R. Jozefowicz, W. Zaremba and I. Sutskever, *An empirical exploration of recurrent network
 architectures*, 2015, section 2.2.
-Departures: tanh everywhere (Elman's units are logistic); the reset gate of the GRU stands behind the product with the state, as
-torch has it (the paper's stands before it), so that one product serves all gates; no peepholes.
+Departures: tanh everywhere (Elman's units are logistic); the reset gate of the GRU is applied after the product with the state, as
+in torch (in the paper, before it), so that one product serves all gates; no peepholes.
 Letters: T time, B batch, I inputs, H units, G gates, S numbers of a state, K outputs.
 
 A state is one array [B, S] whose first H numbers are the units' outputs: S is H, or 2 H for an LSTM, whose cells follow. A new
@@ -14,7 +14,7 @@ state is 0. Two ways to use such a network:
 
 - inputs that hold a sequence ([T, D], or an image read row by row) are read from start to end, and the outputs are the last step's:
   `build` makes that module, and `supervised` trains it as any other;
-- inputs that are one step each ([D], a number) need somebody who carries the state: an agent that can asks for `build_stepped`.
+- inputs that are one step each ([D], a number) need an agent that carries the state, which asks for `build_stepped`.
   `build` refuses them, since an agent that calls a network input by input would make it forget everything each time.
 """
 
@@ -42,7 +42,7 @@ Cell = Literal["rnn", "gru", "lstm"]
 
 @configclass
 class RecurrentConfig:
-    """Which cell, how many units, what stands before and behind them, and how it starts."""
+    """Settings of recurrent networks."""
 
     cell: Annotated[Cell, Doc("rnn (Elman), gru or lstm: how a state becomes the next")] = "lstm"
     units: Annotated[Count, Doc("H, numbers that go on to the next step and to the outputs")] = 64
@@ -59,7 +59,7 @@ class RecurrentConfig:
 
 
 def rnn_step(projected: Tensor, product: Tensor, state: Tensor) -> Tensor:
-    """The next state [B, H] of Elman's network: h' = tanh(U x + b + W h).
+    """Return the next state [B, H] of Elman's network: h' = tanh(U x + b + W h).
 
     Args:
         projected: U x + b [B, H].
@@ -73,7 +73,7 @@ def rnn_step(projected: Tensor, product: Tensor, state: Tensor) -> Tensor:
 
 
 def gru_step(projected: Tensor, product: Tensor, state: Tensor) -> Tensor:
-    """The next state [B, H] of a GRU: h' = (1 - z) n + z h, where n = tanh(U x + r (W h)), and r and z are sigmoids of U x + W h.
+    """Return the next state [B, H] of a GRU: h' = (1 - z) n + z h, where n = tanh(U x + r (W h)), and r and z are sigmoids of U x + W h.
 
     Args:
         projected: U x + b of r, z and n [B, 3 H].
@@ -92,7 +92,7 @@ def gru_step(projected: Tensor, product: Tensor, state: Tensor) -> Tensor:
 
 
 def lstm_step(projected: Tensor, product: Tensor, state: Tensor) -> Tensor:
-    """The next state [B, 2 H] of an LSTM: c' = f c + i g and h' = o tanh(c'); i, f, o are sigmoids and g a tanh of U x + W h.
+    """Return the next state [B, 2 H] of an LSTM: c' = f c + i g and h' = o tanh(c'); i, f, o are sigmoids and g a tanh of U x + W h.
 
     Args:
         projected: U x + b of i, f, g and o [B, 4 H].
@@ -115,11 +115,11 @@ NUM_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 def unrolled(cell: Cell, projected: Tensor, state: Tensor, starts: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Outputs [T, B, H] and the last state [B, S]: one step after the other, each from the state that the one before left.
+    """Return outputs [T, B, H] and the last state [B, S]: one step after the other, each from the state after the one before.
 
     Args:
-        cell: Which step.
-        projected: What the inputs add to each gate [T, B, G H].
+        cell: Kind of step.
+        projected: Contribution of the inputs to each gate [T, B, G H].
         state: The state before the first step [B, S].
         starts: Whether a sequence starts with this step, from a state of 0 [T, B].
         weight: W [G H, H].
@@ -134,13 +134,13 @@ def unrolled(cell: Cell, projected: Tensor, state: Tensor, starts: Tensor, weigh
 
 
 class Recurrent(nn.Module):
-    """What `build_stepped` makes: a network that is stepped through time by somebody who keeps its state.
+    """The module of `build_stepped`: a network that is stepped through time by a caller who keeps its state.
 
     Args:
         config: Settings.
         features: Turns inputs into vectors.
         num_outputs: K.
-        rng: Where the first weights come from.
+        rng: Source of the first weights.
 
     Attributes:
         state_size: S.
@@ -164,21 +164,21 @@ class Recurrent(nn.Module):
             self.projection.bias.data[config.units : 2 * config.units] += config.forget_bias
         square = (config.units, config.units)
         self.weight = nn.Parameter(torch.from_numpy(np.concatenate([orthogonal(square, rng) for _ in range(gates)])))
-        # Only a GRU's candidate has a use for it; elsewhere it would be added to what the projection has added already.
+        # Only a GRU's candidate needs it; elsewhere the projection has a bias already.
         self.bias = nn.Parameter(torch.zeros(gates * config.units)) if config.cell == "gru" else None
         self.after = _hidden(config.units, config.after, config, rng)
         self.output = linear((config.units, *config.after)[-1], num_outputs, rng, init=config.init, gain=config.output_gain)
 
     def initial_state(self, batch: int) -> Tensor:
-        """A new state [B, S]: 0."""
+        """Return a new state [B, S]: 0."""
         return torch.zeros(batch, self.state_size, device=self.weight.device)
 
     def forward(self, inputs: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs [T, B, K] and the state after the last step [B, S].
+        """Return outputs [T, B, K] and the state after the last step [B, S].
 
         Args:
             inputs: [T, B, ...].
-            state: What the last call left, or `initial_state` [B, S].
+            state: The state that the last call returned, or `initial_state` [B, S].
             starts: Whether a sequence starts with this step: the state before it counts as 0 [T, B].
         """
         hidden, state = self.hidden(self.features(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2]), state, starts)
@@ -186,7 +186,7 @@ class Recurrent(nn.Module):
         return outputs, state
 
     def one(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs [B, K] and the state after one step [B, S], of inputs [B, ...] that continue what the state [B, S] has seen."""
+        """Return outputs [B, K] and the state after one step [B, S], of inputs [B, ...] that follow a state [B, S]."""
         starts = torch.zeros(1, len(state), dtype=torch.bool, device=state.device)
         outputs, state = self(inputs[None], state, starts)
         return outputs[0], state
@@ -198,7 +198,7 @@ class Recurrent(nn.Module):
         return "" if self.weight.device.type == "cpu" else f"it is on {self.weight.device.type}"
 
     def hidden(self, vectors: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
-        """What the units put out [T, B, H], and the last state [B, S], of input vectors [T, B, I]."""
+        """Return the outputs of the units [T, B, H], and the last state [B, S], of input vectors [T, B, I]."""
         projected = self.projection(self.before(vectors))
         if self._fast and is_plain(projected[0]) and self.weight.dtype == torch.float32:
             return unrolled_compiled(self._cell, projected, state, starts, self.weight, self.bias)
@@ -206,7 +206,7 @@ class Recurrent(nn.Module):
 
 
 class SequenceReader(nn.Module):
-    """What `build` makes: reads a whole sequence, and gives the outputs of its last step.
+    """The module of `build`: reads a whole sequence, and returns the outputs of its last step.
 
     Args:
         recurrent: Reads step by step.
@@ -219,7 +219,7 @@ class SequenceReader(nn.Module):
         self.recurrent = recurrent
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs [B, K] of sequences [B, T, ...]."""
+        """Return outputs [B, K] of sequences [B, T, ...]."""
         vectors = self.scale(inputs).flatten(2).transpose(0, 1)  # [T, B, I]
         starts = torch.zeros(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
         hidden, _ = self.recurrent.hidden(vectors, self.recurrent.initial_state(len(inputs)), starts)
@@ -235,27 +235,27 @@ class RecurrentNetwork(Network):
     stateful = True
 
     def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> SequenceReader:
-        """A network from sequences [B, T, ...] to outputs [B, K].
+        """Build a network from sequences [B, T, ...] to outputs [B, K].
 
         Raises:
-            ValueError: if an input is no sequence: its Box has less than two axes, or it is no Box.
+            ValueError: if an input is not a sequence: it is not a Box, or one with less than two axes.
         """
         num_outputs = output_size(output_space)
         if not isinstance(input_space, spaces.Box) or len(input_space.shape) < 2:
             raise ValueError(
                 f"the input space is {input_space}, which has no axis of time; network {self.config.cell} needs an agent that carries its "
-                "state from step to step, and this one does not; take such an agent (ppo, a2c, a3c and dqn do), or network mlp"
+                "state from step to step, and this one does not; use such an agent (ppo, a2c, a3c and dqn do), or network mlp"
             )
         step = spaces.Box(-np.inf, np.inf, input_space.shape[1:], np.float32)
         return SequenceReader(Recurrent(self.config, Features(step), num_outputs, rng), UnitScale(input_space))
 
     def build_stepped(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> Recurrent:
-        """A network from inputs [T, B, ...] to outputs [T, B, K], whose state the caller keeps."""
+        """Build a network from inputs [T, B, ...] to outputs [T, B, K], whose state the caller keeps."""
         return Recurrent(self.config, Features(input_space), output_size(output_space), rng)
 
 
 def _by_gate(layers: list[nn.Linear]) -> nn.Linear:
-    """Linear layers [H, I] of the same inputs as one [G H, I]: each gate starts as a layer of its own would."""
+    """Return linear layers [H, I] of the same inputs as one [G H, I]: each gate starts as a layer of its own would."""
     whole = nn.Linear(layers[0].in_features, len(layers) * layers[0].out_features, device="meta")
     whole.weight = nn.Parameter(torch.cat([layer.weight.detach() for layer in layers]))
     whole.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))

@@ -1,4 +1,4 @@
-"""What a network sees of a Gymnasium space: how many numbers go in and come out, and how a batch becomes them."""
+"""Gymnasium spaces as inputs and outputs of networks: how many numbers they have, and how a batch becomes numbers."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def output_size(space: Space[Any]) -> int:
 
 
 def image_shape(space: Space[Any], least: int = 1) -> tuple[int, int, int]:
-    """Height, width and channels of an image space.
+    """Return height, width and channels of an image space.
 
     Args:
         space: A `Box` of shape [H, W, C].
         least: The smallest height and width that will do.
 
     Raises:
-        ValueError: if the space is no image, or too small a one.
+        ValueError: if the space is not an image, or too small.
 
     >>> image_shape(spaces.Box(0, 1, (8, 8, 1)))
     (8, 8, 1)

@@ -267,7 +267,7 @@ class OnPolicy(Agent):
 
     @property
     def has_critic(self) -> bool:
-        """Whether values are learned."""
+        """True if values are learned."""
         return True
 
     def scheduled(self, value: float, name: Literal["constant", "linear"]) -> float:

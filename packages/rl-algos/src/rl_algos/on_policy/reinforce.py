@@ -89,7 +89,7 @@ class Reinforce(OnPolicy):
 
     @property
     def has_critic(self) -> bool:
-        """Whether the baseline is learned."""
+        """True if the baseline is learned."""
         return self.config.baseline == "learned"
 
     def step(self) -> dict[str, float]:

@@ -40,7 +40,7 @@ class Rollout(NamedTuple):
 
     @property
     def over(self) -> np.ndarray:
-        """Whether the episode was over with this step, terminated or truncated [T, N]."""
+        """True where the episode was over with this step, terminated or truncated [T, N]."""
         return self.terminated | self.truncated
 
 

@@ -1,4 +1,4 @@
-"""Running statistics that bring observations and rewards to unit scale. They are part of what an agent learned.
+"""Running statistics that bring observations and rewards to unit scale. They are part of an agent's state.
 
 Source: B. P. Welford, "Note on a method for calculating corrected sums of squares and products", 1962, in the parallel form of
 T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979, (2.1).
@@ -23,7 +23,7 @@ class RunningMoments:
     Args:
         shape: Shape of one element.
 
-    Before anything was seen the mean is 0 and the variance 1, so that normalising changes nothing.
+    Before the first element the mean is 0 and the variance 1, so that normalising changes nothing.
 
     >>> moments = RunningMoments((1,))
     >>> moments.update(np.array([[1.0], [3.0]]))
@@ -38,12 +38,12 @@ class RunningMoments:
         self.variance = np.ones(shape)
 
     def update(self, batch: np.ndarray) -> None:
-        """Take in a batch [B, ...] of elements."""
+        """Include a batch [B, ...] of elements."""
         batch = np.asarray(batch, dtype=np.float64)
         self.take_in(len(batch), batch.mean(axis=0), batch.var(axis=0))
 
     def take_in(self, count: int, mean: np.ndarray, variance: np.ndarray) -> None:
-        """Take in `count` elements of which mean and variance are known."""
+        """Include `count` elements of known mean and variance."""
         total = self.count + count
         offset = mean - self.mean
         squares = self.variance * self.count + variance * count + offset**2 * (self.count * count / total)
@@ -52,28 +52,28 @@ class RunningMoments:
         self.count = total
 
     def normalise(self, batch: np.ndarray, limit: float = 10.0) -> np.ndarray:
-        """The batch [B, ...] with mean 0 and variance 1 element by element, cut at +-limit; float32. Changes nothing here."""
+        """Return the batch [B, ...] with mean 0 and variance 1 element by element, cut at +-limit; float32. Changes nothing here."""
         scaled = (batch - self.mean) / np.sqrt(self.variance + EPSILON)
         return np.clip(scaled, -limit, limit).astype(np.float32)
 
     def state_dict(self) -> dict[str, Any]:
-        """Count, mean and variance."""
+        """Return count, mean and variance."""
         return {"count": self.count, "mean": self.mean, "variance": self.variance}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.count = int(state["count"])
         self.mean, self.variance = np.array(state["mean"]), np.array(state["variance"])
 
 
 class RewardScale:
-    """Divides rewards by the standard deviation of the discounted return so far, which leaves the best policy where it was.
+    """Divides rewards by the standard deviation of the discounted return so far, which does not change the best policy.
 
     Args:
         num_envs: N.
         discount: gamma of the return.
 
-    The mean is not taken out: that would pay for living longer, or for dying.
+    The mean is not subtracted: that would reward longer or shorter episodes.
     """
 
     def __init__(self, num_envs: int, discount: float) -> None:
@@ -82,7 +82,7 @@ class RewardScale:
         self._return = np.zeros(num_envs)
 
     def __call__(self, reward: np.ndarray, over: np.ndarray, limit: float = 10.0) -> np.ndarray:
-        """Scaled rewards [T, N], float32, after taking these rewards [T, N] into the statistics."""
+        """Return scaled rewards [T, N], float32, after including these rewards [T, N] in the statistics."""
         returns = np.empty(reward.shape)
         for t in range(len(reward)):
             self._return = self._discount * self._return + reward[t]
@@ -92,23 +92,23 @@ class RewardScale:
         return np.clip(reward / np.sqrt(self._moments.variance + EPSILON), -limit, limit).astype(np.float32)
 
     def state_dict(self) -> dict[str, Any]:
-        """Moments of the return, and the return that each environment has come to [N]."""
+        """Return the moments of the return, and the current return of each environment [N]."""
         return {"moments": self._moments.state_dict(), "return": self._return}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self._moments.load_state_dict(state["moments"])
         self._return = np.array(state["return"])
 
 
 def box_scale(space: gymnasium.Space[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and half width of a Box, float32, which take what is in it to [-1, 1]; 0 and 1 where a dimension is unbounded.
+    """Return middle and half width of a Box, float32, which map it to [-1, 1]; 0 and 1 where a dimension is unbounded.
 
     >>> box_scale(spaces.Box(np.array([-1, 0], np.float32), np.array([3, np.inf], np.float32)))
     (array([1., 0.], dtype=float32), array([2., 1.], dtype=float32))
 
     Raises:
-        ValueError: if the space is no Box of floats.
+        ValueError: if the space is not a Box of floats.
     """
     if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
         raise ValueError(f"scale_obs is true, and observations are {space}; only those of a Box of floats are scaled, so set it to false")
