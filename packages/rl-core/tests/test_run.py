@@ -213,7 +213,7 @@ def test_a_long_evaluation_is_not_silent(
         monkeypatch.setattr(progress, "SECONDS_OF_SILENCE", seconds)
         with Run.create(recipe.resolve(catalogue, "slope", budget=5), catalogue, tmp_path / str(seconds)) as run:
             concluded = run.conclude
-            monkeypatch.setattr(run, "conclude", lambda concluded=concluded: time.sleep(0.2) or concluded())
+            monkeypatch.setattr(run, "conclude", lambda episodes, concluded=concluded: time.sleep(0.2) or concluded(episodes))
             run.learn(quiet=quiet)
         assert ("learned and saved; still evaluating, see also: rl-core eval" in capsys.readouterr().err) == told
 

@@ -41,6 +41,7 @@ class Agent(ABC):
         export_formats: Names that `export` takes.
         path: How the agent computes, in words, such as "fast: compiled layers" or "torch: on cuda". The run prints it and writes it in
             the manifest. Empty: there is only one way.
+        uses_device: Whether `device` was read. A run with device "cuda" is refused where `setup()` does not read it.
         state_fields: Names of the attributes that change while learning; see `state_dict`.
     """
 
@@ -55,7 +56,8 @@ class Agent(ABC):
         self.network = network
         self.seeds = seeds
         self.budget = budget
-        self.device = device
+        self.uses_device = False
+        self._device = device
         self.progress = 0
         self.finished = False
         self.path = ""
@@ -75,6 +77,12 @@ class Agent(ABC):
         An agent whose unit is smaller than what a user thinks in, such as examples for epochs, computes it from the two.
         """
         return None
+
+    @property
+    def device(self) -> str:
+        """Where tensors are to be placed: "auto", "cpu" or "cuda"."""
+        self.uses_device = True
+        return self._device
 
     def setup(self) -> None:
         """Build what the agent learns with, from `self.config`, `self.task`, `self.network` and `self.seeds`.

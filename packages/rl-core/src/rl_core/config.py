@@ -18,6 +18,7 @@ import dataclasses
 import math
 import re
 import reprlib
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -256,6 +257,10 @@ def convert(value: Any, hint: Any, key: str, where: str) -> Any:
         RequestError: naming the key, the place, what was expected and what came.
     """
     came = reprlib.repr(value)
+    if isinstance(value, str):
+        value = _read_text(value, hint)
+    elif isinstance(value, float) and value.is_integer() and not {float, bool} & (kinds := _plain_types(hint)) and int in kinds:
+        value = int(value)  # 1e4
     try:
         result = msgspec.convert(value, hint, strict=not isinstance(value, str))
     except msgspec.ValidationError as error:
@@ -269,11 +274,48 @@ def convert(value: Any, hint: Any, key: str, where: str) -> Any:
     return result
 
 
+def _read_text(text: str, hint: Any) -> Any:
+    """Return a text as a user writes lists and whole numbers without YAML: "64,64", "1e4"; other texts as they are.
+
+    >>> _read_text("64,64", tuple[int, ...]), _read_text("1e4", int), _read_text("1.5", int), _read_text("a,b", str)
+    ([64, 64], 10000, '1.5', 'a,b')
+    """
+    kinds = _plain_types(hint)
+    if str not in kinds and tuple in kinds:
+        try:
+            items = documents.parse_yaml(f"[{text}]")
+        except ValueError:
+            return text
+        return items if isinstance(items, list) else text
+    if int in kinds and not kinds & {float, str}:
+        try:
+            number = float(text)
+        except ValueError:
+            return text
+        return int(number) if number.is_integer() else text
+    return text
+
+
+def _plain_types(hint: Any) -> set[Any]:
+    """Return the types that an annotation allows, without what is inside lists."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        return _plain_types(typing.get_args(hint)[0])
+    if origin in (typing.Union, types.UnionType):
+        return set().union(*(_plain_types(part) for part in typing.get_args(hint)))
+    if origin is typing.Literal:
+        return {type(choice) for choice in typing.get_args(hint)}
+    return {origin or hint}
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     """A hint for a key that is unknown: the nearest one, or all of them."""
     known = list(known)
     close = nearest(name, known, 1)
     return f"did you mean {close[0]!r}?" if close else f"{otherwise}: {', '.join(known) or 'none'}"
+
+
+_EXAMPLES = {"a whole number": "[64, 64]", "a number": "[0.1, 0.2]", "a text": "[one, two]"}
 
 
 def _words(hint: Any) -> str:
@@ -284,7 +326,7 @@ def _words(hint: Any) -> str:
     if type(None) in parts:
         return f"{' or '.join(_words(part) for part in parts if part is not type(None))}, or null"
     if typing.get_origin(hint) is tuple and parts[1:] == (...,):
-        return f"a list, each item {_words(parts[0])}"
+        return f"a list, each item {_words(parts[0])}, such as {_EXAMPLES.get(_words(parts[0]), '[a, b]')}"
     if typing.get_origin(hint) is Mapping:
         return "names and their values, {name: value}"
     names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

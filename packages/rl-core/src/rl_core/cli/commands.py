@@ -1,4 +1,4 @@
-"""The commands that work on runs: run, resume, eval, predict, compare, export.
+"""Commands that work on runs: run, resume, eval, predict, compare, export.
 
 Nothing heavy is imported before the number of threads is known: linear algebra libraries read it when they load.
 """
@@ -22,33 +22,67 @@ from rl_core.plugins.containment import stdout_to_stderr
 from rl_core.runs.signals import STOPPED, termination_as_interrupt
 
 if TYPE_CHECKING:
+    from rl_core.cli.cli import Call
     from rl_core.plugins.catalogue import Catalogue
     from rl_core.runs.run import Run
 
 
+class WholeNumber(click.ParamType):
+    """A whole number, also written as 1e6 or 10_000."""
+
+    name = "integer"
+
+    def __init__(self, least: int | None = None) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail with an example."""
+        try:
+            number = int(value)
+        except ValueError:
+            try:
+                exact = float(value)
+                number = int(exact)
+            except (ValueError, OverflowError):
+                number, exact = 0, 0.5
+            if number != exact:
+                self.fail(f"{value!r} is not a whole number; write for example 10000, 10_000 or 1e4", param, ctx)
+        if self.least is not None and number < self.least:
+            self.fail(f"{number} is less than {self.least}", param, ctx)
+        return number
+
+
 class UserPath(click.ParamType):
-    """A path, refused in words when the system could not even look for it: a NUL byte, a name too long, a loop of links."""
+    """A path, refused in words when the system cannot look it up: a NUL byte, a name too long, a loop of links."""
 
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path."""
+        """Return the path."""
         path = Path(value)
         try:
             path.lstat()
         except (FileNotFoundError, NotADirectoryError):
             pass
         except (OSError, ValueError) as error:
-            self.fail(f"{reprlib.repr(str(path))} is no path here: {getattr(error, 'strerror', None) or error}", param, ctx)
+            self.fail(f"{reprlib.repr(str(path))} is not a valid path here: {getattr(error, 'strerror', None) or error}", param, ctx)
         return path
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Files and folders."""
+        """Complete files and folders."""
         return [CompletionItem(incomplete, type="file")]
 
 
-UNTIL = click.option("--until", type=click.IntRange(min=1), help="Pause at this progress, with the budget unchanged.")
+UNTIL = click.option("--until", type=WholeNumber(1), help="Pause at this progress, with the budget unchanged.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+DEVICES = click.Choice(["auto", "cpu", "cuda"])
+DEVICE = click.option("--device", type=DEVICES, help="Where tensors are placed.  [default: as in training]")
+EPISODES = click.option(
+    "--episodes", type=WholeNumber(1), default=100, show_default=True, help="Episodes of the evaluation of a control task."
+)
+LOGGER = click.option(
+    "--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to use, such as tensorboard."
+)
 FOLDER = click.argument("folder", metavar="RUN", type=UserPath())
 
 
@@ -65,14 +99,15 @@ FOLDER = click.argument("folder", metavar="RUN", type=UserPath())
 )
 @click.option("--dry-run", is_flag=True, help="Print the complete recipe, and run nothing.")
 @click.option("--recipe", "file", type=UserPath(), help="A recipe in YAML, TOML or JSON.")
-@click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
-@click.option("--budget", type=int, help="How much to learn, in the agent's unit.")
+@click.option("--seed", type=WholeNumber(), help="Seed of every random stream.  [default: 0]")
+@click.option("--budget", type=WholeNumber(), help="How much to learn, in the agent's unit.")
 @UNTIL
 @click.option("--out", type=UserPath(), help="Folder of the run.  [default: a new one below runs/]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where tensors live.  [default: auto]")
-@click.option("--threads", type=int, help="Threads of the linear algebra.  [default: 1]")
-@click.option("--checkpoint-every", type=int, help="Distance of checkpoints, in the agent's unit.  [default: every 30 seconds]")
-@click.option("--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to tell, such as tensorboard.")
+@click.option("--device", type=DEVICES, help="Where tensors are placed.  [default: auto]")
+@click.option("--threads", type=WholeNumber(), help="Threads of the linear algebra.  [default: 1]")
+@click.option("--checkpoint-every", type=WholeNumber(), help="Distance of checkpoints, in the agent's unit.  [default: every 30 seconds]")
+@EPISODES
+@LOGGER
 @JSON
 @click.pass_obj
 def run(
@@ -83,6 +118,7 @@ def run(
     out: Path | None,
     until: int | None,
     dry_run: bool,
+    episodes: int,
     loggers: tuple[str, ...],
     as_json: bool,
     **options: Any,
@@ -104,41 +140,47 @@ def run(
         _add_loggers(catalogue, loggers)
         made = Run.create(resolved, catalogue, out)
     with made:
-        _learn(made, as_json, until)
+        _learn(made, as_json, until=until, episodes=episodes)
 
 
 @click.command()
 @FOLDER
-@click.option("--budget", type=int, help="A new budget, in the agent's unit.")
+@click.option("--budget", type=WholeNumber(), help="A new budget, in the agent's unit.")
 @UNTIL
 @click.option("--accept-changed-data", is_flag=True, help="Continue although the task's data changed since the checkpoint.")
-@click.option("--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to tell, such as tensorboard.")
+@DEVICE
+@EPISODES
+@LOGGER
 @JSON
 @click.pass_obj
-def resume(obj: Any, folder: Path, until: int | None, loggers: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Continue a run that was stopped or killed, from its newest whole checkpoint."""
     catalogue = _catalogue(obj)
     with _open(folder, catalogue, lock=True, **options) as opened:
         _add_loggers(catalogue, loggers)
         click.echo(f"continuing {folder} at {opened.agent.progress:,} of {opened.budget:,} {opened.spec.unit}", err=True)
-        _learn(opened, as_json, until)
+        _learn(opened, as_json, until=until, episodes=episodes)
 
 
 @click.command("eval")
 @FOLDER
 @click.option("--task", shell_complete=component_names("task"), help="Another task with the same spaces.")
-@click.option("--episodes", type=click.IntRange(min=1), default=100, show_default=True, help="Episodes of a control task.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the evaluation.  [default: the run's]")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A field of the task's config: task.size=8.")
+@EPISODES
+@click.option("--seed", type=WholeNumber(0), help="Seed of the evaluation.  [default: the run's]")
+@DEVICE
 @JSON
 @click.pass_obj
-def evaluate(obj: Any, folder: Path, task: str | None, episodes: int, seed: int | None, as_json: bool) -> None:
-    """Judge what a run has learned, at its newest checkpoint."""
-    with _open(folder, _catalogue(obj)) as opened:
+def evaluate(
+    obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...], as_json: bool, device: str | None, **options: Any
+) -> None:
+    """Score what a run has learned, at its newest checkpoint."""
+    with _open(folder, _catalogue(obj), device=device) as opened:
         _warn(opened)
         with stdout_to_stderr():
-            if task is not None:
-                opened.change_task(task)
-            result = opened.summary(opened.evaluate(episodes=episodes, seed=seed))
+            if task is not None or overrides:
+                opened.change_task(task or opened.task_name or "", overrides)
+            result = opened.summary(opened.evaluate(**options))
         _report(result, as_json)
 
 
@@ -147,9 +189,10 @@ def evaluate(obj: Any, folder: Path, task: str | None, episodes: int, seed: int 
 @click.argument("text", metavar="INPUT")
 @click.option("--probabilities", is_flag=True, help="Print the probability of each class as well.")
 @click.option("--out", type=UserPath(), help="A file for the answers: .csv for a table, else JSON lines.")
+@DEVICE
 @JSON
 @click.pass_obj
-def predict(obj: Any, folder: Path, text: str, probabilities: bool, out: Path | None, as_json: bool) -> None:
+def predict(obj: Any, folder: Path, text: str, probabilities: bool, out: Path | None, device: str | None, as_json: bool) -> None:
     """Answer an input, or each input of a file, with what a run has learned.
 
     INPUT is text or JSON, as the task reads it, or a file: rows.csv for a csv task, inputs.jsonl with one input in each line for any
@@ -157,7 +200,7 @@ def predict(obj: Any, folder: Path, text: str, probabilities: bool, out: Path | 
     """
     from rl_core.cli import answers
 
-    with _open(folder, _catalogue(obj)) as opened:
+    with _open(folder, _catalogue(obj), device=device) as opened:
         _warn(opened)
         text = sys.stdin.read() if text == "-" else text
         with stdout_to_stderr():
@@ -171,7 +214,7 @@ def predict(obj: Any, folder: Path, text: str, probabilities: bool, out: Path | 
             click.echo(json.dumps({"run": str(folder), **rows[0]}))
         else:
             answer = rows[0] if probabilities else rows[0]["answer"]
-            click.echo(answer if isinstance(answer, str) else json.dumps(answer))
+            click.echo(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
 
 
 @click.command()
@@ -179,10 +222,15 @@ def predict(obj: Any, folder: Path, text: str, probabilities: bool, out: Path | 
 @click.option("--out", type=UserPath(), help="Where the picture goes.  [default: compare.png beside the first run]")
 @JSON
 def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Means over seeds with 95 % intervals, the best first, as a table and a picture."""
+    """Compare runs: means over seeds with 95 % intervals, the best first, as a table and a picture."""
     from rl_core.runs import compare as comparing
 
-    result = comparing.compare(folders, out)
+    runs = [folder for folder in folders if not folder.is_file()]
+    if not runs:
+        raise RequestError(f"{str(folders[0])!r} is a file, not a run folder", "name run folders, such as runs/*")
+    for file in sorted(set(folders) - set(runs)):
+        click.echo(f"skipped {file}: it is a file, not a run folder", err=True)
+    result = comparing.compare(runs, out)
     if as_json:
         click.echo(json.dumps(result))
         return
@@ -201,19 +249,19 @@ def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    if result["figure"]:
-        click.echo(f"picture: {result['figure']}")
+    click.echo(f"picture: {result['figure']}" if result["figure"] else f"no picture: {result['no_figure']}")
 
 
 @click.command()
 @FOLDER
 @click.option("--format", "form", required=True, help="One of the formats that the agent writes.")
 @click.option("--out", required=True, type=UserPath(), help="The file to write.")
+@DEVICE
 @JSON
 @click.pass_obj
-def export(obj: Any, folder: Path, form: str, out: Path, as_json: bool) -> None:
+def export(obj: Any, folder: Path, form: str, out: Path, device: str | None, as_json: bool) -> None:
     """Write what a run has learned in a format that other programs read."""
-    with _open(folder, _catalogue(obj)) as opened:
+    with _open(folder, _catalogue(obj), device=device) as opened:
         formats = opened.agent.export_formats
         if form not in formats:
             hint = (
@@ -231,14 +279,14 @@ def export(obj: Any, folder: Path, form: str, out: Path, as_json: bool) -> None:
 
 
 def limit_threads(threads: int) -> None:
-    """Give linear algebra and compiled loops so many threads; of use only before they are imported."""
+    """Set the number of threads of linear algebra and compiled loops; it has no effect once they are imported."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(max(1, threads))
 
 
-def _catalogue(obj: Any) -> Catalogue:
-    """The catalogue of this call; the group puts a function that makes it into click's context."""
-    return obj.catalogue()
+def _catalogue(call: Call) -> Catalogue:
+    """Return the catalogue of this call, without the plugins that it disables."""
+    return call.catalogue()
 
 
 def _open(folder: Path, catalogue: Catalogue, **options: Any) -> Run:
@@ -251,7 +299,7 @@ def _open(folder: Path, catalogue: Catalogue, **options: Any) -> Run:
         return Run.open(folder, catalogue, **options)
 
 
-def _learn(made: Run, as_json: bool, until: int | None) -> None:
+def _learn(made: Run, as_json: bool, *, until: int | None, episodes: int) -> None:
     from rl_core.runs.run import Paused, Stopped
 
     _warn(made)
@@ -259,7 +307,7 @@ def _learn(made: Run, as_json: bool, until: int | None) -> None:
         click.echo(f"path: {made.agent.path}", err=True)
     try:
         with stdout_to_stderr(), termination_as_interrupt():
-            result = made.learn(until=until)
+            result = made.learn(until=until, episodes=episodes)
     except Stopped as stopped:
         text, status = str(stopped), 0 if isinstance(stopped, Paused) else STOPPED
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any, Literal
 
 from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, Spec, TaskSchemeSpec, TaskSpec
@@ -296,6 +297,24 @@ class Catalogue:
             return None
         return self._of_scheme(None, f"gym:{name}") if name in _gymnasium_ids() else None
 
+    def _form_of(self, name: str) -> str:
+        """Return the way to write a task that was given as a path or by an id with a namespace; "" for other names."""
+        if ":" in name:
+            return ""
+        suffix = PurePath(name).suffix.lower()
+        examples = {entry.name: PurePath(entry.spec.example.partition(":")[2]).suffix.lower() for entry in self.entries("scheme")}
+        of_files = [entry for entry in self.entries("scheme") if not {"control", "mdp"} & set(entry.spec.traits)]
+        of_files.sort(key=lambda entry: "corpus" not in entry.spec.traits)  # what reads any text comes first
+        schemes = [entry.name for entry in of_files if suffix and examples[entry.name] in (suffix, "" if suffix == ".txt" else suffix)]
+        if not schemes and name.startswith((".", "~", "/")):
+            schemes = [entry.name for entry in of_files]
+        if schemes:
+            return " or ".join(f"{scheme}:{name}" for scheme in schemes[:3])
+        namespace = name.partition("/")[0]
+        if "/" in name and _GYMNASIUM_ID.fullmatch(name) and namespace.isidentifier() and "gym" in examples:
+            return f"gym:{namespace}:{name}, which imports the module {namespace} first"
+        return ""
+
     def _unknown(self, name: str, plain: str, kind: str | None) -> RequestError:
         what = f"no {kind} is named" if kind else "nothing is named"
         message = f"{what} {name!r}"
@@ -304,10 +323,11 @@ class Catalogue:
             other = others[0]
             message += f"; {other.name} is {_NOUNS[other.kind]}"
             return RequestError(message, _USES[other.kind].format(name=other.name, example=getattr(other.spec, "example", "")))
-        if plain in SIBLINGS and not any(normalised(row.package) == SIBLINGS[plain] for row in self.plugins):
-            return RequestError(
-                f"{message} here; it is provided by {SIBLINGS[plain]}, which is not installed", f"pip install {SIBLINGS[plain]}"
-            )
+        sibling = SIBLINGS.get(plain.partition(":")[0])
+        if sibling is not None and not any(normalised(row.package) == sibling for row in self.plugins):
+            return RequestError(f"{message} here; it is provided by {sibling}, which is not installed", f"pip install {sibling}")
+        if kind in (None, "task") and (form := self._form_of(plain)):
+            return RequestError(message, f"did you mean {form}?")
         known = [entry.name for entry in self._entries if kind in (None, entry.kind) and (kind or entry.kind in RUNNABLE)]
         if kind in (None, "task"):
             known += [f"{entry.name}:" for entry in self.entries("scheme")]

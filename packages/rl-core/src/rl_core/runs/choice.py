@@ -9,7 +9,7 @@ from typing import Any
 from rl_core import config, documents
 from rl_core.api import AgentSpec
 from rl_core.errors import RequestError, RlError
-from rl_core.plugins.catalogue import Catalogue, Entry, fits
+from rl_core.plugins.catalogue import Catalogue, Entry, fits, may_fit
 from rl_core.plugins.containment import author_remedy
 
 
@@ -36,7 +36,10 @@ def choose(catalogue: Catalogue, name: str | None, given: Mapping[str, Any]) -> 
         assert leader is not None
         task = catalogue.find(leader.spec.task, "task")
         if agent is not None and agent.spec.network and network is not None and not fits(task.spec.traits, network.spec.fits):
-            task = catalogue.find(network.spec.task, "task")
+            other = catalogue.find(network.spec.task, "task")
+            if not fits(other.spec.traits, agent.spec.fits):
+                raise _no_common_task(catalogue, agent, network, task)
+            task = other
     if agent is None and network is not None and network.spec.agent:
         agent = catalogue.find(network.spec.agent, "agent")
     return agent, task, network
@@ -132,3 +135,19 @@ def preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
             f"the presets of agent {agent.name} for {task.name} in {spec.presets} are not a mapping", author_remedy(agent.package)
         )
     return found
+
+
+def _no_common_task(catalogue: Catalogue, agent: Entry, network: Entry, task: Entry) -> RequestError:
+    """Return the error for an agent and a network whose default tasks do not fit both."""
+    both = [entry for entry in catalogue.entries("task") if fits(entry.spec.traits, agent.spec.fits)]
+    names = [entry.name for entry in both if fits(entry.spec.traits, network.spec.fits)]
+    families = [
+        entry.spec.example
+        for entry in catalogue.entries("scheme")
+        if may_fit(entry.spec.traits, agent.spec.fits) and may_fit(entry.spec.traits, network.spec.fits)
+    ]
+    needs = " or ".join(f"({alternative})" for alternative in network.spec.fits)
+    return RequestError(
+        f"network {network.name} needs {needs}, which {task.name}, the default task of agent {agent.name}, does not offer",
+        f"name a task that fits both with --task: {', '.join([*names, *families][:8]) or 'none is installed'}",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
 
     Args:
         folders: Folders of finished runs.
-        out: The figure to write; by default `compare.png` beside the first run.
+        out: The figure to write, .png where it has no suffix; by default `compare.png` beside the first run.
 
     Raises:
         RequestError: if a folder is not a run or has no score yet, two are the same run, or they are judged by different metrics.
@@ -43,7 +43,9 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
         raise RequestError(f"these runs are judged by different metrics: {', '.join(kinds)}", "compare runs of one metric at a time")
     rows = [_row(label, [result for result, _ in runs]) for label, runs in groups.items()]
     rows.sort(key=lambda row: row["mean"], reverse=results[0]["higher_is_better"])
-    picture, headline = None, results[0]["headline"]
+    if out is not None and not out.suffix:
+        out = out.with_name(f"{out.name}.png")
+    picture, headline, no_figure = None, results[0]["headline"], ""
     names = [figure.metric_names(lines) for runs in groups.values() for _, lines in runs]
     common = [name for name in names[0] if all(name in other for other in names)]
     if common:
@@ -54,12 +56,21 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
             figure.comparison(curves, picture, metric=headline if headline in common else common[0], unit=units)
         except (OSError, ValueError) as error:
             raise WorkError(f"the figure {str(picture)!r} cannot be written: {error}", "give another --out, ending in .png") from error
+    else:
+        recorded = "; ".join(f"{label}: {', '.join(metrics) or 'nothing'}" for label, metrics in _recorded(groups))
+        no_figure = f"these runs record no metric in common while they learn ({recorded})"
     return {
         "metric": results[0]["metric"],
         "higher_is_better": results[0]["higher_is_better"],
         "groups": rows,
         "figure": str(picture) if picture else None,
+        "no_figure": no_figure or None,
     }
+
+
+def _recorded(groups: Mapping[str, list[tuple[dict[str, Any], list[dict[str, float]]]]]) -> list[tuple[str, list[str]]]:
+    """Return each group's label with the names of the metrics that its first run recorded."""
+    return [(label, figure.metric_names(runs[0][1])) for label, runs in groups.items()]
 
 
 def _row(label: str, results: list[dict[str, Any]]) -> dict[str, Any]:

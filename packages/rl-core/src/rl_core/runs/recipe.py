@@ -112,6 +112,11 @@ class Resolved:
         options = {"seeds": seeds, "budget": settings.budget, "device": settings.device}
         try:
             agent: Agent = self.agent_class(self.agent_config, self.built_task, self.built_network, **options)
+            if settings.device == "cuda" and not agent.uses_device:
+                raise RequestError(
+                    f"agent {settings.agent} computes on the CPU only, so --device cuda would have no effect",
+                    "leave out --device, or use --device auto",
+                )
             return agent
         except RlError:
             raise
@@ -334,16 +339,33 @@ def build_task(catalogue: Catalogue, name: str) -> Task:
     return _build_task(task, _config(task.load(), Settings(task.spec.config), task))
 
 
-def build_evaluation_task(catalogue: Catalogue, name: str, trained: Task) -> Task:
-    """Return the task of that name with its default config, to judge an agent that was trained on the task `trained`.
+def build_evaluation_task(
+    catalogue: Catalogue, name: str, trained: Task, *, trained_name: str | None = None, overrides: Sequence[str] = ()
+) -> Task:
+    """Return the task of that name, to judge an agent that was trained on the task `trained`.
 
-    A task of the same class takes the encoding of the trained one; see `Task.for_evaluation`.
+    A task of the same class takes the encoding of the trained one; see `Task.for_evaluation`. The task that the agent was trained on,
+    named as then or by its id, keeps the settings of training; any other has its default config.
+
+    Args:
+        catalogue: Installed components.
+        name: Name of the task.
+        trained: The task of training.
+        trained_name: Its name.
+        overrides: Fields of the task's config, as `--set` takes them.
     """
     task = catalogue.find(name, "task")
-    state = trained.state_dict()
-    if not state or task.load() is not type(trained):
-        return build_task(catalogue, name)
-    return _build_task(task, _config(task.load(), Settings(task.spec.config), task), state, evaluation=True)
+    sets = config.parse_overrides(overrides)
+    if sets["agent"] or sets["network"]:
+        raise RequestError("an evaluation changes the task alone", "write for example: --set task.size=8")
+    settings = Settings(task.spec.config)
+    same_class = task.load() is type(trained)
+    settings_then = config.to_plain(trained.config) if same_class else {}
+    if same_class and (name == trained_name or (task.spec.config and task.spec.config.items() <= settings_then.items())):
+        settings = settings.given(settings_then, "the training")
+    wanted = _config(task.load(), settings.given(sets["task"], "--set"), task)
+    state = trained.state_dict() if same_class else {}
+    return _build_task(task, wanted, state or None, evaluation=bool(state))
 
 
 def _build_task(task: Entry, task_config: Any, state: Mapping[str, Any] | None = None, *, evaluation: bool = False) -> Task:

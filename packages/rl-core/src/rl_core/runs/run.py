@@ -10,7 +10,7 @@ import json
 import math
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -196,12 +196,13 @@ class Run:
         if self._lock is not None:
             self._lock.release()
 
-    def learn(self, *, quiet: bool = False, until: int | None = None) -> dict[str, Any]:
+    def learn(self, *, quiet: bool = False, until: int | None = None, episodes: int = EVALUATION_EPISODES) -> dict[str, Any]:
         """Learn up to the budget, evaluate, draw, and return the content of `result.json`.
 
         Linear algebra runs on the recipe's number of threads, whatever the process has set: the last digits of sums depend on it.
 
         Args:
+            episodes: Episodes of the evaluation of a control task.
             quiet: Whether to leave out the progress bar.
             until: Progress at which to pause, with the budget unchanged; `None` learns up to the budget.
 
@@ -218,7 +219,7 @@ class Run:
             with threadpoolctl.threadpool_limits(self.recipe.threads):
                 self._loop(quiet=quiet, until=until)
                 with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
-                    result = self.conclude()
+                    result = self.conclude(episodes)
             return result
         except (EnvironmentFailure, MemoryError, SystemExit) as error:
             problem = self._in_words(error)
@@ -347,10 +348,10 @@ class Run:
             return self.agent.evaluate(episodes=episodes, seeds=seeds)
         return self.task.evaluate(self.agent.predictor(), episodes=episodes, seeds=seeds)
 
-    def conclude(self) -> dict[str, Any]:
+    def conclude(self, episodes: int = EVALUATION_EPISODES) -> dict[str, Any]:
         """Evaluate, write `result.json` and the figures."""
         before = len(self.agent.warnings)
-        result = self.summary(self.evaluate())
+        result = self.summary(self.evaluate(episodes=episodes))
         self.warnings += self.agent.warnings[before:]
         self._write("result.json", json.dumps(result, indent=1) + "\n")
         self._draw()
@@ -378,13 +379,19 @@ class Run:
             "reached": None if score is None else self.task.reached(score),
         }
 
-    def change_task(self, name: str) -> None:
-        """Judge the agent on another task; it must have the same spaces.
+    def change_task(self, name: str, overrides: Sequence[str] = ()) -> None:
+        """Judge the agent on another task, which must have the same spaces.
+
+        A name that leads to the task of training keeps the settings of training.
+
+        Args:
+            name: Name of the task.
+            overrides: Fields of its config, as `--set` takes them: "task.size=8".
 
         Raises:
-            RequestError: if the name is unknown, or the spaces differ.
+            RequestError: if the name or a setting is unknown, or the spaces differ.
         """
-        other = recipe.build_evaluation_task(self.catalogue, name, self.agent.task)
+        other = recipe.build_evaluation_task(self.catalogue, name, self.agent.task, trained_name=self.recipe.task, overrides=overrides)
         for role in ("input_space", "output_space"):
             trained, new = getattr(self.task, role), getattr(other, role)
             if trained != new:
