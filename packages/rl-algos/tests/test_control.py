@@ -20,6 +20,7 @@ from rl_algos.continuous.td3 import TD3, TD3Config
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.pendulum import Pendulum
 from rl_core.envs import Envs, Transition
+from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
@@ -243,7 +244,7 @@ def test_scaled_actions_never_leave_the_box_by_rounding():
         (spaces.Box(0, 5, (1,), np.int64), r"this agent gives a Box of floats"),
         (
             spaces.Box(-np.inf, np.inf, (1,)),
-            r"with a dimension that has no bound; .* wrap .*TransformAction",
+            r"with a dimension that has no bound; this agent's actions are scaled to bounds: give them",
         ),
     ],
 )
@@ -266,15 +267,27 @@ def test_actions_without_axes_are_numbers():
     assert actions.to_env(np.array([[-1.0], [0.5]], np.float32)).tolist() == [0.0, 0.75]
 
 
-def test_the_advice_for_actions_without_bounds_works():
-    class Unbounded(gymnasium.Env):
-        observation_space = spaces.Box(-1, 1, (1,), np.float32)
-        action_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+class Unbounded(gymnasium.Env):
+    """Pays the negative distance of an action from 2."""
 
-    with pytest.raises(ValueError, match=r"TransformAction\(env, lambda action: action, Box\(low, high\)\), or take ppo"):
-        BoundedActions(Unbounded.action_space)
-    wrapped = gymnasium.wrappers.TransformAction(Unbounded(), lambda action: action, spaces.Box(-3, 3, (1,), np.float32))
-    assert BoundedActions(wrapped.action_space).to_env(np.ones((1, 1), np.float32)).tolist() == [[3.0]]
+    observation_space = spaces.Box(-1, 1, (1,), np.float32)
+    action_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), -abs(action.item() - 2.0), False, True, {}
+
+
+@EVERY_AGENT
+def test_the_advice_for_actions_without_bounds_works(name, monkeypatch):
+    monkeypatch.setitem(gymnasium.registry, "Unbounded-v0", gymnasium.envs.registration.EnvSpec("Unbounded-v0", Unbounded))
+    with pytest.raises(ValueError, match=r"with a dimension that has no bound; .* --set task.action_bounds=\[-1,1\] .*, or take ppo"):
+        make_agent(name, GymTask(GymConfig(id="Unbounded-v0")))
+    agent = make_agent(name, GymTask(GymConfig(id="Unbounded-v0", action_bounds=(-4.0, 4.0))))
+    agent.step()
+    assert np.abs(agent.predict(np.zeros((3, 1), np.float32))).max() <= 4.0
 
 
 @EVERY_AGENT

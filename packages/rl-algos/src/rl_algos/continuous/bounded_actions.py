@@ -40,8 +40,8 @@ class BoundedActions:
         has_low, has_high = np.isfinite(space.low), np.isfinite(space.high)
         if not (has_low | has_high).all():
             raise ValueError(
-                f"the task takes actions of {space}, with a dimension that has no bound; this agent's actions are scaled to bounds: wrap "
-                "the environment with gymnasium.wrappers.TransformAction(env, lambda action: action, Box(low, high)), or take ppo"
+                f"the task takes actions of {space}, with a dimension that has no bound; this agent's actions are scaled to bounds: give "
+                "them, as in --set task.action_bounds=[-1,1] for an environment of Gymnasium, or take ppo"
             )
         self.num_dimensions = math.prod(space.shape)
         self._shape, self._low, self._high = space.shape, space.low, space.high

@@ -2,7 +2,7 @@
 
 Source: T. P. Lillicrap, J. J. Hunt, A. Pritzel, N. Heess, T. Erez, Y. Tassa, D. Silver, D. Wierstra. "Continuous control with deep
 reinforcement learning", 2016, section 3 and Algorithm 1.
-Departures: the action enters the critic in its first layer, there is no batch normalisation and no decay of weights; episodes that a
+Departures: the action enters the critic in its first layer; batch normalisation and decay of weights are left out; episodes that a
 time limit cuts are bootstrapped.
 Errata: none known.
 Letters: B batch, N environments, I numbers of an observation, D dimensions of an action.
