@@ -42,6 +42,10 @@ GOALS = [
     ("mc-exploring-starts", "blackjack", -0.06),
     ("mc-off-policy", "blackjack", -0.06),
     ("q-learning", "blackjack", -0.06),
+    ("mcts", "FrozenLake-v1-firm", FIRM),
+    ("mcts", "FrozenLake-v1", LAKE),
+    ("mcts", "grid-robot", None),
+    ("mcts-rollouts", "maze", 1.0),
 ]
 
 

@@ -197,7 +197,7 @@ def test_what_cannot_be_cut_into_bins_is_refused(settings, message):
         (BinnedConfig, {"low": (1.0,), "high": (0.0,)}, "each low must be below its high"),
         (GridRobotConfig, {"grip": 1.5}, r"grip is 1.5; it must be in \[0, 1\]"),
         (GridRobotConfig, {"height": 1}, "height is 1; it must be >= 2"),
-        (MazeConfig, {"size": 8}, "size is 8; it must be odd: walls lie between cells"),
+        (MazeConfig, {"size": 8}, "size is 8; it must be odd: walls are between cells"),
         (WindyGridworldConfig, {"wind": (0,)}, "it needs two columns or more, each >= 0"),
         (RandomWalkConfig, {"num_states": 0}, "num_states is 0; it must be >= 1"),
         (GamblersProblemConfig, {"heads": 1.0}, r"heads is 1.0; it must be in \(0, 1\)"),

@@ -36,7 +36,7 @@ class Explorer(NamedTuple):
         start: The rate at first.
         end: The rate in the end.
         schedule: Index in `SCHEDULES`.
-        scale: Steps, or visits, that the schedule is told in.
+        scale: Unit of the schedule: steps or visits.
     """
 
     rule: int
@@ -73,7 +73,7 @@ class Exploration:
             raise ValueError(f"exploration_steps is {self.exploration_steps}; it must be > 0")
 
     def explorer(self) -> Explorer:
-        """The rule as compiled loops take it."""
+        """Return the rule as compiled loops take it."""
         return Explorer(
             RULES.index(self.exploration),
             self.exploration_rate,
@@ -83,7 +83,7 @@ class Exploration:
         )
 
     def probabilities(self, values: np.ndarray, visits: np.ndarray | None = None, step: int = 0) -> np.ndarray:
-        """Probabilities of actions [B, A].
+        """Return probabilities of actions [B, A].
 
         Args:
             values: [B, A], estimated values of actions.
@@ -98,14 +98,14 @@ class Exploration:
         return result
 
     def act(self, values: np.ndarray, rng: np.random.Generator, visits: np.ndarray | None = None, step: int = 0) -> np.ndarray:
-        """Actions [B] drawn from `probabilities`; one uniform number each."""
+        """Return actions [B] drawn from `probabilities`; one uniform number each."""
         cumulative = np.cumsum(self.probabilities(values, visits, step), axis=1)
         return np.minimum((cumulative <= rng.random(len(values))[:, None]).sum(axis=1), values.shape[1] - 1)
 
 
 @inlined
 def rate_at(explorer: Explorer, step: int, state_visits: int) -> float:
-    """The rate of a rule after `step` steps, in a state seen `state_visits` times.
+    """Return the rate of a rule after `step` steps, in a state seen `state_visits` times.
 
     linear: start + (end - start) min(1, t / T); exponential: end + (start - end) exp(-t / tau); visits: max(end, start n / (n + N(s))).
 
@@ -132,7 +132,7 @@ def visits_of(visits: np.ndarray, row: int) -> int:
 
 @inlined
 def largest(values: np.ndarray, row: int) -> float:
-    """The largest of a row of values [B, A]; NumPy's own is slower on rows as short as these."""
+    """Return the largest of a row of values [B, A]; NumPy's own is slower on rows as short as these."""
     best = values[row, 0]
     for action in range(1, values.shape[1]):
         best = max(best, values[row, action])
@@ -141,7 +141,7 @@ def largest(values: np.ndarray, row: int) -> float:
 
 @inlined
 def first_best(values: np.ndarray, row: int) -> int:
-    """The action of the largest of a row of values [B, A], the first of equal ones."""
+    """Return the action of the largest of a row of values [B, A], the first of equal ones."""
     best = 0
     for action in range(1, values.shape[1]):
         if values[row, action] > values[row, best]:
@@ -163,7 +163,7 @@ def greedy_probabilities(values: np.ndarray, row: int, out: np.ndarray) -> None:
 
 @kernel
 def upper_confidence(values: np.ndarray, visits: np.ndarray, row: int, width: float) -> np.ndarray:
-    """Q(a) + c sqrt(ln t / N(a)) (2.10) of a row [1, A]; infinite for an action never tried."""
+    """Return Q(a) + c sqrt(ln t / N(a)) (2.10) of a row [1, A]; infinite for an action never tried."""
     score = np.empty((1, values.shape[1]))
     log_total = math.log(max(visits_of(visits, row), 1))
     for action in range(values.shape[1]):
@@ -212,7 +212,7 @@ def action_probabilities(explorer: Explorer, values: np.ndarray, visits: np.ndar
 
 @inlined
 def expected_value(explorer: Explorer, q: np.ndarray, visits: np.ndarray, state: int, step: int, scratch: np.ndarray) -> float:
-    """sum_a pi(a | s) Q(s, a) under the exploration's own rule pi."""
+    """Return sum_a pi(a | s) Q(s, a) under the exploration's own rule pi."""
     action_probabilities(explorer, q, visits, state, step, scratch)
     total = 0.0
     for action in range(q.shape[1]):
@@ -222,7 +222,7 @@ def expected_value(explorer: Explorer, q: np.ndarray, visits: np.ndarray, state:
 
 @kernel
 def draw_action(probabilities: np.ndarray, uniform: float) -> int:
-    """The action [A] that a uniform number in [0, 1) picks."""
+    """Return the action [A] that a uniform number in [0, 1) picks."""
     total = 0.0
     last = 0
     for action in range(len(probabilities)):
@@ -236,7 +236,7 @@ def draw_action(probabilities: np.ndarray, uniform: float) -> int:
 
 @inlined
 def explore(explorer: Explorer, values: np.ndarray, visits: np.ndarray, row: int, step: int, uniform: float, scratch: np.ndarray) -> int:
-    """An action drawn from `action_probabilities` with one uniform number in [0, 1).
+    """Return an action drawn from `action_probabilities` with one uniform number in [0, 1).
 
     Epsilon-greedy, by far the most used, takes a shorter way to the same distribution: the numbers below epsilon stand for
     exploring, the rest for the best actions in equal parts.
@@ -278,7 +278,7 @@ def explore(explorer: Explorer, values: np.ndarray, visits: np.ndarray, row: int
 
 @kernel
 def explore_rows(explorer: Explorer, values: np.ndarray, visits: np.ndarray, step: int, uniform: np.ndarray) -> np.ndarray:
-    """Actions [B], one for each row of values [B, A], drawn with one uniform number [B] each.
+    """Return actions [B], one for each row of values [B, A], drawn with one uniform number [B] each.
 
     Args:
         explorer: The rule.
@@ -299,7 +299,7 @@ def explore_rows(explorer: Explorer, values: np.ndarray, visits: np.ndarray, ste
 
 @inlined
 def count_bonus(beta: float, visits: int) -> float:
-    """beta / sqrt(N), what is added to a reward seen N times, this time included.
+    """Return beta / sqrt(N), what is added to a reward seen N times, this time included.
 
     >>> count_bonus(0.5, 4)
     0.25

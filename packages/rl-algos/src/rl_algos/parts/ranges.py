@@ -13,7 +13,7 @@ def require_range(config: Any, name: str, low: float, high: float, *, open_low: 
     """Refuse a config field outside [low, high], or (low, high].
 
     Raises:
-        ValueError: that says what came and what is needed.
+        ValueError: that names the field, its value and the range.
     """
     value = getattr(config, name)
     if not (low < value if open_low else low <= value) or not value <= high:
@@ -25,7 +25,7 @@ def require_at_least(config: Any, least: float, *names: str) -> None:
     """Refuse config fields below `least`.
 
     Raises:
-        ValueError: that says what came and what is needed.
+        ValueError: that names the field, its value and the range.
     """
     for name in names:
         if not getattr(config, name) >= least:
@@ -36,7 +36,7 @@ def require_positive(config: Any, *names: str) -> None:
     """Refuse config fields that are not above 0; one that is `None` is left out.
 
     Raises:
-        ValueError: that says what came and what is needed.
+        ValueError: that names the field, its value and the range.
     """
     for name in names:
         if getattr(config, name) is not None and not getattr(config, name) > 0:
@@ -47,7 +47,7 @@ def require_fraction(config: Any, *names: str) -> None:
     """Refuse config fields outside [0, 1].
 
     Raises:
-        ValueError: that says what came and what is needed.
+        ValueError: that names the field, its value and the range.
     """
     for name in names:
         if not 0 <= getattr(config, name) <= 1:

@@ -47,14 +47,14 @@ class Model(NamedTuple):
 
     @classmethod
     def of(cls, mdp: MDP) -> Model:
-        """The arrays of a process."""
+        """Return the arrays of a process."""
         matrix = mdp.continuation
         return cls(mdp.expected_reward.ravel(), matrix.indptr, matrix.indices, matrix.data, mdp.discount, mdp.num_actions)
 
 
 @inlined
 def backup(model: Model, values: np.ndarray, state: int, solve_self: bool) -> tuple[float, int]:
-    """max_a r(s, a) + gamma sum_s' p(s' | s, a) v(s') (4.10), and the first action that reaches it.
+    """Return max_a r(s, a) + gamma sum_s' p(s' | s, a) v(s') (4.10), and the first action that reaches it.
 
     Args:
         model: The process.
@@ -119,7 +119,7 @@ def sweep_policy(model: Model, policy: np.ndarray, values: np.ndarray, updated: 
 
 
 def macqueen_bounds(discount: float, least: float, largest: float, *, ends: bool) -> tuple[float, float]:
-    """How far below and above T v the optimal values can lie, given the least and largest entry of T v - v.
+    """Return how far below and above T v the optimal values can be, given the least and largest entry of T v - v.
 
     gamma / (1 - gamma) min(T v - v) <= v* - T v <= gamma / (1 - gamma) max(T v - v) (Puterman 6.6.6). Where episodes can end, the end
     counts as one more state, whose value never changes.
@@ -158,12 +158,12 @@ def certificate(mdp: MDP, policy: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def only_rounding(change: float, values: np.ndarray) -> bool:
-    """Whether a change of values [S] is no more than rounding, so that further sweeps bring nothing."""
+    """Return whether a change of values [S] is rounding only, so that further sweeps are of no use."""
     return change <= 4.0 * float(np.finfo(np.float64).eps) * max(1.0, float(np.abs(values).max()))
 
 
 def _longest(mdp: MDP, policy: np.ndarray, tied: np.ndarray) -> np.ndarray:
-    """The most steps [S] that an episode can take among actions that are equally good, `tied` [S, A]: policy iteration on length."""
+    """Return the most steps [S] that an episode can take among actions that are equally good, `tied` [S, A]: policy iteration on length."""
     while True:
         steps = mdp.under(policy).expected_steps()
         live = ~mdp.is_terminal
@@ -207,11 +207,11 @@ class Planner(Agent):
         self.error_bound = math.inf
 
     def action_values(self) -> np.ndarray:
-        """q(s, a) [S, A] by one look ahead from v."""
+        """Return q(s, a) [S, A] by one look ahead from v."""
         return self.mdp.action_values(self.values)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """The policy's actions [B] in states [B]."""
+        """Return the policy's actions [B] in states [B]."""
         return self.policy[np.asarray(inputs)]
 
     def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
@@ -243,11 +243,11 @@ class Planner(Agent):
         self.error_bound = math.inf if state["error_bound"] is None else float(state["error_bound"])
 
     def draw(self, folder: Path) -> None:
-        """Values and policy over the states."""
+        """Draw values and policy over the states."""
         draw_values(self.task, folder, "value of each state, and the best action", self.values, self.policy)
 
     def metrics(self, **extra: float) -> dict[str, float]:
-        """The mean value of the first state, and the bound once it is finite."""
+        """Return the mean value of the first state, and the bound once it is finite."""
         numbers = {"start_value": float(self.mdp.start @ self.values), **extra}
         if np.isfinite(self.error_bound):
             numbers["error_bound"] = self.error_bound

@@ -11,7 +11,7 @@ from rl_core.seeds import Seeds
 
 
 def fixed_policy(task: Any, name: str) -> np.ndarray:
-    """Probabilities of actions [S, A] of a policy by name.
+    """Return probabilities of actions [S, A] of a policy by name.
 
     Args:
         task: The task; its attribute `policy` is the one called "task" (uniform where it has none).
@@ -31,7 +31,7 @@ def fixed_policy(task: Any, name: str) -> np.ndarray:
 
 
 def optimal_policy(mdp: MDP) -> np.ndarray:
-    """Actions [S] of a best policy, by policy iteration."""
+    """Return actions [S] of a best policy, by policy iteration."""
     from rl_algos.planning.policy_iteration import improve
 
     policy = mdp.action_values(mdp.under(np.full((mdp.num_states, mdp.num_actions), 1.0 / mdp.num_actions)).values()).argmax(axis=1)
@@ -43,7 +43,7 @@ def optimal_policy(mdp: MDP) -> np.ndarray:
 
 
 def true_values(task: Any, policy: np.ndarray, discount: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """What a policy [S, A] is worth [S], and the states [K] that it can come to and decide in; None without a finite answer or a model."""
+    """Return the values [S] of a policy [S, A], and the states [K] where it can get to decide; None if they are infinite or unknown."""
     if "mdp" not in task.traits():
         return None
     mdp = task.mdp
@@ -61,7 +61,7 @@ def true_values(task: Any, policy: np.ndarray, discount: float) -> tuple[np.ndar
 
 
 def policy_score(task: Any, probabilities: np.ndarray, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-    """The task's score of a policy [S, A] whose actions are drawn at random."""
+    """Return the task's score of a policy [S, A] whose actions are drawn at random."""
     rng = seeds.apart("policy").numpy("actions")
     cumulative = np.cumsum(probabilities, axis=1)
     last = probabilities.shape[1] - 1

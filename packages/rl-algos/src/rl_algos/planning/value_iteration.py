@@ -174,7 +174,7 @@ class ValueIteration(Planner):
         return self.metrics(change=max(largest, -least))
 
     def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """The task's score; with a horizon, of the plan that knows how many decisions were already taken."""
+        """Return the task's score; with a horizon, of the plan that knows how many decisions were already taken."""
         if not self.config.horizon or not self.finished:
             return super().evaluate(episodes=episodes, seeds=seeds)
         envs = self.task.envs(1, seeds.apart("evaluation"))
@@ -212,7 +212,7 @@ class ValueIteration(Planner):
 
 
 def _predecessors(model: Model, num_states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First predecessor of each state [S + 1], predecessors [P], and max_a p(s | s-, a) [P]."""
+    """Return first predecessor of each state [S + 1], predecessors [P], and max_a p(s | s-, a) [P]."""
     pairs = np.repeat(np.arange(len(model.offset) - 1), np.diff(model.offset))
     per_action = sparse.csr_array((model.weight, (model.successor, pairs)), shape=(num_states, len(model.offset) - 1)).tocoo()
     before = per_action.col // model.num_actions

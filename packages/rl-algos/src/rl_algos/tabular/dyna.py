@@ -32,7 +32,7 @@ class DynaConfig(TabularConfig, Exploration):
 
     planning_steps: Annotated[int, Meta(ge=0, le=1_000_000), Doc("n, updates from the model after each environment step")] = 10
     time_bonus: Annotated[NonNegative, Doc("kappa: sqrt(steps since last tried) times this is added to modelled rewards (Dyna-Q+)")] = 0.0
-    outcomes: Annotated[Count, Doc("K, outcomes of a pair that the model tells apart; 1 keeps only the last one")] = 8
+    outcomes: Annotated[Count, Doc("K, outcomes of a pair that the model keeps apart; 1 keeps only the last one")] = 8
     learning_rate: Annotated[float, Meta(gt=0, le=1), Doc("alpha, step size")] = 0.1
     steps_per_iteration: Annotated[Count, Doc("environment steps between two reports, fewer if they would take long")] = 1_000
 
@@ -120,7 +120,7 @@ def remember(model: Model, sample: Sample, num_actions: int, step: int, untried:
 
 @inlined
 def move(memory: Memory, sample: Sample) -> None:
-    """Q(S, A) <- Q(S, A) + alpha (R + gamma max_a Q(S', a) - Q(S, A)) (6.8), in place."""
+    """Update Q(S, A) <- Q(S, A) + alpha (R + gamma max_a Q(S', a) - Q(S, A)) (6.8), in place."""
     goal = sample.reward
     if not sample.terminated:
         goal += memory.discount * largest(memory.q, sample.next_state)

@@ -69,7 +69,7 @@ class Memory(NamedTuple):
 
 @inlined
 def update_from_episode(memory: Memory, rest: float) -> None:
-    """Q(S, A) <- Q(S, A) + alpha (G - Q(S, A)) for the pairs of the episode, G = R + gamma G of the step after.
+    """Update Q(S, A) <- Q(S, A) + alpha (G - Q(S, A)) for the pairs of the episode, G = R + gamma G of the step after.
 
     Args:
         memory: Tables and settings.

@@ -54,7 +54,7 @@ class Memory(NamedTuple):
 
 @inlined
 def move(memory: Memory, index: int, goal: float) -> None:
-    """Q(S, A) <- Q(S, A) + alpha / N(S, A)^omega (goal - Q(S, A)) for the pair at `index` of the last n, in place."""
+    """Update Q(S, A) <- Q(S, A) + alpha / N(S, A)^omega (goal - Q(S, A)) for the pair at `index` of the last n, in place."""
     state, action = memory.pairs[index, 0], memory.pairs[index, 1]
     memory.visits[state, action] += 1
     rate = memory.step_size.alpha

@@ -79,7 +79,7 @@ def begin(memory: Memory, state: int, step: int, rng: np.random.Generator) -> tu
 
 @inlined
 def learn(memory: Memory, sample: Sample, step: int, rng: np.random.Generator) -> int:
-    """Q(S, A) <- Q(S, A) + alpha (G - Q(S, A)), in place; return Sarsa's next action, or `OPEN`.
+    """Update Q(S, A) <- Q(S, A) + alpha (G - Q(S, A)), in place; return Sarsa's next action, or `OPEN`.
 
     G = R + gamma times the value of the successor: Q(S', A') for Sarsa (6.7), sum_a pi(a | S') Q(S', a) for Expected Sarsa (6.9),
     max_a Q(S', a) for Q-learning (6.8), Q_2(S', argmax_a Q_1(S', a)) for Double Q-learning (6.10), where a coin decides which of

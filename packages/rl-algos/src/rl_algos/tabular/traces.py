@@ -74,7 +74,7 @@ def mark(traces: Traces, entry: int) -> None:
 
 @inlined
 def spread(traces: Traces, table: np.ndarray, visits: np.ndarray, step_size: StepSize, td_error: float, over: bool) -> None:
-    """table <- table + alpha delta trace (12.7), trace <- gamma lambda trace, for the entries that have one; cleared when over.
+    """Update table <- table + alpha delta trace (12.7), trace <- gamma lambda trace, for the entries that have one; cleared when over.
 
     Args:
         traces: The traces.

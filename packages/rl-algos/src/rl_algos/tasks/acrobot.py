@@ -24,7 +24,7 @@ MAX_VELOCITY_2 = 9 * math.pi  # rad/s
 
 @kernel
 def start(uniform: np.ndarray) -> np.ndarray:
-    """First states [N, 4], each number in [-0.1, 0.1), from `uniform` [N, 4]; rounded to float32 as Gymnasium does."""
+    """Return first states [N, 4], each number in [-0.1, 0.1), from `uniform` [N, 4]; rounded to float32 as Gymnasium does."""
     return (0.2 * uniform - 0.1).astype(np.float32).astype(np.float64)
 
 
@@ -43,7 +43,7 @@ def derivative(theta_1: float, theta_2: float, velocity_1: float, velocity_2: fl
 
 @kernel
 def wrap(angle: float) -> float:
-    """The angle brought into [-pi, pi] by whole turns."""
+    """Return the angle, shifted into [-pi, pi] by whole turns."""
     while angle > math.pi:
         angle -= 2 * math.pi
     while angle < -math.pi:

@@ -91,7 +91,7 @@ class ArrayEnvs(Envs):
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
 
     def reset(self) -> np.ndarray:
-        """First observations [N, ...]."""
+        """Return first observations [N, ...]."""
         self._state = self._start(self.num_envs)
         self._elapsed[:] = 0
         return self._problem.observe(self._state)
@@ -115,7 +115,7 @@ class ArrayEnvs(Envs):
         return Transition(obs, reward, terminated, truncated, final_obs)
 
     def state_dict(self) -> dict[str, Any]:
-        """States and steps since the start of each episode; the stream of starts is saved with the run."""
+        """Return states and steps since the start of each episode; the stream of starts is saved with the run."""
         return {"state": self._state.copy(), "elapsed": self._elapsed.copy(), **self._counters()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
@@ -159,7 +159,7 @@ class ArrayTask(DynamicsTask):
         self.target = self.problem.target if self.time_limit == self.problem.time_limit else None
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
-        """N copies stepped by one compiled call."""
+        """Return N copies stepped by one compiled call."""
         return ArrayEnvs(self.problem, num_envs, seeds, self.time_limit)
 
     def traits(self) -> frozenset[str]:
@@ -178,5 +178,5 @@ class ArrayTask(DynamicsTask):
 
     @property
     def time_limit(self) -> int:
-        """Steps after which an episode is cut."""
+        """Return steps after which an episode is cut."""
         return self.config.time_limit or self.problem.time_limit

@@ -21,7 +21,7 @@ from rl_core.task import ControlTask
 
 PROBE_EPISODES = 100
 KNOWN = {"CartPole-v1": ((1, 3, 8, 10), (1.5, 2.0, 0.2, 2.0))}
-"""Bins, and how far they reach to both sides, of environments whose own bounds and whose random play are no guide."""
+"""Bins, and how far they reach to both sides, of environments whose own bounds and whose random play give no useful range."""
 LARGE = 1e6  # a bound above this says nothing
 
 
@@ -52,7 +52,7 @@ class BinnedConfig:
 
 
 class Binned(ControlTask):
-    """A Gymnasium environment whose observation [D] is told as the number of its cell.
+    """A Gymnasium environment whose observation [D] is replaced by the number of its cell.
 
     Raises:
         ValueError: if Gymnasium does not know the id, or the environment has no vector of observations or no discrete actions.
@@ -93,7 +93,7 @@ class Binned(ControlTask):
         env.close()
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
-        """Environments one after the other, replayed on resume."""
+        """Return environments one after the other, replayed on resume."""
         return GymEnvs(lambda: _Cells(self._make_plain(), self.edges), num_envs, seeds)
 
     def _make_plain(self) -> gymnasium.Env:
@@ -101,7 +101,7 @@ class Binned(ControlTask):
 
 
 def cell_of(observation: np.ndarray, edges: list[np.ndarray]) -> int:
-    """The number of the cell that an observation [D] falls into, given the inner edges of the bins of each number.
+    """Return the number of the cell that an observation [D] falls into, given the inner edges of the bins of each number.
 
     >>> cell_of(np.array([0.2, 5.0]), [np.array([0.0]), np.array([1.0, 2.0])])
     5
@@ -123,7 +123,7 @@ class _Cells(gymnasium.ObservationWrapper):
 
 
 def _covered(env: gymnasium.Env) -> tuple[np.ndarray, np.ndarray]:
-    """The space's own bounds where they are finite, else the range [D] that 100 episodes at random cover; always the same."""
+    """Return the space's own bounds where they are finite, else the range [D] that 100 episodes at random cover; always the same."""
     space = env.observation_space
     rng = np.random.Generator(np.random.PCG64(0))
     seen = []

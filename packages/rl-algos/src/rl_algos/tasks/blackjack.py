@@ -52,7 +52,7 @@ class Blackjack(MDPTask):
 
 
 class BlackjackByGymnasium(ControlTask):
-    """Gymnasium's `Blackjack-v1` with its three observed numbers told as one; the model stays hidden."""
+    """Gymnasium's `Blackjack-v1` with its three observed numbers combined into one; the model stays hidden."""
 
     Config: ClassVar[type] = BlackjackConfig
     target = TARGET
@@ -70,7 +70,7 @@ class BlackjackByGymnasium(ControlTask):
         return super().traits() | {"layout", "policy"}
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
-        """Gymnasium's environments one after the other."""
+        """Return Gymnasium's environments one after the other."""
         return GymEnvs(_make, num_envs, seeds)
 
 
@@ -87,7 +87,7 @@ def _make() -> gymnasium.Env:
 
 
 def number_of(total: int, dealer: int, usable: int) -> int:
-    """The number of a state.
+    """Return the number of a state.
 
     >>> number_of(13, 2, 0)
     290
@@ -96,14 +96,14 @@ def number_of(total: int, dealer: int, usable: int) -> int:
 
 
 def stick_from(total: int) -> np.ndarray:
-    """The policy [S] that sticks with `total` or more and hits with less."""
+    """Return the policy [S] that sticks with `total` or more and hits with less."""
     sums = np.arange(NUM_STATES) // 22
     return np.where(sums >= total, STICK, HIT)
 
 
 @lru_cache(maxsize=1)
 def dealer_results() -> dict[int, dict[int, float]]:
-    """How likely each dealer's card leads to a final sum of 17 to 21, to 0 (bust), or to `NATURAL`."""
+    """Return the probabilities that each dealer's card leads to a final sum of 17 to 21, to 0 (bust), or to `NATURAL`."""
 
     def play(total: int, ace: bool, cards: int) -> dict[int, float]:
         best = total + 10 if ace and total <= 11 else total
@@ -119,7 +119,7 @@ def dealer_results() -> dict[int, dict[int, float]]:
 
 
 def blackjack_process(discount: float = 1.0) -> MDP:
-    """The table of blackjack; numbers that no hand has are terminal."""
+    """Return the table of blackjack; numbers that no hand has are terminal."""
     table: dict[int, dict[int, list[tuple]]] = {state: {STICK: [], HIT: []} for state in range(NUM_STATES)}
     for dealer, results in dealer_results().items():
         for total in range(4, NATURAL + 1):

@@ -28,7 +28,7 @@ THETA_LIMIT = 12 * 2 * math.pi / 360  # rad
 
 @kernel
 def start(uniform: np.ndarray) -> np.ndarray:
-    """First states [N, 4], each number in [-0.05, 0.05), from `uniform` [N, 4] in [0, 1)."""
+    """Return first states [N, 4], each number in [-0.05, 0.05), from `uniform` [N, 4] in [0, 1)."""
     return 0.1 * uniform - 0.05
 
 
@@ -58,7 +58,7 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
 
 @kernel
 def observe(state: np.ndarray) -> np.ndarray:
-    """The states themselves [N, 4], float32."""
+    """Return the states themselves [N, 4], float32."""
     return state.astype(np.float32)
 
 

@@ -156,7 +156,7 @@ class Garnet(MDPTask):
 
 
 def garnet(config: GarnetConfig) -> MDP:
-    """A random process; probabilities are the gaps between B - 1 uniform cuts of [0, 1]."""
+    """Return a random process; probabilities are the gaps between B - 1 uniform cuts of [0, 1]."""
     rng = np.random.Generator(np.random.PCG64(config.process_seed))
     pairs, branches = config.num_states * config.num_actions, config.branches
     if branches * 4 > config.num_states:

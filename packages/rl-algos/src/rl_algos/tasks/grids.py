@@ -35,7 +35,7 @@ BLOCKED_MAZE = "........G\n.........\n.........\n.########\n.........\n...S.....
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """What lies where.
+    """A map of a grid.
 
     Attributes:
         letters: [H, W]: `.` floor, `S` start, `G` goal, `#` wall, `X` obstacle.
@@ -45,10 +45,10 @@ class Grid:
 
     @classmethod
     def read(cls, text: str) -> Grid:
-        """A grid from text, a line for each row.
+        """Return a grid from text, a line for each row.
 
         Raises:
-            ValueError: if rows differ in length, a letter is unknown, or there is no goal.
+            ValueError: if rows differ in length, a letter is unknown, or no cell is a goal.
         """
         rows = [line.strip() for line in text.strip().splitlines()]
         for number, row in enumerate(rows):
@@ -70,7 +70,7 @@ class Grid:
         return cells / cells.sum()
 
     def layout(self, moves: Sequence[tuple[int, int]]) -> Layout:
-        """How it is drawn."""
+        """Return the layout for pictures."""
         height, width = self.letters.shape
         cell = np.stack(np.divmod(np.arange(height * width), width), axis=1)
         return Layout(["".join(row) for row in self.letters], cell, arrows=moves)
@@ -87,10 +87,10 @@ def grid_process(
     wall_reward: float = 0.0,
     discount: float,
 ) -> MDP:
-    """The process of moving on a grid; who would leave it or enter a wall stays.
+    """Return the process of moving on a grid; a move off the grid or into a wall leaves the state as it is.
 
     Args:
-        grid: What lies where.
+        grid: The map.
         moves: (rows down, columns right) of each action [A, 2].
         chances: For each action, how likely it moves how.
         step_reward: Reward of every step.
@@ -192,11 +192,11 @@ class MazeConfig:
 
     def __post_init__(self) -> None:
         if self.size % 2 == 0:
-            raise ValueError(f"size is {self.size}; it must be odd: walls lie between cells")
+            raise ValueError(f"size is {self.size}; it must be odd: walls are between cells")
 
 
 class Maze(MDPTask):
-    """+1 at the goal, -1 for hitting a wall; moves do as they are told."""
+    """+1 at the goal, -1 for hitting a wall; moves are deterministic."""
 
     Config: ClassVar[type] = MazeConfig
 
@@ -215,7 +215,7 @@ class Maze(MDPTask):
 
 
 def generate_maze(size: int, seed: int) -> str:
-    """A maze of `size` x `size` cells in which exactly one way joins any two: a random walk that steps back where it is stuck.
+    """Return a maze of `size` x `size` cells in which exactly one way joins any two: a random walk that steps back where it is stuck.
 
     >>> print(generate_maze(5, 0))
     #####

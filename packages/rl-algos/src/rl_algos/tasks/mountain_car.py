@@ -25,7 +25,7 @@ POWER, CONTINUOUS_GOAL = 0.0015, 0.45  # of the task with a continuous action
 
 @kernel
 def start(uniform: np.ndarray) -> np.ndarray:
-    """First states [N, 2]: position in [-0.6, -0.4), at rest, from `uniform` [N, 1]."""
+    """Return first states [N, 2]: position in [-0.6, -0.4), at rest, from `uniform` [N, 1]."""
     state = np.zeros((len(uniform), 2))
     state[:, 0] = 0.2 * uniform[:, 0] - 0.6
     return state
@@ -78,7 +78,7 @@ def move_continuous(state: np.ndarray, action: np.ndarray, reward: np.ndarray, t
 
 @kernel
 def observe(state: np.ndarray) -> np.ndarray:
-    """The states themselves [N, 2], float32."""
+    """Return the states themselves [N, 2], float32."""
     return state.astype(np.float32)
 
 

@@ -21,7 +21,7 @@ DT = 0.05  # s, between two steps
 
 @kernel
 def start(uniform: np.ndarray) -> np.ndarray:
-    """First states [N, 2]: any angle, velocity in [-1, 1), from `uniform` [N, 2]."""
+    """Return first states [N, 2]: any angle, velocity in [-1, 1), from `uniform` [N, 2]."""
     return (2.0 * uniform - 1.0) * np.array([math.pi, 1.0])
 
 

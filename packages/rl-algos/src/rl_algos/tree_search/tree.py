@@ -18,7 +18,7 @@ import numpy as np
 
 from dl_nets.fast.kernels import inlined
 
-FAR = 1e9  # steps; longer ways are not told apart
+FAR = 1e9  # steps; longer ways count as equal
 
 
 class Tree(NamedTuple):

@@ -57,7 +57,7 @@ class MarkovChain:
         return sorted(classes, key=lambda states: int(states[0]))
 
     def stationary_distribution(self) -> np.ndarray:
-        """mu [S] with mu = mu P, the only one.
+        """Return mu [S] with mu = mu P, the only one.
 
         Raises:
             ValueError: if there are several, because the chain has more than one recurrent class.
@@ -79,7 +79,7 @@ class MarkovChain:
         return distribution
 
     def absorption(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the chain ends up: probabilities [S, K] of the K recurrent classes, and the expected steps [S] until one is entered."""
+        """Return where the chain ends: probabilities [S, K] of the K recurrent classes, and the expected steps [S] until one is entered."""
         classes = self.recurrent_classes()
         transient = np.setdiff1d(np.arange(self.num_states), np.concatenate(classes))
         chances = np.zeros((self.num_states, len(classes)))
@@ -94,7 +94,7 @@ class MarkovChain:
         return chances, steps
 
     def sample_paths(self, rng: np.random.Generator, start: np.ndarray, num_steps: int) -> np.ndarray:
-        """States [B, T + 1] of B paths that begin in the states `start` [B], T = `num_steps`."""
+        """Return states [B, T + 1] of B paths that begin in the states `start` [B], T = `num_steps`."""
         cumulative = np.cumsum(self.transition.toarray(), axis=1)
         paths = np.empty((len(start), num_steps + 1), dtype=np.int64)
         paths[:, 0] = start
@@ -130,14 +130,14 @@ class MarkovRewardProcess:
             raise ValueError(f"discount is {discount}; it must be in [0, 1]")
 
     def chain(self) -> MarkovChain:
-        """The Markov chain underneath, with one more state: the end of the episode, which is never left."""
+        """Return the Markov chain underneath, with one more state: the end of the episode, which is never left."""
         ending = np.clip(1.0 - self.transition.sum(axis=1), 0.0, 1.0)
         return MarkovChain(
             sparse.block_array([[self.transition, sparse.csr_array(ending[:, None])], [None, sparse.csr_array(np.ones((1, 1)))]])
         )
 
     def values(self) -> np.ndarray:
-        """v [S] in closed form: v = (I - gamma P)^-1 r, the Bellman equation (3.14) as one linear system.
+        """Return v [S] in closed form: v = (I - gamma P)^-1 r, the Bellman equation (3.14) as one linear system.
 
         Raises:
             ValueError: if gamma is 1 and some state never reaches the end of the episode but for a reward.
@@ -161,7 +161,7 @@ class MarkovRewardProcess:
         return values
 
     def values_by_iteration(self, tolerance: float = 1e-10, max_sweeps: int = 1_000_000) -> tuple[np.ndarray, int]:
-        """v [S] by repeating v <- r + gamma P v until no state moves by more than `tolerance`; and the number of sweeps."""
+        """Return v [S] by repeating v <- r + gamma P v until no state moves by more than `tolerance`; and the number of sweeps."""
         values = np.zeros(self.num_states)
         for sweep in range(1, max_sweeps + 1):
             updated = self.reward + self.discount * (self.transition @ values)
@@ -172,11 +172,11 @@ class MarkovRewardProcess:
         return values, max_sweeps
 
     def expected_steps(self) -> np.ndarray:
-        """How many steps an episode still takes from each state [S]; infinite where it may never end."""
+        """Return the expected steps of an episode from each state [S]; infinite where it may never end."""
         endless = self._endless()
         reaches = np.asarray(self.transition @ endless.astype(np.float64)) > 0.0
         doomed = endless | reaches
-        while True:  # whoever may come to an endless state may never end
+        while True:  # a state from which an endless one can be reached may never end
             grown = doomed | (np.asarray(self.transition @ doomed.astype(np.float64)) > 0.0)
             if (grown == doomed).all():
                 break
@@ -188,12 +188,12 @@ class MarkovRewardProcess:
         return steps
 
     def sample_paths(self, rng: np.random.Generator, start: np.ndarray, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """States [B, T + 1], the number S standing for the end, and rewards [B, T] of B paths."""
+        """Return states [B, T + 1], the number S standing for the end, and rewards [B, T] of B paths."""
         states = self.chain().sample_paths(rng, start, num_steps)
         return states, np.append(self.reward, 0.0)[states[:, :-1]]
 
     def _endless(self) -> np.ndarray:
-        """States in recurrent classes that no episode leaves [S]."""
+        """Return states in recurrent classes that no episode leaves [S]."""
         endless = np.zeros(self.num_states + 1, dtype=bool)
         for states in self.chain().recurrent_classes():
             if self.num_states not in states:

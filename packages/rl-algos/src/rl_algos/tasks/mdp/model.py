@@ -112,7 +112,7 @@ class MDP:
             start: Distribution of the first state [S]; uniform over the states that are not terminal when missing.
 
         Raises:
-            ValueError: if an array has another shape, or a list of matrices is given: whether its first axis is S or A cannot be told
+            ValueError: if an array has another shape, or a list of matrices is given: whether its first axis is S or A is ambiguous
                 where both are equal.
         """
         for name, given in (("transition", transition), ("reward", reward)):
@@ -226,7 +226,7 @@ class MDP:
         )
 
     def with_discount(self, discount: float) -> MDP:
-        """The same process with another gamma; shares the arrays."""
+        """Return the same process with another gamma; shares the arrays."""
         return MDP(
             offset=self.offset,
             probability=self.probability,
@@ -240,7 +240,7 @@ class MDP:
 
     @cached_property
     def expected_reward(self) -> np.ndarray:
-        """r(s, a) [S, A], equation (3.5)."""
+        """Return r(s, a) [S, A], equation (3.5)."""
         pairs = np.repeat(np.arange(self.num_states * self.num_actions), np.diff(self.offset))
         weights = self.probability * self.reward
         return np.bincount(pairs, weights, minlength=self.num_states * self.num_actions).reshape(self.num_states, self.num_actions)
@@ -257,7 +257,7 @@ class MDP:
 
     @cached_property
     def table(self) -> Table:
-        """The arrays that compiled loops read."""
+        """Return the arrays that compiled loops read."""
         pairs = np.repeat(np.arange(len(self.offset) - 1), np.diff(self.offset))
         total = np.concatenate([[0.0], np.cumsum(self.probability)])
         cumulative = total[1:] - total[self.offset[:-1]][pairs]
@@ -269,20 +269,20 @@ class MDP:
 
     @cached_property
     def is_terminal(self) -> np.ndarray:
-        """States whose every outcome ends the episode where it is, for nothing [S]: no decision is ever taken there."""
+        """Return states whose every outcome ends the episode where it is, for nothing [S]: no decision is ever taken there."""
         source = np.repeat(np.arange(self.num_states), np.diff(self.offset[:: self.num_actions]))
         decides = ~(self.terminated & (self.next_state == source) & (self.reward == 0.0))
         return np.bincount(source, decides.astype(np.float64), minlength=self.num_states) == 0
 
     def action_values(self, values: np.ndarray) -> np.ndarray:
-        """q(s, a) = r(s, a) + gamma sum_s' p(s' | s, a) v(s') [S, A] from values [S], equation (4.6).
+        """Return q(s, a) = r(s, a) + gamma sum_s' p(s' | s, a) v(s') [S, A] from values [S], equation (4.6).
 
         Source: Sutton and Barto (2018), section 4.2.
         """
         return self.expected_reward + self.discount * (self.continuation @ values).reshape(self.num_states, self.num_actions)
 
     def under(self, policy: np.ndarray) -> MarkovRewardProcess:
-        """The Markov reward process that a fixed policy makes of this one: an MDP with a policy *is* an MRP.
+        """Return the Markov reward process that a fixed policy makes of this one: an MDP with a policy *is* an MRP.
 
         Args:
             policy: Actions [S], or probabilities of actions [S, A].
@@ -297,7 +297,7 @@ class MDP:
         return MarkovRewardProcess(averaging @ self.continuation, (weights * self.expected_reward).sum(1), discount=self.discount)
 
     def policy_matrix(self, policy: np.ndarray) -> np.ndarray:
-        """Probabilities of actions [S, A] from actions [S] or from themselves, validated.
+        """Return probabilities of actions [S, A] from actions [S] or from themselves, validated.
 
         Raises:
             ValueError: if the shape is neither, an action does not exist, or a state's probabilities do not sum to one.
@@ -342,7 +342,7 @@ class MDP:
         if len(empty):
             pair = int(empty[0])
             raise ValueError(
-                f"state {pair // self.num_actions}, action {pair % self.num_actions}: there is no outcome; at least one is needed"
+                f"state {pair // self.num_actions}, action {pair % self.num_actions}: it has 0 outcomes; at least one is needed"
             )
         for name, wrong, needed in (
             ("probability", ~((self.probability >= 0.0) & (self.probability <= 1.0 + self._tolerance)), "in [0, 1]"),

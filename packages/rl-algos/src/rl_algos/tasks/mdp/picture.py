@@ -27,7 +27,7 @@ class Layout:
     Attributes:
         rows: The map, a text for each row; its letters are those of `COLOURS`, any other is shown as floor.
         cell: (row, column) of each state [S, 2].
-        arrows: (rows down, columns right) of each action [A, 2], empty where actions are no moves.
+        arrows: (rows down, columns right) of each action [A, 2], empty where actions do not move.
         caption: Text for a state that the map alone does not tell, such as where Taxi's passenger is; empty for none [S].
     """
 
@@ -38,20 +38,20 @@ class Layout:
 
     @classmethod
     def strip(cls, num_states: int) -> Layout:
-        """States without geography, in rows as long as they are many."""
+        """Return states without geography, in rows as long as they are many."""
         width = int(np.ceil(np.sqrt(num_states))) if num_states > 30 else num_states
         height = -(-num_states // width)
         rows = ["." * width] * (height - 1) + ["." * (num_states - width * (height - 1))]
         return cls(rows, np.stack(np.divmod(np.arange(num_states), width), axis=1))
 
     def text(self, state: int) -> str:
-        """The map with `@` where the state is."""
+        """Return the map with `@` where the state is."""
         row, column = self.cell[state]
         lines = [line[:column] + "@" + line[column + 1 :] if index == row else line for index, line in enumerate(self.rows)]
         return "\n".join([*lines, *([self.caption[state]] if self.caption else [])])
 
     def image(self, state: int) -> np.ndarray:
-        """Pixels [H, W, 3], uint8."""
+        """Return pixels [H, W, 3], uint8."""
         picture = self._map()
         row, column = (int(number) * CELL for number in self.cell[state])
         quarter = CELL // 4
@@ -59,7 +59,7 @@ class Layout:
         return picture
 
     def draw(self, path: Path, values: np.ndarray, policy: np.ndarray | None = None, title: str = "") -> None:
-        """A figure of values [S] as colours and of greedy actions [S] as arrows, written to `path`.
+        """Write a figure of values [S] as colours and of greedy actions [S] as arrows to `path`.
 
         Where several states share a cell (Taxi's passenger), the mean of their values is shown and no arrow.
         """

@@ -33,7 +33,7 @@ def draw_outcome(table: Table, state: int, action: int, uniform: float) -> int:
 
 @inlined
 def draw_start(table: Table, uniform: float) -> int:
-    """The first state of an episode that a uniform number in [0, 1) picks."""
+    """Return the first state of an episode that a uniform number in [0, 1) picks."""
     return int(np.searchsorted(table.start, uniform, side="right"))
 
 
@@ -135,11 +135,11 @@ class MDPEnvs(Envs):
         self.max_steps = max_steps
         self.state = np.zeros(num_envs, dtype=np.int64)
         self.elapsed = np.zeros(num_envs, dtype=np.int64)
-        self._streams = seeds.child("mdp")  # a branch of its own, saved here: whoever asked may not save its streams
+        self._streams = seeds.child("mdp")  # a branch of its own, saved here: the caller may not save its streams
         self.rng = self._streams.numpy("outcomes")
 
     def reset(self) -> np.ndarray:
-        """First states [N]."""
+        """Return first states [N]."""
         for env in range(self.num_envs):
             self.state[env] = draw_start(self.mdp.table, self.rng.random())
         self.elapsed[:] = 0
@@ -171,7 +171,7 @@ class MDPEnvs(Envs):
         self._finished.extend(zip([0] * count, playing.returns[:count].tolist(), playing.lengths[:count].tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """States, steps and the random stream."""
+        """Return states, steps and the random stream."""
         return {
             "state": self.state.copy(),
             "elapsed": self.elapsed.copy(),
@@ -217,20 +217,20 @@ class MDPEnv(gymnasium.Env):
         self.state = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """The first state; `options={"state": 3}` starts there."""
+        """Return the first state; `options={"state": 3}` starts there."""
         super().reset(seed=seed)
         self.state = draw_start(self.mdp.table, self.np_random.random()) if not options else int(options["state"])
         return self.state, {}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        """The next state, its reward, and whether the episode ended; it is never cut here."""
+        """Return the next state, its reward, and whether the episode ended; it is never cut here."""
         table = self.mdp.table
         outcome = draw_outcome(table, self.state, int(action), self.np_random.random())
         self.state = int(table.next_state[outcome])
         return self.state, float(table.reward[outcome]), bool(table.terminated[outcome]), False, {}
 
     def render(self) -> Any:
-        """The state as text or as a picture."""
+        """Return the state as text or as a picture."""
         if self.layout is None or self.render_mode is None:
             return None
         return self.layout.text(self.state) if self.render_mode == "ansi" else self.layout.image(self.state)

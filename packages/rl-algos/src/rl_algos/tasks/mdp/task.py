@@ -44,22 +44,22 @@ class MDPTask(ControlTask):
         self.output_space = spaces.Discrete(mdp.num_actions)
 
     def traits(self) -> frozenset[str]:
-        """Also "control": a process can be played without knowing its model."""
+        """Return the traits, with "control": a process can be played without knowing its model."""
         return super().traits() | {"control"}
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
-        """Copies of the process in step, driven by its table."""
+        """Return copies of the process in step, driven by its table."""
         return MDPEnvs(self.mdp, num_envs, seeds, self.max_steps)
 
     def env(self, render_mode: str | None = None) -> MDPEnv:
-        """The process behind Gymnasium's interface, without the time limit."""
+        """Return the process behind Gymnasium's interface, without the time limit."""
         return MDPEnv(self.mdp, self.layout, render_mode)
 
     def optimal_return(self) -> float:
-        """The largest mean return, undiscounted and within the time limit, that any policy reaches: backward induction.
+        """Return the largest mean return, undiscounted and within the time limit, that any policy reaches: backward induction.
 
         Raises:
-            ValueError: if there is no time limit.
+            ValueError: without a time limit.
         """
         if not self.max_steps:
             raise ValueError("the task has no time limit; set max_steps, or ask a planner")
@@ -70,7 +70,7 @@ class MDPTask(ControlTask):
         return float(self.mdp.start @ values)
 
     def return_of(self, policy: np.ndarray) -> float:
-        """The exact mean return, undiscounted and within the time limit, of a policy [S] or [S, A]."""
+        """Return the exact mean return, undiscounted and within the time limit, of a policy [S] or [S, A]."""
         process = self.mdp.under(policy)
         values = np.zeros(self.mdp.num_states)
         for _ in range(self.max_steps):
