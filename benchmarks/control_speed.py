@@ -1,4 +1,4 @@
-"""DDPG, TD3 and SAC beside stable-baselines3's: environment steps per second while learning, RL Zoo's settings for Pendulum, one thread.
+"""Compare DDPG, TD3 and SAC with stable-baselines3's: steps per second while learning, RL Zoo's settings for Pendulum, one thread.
 
     python benchmarks/control_speed.py            # some five minutes; writes control_speed.md
     python benchmarks/control_speed.py --pairs 1
@@ -33,31 +33,34 @@ from stable_baselines3.common.noise import NormalActionNoise
 from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.continuous.ddpg import DDPG, DDPGConfig
 from rl_algos.continuous.sac import SAC, SACConfig
+from rl_algos.continuous.td3 import TD3, TD3Config
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.pendulum import Pendulum
 from rl_core.seeds import Seeds
 
 RANDOM_STEPS, STEPS = 300, 600
 ROWS = [  # agent, units of its networks, ratio asked for
-    ("ddpg", (400, 300), 1.3),
-    ("td3", (400, 300), 1.3),
-    ("sac", (256, 256), 1.3),
+    ("ddpg", (400, 300), 1.5),
+    ("td3", (400, 300), 1.5),
+    ("sac", (256, 256), 2.0),
     *((name, (64, 64), None) for name in ("ddpg", "td3", "sac")),  # our presets' size
 ]
 COMMON: dict[str, Any] = {"learning_starts": RANDOM_STEPS, "batch_size": 256, "target_rate": 0.005, "iteration_steps": RANDOM_STEPS}
 RATES: dict[str, Any] = {"actor_learning_rate": 1e-3, "critic_learning_rate": 1e-3, "noise": "gaussian", "noise_std": 0.1}
-TD3: dict[str, Any] = {"twin_critics": True, "policy_delay": 2, "target_noise": 0.2}
 
 
 def ours(name: str, hidden: tuple[int, ...], seed: int) -> Callable[[], int]:
     """Our agent after its random steps; the work is `STEPS` more."""
     task, network = Pendulum(ArrayTaskConfig()), MLP(MLPConfig(hidden=hidden, activation="relu"))
-    agent: SAC | DDPG
+    agent: SAC | DDPG | TD3
     if name == "sac":
         agent = SAC(SACConfig(**COMMON, learning_rate=1e-3), task, network, seeds=Seeds(seed), budget=20_000, device="cpu")
     else:
-        config = DDPGConfig(**COMMON, **RATES, **(TD3 if name == "td3" else {}), discount=0.98, buffer_size=200_000)
-        agent = DDPG(config, task, network, seeds=Seeds(seed), budget=20_000, device="cpu")
+        settings: dict[str, Any] = {**COMMON, **RATES, "discount": 0.98, "buffer_size": 200_000}
+        if name == "td3":
+            agent = TD3(TD3Config(**settings), task, network, seeds=Seeds(seed), budget=20_000, device="cpu")
+        else:
+            agent = DDPG(DDPGConfig(**settings), task, network, seeds=Seeds(seed), budget=20_000, device="cpu")
     agent.step()
     return learning(agent, RANDOM_STEPS + STEPS)
 
