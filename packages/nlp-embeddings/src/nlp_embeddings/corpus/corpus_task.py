@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -149,8 +149,8 @@ class CorpusTask(Task):
         sentences = self._sentences(source)
         folder = _cache_folder() / self._key(source, sentences)
 
-        def make() -> None:
-            encode(
+        def make() -> Corpus:
+            return encode(
                 source,
                 folder,
                 tokenizer=config.tokenizer,
@@ -164,7 +164,7 @@ class CorpusTask(Task):
         corpus = cached_corpus(folder, make)
         for number in range(1, config.phrase_passes + 1):
             joined = corpus.folder.with_name(f"{folder.name}-{config.phrase_min_count}-{config.phrase_threshold:g}-{number}")
-            corpus = cached_corpus(joined, lambda corpus=corpus, joined=joined: self._join(corpus, joined))  # type: ignore[misc]
+            corpus = cached_corpus(joined, partial(self._join, corpus, joined))
         return corpus
 
     @cached_property
@@ -263,8 +263,8 @@ class CorpusTask(Task):
             return stemmer(self.corpus_config.stemmer)
         return lemmatizer(self.corpus_config.lemmatizer) if self.corpus_config.lemmatizer else None
 
-    def _join(self, corpus: Corpus, folder: Path) -> None:
-        join_phrases(corpus, folder, min_count=self.corpus_config.phrase_min_count, threshold=self.corpus_config.phrase_threshold)
+    def _join(self, corpus: Corpus, folder: Path) -> Corpus:
+        return join_phrases(corpus, folder, min_count=self.corpus_config.phrase_min_count, threshold=self.corpus_config.phrase_threshold)
 
     def _sentences(self, source: Path) -> Literal["punctuation", "line"]:
         """Return the end of a sentence, chosen by the beginning of the text if it is "auto"."""

@@ -65,7 +65,7 @@ def encode(
             shown = getattr(tokenizer, "__name__", tokenizer)
             raise ValueError(f"{name} holds no words (tokenizer {shown}); a corpus needs at least one: check the file, or change tokenizer")
         _renumber(work, vocabulary)
-    return Corpus(folder)
+    return Corpus(folder, verify=False)  # written just now
 
 
 def _blocks_of_files(files: list[Path], undecodable: Literal["refuse", "replace"]) -> Iterator[bytes]:

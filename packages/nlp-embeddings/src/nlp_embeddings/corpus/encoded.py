@@ -29,6 +29,7 @@ class Corpus:
 
     Args:
         folder: Folder that `encode` wrote.
+        verify: Compare the files with their lengths and checksums.
 
     Raises:
         DamagedCorpus: if a file is missing, or does not have the length and checksum that it was written with.
@@ -41,9 +42,9 @@ class Corpus:
         fingerprint: Digest of all of it; equal for equal texts.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, verify: bool = True) -> None:
         self.folder = folder
-        self.fingerprint = _verify(folder)
+        self.fingerprint = _verify(folder, contents=verify)
         self.words: list[str] = (folder / "words.txt").read_text(encoding="utf-8").split("\n")
         self.counts = np.fromfile(folder / "counts.bin", dtype="<i8")
         self.ids = np.memmap(folder / "ids.bin", dtype="<i4", mode="r")
@@ -90,14 +91,14 @@ def new_corpus_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
-def cached_corpus(folder: Path, make: Callable[[], object]) -> Corpus:
+def cached_corpus(folder: Path, make: Callable[[], Corpus]) -> Corpus:
     """Return the corpus in a folder of the cache, made first if it is missing or damaged.
 
     Of several processes that ask for one corpus at once, one makes it and the others wait.
 
     Args:
         folder: The entry.
-        make: Writes it.
+        make: Writes it, and returns it.
     """
     if (folder / "corpus.json").exists():
         try:
@@ -111,12 +112,11 @@ def cached_corpus(folder: Path, make: Callable[[], object]) -> Corpus:
                 return Corpus(folder)
             except DamagedCorpus as error:
                 print(f"the cached corpus is damaged ({error}); encoding the text again", file=sys.stderr)
-        make()
-        return Corpus(folder)
+        return make()
 
 
-def _verify(folder: Path) -> str:
-    """Check the files of a corpus, and return its fingerprint."""
+def _verify(folder: Path, *, contents: bool) -> str:
+    """Check the files of a corpus, with or without their contents, and return its fingerprint."""
     try:
         about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
         form, files = about["format"], {name: (int(size), int(checksum)) for name, (size, checksum) in about["files"].items()}
@@ -124,7 +124,7 @@ def _verify(folder: Path) -> str:
         raise DamagedCorpus(f"{folder / 'corpus.json'} does not describe a corpus: {error}") from error
     if form != FORMAT or set(files) != set(_FILES):
         raise DamagedCorpus(f"{folder} has the format {form!r}; this version reads {FORMAT}")
-    for name, expected in files.items():
+    for name, expected in files.items() if contents else ():
         try:
             found = _digest(folder / name)
         except OSError as error:

@@ -96,7 +96,7 @@ def join_phrases(corpus: Corpus, folder: Path, *, min_count: int = 5, threshold:
         mapped.flush()
         totals[order].astype("<i8").tofile(work / "counts.bin")
         (work / "words.txt").write_text("\n".join(words[index] for index in order), encoding="utf-8")
-    return Corpus(folder)
+    return Corpus(folder, verify=False)  # written just now
 
 
 def _name(words: list[str], key: int, delimiter: str) -> str:

@@ -174,16 +174,17 @@ def choose_negatives(centre: int, targets: np.ndarray, begin: int, noise: Noise,
 
     A negative that is the centre, or was drawn before for this pair, becomes a blank.
     """
+    threshold, alias, num = noise
     targets[begin] = centre
-    for k in range(1, noise.num + 1):
+    for k in range(1, num + 1):
         state = next_state(state)
-        word = draw(state, noise.threshold, noise.alias)
+        word = draw(state, threshold, alias)
         for earlier in range(begin, begin + k):
             if targets[earlier] == word:
                 word = first_blank + k % SIX
                 break
         targets[begin + k] = word
-    fill(targets, begin, noise.num + 1, first_blank)
+    fill(targets, begin, num + 1, first_blank)
     return state
 
 
@@ -203,14 +204,15 @@ def keep_words(stream: Stream, sentence: int, state: Any, kept: np.ndarray) -> A
         Their number, the number of all in the vocabulary, the generator's new state.
     """
     num_kept, known = 0, 0
-    num_words = len(stream.keep)
+    ids, keep = stream.ids, stream.keep
+    num_words = len(keep)
     for position in range(stream.starts[sentence], stream.starts[sentence + 1]):
-        word = stream.ids[position]
+        word = ids[position]
         if word < 0 or word >= num_words:
             continue
         known += 1
         state = next_state(state)
-        if upper(state) <= stream.keep[word]:
+        if upper(state) <= keep[word]:
             kept[num_kept] = word
             num_kept += 1
     return num_kept, known, state
@@ -258,7 +260,7 @@ def train_skip_gram(stream: Stream, inputs: np.ndarray, outputs: np.ndarray, sha
         copies: `None`, or the copies of both matrices that a shard works on.
     """
     hierarchical = len(stream.tree.starts) > 1
-    num_words = len(stream.keep)
+    num_words, window, noise = len(stream.keep), stream.window, stream.noise
     buffers = make_buffers(stream)
     kept, targets, width = buffers.kept, buffers.targets, len(buffers.labels)
     state = start_state(stream.seed)
@@ -269,20 +271,20 @@ def train_skip_gram(stream: Stream, inputs: np.ndarray, outputs: np.ndarray, sha
         known_total += known
         for centre in range(num_kept):
             state = next_state(state)
-            reach = below(state, stream.window) + 1
+            reach = below(state, window) + 1
             first, last = max(0, centre - reach), min(num_kept, centre + reach + 1)
             num_contexts = last - first - 1
             if num_contexts == 0:
                 continue
             rows = 1 if hierarchical or share_negatives else num_contexts
-            count = stream.noise.num + 1
+            count = noise.num + 1
             if hierarchical:
                 count = path_targets(kept[centre], buffers, stream)
                 if copies is None and centre + 1 < num_kept:
                     prefetch_path(kept[centre + 1], outputs, stream)
             else:
                 for row in range(rows):
-                    state = choose_negatives(kept[centre], targets, row * width, stream.noise, state, num_words)
+                    state = choose_negatives(kept[centre], targets, row * width, noise, state, num_words)
             if copies is not None:
                 localise(targets, rows * ((count + SIX - 1) // SIX * SIX), num_words, copies.outputs)
             begin = 0
@@ -315,7 +317,7 @@ def train_cbow(stream: Stream, inputs: np.ndarray, outputs: np.ndarray, divide_g
         copies: `None`, or the copies of both matrices that a shard works on.
     """
     hierarchical = len(stream.tree.starts) > 1
-    num_words = len(stream.keep)
+    num_words, window, noise = len(stream.keep), stream.window, stream.noise
     buffers = make_buffers(stream)
     kept, targets = buffers.kept, buffers.targets
     hidden = np.zeros((2, inputs.shape[1]), np.float32)
@@ -328,16 +330,16 @@ def train_cbow(stream: Stream, inputs: np.ndarray, outputs: np.ndarray, divide_g
         known_total += known
         for centre in range(num_kept):
             state = next_state(state)
-            reach = below(state, stream.window) + 1
+            reach = below(state, window) + 1
             first, last = max(0, centre - reach), min(num_kept, centre + reach + 1)
             num_contexts = last - first - 1
             if num_contexts == 0:
                 continue
-            count = stream.noise.num + 1
+            count = noise.num + 1
             if hierarchical:
                 count = path_targets(kept[centre], buffers, stream)
             else:
-                state = choose_negatives(kept[centre], targets, 0, stream.noise, state, num_words)
+                state = choose_negatives(kept[centre], targets, 0, noise, state, num_words)
             if copies is not None:
                 localise(targets, (count + SIX - 1) // SIX * SIX, num_words, copies.outputs)
             for k in range(inputs.shape[1]):
