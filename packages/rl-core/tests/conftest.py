@@ -87,7 +87,7 @@ class Site:
         others = {row.package for row in Plugins.load().rows} - {"rl-core"}
         self.environment = {
             **os.environ,
-            "PYTHONPATH": str(folder),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")])),
             "RL_CORE_DISABLE": ",".join(sorted(others)),
             "PYTHONPYCACHEPREFIX": str(bytecode),  # compiled once for all the processes of a session
         }
