@@ -189,7 +189,7 @@ def test_ids_of_the_namespace_lead_to_the_scheme_and_unknown_games_to_the_neares
     catalogue = Catalogue.discover()
     entry = catalogue.find("ALE/MsPacman-v5", "task")
     assert (entry.name, entry.spec.config) == ("ALE:MsPacman-v5", {"game": "MsPacman-v5"})
-    with pytest.raises(ValueError, match=r"there is no Atari game 'Pomg-v5'; a game is called as .*Pong-v5"):
+    with pytest.raises(ValueError, match=r"unknown Atari game 'Pomg-v5'; names are such as .*Pong-v5"):
         atari.Atari(atari.AtariConfig(game="Pomg-v5"))
 
 

@@ -207,7 +207,7 @@ def test_a_broken_pipe_to_another_process_is_not_taken_for_a_reader_that_went_aw
     monkeypatch.setattr("rl_core.cli.listing.list_components", command)
     result = CliRunner().invoke(cli, ["list"])
     assert result.exit_code == 1
-    assert "error: a process that this one was talking to has ended" in result.stderr
+    assert "error: a process that this one was connected to has ended" in result.stderr
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full to stand for a full disk")  # noqa: PTH110

@@ -1,4 +1,4 @@
-"""What the host itself brings, through the same door as everybody."""
+"""Components of the host itself, registered as those of any plugin."""
 
 from __future__ import annotations
 

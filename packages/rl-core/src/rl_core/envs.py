@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class Transition(NamedTuple):
-    """What a step of N environments gave.
+    """Result of a step of N environments.
 
     Attributes:
-        obs: Where to act next [N, ...]; for an environment whose episode is over, the first observation of its next one.
+        obs: Observations to act on next [N, ...]; for an environment whose episode is over, the first observation of its next one.
         reward: [N], float32.
         terminated: The episode ended [N], bool.
         truncated: The episode was cut by a time limit [N], bool.
-        final_obs: Where the action led [N, ...]: differs from `obs` only where an episode is over.
+        final_obs: Observations that the actions led to [N, ...]; differs from `obs` only where an episode is over.
         extras: Further arrays by name, exactly those that the task declares in `extras`: `cost`, what the step cost [N], float32;
             `legal`, which actions are allowed at `obs` [N, A], bool; `goal`, what is to be reached from `obs` [N, ...].
     """
@@ -40,7 +40,7 @@ class Transition(NamedTuple):
 
 
 class Envs(ABC):
-    """N environments in step, whose position can be saved. Arrays that come out are never written to again.
+    """N environments in step, whose position can be saved. Returned arrays are never written to again.
 
     A learned model of an environment is an `Envs` as well: agents that plan or learn in environments use it unchanged.
 
@@ -60,10 +60,10 @@ class Envs(ABC):
 
     @abstractmethod
     def reset(self) -> np.ndarray:
-        """First observations [N, ...]. Called once, before the first step."""
+        """Return first observations [N, ...]. Called once, before the first step."""
 
     def restart(self) -> np.ndarray:
-        """First observations [N, ...] of new episodes; those under way are given up and not counted."""
+        """Return first observations [N, ...] of new episodes; those under way are abandoned and not counted."""
         self._return[:] = 0.0
         self._length[:] = 0
         return self.reset()
@@ -78,22 +78,22 @@ class Envs(ABC):
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Where the environments are; includes `self._counters()`."""
+        """Return the position of the environments; it includes `self._counters()`."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
-        """Go where `state` says; the current observations [N, ...]. Takes the place of `reset`."""
+        """Restore `state` and return the current observations [N, ...]. It replaces `reset`."""
 
     def close(self) -> None:
-        """Give back what the environments hold."""
+        """Release the resources of the environments."""
 
     def pop_episodes(self) -> list[tuple[int, float, int]]:
-        """Episodes finished since the last call, in order: (environment's index, return, length in steps)."""
+        """Return the episodes finished since the last call, in order: (environment's index, return, length in steps)."""
         finished, self._finished = self._finished, []
         return finished
 
     def episode_metrics(self) -> dict[str, float]:
-        """Mean return and length of the episodes finished since the last call, which also takes them; nothing if there were none."""
+        """Return mean return and length of the episodes finished since the last call, and forget these; {} if there were none."""
         episodes = self.pop_episodes()
         if not episodes:
             return {}
@@ -101,7 +101,7 @@ class Envs(ABC):
         return {"episode_return": float(np.mean(returns)), "episode_length": float(np.mean(lengths))}
 
     def fork(self, seed: int) -> Envs:
-        """A copy to look ahead in: it starts where these environments are, and they stay there while it is stepped.
+        """Return a copy for looking ahead; stepping it leaves these environments unchanged.
 
         Chance after the fork is the copy's own where the implementation can draw it from `seed`; one that keeps the numbers to come,
         as this deep copy does, shows the future.

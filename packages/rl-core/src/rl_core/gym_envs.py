@@ -87,7 +87,7 @@ class GymEnvs(Envs):
 
     @property
     def is_open(self) -> bool:
-        """Whether the environments exist in memory."""
+        """True while the environments exist in memory."""
         return bool(self._envs)
 
     def reset(self) -> np.ndarray:

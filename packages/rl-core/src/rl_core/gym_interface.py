@@ -32,6 +32,10 @@ class GymInterface:
         name: Name of the environment, for messages.
         input_space: Space of one observation.
         output_space: Space of one action.
+
+    Attributes:
+        name: Name of the environment.
+        remedy: Hint for an environment that raised.
     """
 
     def __init__(self, name: str, input_space: gymnasium.Space, output_space: gymnasium.Space) -> None:
@@ -41,6 +45,7 @@ class GymInterface:
         self._floats = self._dtype.kind == "f"
         self._discrete = isinstance(output_space, spaces.Discrete)
         self._said: set[str] = set()
+        self.remedy = "see where with --traceback"
 
     def reset(self, env: gymnasium.Env, seed: int) -> np.ndarray:
         """Start an episode and return its first observation.
@@ -196,7 +201,7 @@ class GymInterface:
             )
         failure = EnvironmentFailure(
             f"at {place}, environment {self.name} raised {text}",
-            "see where with --traceback; --set task.restarts=10 begins a new instance instead, up to 10 times",
+            self.remedy,
         )
         failure.raised = True
         return failure

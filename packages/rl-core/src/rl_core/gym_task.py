@@ -86,6 +86,7 @@ class GymTask(ControlTask):
             nondeterministic = bool(env.spec and env.spec.nondeterministic)
             self._require_plain_spaces()
             self._interface = GymInterface(self._name, self.input_space, self.output_space)
+            self._interface.remedy += "; --set task.restarts=10 begins a new instance instead, up to 10 times"
             with global_generators_kept():
                 first = self._played(env, PROBE_STEPS)
                 self._difference = self._difference_from(first, env)

@@ -170,7 +170,7 @@ def load(
 
     Args:
         folder: The run's folder.
-        task: The task, where the run was made with an object; likewise `network` and `agent`. It must be as it was then.
+        task: The task, where the run was made with an object, as it was then.
         network: As `task`.
         agent: As `task`.
         device: Where tensors are placed; by default as in training.

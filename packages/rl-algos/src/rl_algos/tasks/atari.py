@@ -39,7 +39,7 @@ MOVES[[0, 109, 144]] = 0.0  # the background
 
 @configclass
 class AtariConfig:
-    """Which game, and how it is seen; the defaults are those of the sources."""
+    """Settings of a game and of its observations; the defaults are those of the sources."""
 
     game: Annotated[str, Doc("name in Gymnasium's registry behind ALE/, with its version")] = "Pong-v5"
     frame_skip: Annotated[Count, Doc("frames that an action is held for, of which the last two are seen as their maximum")] = 4
@@ -48,7 +48,7 @@ class AtariConfig:
     noop_max: Annotated[Whole, Doc("most frames that pass before the first action, at random")] = 30
     sticky: Annotated[Fraction, Doc("probability that a frame takes the button of the frame before")] = 0.25
     clip_reward: Annotated[bool, Doc("whether rewards are cut to their sign to learn from; the score is counted as it is")] = True
-    episode: Annotated[Literal["game", "life"], Doc("what the learner takes for an episode; the score is that of whole games")] = "game"
+    episode: Annotated[Literal["game", "life"], Doc("episodes as the learner counts them; the score is that of whole games")] = "game"
     full_actions: Annotated[bool, Doc("all 18 buttons, or those that the game uses")] = False
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class Atari(ControlTask):
     """A game by its id, as a stack of small grey images [H, W, C], uint8, the oldest first.
 
     Raises:
-        ValueError: if there is no such game.
+        ValueError: if the game is unknown.
     """
 
     Config: ClassVar[type] = AtariConfig
@@ -74,11 +74,11 @@ class Atari(ControlTask):
         env.close()
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
-        """Games one after the other, replayed on resume."""
+        """Return games that are stepped one after the other, and replayed on resume."""
         return AtariEnvs(self._make, num_envs, seeds, clip_reward=self.config.clip_reward, episode=self.config.episode)
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Scores of whole games, with the rewards as they are."""
+        """Return the scores of whole games, with unclipped rewards."""
         whole = Atari(replace(self.config, clip_reward=False, episode="game"))
         return ControlTask.evaluate(whole, predict, episodes=episodes, seeds=seeds)
 
@@ -92,9 +92,9 @@ class Atari(ControlTask):
 
 
 class AtariEnvs(GymEnvs):
-    """Games whose learner may see clipped rewards, and lives or points as episodes, while the game goes on.
+    """Games with rewards that may be clipped, and with lives or points that may count as episodes while the game goes on.
 
-    The end of a life must not begin another game: the lives after the first would never be learned. As nothing but the learner's
+    The end of a life must not begin another game: the lives after the first would never be learned. As only the learner's
     view changes, a game is still saved as its seed and the actions since. Episodes are counted as the learner sees them.
 
     Args:
@@ -121,13 +121,13 @@ class AtariEnvs(GymEnvs):
         self._ends = np.zeros(num_envs, dtype=bool)  # whose episode ended with the last step, though its game did not
 
     def reset(self) -> np.ndarray:
-        """First observations [N, ...] of new games."""
+        """Return first observations [N, ...] of new games."""
         obs = super().reset()
         self._lives, self._ends = self._count_lives(), np.zeros_like(self._ends)
         return obs
 
     def restart(self) -> np.ndarray:
-        """First observations [N, ...] of new games, each with the next seed where one was under way."""
+        """Return first observations [N, ...] of new games, each with the next seed where one was under way."""
         self._length = np.array([len(actions) for actions in self._actions])  # an episode may have just ended within a game
         return super().restart()
 
@@ -138,14 +138,13 @@ class AtariEnvs(GymEnvs):
         return after._replace(obs=self._seen(after.obs), reward=reward, terminated=after.terminated | self._ends)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the games are, and whose episode has just ended."""
-        return {**super().state_dict(), "ends": self._ends.copy()}
+        """Return the position of the games, and which episodes have just ended."""
+        return {**super().state_dict(), "lives": self._lives.copy(), "ends": self._ends.copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
-        """Replay every game up to where it was; the observations [N, ...]."""
-        obs = super().load_state_dict(state)
-        self._lives, self._ends = self._count_lives(), np.array(state["ends"])
-        return self._seen(obs)
+        """Restore `state`, and return the observations [N, ...]."""
+        self._lives, self._ends = np.array(state["lives"]), np.array(state["ends"])
+        return self._seen(super().load_state_dict(state))
 
     def _count(self, reward: np.ndarray, over: np.ndarray) -> None:
         lives = self._count_lives()
@@ -166,11 +165,11 @@ class AtariEnvs(GymEnvs):
 
 @configclass
 class PongPixelsConfig:
-    """How Pong is played and seen; the defaults are those of the classic example."""
+    """Settings of Pong and of its observations; the defaults are those of the classic example."""
 
     frame_skip: Annotated[tuple[int, ...], Doc("fewest and most frames that an action is held for, at random, each >= 1")] = (2, 4)
     sticky: Annotated[Fraction, Doc("probability that a frame takes the button of the frame before")] = 0.0
-    episode: Annotated[Literal["game", "point"], Doc("what the learner takes for an episode; the score is that of whole games")] = "point"
+    episode: Annotated[Literal["game", "point"], Doc("episodes as the learner counts them; the score is that of whole games")] = "point"
     shape: Annotated[Literal["vector", "image"], Doc("pixels in a row [6400], or as an image [80, 80, 1]")] = "vector"
 
     def __post_init__(self) -> None:
@@ -192,11 +191,11 @@ class PongPixels(ControlTask):
         env.close()
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
-        """Games one after the other, replayed on resume."""
+        """Return games that are stepped one after the other, and replayed on resume."""
         return AtariEnvs(self._make, num_envs, seeds, clip_reward=False, episode=self.config.episode)
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Scores of whole games: points won less points lost."""
+        """Return the scores of whole games: points won less points lost."""
         return ControlTask.evaluate(PongPixels(replace(self.config, episode="game")), predict, episodes=episodes, seeds=seeds)
 
     def _make(self) -> gymnasium.Env:
@@ -207,7 +206,7 @@ class PongPixels(ControlTask):
 
 
 class DifferenceFrames(gymnasium.Wrapper):
-    """What changed on Pong's field between two steps: 1 where something came, -1 where something left; 0 at first.
+    """Change of Pong's field between two steps: 1 where something appeared, -1 where something disappeared; 0 at first.
 
     Args:
         env: Pong, with observations of 210 x 160 pixels in red, green and blue.
@@ -220,13 +219,13 @@ class DifferenceFrames(gymnasium.Wrapper):
         self._frame = np.zeros((80, 80), dtype=np.float32)
 
     def reset(self, **options: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """Nothing has changed yet."""
+        """Return zeros: nothing has changed yet."""
         screen, info = self.env.reset(**options)
         self._frame = field(screen)
         return np.zeros(self.observation_space.shape, dtype=np.float32), info
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        """What this step changed."""
+        """Return the change of the field in this step."""
         screen, reward, terminated, truncated, info = self.env.step(action)
         frame, before = field(screen), self._frame
         self._frame = frame
@@ -234,7 +233,7 @@ class DifferenceFrames(gymnasium.Wrapper):
 
 
 def field(screen: np.ndarray) -> np.ndarray:
-    """Pong's field [80, 80] of a screen [210, 160, 3]: every second pixel, 1 for ball and paddles, 0 for the background.
+    """Return Pong's field [80, 80] of a screen [210, 160, 3]: every second pixel, 1 for ball and paddles, 0 for the background.
 
     >>> screen = np.full((210, 160, 3), 144, dtype=np.uint8)
     >>> screen[:35] = 236  # the score, which is cut off
@@ -246,7 +245,7 @@ def field(screen: np.ndarray) -> np.ndarray:
 
 
 def _game(game: str, **options: Any) -> gymnasium.Env:
-    """A game of the Arcade Learning Environment, which is told not to greet on every start."""
+    """Return a game of the Arcade Learning Environment, without its banner."""
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     gymnasium.register_envs(ale_py)
     try:
@@ -254,4 +253,4 @@ def _game(game: str, **options: Any) -> gymnasium.Env:
     except gymnasium.error.UnregisteredEnv as error:
         games = [name.removeprefix("ALE/") for name in gymnasium.registry if name.startswith("ALE/")]
         close = ", ".join(nearest(game, games)) or "Pong-v5"
-        raise ValueError(f"there is no Atari game {game!r}; a game is called as {close}") from error
+        raise ValueError(f"unknown Atari game {game!r}; names are such as {close}") from error

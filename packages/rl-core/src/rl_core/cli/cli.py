@@ -43,18 +43,18 @@ LONGEST_LINE = 4_000  # characters of an error
 
 @dataclass(frozen=True)
 class Call:
-    """What the group's options say to every command; click hands it over as `obj`.
+    """Options of the group, which every command receives as `obj`.
 
     Attributes:
         disabled: Plugins to leave out, besides those of RL_CORE_DISABLE.
-        traceback: Whether the user wants to see where errors came from.
+        traceback: Whether to show where errors were raised.
     """
 
     disabled: tuple[str, ...] = ()
     traceback: bool = False
 
     def catalogue(self) -> Catalogue:
-        """The catalogue of this call."""
+        """Return the catalogue of this call."""
         from rl_core.plugins.catalogue import Catalogue
 
         return Catalogue.discover(self.disabled)
@@ -64,49 +64,49 @@ class LazyGroup(click.Group):
     """Subcommands as data: a command's module is imported when it is called, and not to list or complete it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names, in the order of a user's way through them."""
+        """Return the names of the commands, in the order in which a user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         return getattr(import_module(module), attribute)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, with the nearest names for a word that is no command."""
+        """Resolve a command as click does, and name the nearest ones for an unknown word."""
         if not ctx.resilient_parsing and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise _no_command(args[0], Call(ctx.params["disable"]))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Help of the commands from data."""
+        """Write the help of the commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        """Names of commands from data, and the group's options."""
+        """Complete the names of commands and the group's options."""
         from click.shell_completion import CompletionItem
 
         names = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click's; `--traceback` belongs to the group and is taken wherever it stands."""
+        """Parse as click does; `--traceback`, an option of the group, is accepted in any position."""
         if _wants_traceback(args):
             end = args.index("--") if "--" in args else len(args)
             args = [TRACEBACK, *(arg for arg in args[:end] if arg != TRACEBACK), *args[end:]]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> None:
-        """As click's; what a command returns is not an exit status."""
+        """Invoke as click does, without taking a command's return value for an exit status."""
         try:
             super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError as error:
             if _stdout_has_a_reader():  # else it is `rl-core list | head`, and click ends quietly
-                raise WorkError(f"a process that this one was talking to has ended ({error})", f"see where with {TRACEBACK}") from error
+                raise WorkError(f"a process that this one was connected to has ended ({error})", f"see where with {TRACEBACK}") from error
             raise
 
     def main(
@@ -117,7 +117,7 @@ class LazyGroup(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """As click's, with every exception said in words and turned into the exit status."""
+        """Run as click does, and report every exception in words and by the exit status."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         arguments = list(sys.argv[1:] if args is None else args)
@@ -137,7 +137,7 @@ class LazyGroup(click.Group):
 
 
 def in_words(error: BaseException) -> tuple[str, str, int]:
-    """An exception as message, hint and exit status."""
+    """Return the message, the hint and the exit status for an exception."""
     if isinstance(error, RlError):
         return error.message, error.hint, error.exit_code
     if isinstance(error, click.UsageError):
@@ -148,7 +148,7 @@ def in_words(error: BaseException) -> tuple[str, str, int]:
         return "interrupted", "run the command again", 1
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, OSError):
-        return text, "check the disk and the permissions, then call it again", 1
+        return text, "check the disk and the permissions, then run the command again", 1
     return text, f"run again with {TRACEBACK} and report it", 1
 
 
@@ -196,7 +196,7 @@ def _say(label: str, text: str, colour: str) -> None:
 
 
 class _ShowWarning(logging.Handler):
-    """Print what is logged as one `warning:` line on standard error, as it is at that time."""
+    """A handler that prints each record as one `warning:` line on the current standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}", err=True)
@@ -211,12 +211,12 @@ def _show_warnings() -> None:
 
 
 def wants_colour() -> bool | None:
-    """For `click.echo`: no colour where NO_COLOR says so, else as the stream is a terminal or not."""
+    """Return the `color` argument of `click.echo`: no colour where NO_COLOR is set, else as the stream is a terminal or not."""
     return False if os.environ.get("NO_COLOR") else None
 
 
 def _flush_or_forget() -> None:
-    """Write what is left, or else the interpreter would complain at its end about what it cannot write."""
+    """Flush standard output, so that the interpreter does not report at exit what it cannot write."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):  # a full disk, a closed file
@@ -239,7 +239,7 @@ def _stdout_has_a_reader() -> bool:
 @click.option(
     "--disable", multiple=True, metavar="PLUGIN", shell_complete=plugin_names, help="Leave a plugin out; also RL_CORE_DISABLE=a,b."
 )
-@click.option(TRACEBACK, is_flag=True, help="Show where an error came from.")
+@click.option(TRACEBACK, is_flag=True, help="Show where an error was raised.")
 @click.version_option(package_name="rl-core", prog_name="rl-core")
 @click.pass_context
 def cli(ctx: click.Context, disable: tuple[str, ...], traceback: bool) -> None:

@@ -14,7 +14,7 @@ Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem
 
 
 def plugin_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """A `shell_complete` for the name of a plugin; none is imported."""
+    """Complete the name of a plugin for `shell_complete`; none is imported."""
     from click.shell_completion import CompletionItem
 
     from rl_core.api import GROUP
@@ -26,7 +26,7 @@ def plugin_names(ctx: click.Context, parameter: click.Parameter, incomplete: str
 
 
 def component_names(*kinds: str) -> Completer:
-    """A `shell_complete` for an option or argument that takes a component of one of these kinds; of any without one."""
+    """Return a `shell_complete` for an option or argument that takes a component of one of these kinds, or of any kind."""
 
     def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
@@ -39,7 +39,7 @@ def component_names(*kinds: str) -> Completer:
             wanted.add("scheme")
         try:
             entries = Catalogue.discover(ctx.find_root().params.get("disable") or ()).entries()
-        except RlError:  # nothing can be said while a command line is being typed
+        except RlError:  # errors cannot be shown while a command line is being typed
             return []
         words = {}
         for entry in entries:

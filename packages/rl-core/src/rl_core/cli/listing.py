@@ -1,4 +1,4 @@
-"""The commands that look and do nothing: `list`, `show` and `doctor`."""
+"""Read-only commands: `list`, `show` and `doctor`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SLOW_MILLISECONDS = 100.0
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def list_components(call: Call, kind: str | None, partner: str | None, as_json: bool) -> None:
-    """Components of every installed plugin, and what is broken. Imports none of them."""
+    """List the components of every installed plugin, and broken ones. Imports none of them."""
     catalogue = call.catalogue()
     entries = catalogue.entries()
     if partner is not None:
@@ -58,7 +58,7 @@ def list_components(call: Call, kind: str | None, partner: str | None, as_json: 
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def show(call: Call, name: str, kind: str | None, task: str | None, as_json: bool) -> None:
-    """One component: its config, defaults and source. With --task: the settings of a run on that task, and where each comes from."""
+    """Show one component: its config, defaults and source. With --task: the settings of a run on that task, and where each comes from."""
     catalogue = call.catalogue()
     if task is not None:
         _show_settings(catalogue, name, task, as_json)
@@ -104,7 +104,7 @@ def _show_settings(catalogue: Catalogue, name: str, task: str, as_json: bool) ->
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Every plugin, how it loads, and what is wrong with it. Ends with status 1 when something is."""
+    """List every plugin, how it loads, and its problems. Ends with status 1 if there are any."""
     catalogue = ctx.obj.catalogue()
     ambiguous = [entry for entry in catalogue.entries() if entry.status == "ambiguous"]
     missing = [entry for entry in catalogue.entries() if entry.missing]
@@ -132,7 +132,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 
 def _find_any(catalogue: Catalogue, name: str, kind: str | None) -> Entry:
-    """What `show` takes: a runnable component first, then a scheme (with or without its colon) or a logger."""
+    """Return the component that `show` means: a runnable one first, then a scheme (with or without its colon) or a logger."""
     if kind is not None:
         return catalogue.find(name, kind)
     try:
@@ -147,7 +147,7 @@ def _find_any(catalogue: Catalogue, name: str, kind: str | None) -> Entry:
 
 
 def _fitting(catalogue: Catalogue, partner: Entry) -> list[Entry]:
-    """What can be in one run with `partner`. Agents and networks fit when some task that is known fits both."""
+    """Return the components that can be in one run with `partner`. Agents and networks fit when some task that is known fits both."""
     entries = catalogue.entries()
     if partner.kind == "task":
         return [entry for entry in entries if entry.kind in ("agent", "network") and _task_fits(partner, entry)]

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import PurePath
 from typing import Any, Literal
 
 from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, Spec, TaskSchemeSpec, TaskSpec
@@ -301,6 +300,8 @@ class Catalogue:
         """Return the way to write a task that was given as a path or by an id with a namespace; "" for other names."""
         if ":" in name:
             return ""
+        from pathlib import PurePath  # only a mistake pays for it
+
         suffix = PurePath(name).suffix.lower()
         examples = {entry.name: PurePath(entry.spec.example.partition(":")[2]).suffix.lower() for entry in self.entries("scheme")}
         of_files = [entry for entry in self.entries("scheme") if not {"control", "mdp"} & set(entry.spec.traits)]
