@@ -20,7 +20,6 @@ import numpy as np
 from torch import nn
 
 from dl_nets.fast.sparse_rows import SparseRows
-from dl_nets.fast.threads import one_thread as one_thread
 from rl_core.compiling import vectorised
 
 WIDE = 1024  # inputs from which on it pays to look whether most of them are 0
