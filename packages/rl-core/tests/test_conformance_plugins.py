@@ -90,6 +90,18 @@ def test_a_hook_that_gives_other_specs_the_second_time_is_caught(install: Instal
     assert "and others the second time" in _said(catalogue, "fickle", "repeats-its-hooks")
 
 
+def test_a_component_that_cannot_be_imported_is_one_failure(install: Install) -> None:
+    agent = AGENT.format(module="unimportable.agent", summary="A")
+    catalogue = install("unimportable", HEAD.format(api=2) + f"@hookimpl\ndef rl_agents():\n    yield {agent}\n")
+    folder = Path(next(path for path in sys.path if (Path(path) / "unimportable").is_dir())) / "unimportable"
+    (folder / "agent.py").write_text("from rl_core.agent import NoSuchName\n")
+    [subject] = named(catalogue, "unimportable/a")
+    results = [perform(check, subject) for check in all_checks() if check.applies(subject)]
+    failed = [result.check for result in results if result.status == "failed"]
+    assert failed == ["names-a-class", "names-what-exists-and-fits"]  # the second: its default task does not exist either
+    assert "NoSuchName" in results[0].message
+
+
 SIDE_EFFECTS = {
     "the working directory": "import os; os.chdir('/')",
     "exit handlers": "import atexit; atexit.register(print)",

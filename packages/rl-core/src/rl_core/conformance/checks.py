@@ -124,8 +124,10 @@ def perform(check: Check, subject: Subject) -> Result:
 
 
 def _crash(error: BaseException) -> str:
-    """Return type and place of a crash, also of one that a fault reports; "" for faults that a check found itself."""
-    if isinstance(error, Fault | RlError):
+    """Return what identifies a crash in a message: its place, or the text of a refusal; "" for faults that a check found itself."""
+    if isinstance(error, RlError):
+        return error.message
+    if isinstance(error, Fault):
         return _crash(error.__cause__) if error.__cause__ is not None else ""
     frames = traceback.extract_tb(error.__traceback__)
     return _place(frames[-1]) if frames and "rl_core/conformance" not in frames[-1].filename.replace(chr(92), "/") else ""
