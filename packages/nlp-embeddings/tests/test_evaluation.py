@@ -12,7 +12,7 @@ import reference.word2vec
 from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
 from nlp_embeddings.evaluate.applications import bilingual_map, k_means, orthogonal_map
 from nlp_embeddings.evaluate.classifier import classify, linear_classifier
-from nlp_embeddings.evaluate.evaluation import odd_one_out, rank_correlation, word_analogies, word_similarity
+from nlp_embeddings.evaluate.evaluation import rank_correlation, word_analogies, word_similarity
 from nlp_embeddings.evaluate.predictors import LabelPredict
 from nlp_embeddings.evaluate.questions import Pair, read_analogies, read_labelled, read_pairs
 from nlp_embeddings.evaluate.tasks import AnalogyTask, ClassificationTask, EvaluationConfig, SimilarityTask
@@ -114,11 +114,6 @@ def test_similarity_agrees_with_gensim(tmp_path: Path) -> None:
     theirs.add_vectors(words, matrix)
     expected = theirs.evaluate_word_pairs(str(path), case_insensitive=False)[1].statistic
     assert word_similarity(WordVectors(words, matrix), read_pairs(path))["spearman"] == pytest.approx(expected)
-
-
-def test_the_outlier_is_found_where_it_stands_apart() -> None:
-    score = odd_one_out(parallelograms(), [(["s0", "s0", "p0"], ["s3"])])
-    assert score == {"accuracy": 1.0, "position": 1.0, "coverage": 1.0}
 
 
 def test_the_linear_classifier_agrees_with_scikit_learn() -> None:
@@ -352,7 +347,6 @@ def test_a_group_with_the_name_of_a_total_does_not_overwrite_it(name: str) -> No
 def test_there_is_no_score_where_nothing_was_asked(tmp_path: Path) -> None:
     assert np.isnan(word_analogies(parallelograms(), {"g": [("un", "heard", "of", "words")]})["accuracy"])
     assert np.isnan(word_similarity(VECTORS, [Pair("un", "heard", 1.0)])["spearman"])
-    assert np.isnan(odd_one_out(VECTORS, [(["un", "heard"], ["of"])])["accuracy"])
     path = tmp_path / "t.txt"
     path.write_text("one two three four five six. " * 2)
     score = CorpusTask(CorpusConfig(path=str(path))).evaluate(lambda texts: np.ones((len(texts), 2)), episodes=1, seeds=Seeds(0))

@@ -1,7 +1,7 @@
-"""Quality of word vectors: similarity as people see it, analogies, the odd one out.
+"""Quality of word vectors: similarity as people see it, and analogies.
 
 Sources: Finkelstein et al. (WordSim-353), 2001; Hill, Reichart, Korhonen (SimLex-999), 2015; Mikolov, Chen et al. (analogies),
-2013; Levy, Goldberg (3CosMul), 2014; Camacho-Collados, Navigli (outliers), 2016.
+2013; Levy, Goldberg (3CosMul), 2014.
 Words without a vector are left out of a score and counted in its coverage; compare scores only at equal coverage. A score is NaN where
 no question could be asked.
 """
@@ -94,32 +94,6 @@ def word_analogies(
     result |= {"coverage": len(both) / asked if asked else 0.0, "questions": float(len(both))}
     totals = set(result)
     return result | {f"group {name}" if name in totals else name: _share(hits) for name, hits in right.items()}
-
-
-def odd_one_out(vectors: WordVectors, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> dict[str, float]:
-    """Score outlier detection: whether the outlier is the word least similar to its group, and its mean position.
-
-    Args:
-        vectors: Vectors to judge.
-        groups: (words that belong together, words that do not) each; every outlier is tried alone with its group.
-
-    Returns:
-        "accuracy", the share of outliers found; "position", 1 where it is last and 0 where first; "coverage".
-    """
-    found, places, tried = [], [], 0
-    for members, outliers in groups:
-        inside = [word for m in members if (word := _known(vectors, m))]
-        for outlier in outliers:
-            tried += 1
-            word = _known(vectors, outlier)
-            if word is None or len(inside) < 2:
-                continue
-            units = np.stack([vectors.get_vector(w, norm=True) for w in [*inside, word]])
-            alike = (units @ units.T).sum(axis=1)  # compactness: the outlier adds least
-            place = int((alike[:-1] >= alike[-1]).sum())
-            found.append(place == len(inside))
-            places.append(place / len(inside))
-    return {"accuracy": _share(found), "position": _share(places), "coverage": len(found) / tried if tried else 0.0}
 
 
 def _share(hits: Sequence[float]) -> float:
