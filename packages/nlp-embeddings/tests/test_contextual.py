@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -217,3 +219,25 @@ def test_a_folder_without_a_model_is_refused_by_the_config(tmp_path: Path) -> No
 def test_settings_out_of_range_are_refused_in_words() -> None:
     with pytest.raises(ValueError, match=r"batch_size is 0; it must be in \[1, "):
         ContextualConfig(batch_size=0)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    for make in (ContextualEncoder, lambda folder: ContextualConfig(folder=str(folder))):
+        with pytest.raises(ValueError, match=r"holds no tokenizer; save it there too: tokenizer\.save_pretrained"):
+            make(tmp_path)
+
+
+@needs_transformers
+def test_code_in_the_folder_is_never_run(random_bert: Path, tmp_path: Path) -> None:
+    folder, trace = tmp_path / "model", tmp_path / "trace"
+    shutil.copytree(random_bert, folder)
+    (folder / "strange.py").write_text(f"open({str(trace)!r}, 'w').close()\nclass Strange: ...\n")
+    for name in ("config.json", "tokenizer_config.json"):
+        config = json.loads((folder / name).read_text())
+        classes = {"AutoConfig": "strange.Strange", "AutoModel": "strange.Strange", "AutoTokenizer": ["strange.Strange", "strange.Strange"]}
+        (folder / name).write_text(json.dumps(config | {"auto_map": classes}))
+    with contextlib.suppress(ValueError):  # refused, or loaded as the library's own class
+        ContextualEncoder(folder)
+    assert not trace.exists()
