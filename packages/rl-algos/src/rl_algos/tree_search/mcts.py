@@ -30,6 +30,7 @@ from rl_algos.tree_search.tree import Search, Tree, best_action, new_tree, simul
 from rl_core.agent import Agent
 from rl_core.config import Doc, Fraction, Meta, NonNegative, configclass
 from rl_core.envs import Envs
+from rl_core.errors import RequestError
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
@@ -129,11 +130,11 @@ class Copies:
         """Copy the environment anew."""
         try:
             self.copy = self.envs.fork(int(rng.integers(2**31)))
-        except Exception as error:  # whatever an environment's own code raises when it is copied
-            raise ValueError(
-                f"tree search simulates in copies of the environment, and {type(self.envs).__name__} cannot be copied ({error}); give the "
-                "environment a __deepcopy__ that leaves out what cannot be copied (locks, files, windows), or take an agent that learns "
-                "without looking ahead, such as dqn or q-learning"
+        except Exception as error:  # any exception of an environment's own code
+            raise RequestError(
+                f"tree search simulates in copies of the environment, and {type(self.envs).__name__} cannot be copied ({error})",
+                "give the environment a __deepcopy__ that leaves out what cannot be copied (locks, files, windows), or take an agent that "
+                "learns without looking ahead, such as dqn or q-learning",
             ) from error
 
     def advance(self, action: int) -> tuple[float, int, bool]:
