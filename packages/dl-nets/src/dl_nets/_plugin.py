@@ -124,6 +124,7 @@ def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
         summary="Any table with a line of column names",
         argument="path",
         example="csv:flowers.csv",
+        make_example="dl_nets.tasks.csv_file:write_example",
         traits=("data", "vector-input"),
         agents=("supervised",),
         tags=("classification", "regression", "table"),

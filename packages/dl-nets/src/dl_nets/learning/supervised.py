@@ -149,8 +149,8 @@ class Supervised(Agent):
             ValueError: if the config, the network and the task do not go together.
         """
         config, space = self.config, self.task.output_space
-        self._device = resolve_device(self.device)
-        use_bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and self._device.type == "cuda")
+        self._torch_device = resolve_device(self.device)
+        use_bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and self._torch_device.type == "cuda")
         self._precision = torch.bfloat16 if use_bfloat16 else torch.float32
         if config.patience and not self.task.num_examples("validation"):
             raise ValueError(f"patience is {config.patience}, but the task has no validation split to be patient about; set patience=0")
@@ -164,10 +164,10 @@ class Supervised(Agent):
                 "to learn for a number of epochs leave it out, and set epochs"
             )
         assert self.network is not None
-        self._module: nn.Module = self.network.build(self.task.input_space, space, self.seeds.numpy("network")).to(self._device)
+        self._module: nn.Module = self.network.build(self.task.input_space, space, self.seeds.numpy("network")).to(self._torch_device)
         own_loss = isinstance(self._module, OwnLoss)
         names = (config.loss, config.label_smoothing)
-        self._rule: TargetRule = OwnRule(*names) if own_loss else target_rule(space, *names, self._some_train_targets, self._device)
+        self._rule: TargetRule = OwnRule(*names) if own_loss else target_rule(space, *names, self._some_train_targets, self._torch_device)
         self._optimiser = Optimiser(
             config.optimiser,
             self._module.parameters(),
@@ -328,12 +328,12 @@ class Supervised(Agent):
     @cached_property
     def _train(self) -> Examples:
         """The training split, read at the first step: a model that only predicts does not need it."""
-        return Examples(self.task, "train", self._device, self.config.resident_megabytes)
+        return Examples(self.task, "train", self._torch_device, self.config.resident_megabytes)
 
     @cached_property
     def _validation(self) -> Examples:
         """The validation split."""
-        return Examples(self.task, "validation", self._device, self.config.resident_megabytes)
+        return Examples(self.task, "validation", self._torch_device, self.config.resident_megabytes)
 
     @cached_property
     def _epoch_size(self) -> int:
@@ -358,7 +358,7 @@ class Supervised(Agent):
         """
         parameters = sum(parameter.numel() for parameter in self._module.parameters())
         operations = 6.0 * max(parameters, 1) * self._numbers
-        return max(1, min(int(STEP_OPERATIONS[self._device.type] / operations), NUMBERS_AT_ONCE // self._numbers))
+        return max(1, min(int(STEP_OPERATIONS[self._torch_device.type] / operations), NUMBERS_AT_ONCE // self._numbers))
 
     @cached_property
     def _class_weights(self) -> Tensor | None:
@@ -369,7 +369,7 @@ class Supervised(Agent):
         assert isinstance(space, spaces.Discrete)
         count = self.task.num_examples("train")
         classes = np.concatenate([self._train_targets(np.arange(count))]) - int(space.start)
-        return torch.tensor(balanced_weights(classes, int(space.n)), device=self._device)
+        return torch.tensor(balanced_weights(classes, int(space.n)), device=self._torch_device)
 
     def _weights(self, targets: Any) -> Tensor | None:
         """Return the weights [B] of examples with these targets [B]; `None` where all count alike."""
@@ -393,13 +393,13 @@ class Supervised(Agent):
         count = batches.count(inputs)
         size = min(AT_ONCE, max(1, NUMBERS_AT_ONCE * max(count, 1) // max(1, _num_numbers(inputs))))
         for start in range(0, max(count, 1), size):
-            yield to_tensors(batches.take(inputs, slice(start, start + size)), self._device)
+            yield to_tensors(batches.take(inputs, slice(start, start + size)), self._torch_device)
 
     @torch.no_grad()
     def _forward(self, module: nn.Module, inputs: Any) -> Any:
         """Return outputs [B, ...], float32, without dropout and without moving any statistics."""
         module.eval()
-        with torch.autocast(self._device.type, self._precision, enabled=self._precision != torch.float32):
+        with torch.autocast(self._torch_device.type, self._precision, enabled=self._precision != torch.float32):
             return _as_float(module(inputs))
 
     @torch.no_grad()
@@ -408,7 +408,7 @@ class Supervised(Agent):
         if not isinstance(module, OwnLoss):
             return self._rule.answers(self._forward(module, inputs))
         module.eval()
-        with torch.autocast(self._device.type, self._precision, enabled=self._precision != torch.float32):
+        with torch.autocast(self._torch_device.type, self._precision, enabled=self._precision != torch.float32):
             return to_arrays(module.answers(inputs))
 
     def _train_targets(self, indices: np.ndarray) -> np.ndarray:

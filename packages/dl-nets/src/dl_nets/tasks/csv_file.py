@@ -266,6 +266,12 @@ class CsvTask(TableTask):
         self._split_rows = {name: (rows[0][indices], rows[1][indices]) for name, indices in chosen.items()}
 
 
+def write_example(path: Path) -> None:
+    """Write a small table of flowers to `path`: a number and a text for each, and the kind to predict."""
+    rows = [f"{2 + number % 5}.5,{'red' if number % 2 else 'white'},{'rose' if number % 5 > 2 else 'lily'}" for number in range(60)]
+    path.write_text("\n".join(["length,colour,kind", *rows]) + "\n", encoding="utf-8")
+
+
 def _rows(config: CsvConfig, table: Table, target: Target) -> tuple[Sheet, np.ndarray, np.ndarray]:
     """The file, and inputs [N, D] and targets [N] or [N, 1] of its rows in a given encoding."""
     sheet = read_sheet(Path(config.path), config.delimiter, config.encoding)
