@@ -175,6 +175,7 @@ class TabularLearner(Agent):
         longest_episode: Steps by which an iteration may be exceeded, because whole episodes are played.
     """
 
+    headline: ClassVar[str] = "episode_return"
     kernels: ClassVar[Kernels]
     state_fields: ClassVar[tuple[str, ...]] = ("tables", "envs")
     longest_episode: int = 0
