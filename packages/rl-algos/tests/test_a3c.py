@@ -24,10 +24,10 @@ from rl_core.seeds import Seeds
 SMALL = {"num_envs": 3, "rollout_steps": 4, "rollouts_per_step": 5, "entropy_weight": 0.01}
 
 
-def make_agent(task=None, seeds=None, budget=10_000, fast=True, **settings):
+def make_agent(task=None, seeds=None, budget=10_000, hidden=(8, 8), fast=True, **settings):
     config = A3CConfig(**(SMALL | {"num_workers": 1} | settings))
     task = task or CartPole(ArrayTaskConfig())
-    return A3C(config, task, MLP(MLPConfig(hidden=(8, 8), fast=fast)), seeds=seeds or Seeds(0), budget=budget, device="cpu")
+    return A3C(config, task, MLP(MLPConfig(hidden=hidden, fast=fast)), seeds=seeds or Seeds(0), budget=budget, device="cpu")
 
 
 @pytest.mark.parametrize(("fast", "tolerance"), [(True, 0.0), (False, 0.0)])
@@ -177,6 +177,15 @@ def test_a_signal_to_the_whole_group_stops_the_run_and_not_its_workers(tmp_path,
     assert '"stopped": true' in out
     assert words in err
     assert "Traceback" not in err
+
+
+@pytest.mark.learning
+def test_a_script_without_a_guard_is_named(tmp_path):
+    (tmp_path / "script.py").write_text('from rl_core import learn\n\nlearn("a3c", budget=20_000, out="run")\n')
+    ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode != 0
+    last = ended.stderr.rstrip().splitlines()[-5:]
+    assert any("an unguarded script starts again there" in line for line in last), last
 
 
 def _lives(pid):

@@ -172,6 +172,7 @@ class A3C(Agent):
         self.worker = Worker(self.agent, self.shared)
         self.connections: list[Connection] = []
         self.processes: list[BaseProcess] = []
+        self.answered = False  # whether the workers have answered a request
         if config.num_workers > 1:
             self._start_workers(memory)
 
@@ -242,7 +243,9 @@ class A3C(Agent):
                 connection.send((name, *arguments))
             except BrokenPipeError as error:
                 raise self._gone(index) from error
-        return [self._answer(index) for index in range(len(self.processes))]
+        answers = [self._answer(index) for index in range(len(self.processes))]
+        self.answered = True
+        return answers
 
     def _answer(self, index: int) -> Any:
         try:
@@ -253,9 +256,10 @@ class A3C(Agent):
     def _gone(self, index: int) -> Exception:
         self.processes[index].join(PATIENCE)
         code = self.processes[index].exitcode
-        if code == UNGUARDED:
+        if code == UNGUARDED or not self.answered:
             return RequestError(
-                "a3c starts processes, each of which imports the script that starts it, and so starts it again",
+                f"worker {index} of a3c ended before its first answer, with exit code {code}: each worker imports the script that starts "
+                "it, and an unguarded script starts again there",
                 'put the script\'s calls under `if __name__ == "__main__":`, or set num_workers=1',
             )
         return RuntimeError(f"worker {index} of a3c is gone, with exit code {code}; resume the run, or set num_workers=1 to see why")
