@@ -18,8 +18,8 @@ import numpy as np
 
 from dl_nets.fast.kernels import inlined, kernel
 from rl_algos.parts.ranges import require_array
-from rl_algos.tabular.learner import draw_values
 from rl_algos.tasks.mdp.model import MDP
+from rl_algos.tasks.mdp.picture import draw_values
 from rl_core.agent import Agent
 from rl_core.seeds import Seeds
 

@@ -23,6 +23,7 @@ from gymnasium import spaces
 
 from dl_nets.fast.kernels import announced, borrowed, inlined
 from rl_algos.parts.ranges import require_array, require_memory
+from rl_algos.tasks.mdp.picture import draw_values
 from rl_algos.tasks.mdp.simulator import Playing, play
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, configclass
@@ -320,9 +321,3 @@ class TabularLearner(Agent):
         """Draw values and greedy policy over the states into `folder`, on tasks that have a layout."""
         policy = self.predict(np.arange(self.num_states))
         draw_values(self.task, folder, "value of the best action, and the best action", self.action_values().max(axis=1), policy)
-
-
-def draw_values(task: Any, folder: Path, title: str, values: np.ndarray, policy: np.ndarray | None) -> None:
-    """Write `values.png` of values [S] and actions [S] into `folder`, on tasks with the trait "mdp" or "layout"."""
-    if task.traits() & {"mdp", "layout"}:
-        task.layout.draw(folder / "values.png", values, policy, title)

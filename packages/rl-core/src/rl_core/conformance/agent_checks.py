@@ -16,9 +16,8 @@ from rl_core import batches
 from rl_core.agent import Agent
 from rl_core.api import Spec
 from rl_core.conformance import inputs, probes, steps
-from rl_core.conformance.checks import in_words
 from rl_core.conformance.subjects import AgentSubject
-from rl_core.conformance.verdict import Fault, Skipped
+from rl_core.conformance.verdict import Fault, Skipped, in_words
 from rl_core.errors import RequestError, RlError
 from rl_core.plugins.catalogue import fits
 from rl_core.runs.run import Run
@@ -31,7 +30,7 @@ STEPS_TO_MOVE = 5  # within so many steps, every parameter moves
 
 
 def reports_finite_metrics(subject: AgentSubject) -> None:
-    """Each step reports finite numbers under names that are texts; what is not known yet is left out."""
+    """Check that each step reports finite numbers under names that are texts, and leaves out what is not known yet."""
     for number, step in enumerate(subject.reference.steps, start=1):
         for name, value in step.metrics.items():
             if not isinstance(name, str):
@@ -43,14 +42,14 @@ def reports_finite_metrics(subject: AgentSubject) -> None:
 
 
 def raises_its_progress(subject: AgentSubject) -> None:
-    """Each step raises `progress`, a whole number that counts in the unit of the spec."""
+    """Check that each step raises `progress`, a whole number in the unit of the spec."""
     for number, step in enumerate(subject.reference.steps, start=1):
         if isinstance(step.progress, bool) or not isinstance(step.progress, int):
             raise Fault(f"after step {number} progress is {step.progress!r}, a {type(step.progress).__name__}; it must be an int")
 
 
 def moves_every_parameter(subject: AgentSubject) -> None:
-    """Within five steps every trainable parameter that `parameters()` names has changed."""
+    """Check that every trainable parameter that `parameters()` names has changed within five steps."""
     with subject.run() as run:
         before = {name: np.array(value) for name, value in run.agent.parameters().items()}
         if not before:
@@ -71,7 +70,7 @@ def moves_every_parameter(subject: AgentSubject) -> None:
 
 
 def predicts_without_traces(subject: AgentSubject) -> None:
-    """Predicting and evaluating leave the agent's state and their inputs as they were, and the same inputs get the same answers."""
+    """Check that predicting and evaluating leave the agent's state and the inputs unchanged, and the same inputs get the same answers."""
     with subject.run() as run:
         for _ in steps.take(run, 2):
             pass
@@ -88,7 +87,7 @@ def predicts_without_traces(subject: AgentSubject) -> None:
 
 
 def answers_each_input_alone(subject: AgentSubject) -> None:
-    """An input gets the same answer alone as in a batch, up to rounding."""
+    """Check that an input gets the same answer alone and in a batch, up to rounding."""
     with subject.run() as run:
         for _ in steps.take(run, 1):
             pass
@@ -108,7 +107,7 @@ def answers_each_input_alone(subject: AgentSubject) -> None:
 
 
 def answers_in_the_output_space(subject: AgentSubject) -> None:
-    """Answers to B inputs are B members of the task's output space, and `answer` gives what JSON can hold."""
+    """Check that answers to B inputs are B members of the task's output space, and `answer` gives data that JSON can hold."""
     with subject.run() as run:
         for _ in steps.take(run, 1):
             pass
@@ -127,7 +126,7 @@ def answers_in_the_output_space(subject: AgentSubject) -> None:
 
 
 def refuses_wrong_tasks(subject: AgentSubject) -> None:
-    """A task that does not fit is refused in words before anything is built; one that seems to fit is taken, or refused in words."""
+    """Check that a task that does not fit is refused with a message before anything is built, and one that fits accepted or refused so."""
     spec = subject.entry.spec
     unfit = list(_one_task_per_traits(subject, fitting=False).items())
     for traits, name in unfit[:OTHER_TASKS]:
@@ -150,7 +149,7 @@ def refuses_wrong_tasks(subject: AgentSubject) -> None:
 
 
 def learns_on_other_tasks(subject: AgentSubject) -> None:
-    """It takes a finite step on other tasks that fit it: up to three of the catalogue, as unlike as there are, and two of the kit's own."""
+    """Check that a step on up to three different tasks of the catalogue that fit, and on two of the kit's own, gives finite metrics."""
     others = _others(subject)
     for name in others:
         with subject.run(task=name) as run:
@@ -170,7 +169,7 @@ def learns_on_other_tasks(subject: AgentSubject) -> None:
 
 
 def exports_what_it_lists(subject: AgentSubject) -> None:
-    """Each of its `export_formats` can be written, and leaves a file."""
+    """Check that each of the `export_formats` can be written and leaves a file."""
     formats = subject.loaded.export_formats
     if not formats:
         raise Skipped("it lists no export formats")

@@ -23,7 +23,7 @@ _SAVE = "put everything that changes while learning into state_dict, and take al
 
 
 def reproduces_from_its_seed(subject: AgentSubject) -> None:
-    """Two agents of one seed, stepped in turns with one of another seed, give the same metrics and the same state to the last bit."""
+    """Check that two agents of one seed, stepped in turns with one of another seed, give the same metrics and state to the last bit."""
     with subject.run() as again, subject.run(seed=1) as other:
         count = len(subject.reference.steps)
         taken = zip_longest(steps.take(again, count), steps.take(other, count))
@@ -34,7 +34,7 @@ def reproduces_from_its_seed(subject: AgentSubject) -> None:
 
 
 def depends_on_its_seed(subject: AgentSubject) -> None:
-    """Another seed gives another state, unless it draws no random numbers, or is called deterministic in its tags or docstring."""
+    """Check that another seed gives another state, unless the agent draws no random numbers or is declared deterministic."""
     with _generators_made() as made, subject.run(seed=1) as run:
         other = list(steps.take(run, steps.CUT))
         streams = run.seeds.state_dict()
@@ -54,7 +54,7 @@ def depends_on_its_seed(subject: AgentSubject) -> None:
 
 
 def resumes_to_the_last_bit(subject: AgentSubject) -> None:
-    """A run that is cut after its first, its third or its last step but one, and continued, ends with the bytes of one never disturbed."""
+    """Check that a run that is stopped after its first, third or last step but one and resumed ends with the bytes of an unbroken run."""
     reference = subject.reference
     if not reference.cuts:
         raise Skipped("it learns all in one step, so there is nothing to continue")
@@ -68,7 +68,7 @@ def resumes_to_the_last_bit(subject: AgentSubject) -> None:
 
 
 def repeats_in_another_process(subject: AgentSubject) -> None:
-    """Another process in another folder, with another hash seed, number of processors and clock, repeats and continues a run exactly."""
+    """Check that a process with another folder, hash seed, number of processors and clock repeats and continues a run exactly."""
     reference = subject.reference
     disabled = tuple(row.package for row in subject.catalogue.plugins if row.status == "disabled")
     with subject.run() as run:
@@ -81,7 +81,7 @@ def repeats_in_another_process(subject: AgentSubject) -> None:
 
 
 def evaluates_alike_when_loaded(subject: AgentSubject) -> None:
-    """An agent that was loaded from its checkpoint is judged exactly as the live one, with finite numbers and the task's metric."""
+    """Check that an agent loaded from its checkpoint gets exactly the scores of the live one, all finite, and the task's metric."""
     with subject.run() as run:
         for _ in steps.take(run, 2):
             pass
@@ -99,7 +99,7 @@ def evaluates_alike_when_loaded(subject: AgentSubject) -> None:
 
 
 def saves_without_pickle(subject: AgentSubject) -> None:
-    """Neither saving nor loading calls pickle or the like, no array holds a pickle, and a checkpoint is its two plain files."""
+    """Check that neither saving nor loading uses pickle or a similar format, and a checkpoint is its two plain files."""
     with subject.run() as run:
         for step in steps.take(run, 1):
             odd = sorted(set(step.files) - {checkpoint.STATE, checkpoint.ARRAYS})
@@ -114,13 +114,13 @@ def saves_without_pickle(subject: AgentSubject) -> None:
 
 
 def leaves_the_process_alone(subject: Any) -> None:
-    """Being built, learning, answering and being saved changes no setting of the process, its libraries or its working directory."""
+    """Check that building, training, predicting and saving change no setting of the process, its libraries or its working directory."""
     if subject.remains["settings"]:
         raise Fault(f"it changed {'; '.join(subject.remains['settings'])}; change it only within a `with` block, or leave it to the user")
 
 
 def leaves_the_generators_alone(subject: Any) -> None:
-    """The process's own generators (random, NumPy, torch, CUDA) stand afterwards where they stood before."""
+    """Check that the global random generators (random, NumPy, torch, CUDA) have the same state afterwards as before."""
     if subject.remains["generators"]:
         raise Fault(f"it moved {', '.join(subject.remains['generators'])}; draw from the generators that it is given (seeds, rng)")
 

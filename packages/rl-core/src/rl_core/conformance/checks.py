@@ -10,11 +10,9 @@ from time import perf_counter
 from typing import Any
 
 from rl_core.conformance.subjects import Subject
-from rl_core.conformance.verdict import Fault, Result, Skipped
+from rl_core.conformance.verdict import Fault, Result, Skipped, in_words, place
 from rl_core.errors import RequestError, RlError, nearest
 from rl_core.plugins.containment import stdout_to_stderr
-
-TEXT_LENGTH = 400  # of another exception's text in a message
 
 
 @dataclass(frozen=True)
@@ -114,11 +112,11 @@ def perform(check: Check, subject: Subject) -> Result:
         return result("skipped", str(reason))
     except (Exception, SystemExit) as error:
         message = in_words(error)
-        first = next((name for place, name in subject.crashes.items() if place in message), "")
+        first = next((name for where, name in subject.crashes.items() if where in message), "")
         if first and first != check.name:
             return result("skipped", f"the crash that {first} reports prevents it")
-        if place := _crash(error):
-            subject.crashes.setdefault(place, check.name)
+        if where := _crash(error):
+            subject.crashes.setdefault(where, check.name)
         return result("failed", message, error)
     return result("passed")
 
@@ -130,20 +128,4 @@ def _crash(error: BaseException) -> str:
     if isinstance(error, Fault):
         return _crash(error.__cause__) if error.__cause__ is not None else ""
     frames = traceback.extract_tb(error.__traceback__)
-    return _place(frames[-1]) if frames and "rl_core/conformance" not in frames[-1].filename.replace(chr(92), "/") else ""
-
-
-def _place(frame: traceback.FrameSummary) -> str:
-    return f" at {frame.filename.replace(chr(92), '/').rpartition('/')[2]}:{frame.lineno} in {frame.name}"
-
-
-def in_words(error: BaseException) -> str:
-    """Return the text of a fault, and of any other exception its type, text and the place where it was raised."""
-    if isinstance(error, Fault):
-        return str(error)
-    if isinstance(error, RlError):
-        return f"{error.message}; {error.hint}"
-    frames = traceback.extract_tb(error.__traceback__)
-    where = _place(frames[-1]) if frames else ""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text if len(text) <= TEXT_LENGTH else text[:TEXT_LENGTH] + '...'}{where}"
+    return place(frames[-1]) if frames and "rl_core/conformance" not in frames[-1].filename.replace(chr(92), "/") else ""

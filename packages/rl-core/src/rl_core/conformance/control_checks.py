@@ -33,7 +33,7 @@ class Walk:
 
 
 def keeps_to_its_spaces(subject: TaskSubject) -> None:
-    """Observations [N, ...] lie in the input space and have its dtype; rewards are finite float32 [N]; both flags are bool [N]."""
+    """Check that observations [N, ...] are in the input space and have its dtype, rewards are finite float32 [N], flags bool [N]."""
     task = _control(subject)
     walk = _walk(task, STEPS)
     shape, dtype = task.input_space.shape or (), task.input_space.dtype
@@ -57,7 +57,7 @@ def keeps_to_its_spaces(subject: TaskSubject) -> None:
 
 
 def repeats_from_its_seeds(subject: TaskSubject) -> None:
-    """The same seeds and actions give the same observations, rewards and ends to the last bit, also beside other environments."""
+    """Check that the same seeds and actions give the same observations, rewards and ends to the last bit, in any number of environments."""
     task = _control(subject)
     walk = _walk(task, STEPS)
     _walk(task, 3, seed=1)
@@ -69,7 +69,7 @@ def repeats_from_its_seeds(subject: TaskSubject) -> None:
 
 
 def continues_from_its_state(subject: TaskSubject) -> None:
-    """Environments put back by their state, through a checkpoint, go on exactly as those that were never stopped."""
+    """Check that environments restored from a checkpoint continue exactly as those that were never stopped."""
     task = _control(subject)
     if task.caveat():
         raise Skipped(f"the task says: {task.caveat()}")
@@ -91,7 +91,7 @@ def continues_from_its_state(subject: TaskSubject) -> None:
 
 
 def hands_over_at_an_end(subject: TaskSubject) -> None:
-    """`final_obs` differs from `obs` only where an episode is over, and there `obs` begins the next one."""
+    """Check that `final_obs` differs from `obs` only where an episode is over, and there `obs` begins the next one."""
     task = _control(subject)
     walk, over = _walk_to_an_end(task)
     for transition in walk.transitions:
@@ -111,7 +111,7 @@ def hands_over_at_an_end(subject: TaskSubject) -> None:
 
 
 def counts_its_episodes(subject: TaskSubject) -> None:
-    """`pop_episodes` gives environment, return and length of each finished episode, in order, and each only once."""
+    """Check that `pop_episodes` gives environment, return and length of each finished episode, in order, and each only once."""
     walk, _ = _walk_to_an_end(_control(subject))
     returns, lengths = np.zeros(NUM_ENVS), np.zeros(NUM_ENVS, dtype=int)
     wanted = []
@@ -136,7 +136,7 @@ def counts_its_episodes(subject: TaskSubject) -> None:
 
 
 def keeps_what_it_gave(subject: TaskSubject) -> None:
-    """Arrays that came out are never written to again: a rollout may keep them without copying."""
+    """Check that returned arrays are never written to again, so that a rollout may keep them without copying."""
     task = _control(subject)
     envs = task.envs(NUM_ENVS, Seeds(0, ("walk",)))
     rng = np.random.default_rng(0)
@@ -154,7 +154,7 @@ def keeps_what_it_gave(subject: TaskSubject) -> None:
 
 
 def carries_the_extras_it_declares(subject: TaskSubject) -> None:
-    """Transitions carry exactly the extras that spec and task declare: cost float32 [N], legal bool [N, A], others [N, ...]."""
+    """Check that transitions carry exactly the extras that spec and task declare: cost float32 [N], legal bool [N, A], others [N, ...]."""
     task = _control(subject)
     declared = set(getattr(subject.entry.spec, "extras", ()))
     if declared != set(task.extras):

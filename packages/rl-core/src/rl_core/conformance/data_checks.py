@@ -25,7 +25,7 @@ SAME_RESULT = 1e-6  # relative difference of a metric when the same answers are 
 
 
 def reads_plain_batches(subject: TaskSubject) -> None:
-    """`read` returns arrays, ragged rows or dicts of them, never objects, with one input and one target for each index."""
+    """Check that `read` returns arrays, ragged rows or dicts of them, never objects, with one input and one target for each index."""
     task = _data(subject)
     for split, indices in _some(task, 6):
         for name, batch in zip(("inputs", "targets"), task.read(split, indices), strict=True):
@@ -38,7 +38,7 @@ def reads_plain_batches(subject: TaskSubject) -> None:
 
 
 def has_splits_apart(subject: TaskSubject) -> None:
-    """There are examples to learn from and to be judged by, and no split holds the examples of another."""
+    """Check that there are examples to learn from and to be judged by, and no split holds the examples of another."""
     task = _data(subject)
     sizes = {split: task.num_examples(split) for split in SPLITS}
     for split in ("train", "test"):
@@ -55,7 +55,7 @@ def has_splits_apart(subject: TaskSubject) -> None:
 
 
 def reads_by_index(subject: TaskSubject) -> None:
-    """`read` gives the examples at the indices asked for: in any order, any number, repeated, and the same each time."""
+    """Check that `read` gives the examples at the indices asked for: in any order, any number, repeated, and the same each time."""
     task, fresh = _data(subject), subject.fresh()
     assert isinstance(fresh, DataTask)
     for split, indices in _some(task, 6):
@@ -72,7 +72,7 @@ def reads_by_index(subject: TaskSubject) -> None:
 
 
 def keeps_its_examples_to_its_spaces(subject: TaskSubject) -> None:
-    """Inputs are members of the input space, targets of the output space."""
+    """Check that inputs are members of the input space, targets of the output space."""
     task = _data(subject)
     for split in SPLITS:
         given, targets = task.read(split, np.arange(min(task.num_examples(split), 50)))
@@ -85,7 +85,7 @@ def keeps_its_examples_to_its_spaces(subject: TaskSubject) -> None:
 
 
 def scores_right_answers_best(subject: TaskSubject) -> None:
-    """The targets themselves, given as answers, score at least as well as random answers, and reach the target if there is one."""
+    """Check that the targets, given as answers, score at least as well as random answers, and reach the target score, if any."""
     task = _judged(subject)
     targets = task.read("test", np.arange(min(task.num_examples("test"), LOOKED_AT)))[1]
     random = inputs.samples(task.output_space, batches.count(targets), np.random.default_rng(0))
@@ -101,7 +101,7 @@ def scores_right_answers_best(subject: TaskSubject) -> None:
 
 
 def judges_in_any_batches(subject: TaskSubject) -> None:
-    """The same answers get the same metrics whether they are judged in one batch or in several unequal ones, whatever came before."""
+    """Check that the same answers get the same metrics in one batch and in several unequal ones, independently of earlier evaluations."""
     task = _judged(subject)
     targets = task.read("test", np.arange(min(task.num_examples("test"), LOOKED_AT)))[1]
     answers = inputs.samples(task.output_space, batches.count(targets), np.random.default_rng(0))
@@ -119,7 +119,7 @@ def judges_in_any_batches(subject: TaskSubject) -> None:
 
 
 def holds_transitions(subject: TaskSubject) -> None:
-    """Offline examples are dicts of the parts of a transition and the declared extras; flags are bool, rewards finite float32."""
+    """Check that offline examples are dicts of the parts of a transition and the extras, with bool flags and finite float32 rewards."""
     task = _data(subject)
     if not isinstance(task, TransitionTask):
         raise Fault(f"its traits call it offline data, but {type(task).__name__} is not a rl_core.offline.TransitionTask")

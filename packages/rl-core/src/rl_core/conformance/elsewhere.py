@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rl_core.conformance.verdict import Fault
+from rl_core.conformance.verdict import Fault, in_words
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -102,7 +102,6 @@ def serve() -> None:
     os.dup2(2, 1)
     _disguise()
     from rl_core.conformance import steps
-    from rl_core.conformance.checks import in_words
     from rl_core.plugins.catalogue import Catalogue
     from rl_core.runs.run import Run
 

@@ -15,7 +15,7 @@ DRAWS = 20  # tasks of each split
 
 
 def draws_tasks_of_one_kind(subject: TaskSubject) -> None:
-    """`draw` returns control tasks with the family's spaces; the same seeds draw an equal config, other seeds another one."""
+    """Check that `draw` returns control tasks with the family's spaces; the same seeds draw an equal config, other seeds another one."""
     family = _family(subject)
     for split in ("train", "test"):
         first, again, *others = [_drawn(family, number, split) for number in (0, 0, *range(1, DRAWS))]
@@ -30,7 +30,7 @@ def draws_tasks_of_one_kind(subject: TaskSubject) -> None:
 
 
 def keeps_test_tasks_apart(subject: TaskSubject) -> None:
-    """No task that is drawn for tests is among those drawn for training."""
+    """Check that no task that is drawn for tests is among those drawn for training."""
     family = _family(subject)
     train, test = ([_drawn(family, number, split).config for number in range(DRAWS)] for split in ("train", "test"))
     shared = [config for config in test if config in train]

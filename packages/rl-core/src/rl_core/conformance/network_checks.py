@@ -22,7 +22,7 @@ from rl_core.traits import input_trait, output_shape, output_trait
 
 
 def builds_the_right_shape(subject: NetworkSubject) -> None:
-    """For its default task and every pair of spaces that fits, outputs have the shape that `rl_core.network` states for the space."""
+    """Check that outputs have the shape that `rl_core.network` states, for the default task and every pair of spaces that fits."""
     if subject.loaded.own_loss:
         raise Skipped("its modules bring their own loss, and answer in the output space")
     _hold_shape(subject.module(), subject.task.input_space, subject.task.output_space, subject.batch)
@@ -38,7 +38,7 @@ def builds_the_right_shape(subject: NetworkSubject) -> None:
 
 
 def refuses_wrong_spaces(subject: NetworkSubject) -> None:
-    """Spaces that it cannot take are refused with a ValueError in words, not with whatever breaks first."""
+    """Check that unsupported spaces are refused with a ValueError that says what is needed."""
     structured = [(pair[0], pair[1]) for pair in probes.STRUCTURED]
     odd: list[gymnasium.Space[Any]] = [spaces.Text(5), *(given for given, _ in structured), *probes.INPUTS.values()]
     for given in odd:
@@ -57,7 +57,7 @@ def refuses_wrong_spaces(subject: NetworkSubject) -> None:
 
 
 def repeats_from_its_generator(subject: NetworkSubject) -> None:
-    """Generators in the same state build the same numbers to the last bit; in another state, other numbers."""
+    """Check that generators in the same state build the same numbers to the last bit; in another state, other numbers."""
     one, same, other = (modules.numbers(subject.module(seed=seed), subject.batch) for seed in (0, 0, 1))
     for name, value in one.items():
         if name not in same or value.tobytes() != same[name].tobytes():
@@ -70,7 +70,7 @@ def repeats_from_its_generator(subject: NetworkSubject) -> None:
 
 
 def passes_gradients_to_every_parameter(subject: NetworkSubject) -> None:
-    """Every trainable parameter of a torch module takes part in its outputs or its own loss: it gets a finite gradient."""
+    """Check that every trainable parameter of a torch module gets a finite gradient from its outputs or its own loss."""
     module = subject.module()
     if not modules.is_torch(module):
         raise Skipped("the module is not a torch.nn.Module")
@@ -85,7 +85,7 @@ def passes_gradients_to_every_parameter(subject: NetworkSubject) -> None:
 
 
 def answers_each_input_for_itself(subject: NetworkSubject) -> None:
-    """A batch in another order gives the same outputs in that order, and a part of it the same part of them."""
+    """Check that a batch in another order gives the same outputs in that order, and a part of it the same part of them."""
     module, batch = subject.module(), subject.batch
     whole = modules.outputs(module, batch)
     order = np.random.default_rng(0).permutation(batches.count(batch))
@@ -101,7 +101,7 @@ def answers_each_input_for_itself(subject: NetworkSubject) -> None:
 
 
 def keeps_its_word_on_losses(subject: NetworkSubject) -> None:
-    """A network with `own_loss = True` builds modules with `training_loss`, a finite number, and `answers`; any other builds neither."""
+    """Check that modules of a network with `own_loss = True`, and only those, have a finite `training_loss` and `answers`."""
     module, declared = subject.module(), subject.loaded.own_loss
     if declared != modules.has_own_loss(module):
         has = [name for name in ("training_loss", "answers") if callable(getattr(module, name, None))]

@@ -27,7 +27,7 @@ _LOADED = (
 
 
 def loads_without_problems(subject: Subject) -> None:
-    """The plugin is imported, speaks an API that this host serves, and every hook and spec of it is sound."""
+    """Check that the plugin can be imported, uses an API version that this host supports, and has valid hooks and specs."""
     problems = [row for row in subject.catalogue.broken if row.package == subject.package]
     if problems:
         raise Fault("; ".join(f"{row.error} ({row.remedy})" for row in problems))
@@ -36,7 +36,7 @@ def loads_without_problems(subject: Subject) -> None:
 
 
 def imports_lightly(subject: Subject) -> None:
-    """Importing what the entry point names brings in none of the heavy libraries: every `rl-core list` pays for it."""
+    """Check that importing the module of the entry point imports none of the heavy libraries, since every `rl-core list` imports it."""
     module = _module_name(subject)
     paths = [path or "." for path in sys.path]
     command = f"import sys; sys.path[:] = {paths!r}; {_LOADED}"
@@ -50,7 +50,7 @@ def imports_lightly(subject: Subject) -> None:
 
 
 def repeats_its_hooks(subject: Subject) -> None:
-    """Each collecting hook gives specs, and the same ones each time it is called."""
+    """Check that each collecting hook gives specs, and the same ones at each call."""
     module = importlib.import_module(_module_name(subject))
     called = 0
     for name in _COLLECTING:
@@ -71,7 +71,7 @@ def repeats_its_hooks(subject: Subject) -> None:
 
 
 def imports_without_side_effects(subject: Subject) -> None:
-    """Importing the plugin and its components changes nothing in the process: no folder, handler, thread, logger, filter, seed or limit."""
+    """Check that importing the plugin and its components leaves no folder, handler, thread, logger, filter, seed or limit changed."""
     targets = [entry.spec.target for entry in subject.catalogue.entries() if entry.package == subject.package and not entry.missing]
     modules = list(dict.fromkeys([_module_name(subject), *(target.partition(":")[0] for target in targets)]))
     own = sorted({module.partition(".")[0] for module in modules})
@@ -93,7 +93,7 @@ def imports_without_side_effects(subject: Subject) -> None:
 
 
 def builds_its_example(subject: Subject) -> None:
-    """The scheme's example is built, from a file that `make_example` writes where it names one, and offers the scheme's traits."""
+    """Check that the scheme's example is built, from a file that `make_example` writes if it is given, and offers the scheme's traits."""
     spec = subject.entry.spec
     scheme, _, rest = spec.example.partition(":")
     if scheme != spec.name:
@@ -131,7 +131,7 @@ def _written(text: str) -> Callable[[Path], object]:
 
 
 def takes_part_in_runs(subject: Subject) -> None:
-    """The logger is built without arguments and has at least one run hook, and no method that looks like a hook without being one."""
+    """Check that the logger is built without arguments, has at least one run hook, and marks each method with a hook's name as a hook."""
     instance = subject.loaded()
     hooks = {name for name in vars(hookspecs) if name.startswith("rl_")} - set(_COLLECTING)
     methods = {name for name in dir(instance) if name.startswith("rl_")}

@@ -35,7 +35,7 @@ _PRESET_KEYS = {"budget", "config", "network", "network_config", "task_config"}
 
 
 def names_a_class(subject: Subject) -> None:
-    """The target is a class of the right kind, nothing in it is left abstract, and its Config is a frozen dataclass of defaults."""
+    """Check that the target is a concrete class of the right kind, and its Config is a frozen dataclass whose fields have defaults."""
     target, base = subject.entry.spec.target, _BASES[subject.kind]
     found = subject.loaded
     if not issubclass(found, base):
@@ -54,7 +54,7 @@ def names_a_class(subject: Subject) -> None:
 
 
 def gives_settings_that_build(subject: Subject) -> None:
-    """The defaults, what the spec changes of them, its tiny size and every preset make a config; presets name what exists."""
+    """Check that the defaults, the spec's changes, its tiny size and every preset build a config, and presets name what exists."""
     spec, made_of = subject.entry.spec, subject.loaded.Config
     tried: list[tuple[str, Mapping[str, Any]]] = [("the defaults", {})]
     if subject.kind != "scheme":
@@ -75,7 +75,7 @@ def gives_settings_that_build(subject: Subject) -> None:
 
 
 def gives_presets_that_apply(subject: Subject) -> None:
-    """Every preset can be chosen: its key names a task, a Gymnasium id or `scheme:*`, with a network or without, that fit the agent."""
+    """Check that the key of every preset names a task, a Gymnasium id or `scheme:*`, with or without a network, that fits the agent."""
     spec = subject.entry.spec
     presets = _presets(subject)
     if not presets:
@@ -136,7 +136,7 @@ def _require_settings(subject: Subject, what: str, preset: Mapping[str, Any], na
 
 
 def names_what_exists_and_fits(subject: Subject) -> None:
-    """The default task, network and agent exist, and fit one another."""
+    """Check that the default task, network and agent exist and fit each other."""
     spec = subject.entry.spec
     agent = spec if subject.kind == "agent" else _find(subject, getattr(spec, "agent", ""), "agent")
     network = spec if subject.kind == "network" else _find(subject, getattr(spec, "network", None), "network")
@@ -152,7 +152,7 @@ def names_what_exists_and_fits(subject: Subject) -> None:
 
 
 def requires_what_it_imports(subject: Subject) -> None:
-    """What its module imports comes with its distribution, or stands in the spec's `requires`, so that a lack is said beforehand."""
+    """Check that what its module imports is a dependency of its distribution, or is named in the spec's `requires`."""
     module = subject.entry.spec.target.partition(":")[0]
     try:
         certain = _distributions(subject.package)
@@ -168,7 +168,7 @@ def requires_what_it_imports(subject: Subject) -> None:
 
 
 def refuses_wrong_settings(subject: Subject) -> None:
-    """A config refuses unknown fields, values of a wrong type and senseless numbers, each in words and never with another exception."""
+    """Check that a config refuses unknown fields, values of a wrong type and invalid numbers, with messages that say what is needed."""
     where = f"{subject.kind} {subject.entry.spec.name}"
     made_of = subject.loaded.Config
     base = dict(subject.entry.spec.config) if subject.kind != "scheme" else {}
@@ -184,7 +184,7 @@ def refuses_wrong_settings(subject: Subject) -> None:
 
 
 def holds_the_ranges_it_states(subject: Subject) -> None:
-    """A range that the annotation of a field states (`Meta(gt=0)`) is held: what is outside is refused."""
+    """Check that values outside the range in a field's annotation (`Meta(gt=0)`) are refused."""
     where = f"{subject.kind} {subject.entry.spec.name}"
     made_of = subject.loaded.Config
     for name, hint in _hints(made_of).items():
@@ -194,7 +194,7 @@ def holds_the_ranges_it_states(subject: Subject) -> None:
 
 
 def explains_its_fields(subject: Subject) -> None:
-    """Every config field is annotated with a `Doc` that says what it is, and a number with its range, or `any number` in the `Doc`."""
+    """Check that every config field is annotated with a `Doc`, and a number also with its range, or `any number` in the `Doc`."""
     made_of = subject.loaded.Config
     for name, hint in _hints(made_of).items():
         explained = config.help_of(hint)
@@ -216,7 +216,7 @@ def _hints(made_of: type) -> dict[str, Any]:
 
 
 def names_its_source(subject: Subject) -> None:
-    """It says where it comes from: the spec's `reference`, or a line `Source: ...` on top of its module."""
+    """Check that a source is named: by the spec's `reference`, or by a line `Source: ...` in the docstring of its module."""
     text = sys.modules[subject.loaded.__module__].__doc__ or ""
     if not subject.entry.spec.reference and not re.search(r"\bSources?\b", text):
         raise Fault(

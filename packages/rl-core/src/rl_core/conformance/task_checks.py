@@ -23,7 +23,7 @@ _NONSENSE = ("", "{", "[1, ", "null", "[]", "[[[[[[1]]]]]]", '"text"', '{"no suc
 
 
 def has_the_traits_of_its_spec(subject: TaskSubject) -> None:
-    """The built task offers exactly the traits of its spec, by which the host decides what fits; a scheme's task offers at least those."""
+    """Check that the built task offers exactly the traits of its spec, and a scheme's task at least those."""
     told, built = set(subject.entry.spec.traits), set(subject.task.traits())
     missing, extra = sorted(told - built), sorted(built - told)
     if missing or (extra and subject.entry.scheme is None):
@@ -35,7 +35,7 @@ def has_the_traits_of_its_spec(subject: TaskSubject) -> None:
 
 
 def says_how_it_is_judged(subject: TaskSubject) -> None:
-    """It has Gymnasium spaces, a metric with a name, a finite target or none, and a direction."""
+    """Check that it has Gymnasium spaces, a metric with a name, a finite target or none, and a direction."""
     task = subject.task
     for role in ("input_space", "output_space"):
         if not isinstance(getattr(task, role, None), gymnasium.Space):
@@ -49,7 +49,7 @@ def says_how_it_is_judged(subject: TaskSubject) -> None:
 
 
 def scores_repeatably(subject: TaskSubject) -> None:
-    """Random answers get finite scores, the metric among them; judging them again gives the same, in a task built anew as well."""
+    """Check that random answers get finite scores, the metric among them, and the same scores again, also in a newly built task."""
     first = _judge(subject.task)
     if subject.task.metric not in first:
         raise Fault(f"evaluate gives {sorted(first)}, without its metric {subject.task.metric!r}")
@@ -66,7 +66,7 @@ def scores_repeatably(subject: TaskSubject) -> None:
 
 
 def reads_what_is_typed(subject: TaskSubject) -> None:
-    """`parse` turns an input written as JSON into a batch of one, and refuses what it cannot read with a ValueError in words."""
+    """Check that `parse` turns an input written as JSON into a batch of one, and refuses what it cannot read with a ValueError in words."""
     task = subject.task
     for text in _NONSENSE:
         try:
@@ -93,7 +93,7 @@ def reads_what_is_typed(subject: TaskSubject) -> None:
 
 
 def returns_from_its_state(subject: TaskSubject) -> None:
-    """A task with a `state_dict` is built from it, after a checkpoint, with the same spaces, class names, scores and test examples."""
+    """Check that a task with a `state_dict` is restored from a checkpoint with the same spaces, class names, scores and test examples."""
     task = subject.fresh()
     state = task.state_dict()
     if not state:

@@ -28,10 +28,10 @@ from rl_algos.tabular.learner import (
     StepSizes,
     TabularConfig,
     TabularLearner,
-    draw_values,
     table_loop,
 )
 from rl_algos.tabular.traces import Traces, check_traces, mark, new_traces, spread
+from rl_algos.tasks.mdp.picture import draw_values
 from rl_core.config import Doc, Fraction, configclass
 from rl_core.seeds import Seeds
 

@@ -1,10 +1,11 @@
-"""How a process looks: its states laid out on a grid, as text, as pixels and as a figure of values and policy."""
+"""Pictures of a process: its states on a grid, as text, as pixels and as a figure of values and policy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,3 +97,9 @@ class Layout:
             for column, letter in enumerate(line):
                 cells[row, column] = COLOURS.get(letter, COLOURS["."])
         return cells.repeat(CELL, axis=0).repeat(CELL, axis=1)
+
+
+def draw_values(task: Any, folder: Path, title: str, values: np.ndarray, policy: np.ndarray | None) -> None:
+    """Write `values.png` of values [S] and actions [S] into `folder`, on tasks with the trait "mdp" or "layout"."""
+    if task.traits() & {"mdp", "layout"}:
+        task.layout.draw(folder / "values.png", values, policy, title)
