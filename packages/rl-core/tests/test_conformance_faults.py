@@ -53,6 +53,7 @@ FAULTS = [  # component, check, what the check says
     ("leaves-a-file", "leaves-the-process-alone", "files in the working directory: climber.log"),
     ("draws-from-numpy", "leaves-the-generators-alone", "it moved NumPy's global generator"),
     ("reports-nan", "reports-finite-metrics", "'loss' = nan"),
+    ("reports-by-its-own-name", "reports-finite-metrics", "'mean return'; call it 'episode_return'"),
     ("never-moves-one", "moves-every-parameter", "1 of 2 parameters never moved, 'bias'"),
     ("stands-still", "raises-its-progress", "a step left progress at 0"),
     ("explores-when-asked", "predicts-without-traces", "moved the state: they differ at seeds/push"),

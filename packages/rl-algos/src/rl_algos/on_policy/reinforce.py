@@ -106,7 +106,7 @@ class Reinforce(OnPolicy):
 
         policy_loss, entropy = policy_gradient(learner, inputs, action, advantage, config.entropy_weight)
         self.optimiser.step()
-        metrics = {"policy_loss": float(policy_loss), "entropy": float(entropy), "return": float(return_.mean())}
+        metrics = {"policy_loss": float(policy_loss), "entropy": float(entropy), "return_to_go": float(return_.mean())}
         if self.value_optimiser is not None:
             self.value_optimiser.learning_rate = self.scheduled(config.value_learning_rate, config.learning_rate_schedule)
             errors = [

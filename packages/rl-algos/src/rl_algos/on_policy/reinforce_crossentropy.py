@@ -69,7 +69,7 @@ class ReinforceCrossentropy(OnPolicy):
         loss = self.learn(self.collector.inputs(flat(rollout.obs)[counted.ravel()]), rollout.action[counted], weight)
         self.collector.learn_moments(rollout)
         self.progress += rollout.reward.size
-        metrics = {"loss": loss, "return": float(return_.mean()), "learning_rate": self.optimiser.learning_rate}
+        metrics = {"loss": loss, "return_to_go": float(return_.mean()), "learning_rate": self.optimiser.learning_rate}
         return metrics | self.collector.episode_metrics()
 
     def learn(self, inputs: np.ndarray, action: np.ndarray, weight: np.ndarray) -> float:

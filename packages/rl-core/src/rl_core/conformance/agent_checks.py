@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_core import batches
+from rl_core import batches, metric_names
 from rl_core.agent import Agent
 from rl_core.api import Spec
 from rl_core.conformance import inputs, probes, steps
@@ -30,15 +30,18 @@ STEPS_TO_MOVE = 5  # within so many steps, every parameter moves
 
 
 def reports_finite_metrics(subject: AgentSubject) -> None:
-    """Check that each step reports finite numbers under names that are texts, and leaves out what is not known yet."""
+    """Check that each step reports finite numbers under names of the common vocabulary, and leaves out what is not known yet."""
     for number, step in enumerate(subject.reference.steps, start=1):
         for name, value in step.metrics.items():
             if not isinstance(name, str):
                 raise Fault(f"step {number} reports under the name {name!r}; the names of metrics are texts")
+            known = metric_names.common(name)
+            if known != name:
+                raise Fault(f"step {number} reports {name!r}; call it {known!r}, so that runs of other agents can be compared with it")
             if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
                 raise Fault(f"step {number} reports {name!r} as a {type(value).__name__}; a metric is a number: float(value)")
             if not math.isfinite(value):
-                raise Fault(f"step {number} reports {name!r} = {value}; leave out what is not known, and mend what diverges")
+                raise Fault(f"step {number} reports {name!r} = {value}; leave out what is not known, and fix what diverges")
 
 
 def raises_its_progress(subject: AgentSubject) -> None:

@@ -55,6 +55,7 @@ def rl_agents() -> Iterator[AgentSpec]:
     yield agent("leaves-a-file", "climber:LeavesAFile")
     yield agent("draws-from-numpy", "climber:DrawsFromNumPy")
     yield agent("reports-nan", "climber:ReportsNaN")
+    yield agent("reports-by-its-own-name", "climber:ReportsByItsOwnName")
     yield agent("never-moves-one", "climber:NeverMovesOne")
     yield agent("stands-still", "climber:StandsStill")
     yield agent("explores-when-asked", "climber:ExploresWhenAsked")
