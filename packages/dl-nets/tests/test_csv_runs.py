@@ -63,7 +63,7 @@ def test_a_model_is_judged_on_every_row_of_another_file_in_its_own_encoding(prog
     (program.folder / "wrong.csv").write_text("kind;x\n" + "".join(f"cat;{x}\n" for x in range(120, 200)))
     assert score(program, "--task", "csv:wrong.csv") == 0.0
     refused = program.call("eval", "run", "--task", "csv:nothing.csv")
-    assert (refused.status, "there is no file 'nothing.csv'" in refused.err) == (2, True)
+    assert (refused.status, "file 'nothing.csv' not found" in refused.err) == (2, True)
 
 
 def test_a_file_of_rows_is_answered_in_one_call(program: Any, run: Path) -> None:

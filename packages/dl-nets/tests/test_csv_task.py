@@ -297,7 +297,7 @@ def test_a_column_with_too_many_texts_is_refused_with_the_first_of_them(write: W
 
 
 def test_a_file_that_is_missing_or_in_another_encoding_is_refused(tmp_path: Path, write: Write) -> None:
-    with pytest.raises(ValueError, match=r"there is no file 'flowers\.csv' in "):
+    with pytest.raises(ValueError, match=r"file 'flowers\.csv' not found in "):
         build("flowers.csv")
     with pytest.raises(ValueError, match="is a folder; expected a file"):
         build(str(tmp_path))

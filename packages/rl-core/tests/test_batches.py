@@ -100,7 +100,7 @@ def test_batches_that_differ_in_structure_are_not_joined() -> None:
         batches.concatenate([BOXES, np.zeros(2)])
     with pytest.raises(ValueError, match=r"every batch must have the parts \['a'\]"):
         batches.concatenate([{"a": np.zeros(2)}, {"b": np.zeros(2)}])
-    with pytest.raises(ValueError, match="there are no batches to join"):
+    with pytest.raises(ValueError, match="expected at least one batch to join"):
         batches.concatenate([])
 
 

@@ -77,8 +77,8 @@ def test_an_override_has_the_type_of_its_field(override: str, value: object) -> 
         ("loss=cubes", "invalid enum value 'cubes'", "it must be one of 'off', 'squares'"),
         ("name=1", "expected `str`, got `int`", "it must be a text"),
         ("options={1: 2}", "expected `str`, got `int`", "names and their values"),
-        ("count", "--set takes key=value, but 'count' came", "write for example"),
-        ("=1", "--set takes key=value", "write for example"),
+        ("count", "--set expects key=value, got 'count'", "write for example"),
+        ("=1", "--set expects key=value", "write for example"),
         ("other.count=1", "--set 'other.count' does not say whose field it is", "network. or task."),
         ("agent.=1", "does not say whose field it is", "network. or task."),
         ("name=[", "is '[', which is not YAML", "quote texts"),
@@ -152,7 +152,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
     for name in ("folder.yaml", "loop.yaml", "missing.yaml", "nul\0.yaml"):
-        with pytest.raises(RequestError, match="there is no recipe file"):
+        with pytest.raises(RequestError, match="recipe file .* not found"):
             documents.read(tmp_path / name)
 
 

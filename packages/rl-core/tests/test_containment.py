@@ -107,7 +107,7 @@ def test_a_missing_file_of_presets_is_said_in_words(program: Any, site: Any) -> 
     program.see(site.folder)
     ended = program.run("run", "lost")
     assert ended.status == 2
-    assert "the presets of agent lost (lost 1.0) cannot be read: lost:presets/none.yaml: there is no such file" in ended.err
+    assert "the presets of agent lost (lost 1.0) cannot be read: lost:presets/none.yaml: file not found" in ended.err
 
 
 @pytest.mark.usefixtures("probe")

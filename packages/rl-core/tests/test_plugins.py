@@ -35,7 +35,7 @@ BAD = {
     ),
     "an entry point to nothing": ("", r"importing bad\._plugin:odd failed: AttributeError", "--disable bad"),
     "a dependency is missing": ("import not_there", "needs not_there, which is not installed", "install not_there"),
-    "no module": (None, r"names bad\._plugin, and there is no module bad\._plugin", "pip install --force-reinstall bad"),
+    "no module": (None, r"names bad\._plugin, but module bad\._plugin was not found", "pip install --force-reinstall bad"),
     "no API version": (hook("return ()").replace("RL_API = 2", ""), "does not say which plugin API", "add RL_API = 2"),
     "a newer API": (hook("return ()").replace("= 2", "= 99", 1), "written for plugin API 99; this rl-core serves 2", "upgrade rl-core"),
     "an older API": (hook("return ()").replace("= 2", "= 1", 1), "written for plugin API 1; this rl-core serves 2", "Changes of the API"),
@@ -60,15 +60,15 @@ BAD = {
     ),
     "a target without module": (
         hook(f"yield {agent(target='bad.gone:One')}"),
-        "cannot be resolved: there is no module bad.gone",
+        "cannot be resolved: module bad.gone not found",
         "--disable bad",
     ),
     "a target without package": (
         hook(f"yield {agent(target='gone.deep.er:One')}"),
-        "cannot be resolved: there is no module gone",
+        "cannot be resolved: module gone not found",
         "--disable bad",
     ),
-    "a target below a module": (hook(f"yield {agent(target='bad._plugin.x:One')}"), r"there is no module bad\._plugin\.x", "--disable bad"),
+    "a target below a module": (hook(f"yield {agent(target='bad._plugin.x:One')}"), r"module bad\._plugin\.x not found", "--disable bad"),
     "a target without class": (hook(f"yield {agent(target='bad:One')}"), "cannot be resolved: bad defines no One", "--disable bad"),
 }
 

@@ -85,7 +85,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "a bit of its state was flipped": (lambda newest: flip(newest / "state.json"), 33, "checkpoint 36 was refused: state.json"),
     "one file is gone": (lambda newest: (newest / "state.json").unlink(), 33, "state.json cannot be read"),
     "it was deleted": (shutil.rmtree, 33, ""),
-    "all were deleted": (lambda newest: shutil.rmtree(newest.parent), 0, "there is no checkpoint: the agent is at its beginning"),
+    "all were deleted": (lambda newest: shutil.rmtree(newest.parent), 0, "the run has no checkpoint: the agent is at its beginning"),
     "the metrics were cut within a line": (lambda newest: truncate(newest.parents[1] / "metrics.jsonl"), 36, ""),
     "another run's is in its place": (
         lambda newest: (shutil.rmtree(newest), shutil.copytree(newest.parents[2] / "whole" / "checkpoints" / "40", newest)),

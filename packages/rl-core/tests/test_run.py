@@ -169,7 +169,7 @@ def test_a_step_that_goes_wrong_ends_the_run_in_words(program: Any, fault: str, 
 
 def test_a_bad_number_before_the_first_checkpoint_is_said_so(program: Any) -> None:
     ended = program.call("run", "slope", "--set", "fault=nan", "--out", "run")
-    assert "error: loss became nan at 20 batches; there is no checkpoint before it" in ended.err
+    assert "error: loss became nan at 20 batches; the run has no earlier checkpoint" in ended.err
 
 
 def test_a_score_that_is_no_number_is_null(program: Any) -> None:
@@ -247,7 +247,7 @@ def test_what_a_network_refuses_is_not_laid_at_the_agent_s_door(monkeypatch: pyt
 
 def test_an_agent_never_evaluated_before_its_first_checkpoint_is_said_to_be_at_its_beginning(program: Any) -> None:
     program.call("run", "slope", "--set", "fault=raise", "--out", "run")
-    assert "warning: there is no checkpoint: the agent is at its beginning" in program.succeed("eval", "run").err
+    assert "warning: the run has no checkpoint: the agent is at its beginning" in program.succeed("eval", "run").err
 
 
 def test_threads_are_limited_before_numpy_is_imported(program: Any) -> None:

@@ -100,9 +100,9 @@ def test_import_strings_that_lead_somewhere(target: str) -> None:
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ("not_there:A", "there is no module not_there"),
-        ("json.not_there:A", "there is no module json.not_there"),
-        ("json.decoder.deeper:A", "there is no module json.decoder.deeper"),
+        ("not_there:A", "module not_there not found"),
+        ("json.not_there:A", "module json.not_there not found"),
+        ("json.decoder.deeper:A", "module json.decoder.deeper not found"),
         ("json.decoder:JSONDecodr", "json.decoder defines no JSONDecodr"),
         ("json.decoder:Decoder", "json.decoder defines no Decoder"),
     ],
@@ -120,7 +120,7 @@ def test_only_what_can_be_imported_is_installed() -> None:
 def test_a_new_catalogue_sees_what_was_installed_since_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     Catalogue(Plugins())
-    assert unresolved("appearing:A") == "there is no module appearing"
+    assert unresolved("appearing:A") == "module appearing not found"
     tmp_path.joinpath("appearing.py").write_text("class A: ...")
     importlib.invalidate_caches()
     Catalogue(Plugins())

@@ -1,4 +1,4 @@
-"""What dl-nets brings to the host."""
+"""The plugin of dl-nets: its agents, networks, tasks and task schemes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OUTPUTS = ("discrete", "continuous", "binary", "image", "map", "token", "ragged"
 
 @hookimpl
 def rl_agents() -> Iterable[AgentSpec]:
-    """Agents that learn from examples."""
+    """Yield the specs of agents that learn from examples."""
     yield AgentSpec(
         name="supervised",
         target="dl_nets.learning.supervised:Supervised",
@@ -31,7 +31,7 @@ def rl_agents() -> Iterable[AgentSpec]:
 
 @hookimpl
 def rl_networks() -> Iterable[NetworkSpec]:
-    """Networks that fit many tasks."""
+    """Yield the specs of networks that fit many tasks."""
     yield NetworkSpec(
         name="mlp",
         target="dl_nets.networks.mlp:MLP",
@@ -117,7 +117,7 @@ def rl_tasks() -> Iterable[TaskSpec]:
 
 @hookimpl
 def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
-    """Tasks from files."""
+    """Yield the specs of schemes whose tasks are read from files."""
     yield TaskSchemeSpec(
         name="csv",
         target="dl_nets.tasks.csv_file:CsvTask",

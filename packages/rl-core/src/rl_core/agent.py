@@ -80,7 +80,7 @@ class Agent(ABC):
 
     @property
     def device(self) -> str:
-        """Where tensors are to be placed: "auto", "cpu" or "cuda"."""
+        """The device for tensors: "auto", "cpu" or "cuda"."""
         self.uses_device = True
         return self._device
 
@@ -167,7 +167,7 @@ class Agent(ABC):
         return self.task.describe(self.predict(self.task.parse_file(path)))
 
     def probabilities(self, inputs: np.ndarray) -> np.ndarray:
-        """Probabilities [B, K] of the K classes for inputs [B, ...], for `rl-core predict --probabilities`.
+        """Return probabilities [B, K] of the K classes for inputs [B, ...], for `rl-core predict --probabilities`.
 
         Raises:
             NotImplementedError: if the agent has none.

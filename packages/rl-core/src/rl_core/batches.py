@@ -149,10 +149,10 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
     array([0, 1, 3, 4])
 
     Raises:
-        ValueError: if there is no batch, or the structures differ.
+        ValueError: if `batches` is empty, or the structures differ.
     """
     if not batches:
-        raise ValueError("there are no batches to join; expected at least one")
+        raise ValueError("expected at least one batch to join, got none")
     first = batches[0]
     if any(type(batch) is not type(first) for batch in batches):
         raise ValueError(f"batches of one structure are expected, got {', '.join(sorted({type(batch).__name__ for batch in batches}))}")

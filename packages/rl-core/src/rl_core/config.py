@@ -103,11 +103,11 @@ class Range:
     with_high: bool = True
 
     def __bool__(self) -> bool:
-        """Whether anything is excluded."""
+        """Return whether the range excludes any number."""
         return self.low is not None or self.high is not None
 
     def __contains__(self, value: float) -> bool:
-        """Whether a number lies within the range; NaN never does."""
+        """Return whether a number is within the range; NaN never is."""
         above = self.low is None or (value >= self.low if self.with_low else value > self.low)
         below = self.high is None or (value <= self.high if self.with_high else value < self.high)
         return above and below
@@ -185,13 +185,13 @@ def _metas(hint: Any) -> list[Meta]:
 
 
 def build(config_class: type, values: Mapping[str, Any], *, where: str, sources: Mapping[str, str] | None = None) -> Any:
-    """An instance of a frozen config dataclass from plain values.
+    """Build an instance of a frozen config dataclass from plain values.
 
     Args:
         config_class: The dataclass; fields that `values` lacks keep their defaults.
         values: Field names to values as YAML, TOML or JSON give them, or as text from the command line.
         where: What the error calls the config: "agent ppo".
-        sources: Where each value came from, for the error: "--set", "recipe file 'ppo.yaml'".
+        sources: Origin of each value, for the error: "--set", "recipe file 'ppo.yaml'".
 
     Raises:
         RequestError: for an unknown field, a value of another type, NaN, or a value that `__post_init__` refuses.
@@ -214,12 +214,12 @@ def build(config_class: type, values: Mapping[str, Any], *, where: str, sources:
 
 
 def to_plain(config: Any) -> dict[str, Any]:
-    """The config's fields as data that YAML and JSON hold."""
+    """Return the config's fields as data that YAML and JSON hold."""
     return msgspec.to_builtins(config)
 
 
 def parse_overrides(overrides: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Values by scope from `--set` texts: `clip_range=0.1` (the agent's), `network.hidden=[64,64]`, `task.size=8`.
+    """Return values by scope from `--set` texts: `clip_range=0.1` (the agent's), `network.hidden=[64,64]`, `task.size=8`.
 
     >>> parse_overrides(["clip_range=0.1", "network.hidden=[64, 64]"])
     {'agent': {'clip_range': 0.1}, 'network': {'hidden': [64, 64]}, 'task': {}}
@@ -232,7 +232,7 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, dict[str, Any]]:
         key, equals, raw = text.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise RequestError(f"--set takes key=value, but {text!r} came", "write for example: --set learning_rate=0.001")
+            raise RequestError(f"--set expects key=value, got {text!r}", "write for example: --set learning_rate=0.001")
         scope, dot, field = key.partition(".")
         if not dot:
             scope, field = "agent", key
@@ -251,12 +251,12 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def convert(value: Any, hint: Any, key: str, where: str) -> Any:
-    """`value` as the type `hint`.
+    """Return `value` as the type `hint`.
 
     Raises:
-        RequestError: naming the key, the place, what was expected and what came.
+        RequestError: naming the key, its place, the expected type and the given value.
     """
-    came = reprlib.repr(value)
+    given = reprlib.repr(value)
     if isinstance(value, str):
         value = _read_text(value, hint)
     elif isinstance(value, float) and value.is_integer() and not {float, bool} & (kinds := _plain_types(hint)) and int in kinds:
@@ -264,13 +264,13 @@ def convert(value: Any, hint: Any, key: str, where: str) -> Any:
     try:
         result = msgspec.convert(value, hint, strict=not isinstance(value, str))
     except msgspec.ValidationError as error:
-        raise RequestError(f"{key!r} of {where} is {came}: {str(error).lower()}", f"it must be {_words(hint)}") from error
+        raise RequestError(f"{key!r} of {where} is {given}: {str(error).lower()}", f"it must be {_words(hint)}") from error
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise RequestError(f"{key!r} of {where} cannot be read from {came}", f"it must be {_words(hint)}") from error
+        raise RequestError(f"{key!r} of {where} cannot be read from {given}", f"it must be {_words(hint)}") from error
     if isinstance(result, float) and math.isnan(result):
         raise RequestError(f"{key!r} of {where} is NaN", f"it must be {_words(hint)}")
     if isinstance(result, int) and abs(result) >= 2**63:
-        raise RequestError(f"{key!r} of {where} is {came}, which is too large", f"it must be {_words(hint)} less than 2**63")
+        raise RequestError(f"{key!r} of {where} is {given}, which is too large", f"it must be {_words(hint)} less than 2**63")
     return result
 
 
@@ -309,7 +309,7 @@ def _plain_types(hint: Any) -> set[Any]:
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
-    """A hint for a key that is unknown: the nearest one, or all of them."""
+    """Return a hint for an unknown key: the nearest known one, or all of them."""
     known = list(known)
     close = nearest(name, known, 1)
     return f"did you mean {close[0]!r}?" if close else f"{otherwise}: {', '.join(known) or 'none'}"

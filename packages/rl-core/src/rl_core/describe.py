@@ -16,11 +16,11 @@ class ConfigField:
     """One field of a config.
 
     Attributes:
-        name: What `--set name=value` takes.
+        name: The key that `--set name=value` takes.
         type: As written in the source, with aliases of choices expanded: `Literal['tanh', 'relu']`.
-        default: As JSON; a tuple is a list. `None` also where there is none (`required`).
+        default: As JSON; a tuple is a list. `None` also for a field without one (`required`).
         help: Symbol, meaning, unit and range; "" when it has none.
-        required: There is no default.
+        required: True if the field has no default.
     """
 
     name: str

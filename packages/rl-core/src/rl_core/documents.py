@@ -34,7 +34,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise RequestError(f"there is no recipe file {str(path)!r}", "give the path of a .yaml, .toml or .json file")
+        raise RequestError(f"recipe file {str(path)!r} not found", "give the path of a .yaml, .toml or .json file")
     if suffix not in (".yaml", ".yml", ".toml", ".json"):
         raise RequestError(f"recipe file {path.name!r} ends in {suffix or 'nothing'}", "recipes are .yaml, .yml, .toml or .json")
     try:

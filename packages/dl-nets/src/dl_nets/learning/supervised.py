@@ -50,7 +50,7 @@ STATISTICS_NUMBERS = 2**24  # of the training targets at most that mean and devi
 
 @configclass
 class SupervisedConfig:
-    """How to learn from examples."""
+    """Settings of the learner from examples."""
 
     learning_rate: Annotated[Positive, Doc("alpha, step size at the start of the schedule")] = 1e-3
     schedule: Annotated[ScheduleName, Doc("constant, linear, cosine, step, exponential, warm-up, warm-up-linear or warm-up-cosine")] = (

@@ -167,7 +167,7 @@ class Column:
 
 
 def _absent(values: np.ndarray) -> np.ndarray:
-    """Which of the values [N] are missing."""
+    """Return whether each of the values is missing [N], bool."""
     if values.dtype.kind == "f":
         return np.isnan(values)
     return np.array([value is None for value in values.tolist()], dtype=np.bool_)

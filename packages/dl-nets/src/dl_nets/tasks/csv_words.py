@@ -51,7 +51,7 @@ def caveat(
 
 
 def _further(sheet: Sheet, table: Table, targets: np.ndarray, classes: Sequence[str], num_rows: int) -> list[str]:
-    """What a user may not expect."""
+    """Return remarks on what a user may not expect."""
     words = []
     if num_rows != len(sheet.lines):
         words.append(f"dropped {num_rows - len(sheet.lines)} rows with missing values")
@@ -92,7 +92,7 @@ def _further(sheet: Sheet, table: Table, targets: np.ndarray, classes: Sequence[
 
 
 def _is_identifier(sheet: Sheet, column: Column) -> bool:
-    """Whether a column seems to number or name the rows: a value of its own in each, and such a name or consecutive numbers."""
+    """Return whether a column seems to identify the rows: all values differ, and its name says so or they are consecutive numbers."""
     fields = sheet.columns[column.name]
     if len(fields) < FEWEST_ROWS or len(set(fields)) < len(fields) or column.kind == "date":
         return False

@@ -110,7 +110,7 @@ def _decoded(path: Path, name: str, encoding: str) -> tuple[str, str]:
     if path.is_dir():
         raise ValueError(f"{name} is a folder; expected a file")
     if not path.is_file():
-        raise ValueError(f"there is no file {name!r}" + ("" if path.is_absolute() and name == str(path) else f" in {Path.cwd()}"))
+        raise ValueError(f"file {name!r} not found" + ("" if path.is_absolute() and name == str(path) else f" in {Path.cwd()}"))
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -10,7 +10,7 @@ BOOK = "Sutton, Barto. Reinforcement Learning: An Introduction, 2nd edition, 201
 
 
 def agents() -> Iterator[AgentSpec]:
-    """Specs of the bandit agents, sorted by name."""
+    """Yield the specs of the bandit agents, sorted by name."""
     for name, summary, config, reference in (
         ("bandit-epsilon-greedy", "Mean rewards, and a random arm now and then", {}, BOOK),
         (

@@ -10,7 +10,7 @@ FITS = ("control dynamics vector-input discrete-output", "control dynamics vecto
 
 
 def agents() -> Iterator[AgentSpec]:
-    """Specs of the agents, sorted by name."""
+    """Yield the specs of agents, sorted by name."""
     for name, summary, reference, config in (
         (
             "mpc-cem",

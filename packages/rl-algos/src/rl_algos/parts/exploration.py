@@ -1,4 +1,4 @@
-"""How to choose among actions whose values are not yet known.
+"""Rules that choose among actions whose values are not yet known.
 
 *Source*: Sutton and Barto, Reinforcement Learning (2nd edition, 2018), sections 2.2, 2.6, 2.7 and 13.1; Auer, Cesa-Bianchi and
 Fischer, Finite-time Analysis of the Multiarmed Bandit Problem (2002), for the upper confidence bound; Strehl and Littman (2008), for
@@ -151,7 +151,7 @@ def first_best(values: np.ndarray, row: int) -> int:
 
 @kernel
 def greedy_probabilities(values: np.ndarray, row: int, out: np.ndarray) -> None:
-    """Writes to `out` [A] the uniform distribution over the largest of a row of `values` [B, A]."""
+    """Write to `out` [A] the uniform distribution over the largest of a row of `values` [B, A]."""
     best = largest(values, row)
     ties = 0
     for action in range(values.shape[1]):
@@ -176,7 +176,7 @@ def upper_confidence(values: np.ndarray, visits: np.ndarray, row: int, width: fl
 
 @kernel
 def action_probabilities(explorer: Explorer, values: np.ndarray, visits: np.ndarray, row: int, step: int, out: np.ndarray) -> None:
-    """Writes to `out` [A] the probability of each action in one row.
+    """Write to `out` [A] the probability of each action in one row.
 
     Args:
         explorer: The rule.

@@ -1,4 +1,4 @@
-"""What agents that plan with a known model have in common: the sweep over all states, and proofs of how near the answer is.
+"""Base of the agents that plan with a known model: the sweep over all states, and proven bounds on the error of the answer.
 
 *Source*: Puterman, Markov Decision Processes (1994), sections 6.3 and 6.6; MacQueen, A Modified Dynamic Programming Method for
 Markovian Decision Problems (1966), for the bounds; Bertsekas and Tsitsiklis, An Analysis of Stochastic Shortest Path Problems (1991),
@@ -27,7 +27,7 @@ ROUNDING = 1e-11  # of the largest value: differences up to this are none
 
 
 class Model(NamedTuple):
-    """What sweeps read: a process with the outcomes of a pair merged by successor.
+    """The arrays that sweeps read: a process with the outcomes of a pair merged by successor.
 
     Attributes:
         reward: r(s, a) [S * A].
@@ -88,7 +88,7 @@ def backup(model: Model, values: np.ndarray, state: int, solve_self: bool) -> tu
 def sweep(
     model: Model, values: np.ndarray, updated: np.ndarray, policy: np.ndarray, backwards: bool, solve_self: bool
 ) -> tuple[float, float]:
-    """One backup of every state: writes `updated` [S], which may be `values` itself, and greedy actions `policy` [S].
+    """Back up every state once, into `updated` [S], which may be `values` itself, with the greedy actions in `policy` [S].
 
     Returns:
         The least and the largest change of a value.
@@ -106,7 +106,7 @@ def sweep(
 
 @kernel
 def sweep_policy(model: Model, policy: np.ndarray, values: np.ndarray, updated: np.ndarray) -> float:
-    """One application of v <- r_pi + gamma P_pi v (4.5) for actions `policy` [S]; the largest change in size."""
+    """Apply v <- r_pi + gamma P_pi v (4.5) once for actions `policy` [S], and return the largest absolute change."""
     largest = 0.0
     for state in range(len(values)):
         pair = state * model.num_actions + policy[state]

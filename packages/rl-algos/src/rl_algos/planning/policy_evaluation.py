@@ -51,7 +51,7 @@ class PolicyEvaluation(Planner):
         self.still_to_come = float(steps.max()) if self.mdp.discount == 1.0 else self.mdp.discount / (1.0 - self.mdp.discount)
 
     def step(self) -> dict[str, float]:
-        """One sweep of v <- r + gamma P v (4.5), or v = (I - gamma P)^-1 r at once."""
+        """Sweep v <- r + gamma P v (4.5) once, or solve v = (I - gamma P)^-1 r."""
         self.progress += 1
         if self.config.method == "direct" and not self.config.horizon:
             self.values = self.process.values()

@@ -52,7 +52,7 @@ class PolicyIteration(Planner):
         self.ends = bool((np.asarray(self.mdp.continuation.sum(axis=1)) < 1.0 - 1e-12).any())
 
     def step(self) -> dict[str, float]:
-        """One evaluation and one improvement: how many states changed their action, and the proven bound."""
+        """Evaluate and improve the policy once; report how many states changed their action, and the proven bound."""
         with announced("the sweeps of policy iteration"):
             return self._step_partial() if self.config.evaluation == "partial" else self._step_whole()
 

@@ -17,7 +17,7 @@ def _planner(name: str, target: str, summary: str, reference: str, **fields: Any
 
 
 def agents() -> Iterator[AgentSpec]:
-    """Specs of the planners, sorted by name."""
+    """Yield the specs of the planners, sorted by name."""
     yield _planner(
         "modified-policy-iteration",
         "policy_iteration:PolicyIteration",

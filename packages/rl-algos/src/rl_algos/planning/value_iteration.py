@@ -105,7 +105,7 @@ class ValueIteration(Planner):
             self.plan = np.zeros((config.horizon, self.mdp.num_states), dtype=np.int64)  # actions by decisions already taken
 
     def step(self) -> dict[str, float]:
-        """One sweep: the bound on the error that it proves, and the largest change of a value."""
+        """Sweep once; report the bound on the error that the sweep proves, and the largest change of a value."""
         with announced("the sweeps of value iteration"):
             if self.config.horizon:
                 return self._step_horizon()

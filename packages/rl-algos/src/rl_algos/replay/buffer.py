@@ -191,7 +191,7 @@ class ReplayBuffer:
 
     @property
     def can_draw(self) -> bool:
-        """Whether there is anything to draw."""
+        """True if the buffer holds a transition to draw."""
         return bool(self.written.any())
 
     def require_batch(self, batch_size: int) -> None:
@@ -247,7 +247,7 @@ class ReplayBuffer:
         A slot is a row's place in the rings, one after the other. Even draws weigh 1, whatever the correction.
 
         Raises:
-            ValueError: if there is no transition yet.
+            ValueError: if the buffer is empty.
         """
         oldest, end = self.bounds()
         widest = int((end - oldest).max())

@@ -79,7 +79,7 @@ class PrioritisedReplay(ReplayBuffer):
             correction: beta; 1 makes the weighted gradient that of even draws, in expectation; in [0, 1].
 
         Raises:
-            ValueError: if there is no transition yet.
+            ValueError: if the buffer is empty.
         """
         if not self._tree[1] > 0:
             raise ValueError("the replay buffer holds no transition; add a step before sampling")

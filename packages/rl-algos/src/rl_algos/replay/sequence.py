@@ -83,7 +83,7 @@ class SequenceReplay(ReplayBuffer):
 
     @property
     def can_draw(self) -> bool:
-        """Whether there is a whole sequence."""
+        """True if the buffer holds a whole sequence."""
         return self.num_sequences > 0
 
     @property

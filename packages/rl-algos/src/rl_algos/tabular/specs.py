@@ -22,7 +22,7 @@ def _learner(name: str, target: str, summary: str, reference: str = BOOK, **fiel
 
 
 def agents() -> Iterator[AgentSpec]:
-    """Specs of the tabular learners, sorted by name."""
+    """Yield the specs of the tabular learners, sorted by name."""
     yield _learner(
         "double-q-learning",
         "td_control:TDControl",

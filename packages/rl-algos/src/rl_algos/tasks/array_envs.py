@@ -136,7 +136,7 @@ class ArrayEnvs(Envs):
 
 @configclass
 class ArrayTaskConfig:
-    """How long an episode may last."""
+    """Settings of every task whose environments are arrays."""
 
     time_limit: Annotated[int, Doc("steps after which an episode is cut; 0 means Gymnasium's own limit")] = 0
 

@@ -27,7 +27,7 @@ LARGE = 1e6  # a bound above this says nothing
 
 @configclass
 class BinnedConfig:
-    """Which environment, and how its observations are cut."""
+    """Settings of the environment and of the bins of its observations."""
 
     id: Annotated[str, Doc("id in Gymnasium's registry, of an environment with a vector of observations and discrete actions")] = (
         "CartPole-v1"

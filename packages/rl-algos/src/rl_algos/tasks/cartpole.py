@@ -70,7 +70,7 @@ def state_of(obs: np.ndarray) -> np.ndarray:
 
 @kernel
 def observe_masked(state: np.ndarray) -> np.ndarray:
-    """Positions and angles [N, 2], float32, without the velocities."""
+    """Return positions and angles [N, 2], float32, without the velocities."""
     obs = np.empty((len(state), 2), dtype=np.float32)
     for n in range(len(state)):
         obs[n, 0], obs[n, 1] = state[n, 0], state[n, 2]

@@ -43,7 +43,7 @@ def drive(position: float, velocity: float, push: float) -> tuple[float, float]:
 
 @kernel
 def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
-    """One step with three actions.
+    """Take one step with three actions.
 
     Args:
         state: Position and velocity [N, 2]; becomes the next state.
@@ -60,7 +60,7 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
 
 @kernel
 def move_continuous(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
-    """One step with a continuous action; the state is rounded to float32 as Gymnasium does.
+    """Take one step with a continuous action; the state is rounded to float32 as Gymnasium does.
 
     Args:
         state: Position and velocity [N, 2]; becomes the next state.

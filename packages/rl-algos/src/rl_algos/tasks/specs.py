@@ -11,13 +11,13 @@ BOOK = "Sutton, Barto. Reinforcement Learning: An Introduction, 2nd edition, 201
 
 
 def tasks() -> Iterator[TaskSpec]:
-    """Specs of the tasks."""
+    """Yield the specs of the tasks."""
     yield from _control_tasks()
     yield from _table_tasks()
 
 
 def schemes() -> Iterator[TaskSchemeSpec]:
-    """Specs of the open families of tasks."""
+    """Yield the specs of the open families of tasks."""
     yield TaskSchemeSpec(
         name="ALE",
         target="rl_algos.tasks.atari:Atari",

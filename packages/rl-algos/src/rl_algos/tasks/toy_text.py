@@ -38,7 +38,7 @@ LEFT, DOWN, RIGHT, UP = (0, -1), (1, 0), (0, 1), (-1, 0)
 
 @configclass
 class ToyTextConfig:
-    """Which problem, and how it is made."""
+    """Settings of a toy-text problem."""
 
     id: Annotated[str, Doc("id in Gymnasium's registry, of an environment that has a table P")] = "FrozenLake-v1"
     discount: Annotated[Fraction, Doc("gamma")] = 0.99

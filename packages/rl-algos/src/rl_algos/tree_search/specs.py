@@ -8,7 +8,7 @@ from rl_core.api import AgentSpec
 
 
 def agents() -> Iterator[AgentSpec]:
-    """Specs of the tree searches, sorted by name."""
+    """Yield the specs of the tree searches, sorted by name."""
     yield AgentSpec(
         name="mcts",
         target="rl_algos.tree_search.mcts:MCTS",

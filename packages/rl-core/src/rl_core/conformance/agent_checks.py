@@ -219,7 +219,7 @@ def _hold_step(agent: Agent, where: str) -> None:
 
 
 def _outside(agent: Agent) -> str:
-    """Why an agent's answers are outside the output space; "" when they are not, or when it says itself that it cannot answer there."""
+    """Return why an agent's answers are outside the output space; "" if they are inside, or the agent reports that it cannot answer."""
     try:
         answers = agent.predict(inputs.batch(agent.task, 3))
     except ValueError as error:

@@ -173,7 +173,7 @@ def _generators_made() -> Iterator[list[str]]:
 
 @contextmanager
 def _pickle_refused() -> Iterator[None]:
-    """Inside, whoever pickles meets a fault; numba may, to keep what it compiled."""
+    """Raise a fault at every use of pickle inside the block, except numba's, which stores compiled code."""
     patched: list[tuple[Any, str, Any]] = []
 
     def refuse(module: Any, name: str) -> None:

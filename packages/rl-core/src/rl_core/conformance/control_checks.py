@@ -23,7 +23,7 @@ STEPS_TO_AN_END = 1500  # at most, until an episode is over
 
 @dataclass(frozen=True)
 class Walk:
-    """Environments, the actions they took, and what came of it."""
+    """Environments, the actions they took, and the transitions that followed."""
 
     envs: Envs
     seeds: Seeds
@@ -46,7 +46,7 @@ def keeps_to_its_spaces(subject: TaskSubject) -> None:
             )
         problem = inputs.members(task.input_space, obs)
         if problem:
-            raise Fault(f"{name} {number} is outside the input space: {problem}; widen the space, or mend the observation")
+            raise Fault(f"{name} {number} is outside the input space: {problem}; widen the space, or correct the observation")
     for transition in walk.transitions:
         for name, wanted in (("reward", np.float32), ("terminated", np.bool_), ("truncated", np.bool_)):
             value = getattr(transition, name)
@@ -174,7 +174,7 @@ def carries_the_extras_it_declares(subject: TaskSubject) -> None:
 
 def _control(subject: TaskSubject) -> ControlTask:
     if not isinstance(subject.task, ControlTask):
-        raise Fault(f"its traits call it a control task, but {type(subject.task).__name__} is no rl_core.task.ControlTask")
+        raise Fault(f"its traits call it a control task, but {type(subject.task).__name__} is not an rl_core.task.ControlTask")
     return subject.task
 
 
@@ -208,7 +208,7 @@ def _walk_to_an_end(task: ControlTask) -> tuple[Walk, np.ndarray]:
 
 
 def _shows_ends(task: Task, last: Transition, over: np.ndarray) -> bool:
-    """Whether an observation can tell the end of one episode from the beginning of the next: not where there are few of them."""
+    """Return whether observations differ between the end of an episode and the next beginning; discrete ones may not."""
     return not np.issubdtype(np.asarray(last.obs).dtype, np.integer) and last.obs[over].size > 0
 
 

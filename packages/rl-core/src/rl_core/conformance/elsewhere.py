@@ -73,7 +73,7 @@ class Elsewhere:
 
     @property
     def alive(self) -> bool:
-        """Whether it still answers."""
+        """True while the process is running."""
         return self._process.poll() is None
 
     def close(self) -> None:

@@ -61,7 +61,7 @@ def repeats_its_hooks(subject: Subject) -> None:
         first, second = list(hook() or ()), list(hook() or ())
         odd = [spec for spec in first if not isinstance(spec, Spec)]
         if odd:
-            raise Fault(f"{name} gives {odd[0]!r}, which is no spec of rl_core.api")
+            raise Fault(f"{name} gives {odd[0]!r}, which is not a spec of rl_core.api")
         if first != second:
             raise Fault(
                 f"{name} gives {len(first)} specs, and others the second time; build them anew in each call, from nothing that changes"
@@ -139,7 +139,7 @@ def takes_part_in_runs(subject: Subject) -> None:
         raise Fault(f"{subject.entry.spec.target} has none of the run hooks {', '.join(sorted(hooks))}")
     unmarked = [name for name in sorted(methods) if name not in hooks or not hasattr(getattr(instance, name), "rl_core_impl")]
     if unmarked:
-        raise Fault(f"{unmarked[0]} is no run hook, or lacks @hookimpl")
+        raise Fault(f"{unmarked[0]} is not a run hook, or lacks @hookimpl")
 
 
 def _module_name(subject: Subject) -> str:

@@ -67,7 +67,7 @@ def gives_settings_that_build(subject: Subject) -> None:
         except RequestError as error:
             if not values and subject.kind in ("scheme", "task"):
                 continue  # a task may have to be told what it is of: csv:<file>
-            raise Fault(f"{what} cannot be built: {error.message}; mend the value in the spec, the preset, or the class") from error
+            raise Fault(f"{what} cannot be built: {error.message}; correct the value in the spec, the preset, or the class") from error
     for name, preset in _presets(subject).items():
         task, _, network = name.partition("+")
         _require_settings(subject, f"network_config of the preset for {name}", preset, preset.get("network") or network or spec.network)
@@ -132,7 +132,7 @@ def _require_settings(subject: Subject, what: str, preset: Mapping[str, Any], na
     try:
         config.build(entry.load().Config, {**entry.spec.config, **preset[key]}, where=f"{kind} {name}")
     except RequestError as error:
-        raise Fault(f"{what} cannot be built: {error.message}; mend the value in the preset") from error
+        raise Fault(f"{what} cannot be built: {error.message}; correct the value in the preset") from error
 
 
 def names_what_exists_and_fits(subject: Subject) -> None:
@@ -147,7 +147,7 @@ def names_what_exists_and_fits(subject: Subject) -> None:
             name = spec.name if task is None else task.name
             raise Fault(
                 f"{kind} {other.name} does not fit task {name}: it needs {' or '.join(other.fits)}; the task offers "
-                f"{', '.join(sorted(traits))}; name another default, or mend the traits"
+                f"{', '.join(sorted(traits))}; name another default, or correct the traits"
             )
 
 
@@ -226,12 +226,12 @@ def names_its_source(subject: Subject) -> None:
 
 
 def _build(made_of: type, values: Mapping[str, Any], where: str, refused: str = "") -> bool:
-    """Whether a config takes values; any exception but the refusal in words is a fault."""
+    """Return whether a config accepts values; any exception other than a refusal with a message is a fault."""
     try:
         config.build(made_of, values, where=where)
     except RequestError as error:
         if not error.message.strip():
-            raise Fault(f"the config refuses {values!r} without a word; say what came and what is needed") from error
+            raise Fault(f"the config refuses {values!r} without a message; say what was given and what is needed") from error
         return False
     except Exception as error:
         raise Fault(
@@ -243,7 +243,7 @@ def _build(made_of: type, values: Mapping[str, Any], where: str, refused: str = 
 
 
 def _task_refuses(subject: Subject, values: Mapping[str, Any]) -> bool:
-    """Whether a task, which is built before anything is written, refuses in words what its config let pass."""
+    """Return whether a task, which is built before anything is written, refuses with a message values that its config accepts."""
     if subject.kind != "task":
         return False
     try:

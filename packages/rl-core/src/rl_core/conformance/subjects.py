@@ -1,4 +1,4 @@
-"""What is checked: the components that a name stands for, each with the means to build it small and in a place of its own."""
+"""Subjects of the checks: the components of a name, each with methods that build it small and in a temporary folder."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class Subject:
 
     @property
     def missing(self) -> str:
-        """Why nothing of it can be checked here; "" when it can."""
+        """The reason why it cannot be checked in this installation; "" if it can."""
         entry = self._entry
         return f"it needs {', '.join(entry.missing)}, which is not installed; {entry.remedy}" if entry and entry.missing else ""
 
     @property
     def traits(self) -> frozenset[str]:
-        """What a task says that it offers; empty for everything else."""
+        """The traits in the spec of a task; empty for other kinds."""
         return frozenset(getattr(self.entry.spec, "traits", ())) if self._entry else frozenset()
 
     @cached_property
@@ -79,7 +79,7 @@ class Subject:
         return next(row for row in self.catalogue.plugins if row.package == self.package)
 
     def folder(self) -> Path:
-        """A new empty folder, gone with this subject."""
+        """Return a new empty folder, which `close` removes."""
         return Path(tempfile.mkdtemp(dir=self._temporary.name))
 
     @cached_property
@@ -91,7 +91,7 @@ class Subject:
         self._temporary.cleanup()
 
     def live(self) -> None:
-        """One short life of the component, for the checks of what it leaves behind."""
+        """Build and use the component briefly, for the checks of what it leaves behind."""
         raise NotImplementedError
 
 
@@ -99,7 +99,7 @@ class AgentSubject(Subject):
     """An agent at its tiny size, on its default task."""
 
     def resolve(self, *, seed: int = 0, task: str | None = None) -> Resolved:
-        """The agent, tiny and on the CPU, with the network that it takes for the task, tiny too, and a freshly built task."""
+        """Return the tiny agent on the CPU with its tiny network for the task, and a newly built task."""
         from rl_core.runs import recipe
 
         options: dict[str, Any] = {"agent": self.entry.qualified, "task": task, "device": "cpu", "config": dict(self.entry.spec.tiny)}
@@ -113,7 +113,7 @@ class AgentSubject(Subject):
         return {}
 
     def tiny_network(self) -> Network | None:
-        """The agent's default network, tiny."""
+        """Return the agent's default network at its tiny size; `None` if it has none."""
         name = self.entry.spec.network
         if name is None:
             return None
@@ -122,14 +122,14 @@ class AgentSubject(Subject):
 
     @contextmanager
     def run(self, *, seed: int = 0, task: str | None = None) -> Iterator[Run]:
-        """A new run of the tiny agent in a new folder."""
+        """Yield a new run of the tiny agent in a new folder."""
         from rl_core.runs.run import Run
 
         with Run.create(self.resolve(seed=seed, task=task), self.catalogue, self.folder()) as run:
             yield run
 
     def open(self, folder: Path) -> Run:
-        """The run in `folder` at its newest checkpoint, all of it built anew."""
+        """Return the run in `folder`, rebuilt from its newest checkpoint."""
         from rl_core.runs.run import Run
 
         return Run.open(folder, self.catalogue)
@@ -143,14 +143,14 @@ class AgentSubject(Subject):
 
     @cached_property
     def remains(self) -> dict[str, list[str]]:
-        """What two short lives leave changed in the process: see `rl_core.conformance.process.remains`."""
+        """Changes that two calls of `live` leave in the process: see `rl_core.conformance.process.remains`."""
         from rl_core.conformance import process
 
         self.resolve()
         return process.remains(self.live)
 
     def live(self) -> None:
-        """Build, learn, save, answer, be judged, draw, and come back from the checkpoint."""
+        """Build, train, save, predict, evaluate, draw, and restore from the checkpoint."""
         from rl_core.conformance import inputs, steps
 
         with self.run() as run:
@@ -174,14 +174,14 @@ class NetworkSubject(Subject):
         return recipe.build_task(self.catalogue, self.entry.spec.task)
 
     def network(self) -> Network:
-        """The network, tiny."""
+        """Return the network at its tiny size."""
         from rl_core import config
 
         spec = self.entry.spec
         return self.loaded(config.build(self.loaded.Config, {**spec.config, **spec.tiny}, where=f"network {spec.name}"))
 
     def module(self, spaces: tuple[gymnasium.Space, gymnasium.Space] | None = None, seed: int = 0) -> Any:
-        """A module for these spaces (for those of the default task when not given) from a generator of that seed."""
+        """Build a module for these spaces (by default those of the default task) from a generator of that seed."""
         import numpy as np
 
         pair = spaces or (self.task.input_space, self.task.output_space)
@@ -196,14 +196,14 @@ class NetworkSubject(Subject):
 
     @cached_property
     def remains(self) -> dict[str, list[str]]:
-        """What two short lives leave changed in the process."""
+        """Changes that two calls of `live` leave in the process."""
         from rl_core.conformance import process
 
         assert self.loaded, self.batch
         return process.remains(self.live)
 
     def live(self) -> None:
-        """Build a module and ask it, as it comes (a module that learns) and as it answers (one that does not)."""
+        """Build a module and call it in training mode and in evaluation mode."""
         from rl_core.conformance import modules
 
         module = self.module()
@@ -215,7 +215,7 @@ class TaskSubject(Subject):
     """A task."""
 
     def fresh(self) -> Task:
-        """The task, built anew."""
+        """Build a new instance of the task."""
         from rl_core.runs import recipe
 
         return recipe.build_task(self.catalogue, self.entry.qualified)
@@ -227,14 +227,14 @@ class TaskSubject(Subject):
 
     @cached_property
     def remains(self) -> dict[str, list[str]]:
-        """What two short lives leave changed in the process."""
+        """Changes that two calls of `live` leave in the process."""
         from rl_core.conformance import process
 
         assert self.loaded
         return process.remains(self.live)
 
     def live(self) -> None:
-        """Build the task and judge random answers."""
+        """Build the task and evaluate random answers."""
         from rl_core.conformance import inputs
         from rl_core.seeds import Seeds
 
@@ -246,7 +246,7 @@ _SUBJECTS: dict[str, type[Subject]] = {"agent": AgentSubject, "network": Network
 
 
 def everything(catalogue: Catalogue) -> list[Subject]:
-    """Every plugin that was not disabled, and every component."""
+    """Return every plugin that is not disabled, and every component."""
     subjects = []
     for row in catalogue.plugins:
         if row.status != "disabled":
@@ -255,10 +255,10 @@ def everything(catalogue: Catalogue) -> list[Subject]:
 
 
 def named(catalogue: Catalogue, name: str) -> list[Subject]:
-    """What a name stands for: components of any kind, or a package with all that it brings.
+    """Return the subjects of a name: components of any kind, or a package with all its components.
 
     Raises:
-        RequestError: if nothing is named so.
+        RequestError: if neither a component nor a package has the name.
     """
     entries = [entry for entry in catalogue.entries() if name in (entry.name, entry.qualified)]
     if entries:

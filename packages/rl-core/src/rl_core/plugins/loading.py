@@ -265,7 +265,7 @@ def _import_problem(plugin: Plugin, error: BaseException) -> tuple[str, str]:
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = plugin.module.partition(":")[0].strip()
         if module == error.name or module.startswith(error.name + "."):
-            return f"its entry point names {plugin.module}, and there is no module {error.name}", _reinstall(plugin.package)
+            return f"its entry point names {plugin.module}, but module {error.name} was not found", _reinstall(plugin.package)
         return (
             f"importing {plugin.module} failed: it needs {error.name}, which is not installed",
             f"install {error.name}, or switch the plugin off (--disable {plugin.package})",

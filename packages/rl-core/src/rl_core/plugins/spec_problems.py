@@ -126,7 +126,7 @@ def _locate(module: str) -> _Module | str:
         if isinstance(found, str):
             return found
         if found.folders is None:
-            return f"there is no module {module}"
+            return f"module {module} not found"
         folders = found.folders
         for folder in folders:  # nearly every module is one of these two; the finders would ask for much more
             source = _read(f"{folder}/{leaf}/__init__.py")
@@ -140,7 +140,7 @@ def _locate(module: str) -> _Module | str:
     except Exception as error:  # a finder of a third party
         return f"looking for {module} raised {type(error).__name__}: {error}"
     if spec is None:
-        return f"there is no module {module}"
+        return f"module {module} not found"
     source = _read(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
     return _Module(None if spec.submodule_search_locations is None else list(spec.submodule_search_locations), source)
 

@@ -144,7 +144,7 @@ def newest(folder: Path) -> tuple[int, dict[str, Any], list[str]]:
             return progress, load(folder / str(progress)), refused
         except BadCheckpoint as error:
             refused.append(f"checkpoint {progress} was refused: {error}")
-    raise BadCheckpoint("; ".join(refused) or "there is no checkpoint")
+    raise BadCheckpoint("; ".join(refused) or "the folder has no checkpoint")
 
 
 def _fingerprint(data: bytes) -> dict[str, Any]:

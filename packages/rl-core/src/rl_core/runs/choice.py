@@ -123,7 +123,7 @@ def preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
         if not isinstance(presets, dict):
             raise ValueError("expected a mapping of tasks to settings")
     except (OSError, ImportError, ValueError) as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+        reason = "file not found" if isinstance(error, FileNotFoundError) else str(error)
         message = f"the presets of agent {agent.name} ({agent.package} {agent.version}) cannot be read: {spec.presets}: {reason}"
         raise RequestError(message, author_remedy(agent.package)) from error
     wanted = [*(f"{name}+{network.name}" for name in names if network is not None), *names]

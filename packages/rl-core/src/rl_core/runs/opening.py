@@ -13,7 +13,7 @@ from rl_core.runs import checkpoint, recipe
 
 
 def newest_checkpoint(folder: Path) -> tuple[int, dict[str, Any], list[str]] | None:
-    """Return what `checkpoint.newest` does; `None` when there is no checkpoint at all.
+    """Return what `checkpoint.newest` does; `None` if the run has no checkpoint.
 
     Raises:
         WorkError: if there are checkpoints and none is whole.

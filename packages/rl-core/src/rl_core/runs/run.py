@@ -239,7 +239,7 @@ class Run:
             return WorkError(f"{agent} ended the process with sys.exit({error.code!r}) {place}", author_remedy(self.package))
         if isinstance(error, EnvironmentFailure):
             kept = checkpoint.names(self.folder / "checkpoints")
-            saved = f"the last checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
+            saved = f"the last checkpoint is {kept[-1]}" if kept else "the run has no checkpoint yet"
             message = f"after {self.agent.progress:,} {self.spec.unit}: {error.message}; {saved}"
             return WorkError(message, f"continue with: {self.command('resume')}; {error.hint}")
         refused = recipe.out_of_memory(f"{agent} on task {self.task_name}", error)
@@ -424,7 +424,7 @@ class Run:
         """Restore a checkpoint; stay at the beginning when there is none."""
         checkpoints = self.folder / "checkpoints"
         if saved is None:
-            self.warnings.append("there is no checkpoint: the agent is at its beginning")
+            self.warnings.append("the run has no checkpoint: the agent is at its beginning")
             return
         progress, state, refused = saved
         self.warnings += refused

@@ -60,7 +60,7 @@ def require_parameters(run: RunView) -> None:
 
 def _diverged(run: RunView, what: str) -> WorkError:
     kept = checkpoint.names(run.folder / "checkpoints")
-    last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint before it"
+    last = f"the last good checkpoint is {kept[-1]}" if kept else "the run has no earlier checkpoint"
     return WorkError(
         f"{what} at {run.agent.progress:,} {run.spec.unit}; {last}",
         f"a smaller learning_rate is the usual remedy; the metrics up to here are in {run.folder / metrics_log.NAME}",

@@ -47,7 +47,7 @@ class MarkovChain:
         self.num_states = self.transition.shape[0]
 
     def recurrent_classes(self) -> list[np.ndarray]:
-        """Sets of states that are never left once entered, in order of their first state."""
+        """Return the sets of states that are never left once entered, in order of their first state."""
         count, label = csgraph.connected_components(self.transition, directed=True, connection="strong")
         entries = self.transition.tocoo()
         leaves = np.zeros(count, dtype=bool)

@@ -22,7 +22,7 @@ from rl_algos.tasks.mdp.chain import TOLERANCE, MarkovRewardProcess, tolerance_o
 
 
 class Table(NamedTuple):
-    """What compiled loops read of a process.
+    """The arrays of a process that compiled loops read.
 
     Attributes:
         offset: First outcome of each pair [S * A + 1].
