@@ -152,7 +152,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
     for name in ("folder.yaml", "loop.yaml", "missing.yaml", "nul\0.yaml"):
-        with pytest.raises(RequestError, match="recipe file .* not found"):
+        with pytest.raises(RequestError, match=r"recipe file .* not found"):
             documents.read(tmp_path / name)
 
 
