@@ -279,9 +279,11 @@ def _read_text(text: str, hint: Any) -> Any:
 
     >>> _read_text("64,64", tuple[int, ...]), _read_text("1e4", int), _read_text("1.5", int), _read_text("a,b", str)
     ([64, 64], 10000, '1.5', 'a,b')
+    >>> _read_text("", tuple[int, ...])  # an empty list is written []
+    ''
     """
     kinds = _plain_types(hint)
-    if str not in kinds and tuple in kinds:
+    if str not in kinds and tuple in kinds and text.strip():
         try:
             items = documents.parse_yaml(f"[{text}]")
         except ValueError:
