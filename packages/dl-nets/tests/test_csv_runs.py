@@ -16,7 +16,7 @@ ANIMALS = "x,kind\n" + "".join(f"{x},{'cat' if x < 100 else 'dog'}\n" for x in r
 def run(program: Any) -> Path:
     """The folder of a run on `animals.csv`."""
     (program.folder / "animals.csv").write_text(ANIMALS)
-    program.succeed("run", "csv:animals.csv", "--out", "run", "--budget", 60)
+    program.succeed("run", "csv:animals.csv", "--out", "run", "--set", "epochs=60")
     return program.folder / "run"
 
 
@@ -36,23 +36,23 @@ def test_a_model_does_not_change_with_its_file(program: Any, run: Path) -> None:
     assert predict(program, '{"x": 20}')["answer"] == "cat"
     assert score(program) == before
     assert f"the data file {table.name} has changed" in program.call("predict", "run", "[20]").err
-    refused = program.call("resume", "run", "--budget", 70)
+    refused = program.call("resume", "run", "--budget", 11_200)
     assert refused.status == 2
     assert "--accept-changed-data" in refused.err
-    unknown = program.call("resume", "run", "--budget", 70, "--accept-changed-data")
+    unknown = program.call("resume", "run", "--budget", 11_200, "--accept-changed-data")
     assert unknown.status == 2
     assert "line 2 of animals.csv holds 'wolf' in the target 'kind'; the classes are 'cat', 'dog'" in unknown.err
     table.unlink()
     assert predict(program, "[20]")["answer"] == "cat"
     assert score(program) == before
-    missing = program.call("resume", "run", "--budget", 70)
+    missing = program.call("resume", "run", "--budget", 11_200)
     assert (missing.status, "the data file animals.csv is missing" in missing.err) == (2, True)
 
 
 def test_a_run_continues_on_rows_that_were_added_when_that_is_accepted(program: Any, run: Path) -> None:
     (program.folder / "animals.csv").write_text(ANIMALS + "".join(f"{x},dog\n" for x in range(200, 300)))
-    program.succeed("resume", "run", "--budget", 80, "--accept-changed-data")
-    assert program.call("resume", "run", "--budget", 90).status == 0
+    program.succeed("resume", "run", "--budget", 12_800, "--accept-changed-data")
+    assert program.call("resume", "run", "--budget", 14_400).status == 0
     assert predict(program, "[290]")["answer"] == "dog"
 
 
@@ -94,7 +94,7 @@ def test_a_file_of_rows_is_answered_in_one_call(program: Any, run: Path) -> None
 
 def test_numbers_are_answered_and_have_no_probabilities(program: Any) -> None:
     (program.folder / "line.csv").write_text("x,y\n" + "".join(f"{x},{1_700_000_000 + 3 * x}.5\n" for x in range(200)))
-    program.succeed("run", "csv:line.csv", "--out", "run", "--budget", 100)
+    program.succeed("run", "csv:line.csv", "--out", "run", "--set", "epochs=100")
     (program.folder / "rows.csv").write_text("x\n0\n199\n")
     first, last = (row["answer"][0] for row in predict(program, "rows.csv")["answers"])
     assert abs(first - 1_700_000_000) < 100 < last - first
@@ -108,4 +108,4 @@ def test_a_finished_run_is_opened_from_another_folder(program: Any, run: Path, t
     program.folder = tmp_path_factory.mktemp("elsewhere")
     assert program.succeed("predict", run, "[20]", "--json").json["answer"] == "cat"
     assert program.succeed("eval", run, "--json").json["score"] > 0.9
-    program.succeed("resume", run, "--budget", 65)
+    program.succeed("resume", run, "--budget", 10_400)

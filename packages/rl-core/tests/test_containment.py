@@ -86,10 +86,8 @@ def test_what_is_printed_at_the_end_of_the_process_is_not_in_the_result(site: An
 
 def test_an_import_without_end_is_named_when_it_is_interrupted(site: Any) -> None:
     # A process that is started in the background ignores SIGINT, and so would its children.
-    site.add(
-        "endless",
-        "import signal, sys, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nprint('looping', file=sys.stderr, flush=True)\nwhile True: time.sleep(0.01)\n",
-    )
+    loops = "print('looping', file=sys.stderr, flush=True)\nwhile True: time.sleep(0.01)\n"
+    site.add("endless", f"import signal, sys, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{loops}")
     process = subprocess.Popen(
         [sys.executable, "-m", "rl_core", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=site.environment
     )
