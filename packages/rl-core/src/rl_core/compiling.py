@@ -225,7 +225,7 @@ def source_digest(module: str) -> str:
 
 
 def _closure(module: str) -> set[str]:
-    """Names of the module and of the loaded modules that it imports, directly or through others, from packages with compiled functions."""
+    """Return the names of a module and of the loaded modules that it imports, also indirectly, from packages with compiled functions."""
     holders = {name.partition(".")[0] for name in _functions} | {module.partition(".")[0]}
     found, open_ = {module}, [module]
     while open_:
@@ -238,7 +238,7 @@ def _closure(module: str) -> set[str]:
 
 @cache
 def _source(module: str) -> tuple[tuple[str, ...], str]:
-    """Names of loaded modules that a module's source imports, and the digest of that source."""
+    """Return the names of loaded modules that a module's source imports, and the digest of that source."""
     loaded = sys.modules.get(module)
     path = getattr(loaded, "__file__", None)
     if loaded is None or path is None:
@@ -259,7 +259,7 @@ def _source(module: str) -> tuple[tuple[str, ...], str]:
 
 
 def _constants(function: Any) -> Iterator[tuple[str, str]]:
-    """Names and values of the global constants that a compiled function reads: numba writes them into the machine code."""
+    """Return the names and values of the global constants that a compiled function reads: numba writes them into the machine code."""
     for name in sorted(_names(function.__code__)):
         value = function.__globals__.get(name)
         if isinstance(value, _CONSTANTS):

@@ -321,7 +321,7 @@ _EXAMPLES = {"a whole number": "[64, 64]", "a number": "[0.1, 0.2]", "a text": "
 
 
 def _words(hint: Any) -> str:
-    """A type as a reader would say it."""
+    """Return the name of a type in words."""
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
     parts = typing.get_args(hint)

@@ -129,7 +129,7 @@ def update(
 
 
 class Supervised(Agent):
-    """Learns a data task; a step is a bounded number of batches. See `rl_core.agent.Agent` for the arguments."""
+    """Agent that learns a data task; a step is a bounded number of batches. See `rl_core.agent.Agent` for the arguments."""
 
     Config: ClassVar[type] = SupervisedConfig
     config: SupervisedConfig

@@ -72,7 +72,7 @@ class ConvolutionalLayers(nn.Module):
 
 
 class CNN(Network):
-    """Builds convolutional networks for images [H, W, C], bytes or numbers."""
+    """Builder of convolutional networks for images [H, W, C], bytes or numbers."""
 
     Config: ClassVar[type] = CNNConfig
     config: CNNConfig

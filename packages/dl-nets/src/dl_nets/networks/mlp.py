@@ -38,7 +38,7 @@ class MLPConfig:
 
 
 class MLP(Network):
-    """Builds perceptrons for inputs of any plain space: one-hot for `Discrete`, flattened for `Box`."""
+    """Builder of perceptrons for inputs of any plain space: one-hot for `Discrete`, flattened for `Box`."""
 
     Config: ClassVar[type] = MLPConfig
     config: MLPConfig

@@ -228,7 +228,7 @@ class SequenceReader(nn.Module):
 
 
 class RecurrentNetwork(Network):
-    """Builds recurrent networks: `build` for inputs that are sequences, `build_stepped` for agents that carry a state."""
+    """Builder of recurrent networks: `build` for inputs that are sequences, `build_stepped` for agents that carry a state."""
 
     Config: ClassVar[type] = RecurrentConfig
     config: RecurrentConfig

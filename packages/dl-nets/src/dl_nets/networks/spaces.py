@@ -53,7 +53,7 @@ def image_shape(space: Space[Any], least: int = 1) -> tuple[int, int, int]:
 
 
 class Features(nn.Module):
-    """Turns a batch of a space into numbers [B, D]: one-hot for `Discrete`, flattened for `Box`, bytes scaled from their bounds to [0, 1].
+    """Layer from a batch to numbers [B, D]: one-hot for `Discrete`, flattened for `Box`, bytes scaled from their bounds to [0, 1].
 
     Args:
         space: `Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`.

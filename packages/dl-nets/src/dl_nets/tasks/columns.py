@@ -174,7 +174,7 @@ def _absent(values: np.ndarray) -> np.ndarray:
 
 
 def _filling(known: np.ndarray, missing: Strategy) -> float | None:
-    """The number that takes the place of a missing one."""
+    """Return the number that replaces a missing one."""
     match missing:
         case "mean" | "category":
             return float(known.mean())
@@ -187,6 +187,6 @@ def _filling(known: np.ndarray, missing: Strategy) -> float | None:
 
 
 def _most_frequent(values: np.ndarray) -> Any:
-    """The most frequent value; of several the smallest."""
+    """Return the most frequent value; of several the smallest."""
     distinct, counts = np.unique(values, return_counts=True)
     return distinct[counts.argmax()].item() if values.dtype.kind == "f" else distinct[counts.argmax()]

@@ -273,7 +273,7 @@ def write_example(path: Path) -> None:
 
 
 def _rows(config: CsvConfig, table: Table, target: Target) -> tuple[Sheet, np.ndarray, np.ndarray]:
-    """The file, and inputs [N, D] and targets [N] or [N, 1] of its rows in a given encoding."""
+    """Return the file, and inputs [N, D] and targets [N] or [N, 1] of its rows in a given encoding."""
     sheet = read_sheet(Path(config.path), config.delimiter, config.encoding)
     table.require(sheet.columns)
     _require_column(sheet, target.column.name)
@@ -286,7 +286,7 @@ def _values(sheet: Sheet, columns: Sequence[Column], gaps: frozenset[str]) -> di
 
 
 def _complete(sheet: Sheet, columns: Sequence[Column], target: Column, gaps: frozenset[str], missing: Strategy) -> Sheet:
-    """The sheet without the rows that the strategy drops.
+    """Return the sheet without the rows that the strategy drops.
 
     Raises:
         ValueError: for a missing value that is neither dropped nor filled in.
@@ -332,7 +332,7 @@ def _require_few_texts(sheet: Sheet, column: Column, config: CsvConfig) -> None:
 
 
 def _target(sheet: Sheet, column: Column, config: CsvConfig) -> Target:
-    """The way from the fields of the target to targets.
+    """Return the encoding of the fields of the target as targets.
 
     Raises:
         ValueError: for texts where numbers are asked for, and for a target that is the same in every row.

@@ -83,7 +83,7 @@ def infer(sheet: Sheet, name: str, gaps: frozenset[str], marks: Marks, usual: Nu
 def _best(
     fields: Sequence[str], rows: Sequence[int], preferred: list[NumberFormat], formats: list[NumberFormat]
 ) -> tuple[NumberFormat, dict[int, Quantity]]:
-    """The format in which most of the rows are numbers, the preferred one among equals, and those numbers by row."""
+    """Return the format in which most of the rows are numbers, the preferred one among equals, and those numbers by row."""
     best: tuple[NumberFormat, dict[int, Quantity]] = (formats[0], {})
     for form in [*preferred, *formats]:
         found = {row: quantity for row in rows if (quantity := form.parse(fields[row])) is not None}
@@ -105,7 +105,7 @@ def _require_all(sheet: Sheet, name: str, rows: Sequence[int], fitting: object, 
 
 
 def _unit(sheet: Sheet, name: str, quantities: dict[int, Quantity]) -> str:
-    """The unit of all the numbers.
+    """Return the unit of all the numbers.
 
     Raises:
         ValueError: if they have different units.

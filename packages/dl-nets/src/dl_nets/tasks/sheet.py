@@ -106,7 +106,7 @@ def read_sheet(path: Path, delimiter: str = "", encoding: str = "utf-8", *, leas
 
 
 def _decoded(path: Path, name: str, encoding: str) -> tuple[str, str]:
-    """The text of the file, and the digest of its bytes."""
+    """Return the text of the file, and the digest of its bytes."""
     if path.is_dir():
         raise ValueError(f"{name} is a folder; expected a file")
     if not path.is_file():
@@ -138,7 +138,7 @@ def _decoded(path: Path, name: str, encoding: str) -> tuple[str, str]:
 
 
 def _sniffed(text: str, name: str) -> str:
-    """The delimiter that splits the first rows into the same number of fields, more than one."""
+    """Return the delimiter that splits the first rows into the same number of fields, more than one."""
     widths: dict[str, int] = {}
     headers: dict[str, int] = {}
     for delimiter in DELIMITERS:

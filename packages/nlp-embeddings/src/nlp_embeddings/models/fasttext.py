@@ -63,7 +63,7 @@ class FastTextConfig:
 
 
 class FastText(WordAgent):
-    """Learns vectors of words and of n-grams of letters; the vector of a word is the mean of its own and its n-grams'."""
+    """Agent that learns vectors of words and of n-grams of letters; the vector of a word is the mean of its own and its n-grams'."""
 
     Config: ClassVar[type] = FastTextConfig
     config: FastTextConfig

@@ -79,7 +79,7 @@ def rounds_of_groups(num_groups: int) -> list[list[tuple[int, int]]]:
 
 
 class GloVe(WordAgent):
-    """Learns word vectors from co-occurrence counts; one step is one round of groups of one block of pairs.
+    """Agent that learns word vectors from co-occurrence counts; one step is one round of groups of one block of pairs.
 
     Progress counts words: a round over all pairs counts as the whole corpus.
     """

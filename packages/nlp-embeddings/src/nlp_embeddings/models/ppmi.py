@@ -61,7 +61,7 @@ def positive_pmi(counts: sparse.csr_matrix, *, context_exponent: float = 1.0, sh
 
 
 class Ppmi(WordAgent):
-    """Counts, weighs and decomposes in its only step."""
+    """Agent that counts, weighs and decomposes in its only step."""
 
     Config: ClassVar[type] = PpmiConfig
     config: PpmiConfig

@@ -107,7 +107,7 @@ def train_classifier(
 
 
 class TextClassifier(Agent):
-    """Learns labels of texts; one step is some texts of a round over the training texts.
+    """Agent that learns labels of texts; one step is some texts of a round over the training texts.
 
     Progress counts texts; the round, its order, the place in it and the rate follow from it.
     """

@@ -43,7 +43,7 @@ class VectorSpaceConfig:
 
 
 class VectorSpace(Agent):
-    """Counts the passages that contain each term, then weights the terms of any text by that."""
+    """Agent that counts the passages that contain each term, and weights the terms of any text by the counts."""
 
     Config: ClassVar[type] = VectorSpaceConfig
     config: VectorSpaceConfig

@@ -70,7 +70,7 @@ class Word2VecConfig:
 
 
 class Word2Vec(WordAgent):
-    """Learns a vector for each word of a corpus."""
+    """Agent that learns a vector for each word of a corpus."""
 
     Config: ClassVar[type] = Word2VecConfig
     config: Word2VecConfig

@@ -108,7 +108,7 @@ def optimiser_of(config: MPCConfig) -> Optimiser:
 
 
 class MPC(Agent):
-    """Plans every action with the task's own dynamics. Nothing is learned: a step only plays."""
+    """Agent that plans every action with the task's own dynamics. It learns nothing: a step only plays."""
 
     Config: ClassVar[type] = MPCConfig
     headline = "episode_return"

@@ -220,7 +220,7 @@ def value_error(
 
 
 class OnPolicy(Agent):
-    """Builds the policy, plays it, and estimates how good each action was. A subclass is the algorithm: it writes `step`.
+    """Base of agents that build a policy, play it, and estimate the advantage of each action. A subclass implements `step`.
 
     Attributes:
         carries_state: Whether the algorithm updates on whole sequences, so that it can train stateful networks.

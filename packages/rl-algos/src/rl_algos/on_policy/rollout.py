@@ -74,7 +74,7 @@ class Policy(Protocol):
 
 
 class Collector:
-    """Plays a policy in N environments, and prepares observations and rewards for a network.
+    """Player of a policy in N environments, which prepares observations and rewards for a network.
 
     Args:
         task: The task to play.

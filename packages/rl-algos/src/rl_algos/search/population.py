@@ -78,7 +78,7 @@ class Scores(NamedTuple):
 
 
 class Population:
-    """Plays the episodes of candidates, and keeps what they share: the shape of their network and the statistics of observations.
+    """Player of the episodes of candidates, with what they share: the shape of their network and the statistics of observations.
 
     Fast perceptrons play whole generations of a task that is a `Problem` in one compiled call. Anything else is played in N environments
     of the task, each of which takes up the next episode when it has ended one.

@@ -163,7 +163,7 @@ def _hit(total: int, dealer: int, usable: int) -> list[tuple]:
 
 
 def _layout() -> Layout:
-    """Sums from 22 down to 0 against the dealer's cards: without a usable ace on the left, with one on the right."""
+    """Lay out sums from 22 down to 0 against the dealer's cards: without a usable ace on the left, with one on the right."""
     sums, rest = np.divmod(np.arange(NUM_STATES), 22)
     dealer, usable = np.divmod(rest, 2)
     return Layout(["." * 23] * 32, np.stack([31 - sums, dealer + 12 * usable], axis=1))

@@ -162,7 +162,7 @@ def _fitting(catalogue: Catalogue, partner: Entry) -> list[Entry]:
 
 
 def _task_fits(task: Entry, learner: Entry) -> bool:
-    """Of a task out of a scheme only some traits are known before it is built, so it fits unless they contradict."""
+    """Return whether a task fits; one of a scheme, whose traits are known in part before it is built, fits unless they contradict."""
     open_ended = task.kind == "scheme" or task.scheme is not None
     return (may_fit if open_ended else fits)(task.spec.traits, learner.spec.fits)
 
@@ -172,7 +172,7 @@ def _takes_network(entry: Entry) -> bool:
 
 
 def _config_of(entry: Entry) -> tuple[list[ConfigField], str]:
-    """Fields of the component's config, which needs its import, or why they cannot be read."""
+    """Return the fields of the component's config, which needs its import, or why they cannot be read."""
     if entry.kind == "logger":
         return [], ""
     from rl_core.describe import describe
@@ -197,7 +197,7 @@ def _defaults(entry: Entry) -> dict[str, Any]:
 
 
 def _preset_tasks(entry: Entry) -> list[str]:
-    """Names of the tasks that the agent ships tuned settings for."""
+    """Return the names of the tasks that the agent ships tuned settings for."""
     package, _, path = getattr(entry.spec, "presets", "").partition(":")
     if not package:
         return []

@@ -187,17 +187,17 @@ def exports_what_it_lists(subject: AgentSubject) -> None:
 
 
 def _state(subject: AgentSubject, run: Run) -> steps.Step:
-    """The state as it is now, as if a step had left it."""
+    """Return the present state, as if a step had left it."""
     return steps.Step(run.agent.progress, {}, steps.read(steps.save(run, subject.folder())))
 
 
 def _probes(subject: AgentSubject) -> list[Task]:
-    """The kit's own tasks that the agent and its default network say they fit."""
+    """Return the kit's own tasks that the agent and its default network say they fit."""
     return [task for task in probes.tasks() if fits(task.traits(), subject.entry.spec.fits) and _network_fits(subject, task.traits())]
 
 
 def _built(subject: AgentSubject, task: Task) -> Agent:
-    """The tiny agent on one of the kit's own tasks."""
+    """Build the tiny agent on one of the kit's own tasks."""
     resolved = subject.resolve()
     return resolved.agent_class(
         resolved.agent_config, task, subject.tiny_network(), seeds=Seeds(0), budget=resolved.recipe.budget, device="cpu"

@@ -134,7 +134,7 @@ def _hold_elsewhere(folder: Path, count: int, wanted: steps.Step, what: str, dis
 
 
 def _is_pickle(array: np.ndarray) -> bool:
-    """Bytes that begin and end as every pickle since protocol 2 does."""
+    """Return whether bytes begin and end as every pickle since protocol 2 does."""
     if array.dtype.kind not in "ui" or array.dtype.itemsize != 1 or array.size < 4:
         return False
     data = array.tobytes()
@@ -142,7 +142,7 @@ def _is_pickle(array: np.ndarray) -> bool:
 
 
 def _fresh(path: str, seed: int) -> Any:
-    """The state of a stream from which nothing was drawn."""
+    """Return the state of a stream from which nothing was drawn."""
     *branch, name = path.split("/")
     seeds = Seeds(seed, tuple(branch))
     seeds.numpy(name)

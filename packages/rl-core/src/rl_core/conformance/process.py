@@ -99,7 +99,7 @@ def _put_back(values: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _in_empty_folder() -> Iterator[Path]:
-    """A new working directory, so that what is written into it is seen; the old one afterwards."""
+    """Change to a new working directory, so that files written into it are seen, and restore the old one afterwards."""
     here = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="rl-core-check-") as folder:
         os.chdir(folder)

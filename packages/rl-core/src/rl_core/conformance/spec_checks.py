@@ -121,7 +121,7 @@ def _task_of_preset(subject: Subject, key: str, name: str) -> Any:
 
 
 def _require_settings(subject: Subject, what: str, preset: Mapping[str, Any], name: str | None) -> None:
-    """The settings that an agent's preset gives to the network or the task of that name make a config, where it is installed."""
+    """Require that the settings of an agent's preset for a network or task make a config, where that is installed."""
     key = what.partition(" ")[0]
     kind = key.removesuffix("_config")
     if key not in preset or _find(subject, name, kind) is None:
@@ -254,7 +254,7 @@ def _task_refuses(subject: Subject, values: Mapping[str, Any]) -> bool:
 
 
 def _find(subject: Subject, name: str | None, kind: str) -> Any:
-    """The spec of a default; `None` where none is named or its package is not installed."""
+    """Return the spec of a default; `None` where none is named or its package is not installed."""
     if not name:
         return None
     try:
@@ -273,7 +273,7 @@ def _may_fit(subject: Subject, traits: frozenset[str], alternatives: tuple[str, 
 
 
 def _presets(subject: Subject) -> dict[str, dict[str, Any]]:
-    """The tuned settings by task; their form is checked."""
+    """Return the tuned settings by task; their form is checked."""
     text = getattr(subject.entry.spec, "presets", "")
     if not text:
         return {}
@@ -301,7 +301,7 @@ def _providers() -> Mapping[str, list[str]]:
 
 @cache
 def _distributions(package: str) -> frozenset[str]:
-    """The distribution and everything that is installed with it: its requirements and theirs, without extras."""
+    """Return the distribution and everything that is installed with it: its requirements and theirs, without extras."""
     found: set[str] = set()
     open_ = [package]
     metadata.version(package)
