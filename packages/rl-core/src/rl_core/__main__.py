@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def _close_stdout() -> None:
-    """Let whatever is printed from now on, at the end of the process, go to standard error: the result is complete."""
+    """Send everything printed from now on, at the end of the process, to standard error: the result is complete."""
     with suppress(OSError, ValueError):
         try:
             if sys.__stdout__ is not None:  # not sys.stdout: click puts one there that hides a broken pipe

@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 def Doc(help: str) -> Meta:
-    """Return the help of a config field: its symbol, meaning and unit. It stands in `Annotated`, behind the type and the range."""
+    """Return the help of a config field: its symbol, meaning and unit. Use it in `Annotated`, after the type and the range."""
     return Meta(description=help)
 
 

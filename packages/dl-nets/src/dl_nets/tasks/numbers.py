@@ -119,7 +119,7 @@ def plain(number: float) -> str:
 
 
 def format_of(fields: Iterable[str]) -> NumberFormat | None:
-    """Return the format that most of the fields with a comma or two points can only be written in; `None` where none tells.
+    """Return the format that most of the fields with a comma or two points can only be written in; `None` where none decides it.
 
     >>> format_of(["1,5", "2"]) == COMMA, format_of(["1,234.5", "2"]) == POINT, format_of(["1", "a", "1,234"])
     (True, True, None)
