@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.on_policy.a2c import A2C, A2CConfig
-from rl_algos.on_policy.a3c import A3C, A3CConfig, Shared
+from rl_algos.on_policy.a3c import A3C, A3CConfig, Shared, _dismiss
 from rl_algos.on_policy.rollout import Batch
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
@@ -156,6 +157,49 @@ def test_workers_leave_with_the_run_however_it_ends(tmp_path, end):
     while any(_lives(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlives its run"
         time.sleep(0.05)
+
+
+RECORD_MASKS = """
+import multiprocessing.util, signal
+from rl_algos.on_policy.a3c import STOPS
+spawn = multiprocessing.util.spawnv_passfds
+
+def recorded(path, args, passfds):
+    if "--multiprocessing-fork" in map(str, args):
+        print(set(STOPS) <= signal.pthread_sigmask(signal.SIG_BLOCK, []))
+    return spawn(path, args, passfds)
+
+multiprocessing.util.spawnv_passfds = recorded
+"""
+
+
+def test_no_stop_signal_reaches_a_worker_while_it_starts(tmp_path):
+    path = tmp_path / "run.py"
+    path.write_text(
+        SCRIPT.replace("    agent.step()\n", "", 1)
+        .replace("    while True:\n        agent.step()\n", "")
+        .replace('if __name__ == "__main__":\n', 'if __name__ == "__main__":\n' + textwrap.indent(RECORD_MASKS, "    "))
+    )
+    lines = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=100).stdout.split("\n")
+    assert lines[:2] == ["True", "True"]
+
+
+def test_ctrl_c_while_workers_leave_kills_them_in_silence():
+    class Worker:
+        killed = False
+
+        def join(self, timeout):
+            raise KeyboardInterrupt
+
+        def is_alive(self):
+            return not self.killed
+
+        def kill(self):
+            self.killed = True
+
+    workers = [Worker(), Worker()]
+    _dismiss([], workers)
+    assert all(worker.killed for worker in workers)
 
 
 @pytest.mark.learning

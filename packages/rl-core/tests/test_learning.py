@@ -176,6 +176,12 @@ def test_numbers_that_the_space_cannot_hold_are_not_cut() -> None:
         as_batch([1.5], gymnasium.spaces.Discrete(3))
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -1e300])
+def test_a_number_that_is_not_finite_has_no_answer(wrong: float) -> None:
+    with pytest.raises(ValueError, match=r"a number that is not finite in float32, expected numbers of Box"):
+        as_batch([0.0, wrong], gymnasium.spaces.Box(-1, 1, (2,)))
+
+
 def test_a_notebook_has_one_line_that_is_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lines: list[str] = []
 

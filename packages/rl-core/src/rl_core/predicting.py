@@ -37,7 +37,7 @@ def as_batch(inputs: Any, space: gymnasium.Space) -> tuple[np.ndarray, bool]:
     (array([2, 1]), False)
 
     Raises:
-        ValueError: if the inputs are not numbers of the space's shape and type.
+        ValueError: if the inputs are not finite numbers of the space's shape and type.
     """
     shape, dtype = tuple(space.shape or ()), np.dtype(space.dtype)
     try:
@@ -51,7 +51,10 @@ def as_batch(inputs: Any, space: gymnasium.Space) -> tuple[np.ndarray, bool]:
             f"the input has shape {list(given.shape)}, expected one input of shape {list(shape)} or a batch of shape "
             f"[B{''.join(f', {size}' for size in shape)}]"
         )
-    typed = given.astype(dtype)
+    with np.errstate(over="ignore"):  # refused below, in words
+        typed = given.astype(dtype)
+    if dtype.kind == "f" and not np.isfinite(typed).all():
+        raise ValueError(f"the input has a number that is not finite in {dtype}, expected numbers of {space}")
     if dtype.kind != "f" and not np.array_equal(typed, given):
         raise ValueError(f"the input has numbers that {dtype} cannot hold, expected numbers of {space}")
     return (typed[None], True) if given.shape == shape else (typed, False)

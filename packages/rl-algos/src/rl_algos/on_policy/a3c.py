@@ -18,6 +18,8 @@ import signal
 import threading
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -268,6 +270,7 @@ class A3C(Agent):
         """Start the workers, each on streams of its own."""
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             os._exit(UNGUARDED)  # a worker that imports an unguarded script; the run's process says so
+        resource_tracker.ensure_running()  # its start unblocks SIGINT and SIGTERM; the first worker would then be started unprotected
         for index in range(self.config.num_workers):
             ours, theirs = SPAWN.Pipe()
             seeds = self.seeds.child(f"worker {index}")
@@ -285,10 +288,11 @@ class A3C(Agent):
 
 
 def _dismiss(connections: list[Connection], processes: list[BaseProcess]) -> None:
-    """Close the connections, on which the workers leave; kill those that have not left after a while."""
+    """Close the connections, on which the workers leave; kill those that have not left after a while or at Ctrl-C."""
     for connection in connections:
         connection.close()
     for process in processes:
-        process.join(PATIENCE)
+        with suppress(KeyboardInterrupt):
+            process.join(PATIENCE)
         if process.is_alive():
             process.kill()
