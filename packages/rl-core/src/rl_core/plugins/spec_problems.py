@@ -71,7 +71,15 @@ def plain_spec(spec: Any, expected: type[Spec]) -> Any:
     return expected(**{name: _plain(getattr(spec, name)) for name in expected.__dataclass_fields__})
 
 
+_PLAIN = {str, int, float, bool, type(None)}
+
+
 def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind in _PLAIN:  # as nearly all values are; the rest may be of classes that a plugin made
+        return value
+    if kind is tuple:
+        return value if all(type(item) in _PLAIN for item in value) else tuple(map(_plain, value))
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
