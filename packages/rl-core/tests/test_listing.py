@@ -122,7 +122,7 @@ def test_show_as_json_has_the_keys_of_the_contract(site: Any) -> None:
         {"name": "word", "type": "str", "default": "a # b", "help": "what is said", "required": False},
     ]
     assert document["presets"] == ["coin"]
-    assert document["run"] == "rl-core run guess --task coin --network wire --budget 1000 --seed 0"
+    assert document["run"] == "rl-core run guess --task coin --network wire --seed 0"
     assert document["problem"] == ""
 
 
@@ -134,7 +134,7 @@ def test_show_for_people_ends_with_a_line_to_paste(site: Any) -> None:
     assert "  defaults  task coin, network wire, budget 1000 guesses" in lines
     assert "  presets   coin" in lines
     assert "  size  int  5        N, how many guesses, >= 1" in lines
-    assert lines[-2:] == ["Run it", "  rl-core run guess --task coin --network wire --budget 1000 --seed 0"]
+    assert lines[-2:] == ["Run it", "  rl-core run guess --task coin --network wire --seed 0"]
 
 
 def test_show_knows_tasks_schemes_and_loggers(site: Any) -> None:

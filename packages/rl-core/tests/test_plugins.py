@@ -227,7 +227,7 @@ def test_a_name_that_is_unknown_is_told_of_plugins_that_did_not_load(site: Any) 
     assert unknown.status == 2
     assert "it belongs to a plugin that failed to load (bad): rl-core doctor" in unknown.err
     disabled = site.run("--disable", "bad", "show", "something")
-    assert "one that is disabled (bad" in disabled.err
+    assert "it belongs to a plugin that is disabled (bad" in disabled.err
 
 
 def test_doctor_shows_every_plugin_with_its_hooks_and_time_and_tracebacks_only_when_asked(site: Any) -> None:

@@ -215,7 +215,7 @@ def _run_line(entry: Entry) -> str | None:
     name = entry.qualified if entry.status == "ambiguous" else entry.name
     if entry.kind == "agent":
         network = f" --network {entry.spec.network}" if entry.spec.network else ""
-        return f"rl-core run {name} --task {entry.spec.task}{network} --budget {entry.spec.budget} --seed 0"
+        return f"rl-core run {name} --task {entry.spec.task}{network} --seed 0"  # no budget: a preset may have another
     if entry.kind == "logger":
         return f"rl-core run ppo --logger {name}"
     return f"rl-core run {entry.spec.example if entry.kind == 'scheme' else name} --seed 0"

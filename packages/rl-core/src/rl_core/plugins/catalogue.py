@@ -342,7 +342,7 @@ class Catalogue:
             hint += f"; or it belongs to a plugin that failed to load ({', '.join(failed)}): rl-core doctor"
         disabled = sorted(row.package for row in self.plugins if row.status == "disabled")
         if disabled:
-            hint += f"; or to one that is disabled ({', '.join(disabled)})"
+            hint += f"; or it belongs to a plugin that is disabled ({', '.join(disabled)})"
         return RequestError(message, hint)
 
 
