@@ -230,8 +230,14 @@ def test_a_gymnasium_task_shows_its_spaces_and_its_threshold() -> None:
     made = task("CartPole-v1")
     assert made.traits() == {"control", "vector-input", "discrete-output"}
     assert (made.target, made.metric, made.caveat()) == (475.0, "mean return", "")
+
     assert task("Pendulum-v1").traits() == {"control", "vector-input", "continuous-output"}
     assert task("FrozenLake-v1", is_slippery=False).traits() == {"control", "discrete-input", "discrete-output"}
+
+
+def test_a_registered_threshold_is_no_target_for_an_environment_with_options() -> None:
+    firm = GymTask(GymTask.Config(id="FrozenLake-v1", options={"is_slippery": False}))
+    assert (GymTask(GymTask.Config(id="FrozenLake-v1")).target, firm.target) == (0.7, None)
 
 
 @pytest.mark.parametrize(

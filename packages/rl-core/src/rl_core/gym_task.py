@@ -53,7 +53,7 @@ class GymConfig:
 
 
 class GymTask(ControlTask):
-    """A Gymnasium environment by id; the target is the registry's reward threshold.
+    """A Gymnasium environment by id; the target is the reward threshold that is registered for it without options.
 
     When it is built, the environment is played for a few steps, twice: an environment that does not follow Gymnasium's interface is
     refused, and one that does not repeat itself with one seed and one sequence of actions is named in `caveat`.
@@ -81,7 +81,7 @@ class GymTask(ControlTask):
         try:
             self._name = name_of(env) if make is not None else config.id
             self.input_space, self.output_space = env.observation_space, env.action_space
-            self.target = env.spec.reward_threshold if env.spec else None
+            self.target = env.spec.reward_threshold if env.spec and not config.options else None
             self._time_limit = env.spec.max_episode_steps if env.spec else None
             nondeterministic = bool(env.spec and env.spec.nondeterministic)
             self._require_plain_spaces()
