@@ -271,6 +271,13 @@ main()
     assert "numpy with 2 and 2\n" in ended.err
 
 
+def test_more_threads_than_processors_are_said(program: Any) -> None:
+    many = (os.cpu_count() or 1) + 1
+    ended = program.run("run", "slope", "--threads", str(many), "--out", "many")
+    assert ended.status == 0
+    assert f"warning: threads is {many}, and this machine has {many - 1} processors" in ended.err
+
+
 def test_learning_from_python_takes_the_threads_of_the_recipe_though_numpy_is_loaded(tmp_path: Path) -> None:
     seen: list[int] = []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -96,6 +97,12 @@ class Run:
             files.require_free(out)
         run = cls(out or Path(), resolved, catalogue)
         run.warnings += run.agent.warnings
+        processors = os.cpu_count() or 1
+        if run.recipe.threads > processors:
+            run.warnings.append(
+                f"threads is {run.recipe.threads}, and this machine has {processors} processors: threads that wait for one another make "
+                f"small networks many times slower; --threads 1 is usually the fastest"
+            )
         try:
             run._new = files.new_folder(out, opening.folder_name(run.recipe))
         except (OSError, ValueError) as error:
