@@ -10,6 +10,7 @@ Letters: N environments, P candidates, H steps of a plan, D numbers of an action
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -70,8 +71,7 @@ class Planner:
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Return actions [N, ...] at observations [N, ...]."""
-        state = self._model.state_of(inputs)
-        plan = self._optimiser(lambda sequences: self.returns(state, sequences), self.plan, self._rng)
+        plan = self._optimiser(partial(self.returns, self._model.state_of(inputs)), self.plan, self._rng)
         self.plan = np.concatenate([plan[:, 1:], np.zeros_like(plan[:, :1])], axis=1)
         return self._actions(plan[:, 0])
 
@@ -85,26 +85,22 @@ class Planner:
         return total.reshape(num_plans, num_candidates)
 
     def _play(self, state: np.ndarray, sequences: np.ndarray) -> np.ndarray:
-        total, weight, alive = np.zeros(len(state)), 1.0, np.ones(len(state), dtype=np.bool_)
+        total, alive = np.zeros(len(state)), np.ones(len(state), dtype=np.bool_)
         for t in range(sequences.shape[1]):
             state, reward, terminated = self._model.step(state, self._actions(sequences[:, t]))
-            total += weight * np.where(alive, reward, 0.0)
+            total += self._config.discount**t * np.where(alive, reward, 0.0)
             alive &= ~terminated
-            weight *= self._config.discount
         return total
 
 
 def optimiser_of(config: MPCConfig) -> Optimiser:
     """Return the optimiser that a config names."""
-    size, iterations = config.num_candidates, config.num_iterations
-    if config.optimiser == "random":
-        return RandomShooting(size)
-    if config.optimiser == "mppi":
-        return PathIntegral(size, iterations, config.first_std, config.temperature)
-    if config.optimiser == "cma-es":
-        return CovarianceMatrixAdaptation(size, iterations, config.first_std)
-    shape = (config.elite_fraction, config.smoothing, config.noise_exponent, config.kept_fraction, config.shrink)
-    return CrossEntropy(size, iterations, *shape)
+    size = (config.num_candidates,) if config.optimiser == "random" else (config.num_candidates, config.num_iterations)
+    noise = {"mppi": (config.first_std, config.temperature), "cma-es": (config.first_std,), "random": ()}
+    cem = (config.elite_fraction, config.smoothing, config.noise_exponent, config.kept_fraction, config.shrink)
+    kinds = {"random": RandomShooting, "cem": CrossEntropy, "mppi": PathIntegral, "cma-es": CovarianceMatrixAdaptation}
+    made: Optimiser = kinds[config.optimiser](*size, *noise.get(config.optimiser, cem))
+    return made
 
 
 class MPC(Agent):
