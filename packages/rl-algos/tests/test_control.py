@@ -137,8 +137,10 @@ def test_a_resumed_run_continues_to_the_last_bit(name, fast):
     agent = make_agent(name, seeds=seeds, fast=fast, iteration_steps=7, **settings)
     for _ in range(4):
         agent.step()
-    state, streams, progress = copy.deepcopy(agent.state_dict()), seeds.state_dict(), agent.progress  # arrays are views
+    state, streams, progress = agent.state_dict(), seeds.state_dict(), agent.progress
+    frozen = copy.deepcopy(state)
     expected = [agent.step() for _ in range(3)]
+    assert_same(state, frozen)  # what was handed out does not follow the training
 
     other_seeds = Seeds(5)
     other = make_agent(name, seeds=other_seeds, fast=fast, iteration_steps=7, **settings)

@@ -462,8 +462,7 @@ def test_parameters_that_explode_are_seen_in_the_metrics(variant):
 
 
 LEARNS = DQNConfig(
-    learning_rate=2.3e-3, learning_rate_schedule="linear", batch_size=64, rollout_steps=64, num_updates=64, target_steps=64,
-    exploration_steps=3_000, exploration_end=0.04, loss="squared",
+    learning_rate=2.3e-3, batch_size=64, rollout_steps=64, num_updates=64, target_steps=64, exploration_steps=3_000, exploration_end=0.04
 )  # fmt: skip
 
 
@@ -472,11 +471,14 @@ LEARNS = DQNConfig(
     [("dqn", True), *(pytest.param(name, False, marks=pytest.mark.learning) for name in VARIANTS)],
 )
 def test_it_learns_cartpole_in_eight_thousand_steps(variant, fast):
-    agent = make_agent(config=replace(LEARNS, **VARIANTS[variant]), budget=8_000, hidden=(64, 64), fast=fast)
-    while agent.progress < agent.budget:
-        agent.step()
+    scores = []
+    for seed in range(5):  # a single seed says little: rounding alone leads one from 21 to 500 after so few steps
+        agent = make_agent(config=replace(LEARNS, **VARIANTS[variant]), seed=seed, budget=8_000, hidden=(64, 64), fast=fast)
+        while agent.progress < agent.budget:
+            agent.step()
+        scores.append(agent.evaluate(episodes=20, seeds=agent.seeds)["mean return"])
     # A policy that chooses at random keeps the pole up for 22 steps, with a deviation of 12: 100 on average of 20 is no luck.
-    assert agent.evaluate(episodes=20, seeds=agent.seeds)["mean return"] > 100
+    assert np.mean(scores) > 100
 
 
 @pytest.mark.parametrize("variant", ["rainbow-lite", pytest.param("dqn", marks=pytest.mark.learning)])

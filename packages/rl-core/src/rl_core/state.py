@@ -42,7 +42,7 @@ def restore_state(owner: object, names: Iterable[str], state: Mapping[str, Any])
 
 def _saved(value: Any, place: str) -> Any:
     if isinstance(value, np.ndarray | np.generic):
-        return np.asarray(value)
+        return np.array(value)  # a copy: what was handed out does not follow the training
     if isinstance(value, PLAIN):
         return value
     if hasattr(value, "detach"):  # a tensor: this package never imports torch
