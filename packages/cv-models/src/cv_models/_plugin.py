@@ -1,25 +1,19 @@
-"""Specs of the components in cv-models."""
+"""The plugin: yields the specs of every room; nothing heavy is imported."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
+from cv_models.classify import specs as classify
 from rl_core.api import NetworkSpec, hookimpl
 
 RL_API = 2
 
+NETWORKS = (classify,)
+
 
 @hookimpl
-def rl_networks() -> Iterable[NetworkSpec]:
-    """Yield the networks for images."""
-    yield NetworkSpec(
-        name="vit",
-        target="cv_models.classify.vit:ViT",
-        summary="Vision transformer: an encoder on the sequence of an image's patches",
-        reference="Dosovitskiy et al., An image is worth 16x16 words: transformers for image recognition at scale, 2021",
-        fits=("image-input",),
-        task="digits",
-        agent="supervised",
-        tiny={"width": 8, "depth": 1, "num_heads": 2},
-        tags=("vision", "transformer", "attention"),
-    )
+def rl_networks() -> Iterator[NetworkSpec]:
+    """Yield the networks of every room."""
+    for room in NETWORKS:
+        yield from room.networks()

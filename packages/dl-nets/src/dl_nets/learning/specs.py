@@ -1,0 +1,27 @@
+"""Specs of the agents that learn from examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rl_core.api import AgentSpec
+
+OUTPUTS = ("discrete", "continuous", "binary", "image", "map", "token", "ragged", "text", "boxes", "instances")
+
+
+def agents() -> Iterator[AgentSpec]:
+    """Yield the agents."""
+    yield AgentSpec(
+        name="supervised",
+        target="dl_nets.learning.supervised:Supervised",
+        summary="Minibatch gradient descent on examples with answers",
+        reference="Bottou, Curtis and Nocedal, Optimization methods for large-scale machine learning, 2018",
+        fits=tuple(f"data {trait}-output" for trait in OUTPUTS),
+        unit="examples",
+        budget=71_900,  # 50 epochs of the default task; of another task as many
+        task="digits",
+        network="mlp",
+        presets="dl_nets:presets/supervised.yaml",
+        tiny={"batch_size": 512},
+        tags=("classification", "regression"),
+    )

@@ -1,0 +1,65 @@
+"""Specs of the data sets that come with scikit-learn and of the schemes whose tasks are read from files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rl_core.api import TaskSchemeSpec, TaskSpec
+
+
+def tasks() -> Iterator[TaskSpec]:
+    """Yield the tasks."""
+    yield TaskSpec(
+        name="digits",
+        target="dl_nets.tasks.digits:Digits",
+        summary="Which digit is it? 1,797 images of 8 x 8",
+        reference="Alpaydin and Kaynak, Optical recognition of handwritten digits, 1998",
+        traits=("data", "image-input", "discrete-output"),
+        agent="supervised",
+        tags=("classification", "vision"),
+    )
+    yield TaskSpec(
+        name="breast-cancer",
+        target="dl_nets.tasks.sklearn_tables:BundledTable",
+        summary="Malignant or benign? 569 cell samples, 30 numbers",
+        reference="Street, Wolberg and Mangasarian, Nuclear feature extraction for breast tumor diagnosis, 1993",
+        config={"table": "breast-cancer"},
+        traits=("data", "vector-input", "discrete-output"),
+        agent="supervised",
+        tags=("classification", "table"),
+    )
+    yield TaskSpec(
+        name="wine",
+        target="dl_nets.tasks.sklearn_tables:BundledTable",
+        summary="Which of three growers? 178 wines, 13 numbers",
+        reference="Forina et al., PARVUS, 1988",
+        config={"table": "wine"},
+        traits=("data", "vector-input", "discrete-output"),
+        agent="supervised",
+        tags=("classification", "table"),
+    )
+    yield TaskSpec(
+        name="diabetes",
+        target="dl_nets.tasks.sklearn_tables:BundledTable",
+        summary="How far will the disease be in a year? 442 patients, 10 numbers",
+        reference="Efron, Hastie, Johnstone and Tibshirani, Least angle regression, 2004",
+        config={"table": "diabetes"},
+        traits=("data", "vector-input", "continuous-output"),
+        agent="supervised",
+        tags=("regression", "table"),
+    )
+
+
+def schemes() -> Iterator[TaskSchemeSpec]:
+    """Yield the schemes."""
+    yield TaskSchemeSpec(
+        name="csv",
+        target="dl_nets.tasks.csv_file:CsvTask",
+        summary="Any table with a line of column names",
+        argument="path",
+        example="csv:flowers.csv",
+        make_example="dl_nets.tasks.csv_file:write_example",
+        traits=("data", "vector-input"),
+        agents=("supervised",),
+        tags=("classification", "regression", "table"),
+    )
