@@ -344,3 +344,13 @@ def test_texts_stay_arrays_and_unsigned_numbers_are_widened() -> None:
     made = to_tensors({"name": np.array(["a", "b"]), "depth": np.array([1, 65535], np.uint16)}, torch.device("cpu"))
     assert made["name"].tolist() == ["a", "b"]
     assert made["depth"].tolist() == [1, 65535]
+
+
+def test_padding_of_a_token_output_has_no_loss() -> None:
+    from dl_nets.learning.targets import ClassTargets
+    from rl_core.tokens import Tokens
+
+    rule = ClassTargets(Tokens(3, 2, padding=0))
+    outputs = torch.log(torch.tensor([[[0.25, 0.75], [0.5, 0.5], [0.9, 0.1]]]))
+    mean = -(np.log(0.75) + np.log(0.5)) / 2
+    assert rule.losses(outputs, torch.tensor([[1, 1, 0]])).item() == pytest.approx(mean)

@@ -13,6 +13,7 @@ from rl_core.batches import Ragged
 from rl_core.conformance import inputs, probes
 from rl_core.seeds import Seeds
 from rl_core.task import DataTask, PredictWithMemory
+from rl_core.tokens import Tokens, end_of, padding_of
 from rl_core.traits import input_trait, output_shape, output_trait
 
 BOX = spaces.Box(0.0, 1.0, (4,), np.float32)
@@ -54,6 +55,14 @@ def test_an_output_space_has_its_trait_and_shape(space: spaces.Space[Any], trait
 )
 def test_an_input_space_has_its_trait(space: spaces.Space[Any], trait: str) -> None:
     assert input_trait(space) == trait
+
+
+def test_a_space_of_tokens_says_what_its_ids_mean() -> None:
+    space = Tokens(3, 9, padding=0, end=1)
+    assert (input_trait(space), output_trait(space), output_shape(space)) == ("token-input", "token-output", (3, 9))
+    assert (padding_of(space), end_of(space), padding_of(spaces.MultiDiscrete([9, 9]))) == (0, 1, None)
+    with pytest.raises(ValueError, match=r"padding is 9; expected an id in \[0, 9\)"):
+        Tokens(3, 9, padding=9)
 
 
 STRUCTURED = spaces.Dict(

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from dl_nets.learning import losses
 from rl_core.batches import Batch, Ragged
+from rl_core.tokens import padding_of
 from rl_core.traits import output_shape, output_trait
 
 LossName = Literal["auto", "cross-entropy", "squared-error", "absolute-error", "huber"]
@@ -37,6 +38,8 @@ class TargetRule(Protocol):
 class ClassTargets:
     """Classes: one an example, or one for each pixel of a map, each token, each item of ragged rows. The loss is their mean.
 
+    Tokens that are padding (`rl_core.tokens.Tokens`) have no loss.
+
     Args:
         space: `Discrete`, `MultiDiscrete` of one number of classes, or `Sequence(Discrete)`.
         label_smoothing: Share of the target that is spread over all classes, in [0, 1).
@@ -51,10 +54,15 @@ class ClassTargets:
         feature = space.feature_space if isinstance(space, spaces.Sequence) else space
         self._shape = output_shape(feature)
         self._start = torch.as_tensor(np.asarray(feature.start))
+        self._padding = padding_of(feature)
         self._loss = partial(losses.cross_entropy, label_smoothing=label_smoothing)
 
     def losses(self, outputs: Any, targets: Any) -> Tensor:
         """Return the mean cross-entropy [B] of each example; 0 for an example without items."""
+        if self._padding is not None and not isinstance(targets, Ragged):
+            each = self._loss(self._logits(outputs).flatten(0, 1), targets.flatten()).view(targets.shape)
+            counted = targets != self._padding
+            return (each * counted).sum(1) / counted.sum(1).clamp(min=1)
         if not isinstance(targets, Ragged):
             return self._loss(self._logits(outputs), targets - self._start.to(targets.device))
         each = self._loss(_values(outputs), targets.values - self._start.to(targets.values.device))
