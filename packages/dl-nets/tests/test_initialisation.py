@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from dl_nets.networks.initialisation import conv2d, glorot, he, linear, orthogonal, uniform
+from dl_nets.networks.initialisation import Init, conv2d, glorot, he, linear, orthogonal, uniform
 
 
 @pytest.mark.parametrize("shape", [(7, 20), (20, 7), (9, 9), (16, 4, 3, 3)])
@@ -30,6 +31,11 @@ def test_the_variance_of_each_kind_is_what_its_paper_says() -> None:
     assert glorot(shape, rng).var() == pytest.approx(2 / (270 + 1800), rel=0.02)
     assert he(shape, rng).var() == pytest.approx(2 / 270, rel=0.02)
     assert uniform(shape, rng).var() == pytest.approx(1 / (3 * 270), rel=0.02)
+    by_name = {name: conv2d(30, 200, 3, rng, init=name, gain=2.0).weight.var().item() for name in get_args(Init)}
+    expected = dict.fromkeys(("he", "he-uniform", "lecun-normal", "lecun-uniform", "sparse"), 4 / 270) | {"glorot-normal": 8 / 2070}
+    assert {name: by_name[name] for name in expected} == pytest.approx(expected, rel=0.02)
+    assert by_name["normal"] == pytest.approx(0.04**2, rel=0.02)
+    assert by_name["truncated-normal"] == pytest.approx(0.7737 * 0.04**2, rel=0.02)  # variance of a Gaussian cut at two deviations
     assert glorot(shape, rng, gain=3.0).std() == pytest.approx(3 * math.sqrt(2 / 2070), rel=0.02)
 
 
@@ -41,7 +47,7 @@ def test_he_keeps_the_mean_square_through_twenty_layers_of_relu() -> None:
     assert 0.3 < 2 * np.square(signal).mean() / 2 < 3.0
 
 
-@pytest.mark.parametrize("init", ["orthogonal", "glorot", "he", "uniform"])
+@pytest.mark.parametrize("init", sorted(set(get_args(Init)) - {"identity", "zeros"}))
 def test_a_generator_gives_the_same_bits_twice_and_another_gives_others(init: str) -> None:
     first, second, other = (linear(5, 4, np.random.default_rng(seed), init=init) for seed in (3, 3, 4))
     assert torch.equal(first.weight, second.weight)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from dl_nets.learning.streams import load_module_state, module_state
-from dl_nets.networks.layers import Dropout, activation
+from dl_nets.networks.layers import Activation, Dropout, activation
 
 
 @pytest.mark.usefixtures("global_generators_stay")
@@ -48,8 +49,24 @@ def test_a_rate_of_one_is_refused() -> None:
         Dropout(1.0, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize(
-    ("name", "at_minus_one"), [("tanh", -0.7616), ("relu", 0.0), ("gelu", -0.1587), ("silu", -0.2689), ("elu", -0.6321)]
-)
-def test_activations_have_their_known_values_at_minus_one(name: str, at_minus_one: float) -> None:
-    assert activation(name)(torch.tensor(-1.0)).item() == pytest.approx(at_minus_one, abs=1e-4)
+KNOWN = {  # at -1 and at 2, from each function's definition
+    "tanh": (-0.7616, 0.9640), "relu": (0.0, 2.0), "gelu": (-0.1587, 1.9545), "silu": (-0.2689, 1.7616), "elu": (-0.6321, 2.0),
+    "sigmoid": (0.2689, 0.8808), "leaky-relu": (-0.01, 2.0), "softmax": (0.0474, 0.9526), "swish": (-0.2689, 1.7616),
+    "celu": (-0.6321, 2.0), "hardshrink": (-1.0, 2.0), "hardsigmoid": (0.3333, 0.8333), "hardswish": (-0.3333, 1.6667),
+    "hardtanh": (-1.0, 1.0), "identity": (-1.0, 2.0), "log-sigmoid": (-1.3133, -0.1269), "log-softmax": (-3.0486, -0.0486),
+    "mish": (-0.3034, 1.9440), "prelu": (-0.25, 2.0), "relu6": (0.0, 2.0), "selu": (-1.1113, 2.1014), "softmin": (0.9526, 0.0474),
+    "softplus": (0.3133, 2.1269), "softshrink": (-0.5, 1.5), "softsign": (-0.5, 0.6667),
+    "step": (0.0, 1.0), "tanhshrink": (-0.2384, 1.0360),
+}  # fmt: skip
+
+
+def test_every_activation_has_its_known_values() -> None:
+    assert KNOWN.keys() == set(get_args(Activation))
+    for name, values in KNOWN.items():
+        assert activation(name)(torch.tensor([-1.0, 2.0])).tolist() == pytest.approx(values, abs=1e-4), name
+    with pytest.raises(ValueError, match="activation is 'rely'; it must be one of tanh, relu"):
+        activation("rely")
+
+
+def test_softmax_goes_over_the_channels_of_images() -> None:
+    assert torch.equal(activation("softmax")(torch.zeros(1, 2, 3, 3)), torch.full((1, 2, 3, 3), 0.5))

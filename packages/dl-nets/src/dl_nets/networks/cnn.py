@@ -36,10 +36,8 @@ class CNNConfig:
         tuple[Count, ...], Doc("pixels between places of each filter; none to halve by maxima before all but the first")
     ] = ()
     hidden: Annotated[tuple[Count, ...], Doc("units of each linear layer behind the convolutions")] = (128,)
-    activation: Annotated[Activation, Doc("tanh, relu, gelu, silu or elu, behind each convolution and hidden layer")] = "relu"
-    init: Annotated[
-        Init, Doc("orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform")
-    ] = "orthogonal"
+    activation: Annotated[Activation, Doc("function behind each convolution and hidden layer")] = "relu"
+    init: Annotated[Init, Doc("how weights are drawn; biases start at 0, but are drawn too with uniform")] = "orthogonal"
     hidden_gain: Annotated[Positive, Doc("scale of all first weights but the last layer's")] = math.sqrt(2.0)
     output_gain: Annotated[Positive, Doc("scale of the last layer's first weights")] = 1.0
     batch_norm: Annotated[bool, Doc("whether each convolution is normalised over the batch before its activation")] = False

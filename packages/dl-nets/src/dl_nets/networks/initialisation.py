@@ -2,7 +2,8 @@
 
 Sources: orthogonal, Saxe, McClelland and Ganguli, *Exact solutions to the nonlinear dynamics of learning in deep linear neural
 networks*, 2014; glorot, Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*, 2010,
-equation 16; he, He et al., *Delving deep into rectifiers*, 2015, equation 10.
+equation 16; he, He et al., *Delving deep into rectifiers*, 2015, equation 10; lecun, LeCun, Bottou, Orr and Müller, *Efficient backprop*,
+1998, section 4.6; sparse, Martens, *Deep learning via Hessian-free optimization*, 2010, section 5.
 
 Letters: O outputs, I inputs, F = fan-in (what one output sums over: I, times the kernel's area in a convolution).
 """
@@ -10,14 +11,20 @@ Letters: O outputs, I inputs, F = fan-in (what one output sums over: I, times th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-Init = Literal["orthogonal", "glorot", "he", "uniform"]
-"""Ways to draw weights. `uniform` is that of torch's own layers: U(-1/sqrt(F), 1/sqrt(F)) for weights and biases."""
+Init = Literal[
+    "orthogonal", "glorot", "he", "uniform", "glorot-normal", "he-uniform", "lecun-normal", "lecun-uniform", "normal", "truncated-normal",
+    "sparse", "identity", "zeros",
+]  # fmt: skip
+"""Ways to draw weights; all are multiplied by the layer's gain. `uniform` is that of torch's own layers: U(-1/sqrt(F), 1/sqrt(F)) for
+weights and biases. `glorot` is also called Xavier, `he` Kaiming. A gain of 1 makes `he` and `he-uniform` those of LeCun, and sqrt(2)
+those of He. `normal` and `truncated-normal` have the deviation 0.02."""
 
 
 def orthogonal(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
@@ -84,7 +91,94 @@ def uniform(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0)
     return rng.uniform(-bound, bound, shape).astype(np.float32)
 
 
-_WEIGHTS = {"orthogonal": orthogonal, "glorot": glorot, "he": he, "uniform": uniform}
+def glorot_normal(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
+    """Return weights from N(0, 2 gain^2 / (fan-in + fan-out)): the variance of `glorot`.
+
+    >>> bool(abs(glorot_normal((300, 100), np.random.default_rng(0)).var() - 2 / 400) < 1e-4)
+    True
+    """
+    area = math.prod(shape[2:])
+    return normal(shape, rng, gain * math.sqrt(2.0 / (area * (shape[0] + shape[1]))), deviation=1.0)
+
+
+def he_uniform(shape: tuple[int, ...], rng: np.random.Generator, gain: float = math.sqrt(2.0)) -> np.ndarray:
+    """Return weights from U(-b, b), b = gain sqrt(3 / F): the variance of `he`.
+
+    >>> bool(abs(he_uniform((1000, 50), np.random.default_rng(0)).var() - 2 / 50) < 0.001)
+    True
+    """
+    return uniform(shape, rng, gain * math.sqrt(3.0))
+
+
+def normal(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0, deviation: float = 0.02) -> np.ndarray:
+    """Return weights from N(0, (gain deviation)^2).
+
+    >>> bool(abs(normal((100, 100), np.random.default_rng(0)).std() - 0.02) < 0.001)
+    True
+    """
+    return (rng.standard_normal(shape) * (gain * deviation)).astype(np.float32)
+
+
+def truncated_normal(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
+    """Return weights from N(0, (0.02 gain)^2), drawn again while they are beyond two deviations.
+
+    >>> bool(abs(truncated_normal((100, 100), np.random.default_rng(0))).max() <= 0.04)
+    True
+    """
+    weights = rng.standard_normal(shape)
+    while (beyond := np.abs(weights) > 2.0).any():
+        weights[beyond] = rng.standard_normal(int(beyond.sum()))
+    return (weights * (0.02 * gain)).astype(np.float32)
+
+
+def sparse(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0, connections: int = 15) -> np.ndarray:
+    """Return weights of which each output has `connections` from N(0, gain^2 / connections), or all where it has fewer inputs.
+
+    >>> (sparse((4, 40), np.random.default_rng(0)) != 0).sum(axis=1).tolist()
+    [15, 15, 15, 15]
+    """
+    rows, columns = shape[0], math.prod(shape[1:])
+    kept = min(connections, columns)
+    chosen = rng.permuted(np.broadcast_to(np.arange(columns) < kept, (rows, columns)), axis=1)
+    return np.where(chosen, normal((rows, columns), rng, gain, deviation=kept**-0.5), np.float32(0.0)).reshape(shape)
+
+
+def identity(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
+    """Return weights that pass input i on to output i, times `gain`; of a convolution, at the kernel's middle.
+
+    >>> identity((2, 3), np.random.default_rng(0)).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    weights = np.zeros(shape, np.float32)
+    diagonal = np.arange(min(shape[:2]))
+    weights[(diagonal, diagonal, *(side // 2 for side in shape[2:]))] = gain
+    return weights
+
+
+def zeros(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
+    """Return weights that are all 0. Hidden units of one layer then stay equal for ever: it is for last layers, and to show that.
+
+    >>> zeros((1, 2), np.random.default_rng(0)).tolist()
+    [[0.0, 0.0]]
+    """
+    return np.zeros(shape, np.float32)
+
+
+_WEIGHTS: dict[str, Callable[[tuple[int, ...], np.random.Generator, float], np.ndarray]] = {
+    "orthogonal": orthogonal,
+    "glorot": glorot,
+    "he": he,
+    "uniform": uniform,
+    "glorot-normal": glorot_normal,
+    "he-uniform": he_uniform,
+    "lecun-normal": he,
+    "lecun-uniform": he_uniform,
+    "normal": normal,
+    "truncated-normal": truncated_normal,
+    "sparse": sparse,
+    "identity": identity,
+    "zeros": zeros,
+}
 
 
 def linear(inputs: int, outputs: int, rng: np.random.Generator, *, init: Init = "orthogonal", gain: float = 1.0) -> nn.Linear:

@@ -26,10 +26,8 @@ class MLPConfig:
     """Settings of the multilayer perceptron."""
 
     hidden: Annotated[tuple[Count, ...], Doc("units of each hidden layer; () is a linear model")] = (64, 64)
-    activation: Annotated[Activation, Doc("tanh, relu, gelu, silu or elu, behind each hidden layer")] = "tanh"
-    init: Annotated[
-        Init, Doc("orthogonal, glorot, he or uniform: how weights are drawn; biases start at 0, but are drawn too with uniform")
-    ] = "orthogonal"
+    activation: Annotated[Activation, Doc("function behind each hidden layer")] = "tanh"
+    init: Annotated[Init, Doc("how weights are drawn; biases start at 0, but are drawn too with uniform")] = "orthogonal"
     hidden_gain: Annotated[Positive, Doc("scale of the hidden layers' first weights")] = math.sqrt(2.0)
     output_gain: Annotated[Positive, Doc("scale of the last layer's first weights")] = 1.0
     layer_norm: Annotated[bool, Doc("whether each hidden layer is normalised before its activation")] = False

@@ -48,10 +48,8 @@ class RecurrentConfig:
     units: Annotated[Count, Doc("H, numbers that go on to the next step and to the outputs")] = 64
     before: Annotated[tuple[Count, ...], Doc("units of each hidden layer between input and recurrence")] = ()
     after: Annotated[tuple[Count, ...], Doc("units of each hidden layer between recurrence and output")] = ()
-    activation: Annotated[Activation, Doc("tanh, relu, gelu, silu or elu, behind each hidden layer; the recurrence has its own")] = "tanh"
-    init: Annotated[Init, Doc("orthogonal, glorot, he or uniform: how weights are drawn; from state to state they are orthogonal")] = (
-        "orthogonal"
-    )
+    activation: Annotated[Activation, Doc("function behind each hidden layer; the recurrence has its own")] = "tanh"
+    init: Annotated[Init, Doc("how weights are drawn; from state to state they are orthogonal")] = "orthogonal"
     hidden_gain: Annotated[Positive, Doc("scale of the hidden layers' first weights")] = math.sqrt(2.0)
     output_gain: Annotated[Positive, Doc("scale of the last layer's first weights")] = 1.0
     forget_bias: Annotated[float, Doc("first bias of an LSTM's forget gates, any number; above 0 they start open")] = 1.0

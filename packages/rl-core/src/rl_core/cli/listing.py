@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rl_core.describe import ConfigField
 
 _TITLES = {"agent": "Agents", "network": "Networks", "task": "Tasks", "scheme": "Tasks by scheme", "logger": "Loggers"}
+_WIDEST_TYPE = 60  # characters of a type in a table
 _SLOW_MILLISECONDS = 100.0
 
 
@@ -282,16 +283,24 @@ def _print_component(entry: Entry, document: dict[str, Any]) -> None:
         _heading("Config")
         _table(
             [
-                (row["name"], row["type"], "required" if row["required"] else json.dumps(row["default"]), row["help"])
+                (row["name"], _short(row["type"]), "required" if row["required"] else json.dumps(row["default"]), row["help"])
                 for row in document["config"]
             ]
         )
+        for row in document["config"]:
+            if _short(row["type"]) != row["type"]:
+                _line(f"{row['name']}: {row['type']}")
     if document["problem"] and document["problem"] != entry.problem:
         _heading("Problem")
         _line(document["problem"])
     if document["run"]:
         _heading("Run it")
         _line(document["run"])
+
+
+def _short(type_: str) -> str:
+    """Return a type as the table of the config prints it: many choices are listed below the table."""
+    return type_ if len(type_) <= _WIDEST_TYPE else f"{type_.partition('[')[0]}[...]"
 
 
 def _print_doctor(catalogue: Catalogue, ambiguous: Sequence[Entry], missing: Sequence[Entry]) -> None:
