@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from dl_nets.learning.data import ArrayTask, Examples, accuracy, check_fractions, r2, split_indices
 
@@ -76,3 +77,37 @@ def test_a_split_too_large_to_keep_is_read_batch_by_batch_and_is_the_same(three_
     inputs, targets = three_classes.read("train", indices)
     assert np.array_equal(kept[indices][0].numpy(), inputs)
     assert np.array_equal(kept[indices][1].numpy(), targets)
+
+
+def test_augmented_training_examples_vary_by_epoch_and_index_and_continue_inside_an_epoch() -> None:
+    from dl_nets.learning.supervised import Supervised, SupervisedConfig
+    from dl_nets.networks.mlp import MLP, MLPConfig
+    from rl_core.seeds import Seeds
+
+    class Varied(ArrayTask):
+        augments = True
+        seen: list[tuple[int, float, tuple[int, ...]]]
+
+        def read_augmented(self, indices: np.ndarray, *, seed: int, progress: float) -> tuple[np.ndarray, np.ndarray]:
+            self.seen.append((seed, progress, tuple(indices)))
+            inputs, targets = self.read("train", indices)
+            return inputs + np.float32(seed % 7), targets
+
+    inputs = np.arange(12, dtype=np.float32)[:, None]
+    splits = {name: (inputs, (inputs[:, 0] > 5).astype(np.int64)) for name in ("train", "validation", "test")}
+
+    def agent() -> Supervised:
+        task = Varied(None, splits, spaces.Box(-np.inf, np.inf, (1,), np.float32), ("low", "high"))
+        task.seen = []
+        return Supervised(SupervisedConfig(batch_size=4), task, MLP(MLPConfig(hidden=(4,))), seeds=Seeds(0), budget=48, device="cpu")
+
+    whole = agent()
+    while whole.progress < whole.budget:
+        whole.step()
+    seeds = [seed for seed, _, _ in whole.task.seen]
+    assert len(set(seeds)) == 2  # two epochs of three batches
+    assert [progress for _, progress, _ in whole.task.seen] == [0.0] * 3 + [0.5] * 3
+    half = agent()
+    half.progress = 4  # inside the first epoch
+    half.step()
+    assert half.task.seen[:2] == whole.task.seen[1:3]

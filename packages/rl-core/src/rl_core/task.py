@@ -283,9 +283,13 @@ class DataTask(Task):
     """Examples with answers, in splits "train", "validation" and "test", read by index arrays.
 
     A subclass defines `num_examples`, `read`, and either `score`, for splits that fit in memory, or `judge`, which streams.
+
+    Attributes:
+        augments: Whether learners read the training split through `read_augmented`, which then differs from `read`.
     """
 
     kind: ClassVar[str] = "data"
+    augments: bool = False
 
     @property
     def example_space(self) -> gymnasium.Space:
@@ -302,6 +306,19 @@ class DataTask(Task):
 
         It may be called by a thread that reads ahead, never by two threads at once.
         """
+
+    def read_augmented(self, indices: np.ndarray, *, seed: int, progress: float) -> tuple[Batch, Batch]:
+        """Return training examples at `indices` [B] as one epoch varies them; by default as they are.
+
+        The result depends on the arguments alone, and each example's variation on its own index, so that a run which is continued
+        inside an epoch learns from the same numbers. Called as `read` is.
+
+        Args:
+            indices: Of the training split [B].
+            seed: Of the epoch, >= 0: another one in each epoch of each run.
+            progress: Share of the budget that was learned when the epoch began, in [0, 1]; strong variations may end before the run.
+        """
+        return self.read("train", indices)
 
     def score(self, predictions: Any, targets: Any) -> dict[str, float]:
         """Return metrics of predictions [N, ...] against targets [N, ...], `metric` among them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, cast
 
@@ -174,20 +174,27 @@ class Examples:
         chosen = torch.from_numpy(indices).to(self._device)
         return take(self._resident[0], chosen), take(self._resident[1], chosen)
 
-    def stream(self, parts: Sequence[np.ndarray]) -> Iterator[tuple[Any, Any]]:
+    def stream(
+        self, parts: Sequence[np.ndarray], read: Callable[[np.ndarray], tuple[Batch, Batch]] | None = None
+    ) -> Iterator[tuple[Any, Any]]:
         """Yield inputs and targets of one array of indices after the other; up to `READ_AHEAD` of them are read before they are asked for.
 
         The thread that reads ends with the iterator.
+
+        Args:
+            parts: Arrays of indices.
+            read: Reader of the examples, where they are varied; by default those of the split as they are.
         """
-        if self._resident is not None:
+        if self._resident is not None and read is None:
             yield from (self[part] for part in parts)
             return
+        reads = read or (lambda part: self._task.read(self._split, part))
         with ThreadPoolExecutor(1, thread_name_prefix="reads-ahead") as reader:
             pending: deque[Future[tuple[Batch, Batch]]] = deque()
             try:
                 for number in range(len(parts)):
                     while len(pending) <= READ_AHEAD and number + len(pending) < len(parts):
-                        pending.append(reader.submit(self._task.read, self._split, parts[number + len(pending)]))
+                        pending.append(reader.submit(reads, parts[number + len(pending)]))
                     yield self._on_device(pending.popleft().result())
             finally:
                 for future in pending:

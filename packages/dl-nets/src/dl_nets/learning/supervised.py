@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -194,7 +194,7 @@ class Supervised(Agent):
 
     def predict(self, inputs: Any) -> Any:
         """Return the likeliest classes, the expected numbers, or the answers of a module with its own loss [B, ...]."""
-        return batches.concatenate([self._answers(self._answering, part) for part in self._parts(inputs)])
+        return batches.concatenate([self._answers(self.module, part) for part in self._parts(inputs)])
 
     def answer(self, text: str) -> Any:
         """Return the class's name, or the numbers, for one input as the task reads it."""
@@ -208,7 +208,7 @@ class Supervised(Agent):
         """
         if not isinstance(self.task.output_space, spaces.Discrete) or isinstance(self._module, OwnLoss):
             raise NotImplementedError("this task and network give no probabilities of classes")
-        outputs = torch.cat([self._forward(self._answering, part) for part in self._parts(inputs)])
+        outputs = torch.cat([self._forward(self.module, part) for part in self._parts(inputs)])
         return torch.softmax(outputs.double(), dim=1).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
@@ -243,7 +243,7 @@ class Supervised(Agent):
         parts = self._batches(epoch)
         first = int(np.searchsorted(np.cumsum([len(part) for part in parts]), position, side="right"))
         if self._reader[0] != self.progress:
-            self._reader = (self.progress, self._train.stream(parts[first:]))
+            self._reader = (self.progress, self._train.stream(parts[first:], self._variation(epoch)))
         reader, visited = self._reader[1], 0
         sums: dict[str, Any] = {}
         epochs = self.budget / self._epoch_size
@@ -261,6 +261,13 @@ class Supervised(Agent):
         self._reader = (self.progress, reader) if number + 1 < len(parts) else (-1, iter(()))
         means = {name: float(value) / visited for name, value in sums.items()}
         return left - visited, {**means, "learning_rate": self._optimiser.learning_rate}
+
+    def _variation(self, epoch: int) -> Callable[[np.ndarray], tuple[Batch, Batch]] | None:
+        """Return the reader of the training examples as this epoch varies them; `None` where the task leaves them as they are."""
+        if not self.task.augments:
+            return None
+        seed, begun = self.seeds.integer("augmentation", epoch), min(1.0, epoch * self._epoch_size / self.budget)
+        return partial(self.task.read_augmented, seed=seed, progress=begun)
 
     def _validate(self, left: int) -> dict[str, float]:
         """Look at about `left` examples of the validation split; return its metrics when all were seen.
@@ -321,8 +328,8 @@ class Supervised(Agent):
         return self.progress % self._epoch_size
 
     @property
-    def _answering(self) -> nn.Module:
-        """The module whose parameters answer."""
+    def module(self) -> nn.Module:
+        """The module whose parameters answer: that of the best epoch where there is patience."""
         return self._best if self.config.patience else self._module
 
     @cached_property
