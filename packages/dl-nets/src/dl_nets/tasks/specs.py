@@ -48,6 +48,24 @@ def tasks() -> Iterator[TaskSpec]:
         agent="supervised",
         tags=("regression", "table"),
     )
+    for name, summary, config in (
+        ("xor", "Do two bits differ? Noisy corners of a square, not to be parted by a line", {"shape": "xor", "noise": 0.2}),
+        ("two-moons", "Which of two interlocking half circles?", {"shape": "two-moons", "noise": 0.2}),
+        ("spirals", "Which of several arms that wind around each other?", {"shape": "spirals", "noise": 0.15, "turns": 1.5}),
+    ):
+        yield TaskSpec(
+            name=name,
+            target="dl_nets.tasks.planar:Planar",
+            summary=summary,
+            reference={
+                "xor": "Minsky and Papert, Perceptrons, 1969",
+                "spirals": "Lang and Witbrock, Learning to tell two spirals apart, 1988",
+            }.get(name, ""),
+            config=config,
+            traits=("data", "vector-input", "discrete-output"),
+            agent="supervised",
+            tags=("classification", "synthetic"),
+        )
 
 
 def schemes() -> Iterator[TaskSchemeSpec]:
@@ -62,4 +80,16 @@ def schemes() -> Iterator[TaskSchemeSpec]:
         traits=("data", "vector-input"),
         agents=("supervised",),
         tags=("classification", "regression", "table"),
+    )
+    yield TaskSchemeSpec(
+        name="mnist",
+        target="dl_nets.tasks.mnist:Mnist",
+        summary="Images and labels in idx files: MNIST, Fashion-MNIST and others",
+        reference="LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998",
+        argument="path",
+        example="mnist:data/mnist",
+        make_example="dl_nets.tasks.mnist:write_example",
+        traits=("data", "image-input", "discrete-output"),
+        agents=("supervised",),
+        tags=("classification", "vision"),
     )
