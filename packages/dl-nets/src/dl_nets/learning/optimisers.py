@@ -1,8 +1,10 @@
 """Gradient methods by name, on all parameters of a network as one vector.
 
-They agree with torch's own methods to the last digits. They are written again because making torch's first optimiser imports its
-compiler, which takes longer than importing torch itself, and because on one vector a step is a handful of operations whatever the
-number of layers.
+Adam, AdamW, RMSprop and gradient descent agree with torch's own methods to the last digits. They are written again because making
+torch's first optimiser imports its compiler, which takes longer than importing torch itself, and because on one vector a step is a
+handful of operations whatever the number of layers. FTRL is not in torch. All others are torch's, imported when they are chosen.
+
+Batch, stochastic and minibatch gradient descent are one method, `sgd`, on batches of another size.
 
 Letters: P parameters in all.
 """
@@ -23,11 +25,26 @@ from dl_nets.fast.kernels import announced
 from dl_nets.fast.mlp import FlatAdam
 from dl_nets.fast.mlp import adam_step as adam_step_of_arrays
 
-OptimiserName = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"]
+OptimiserName = Literal[
+    "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam", "asgd", "rprop", "ftrl"
+]  # fmt: skip
+"""Gradient methods by name. Sources of those that are torch's: `adagrad`, Duchi, Hazan and Singer 2011; `adadelta`, Zeiler 2012 (its
+own learning rate is 1); `adamax`, Kingma and Ba 2015, section 7.1; `nadam`, Dozat 2016; `radam`, Liu et al. 2020; `asgd`, Polyak and
+Juditsky 1992; `rprop`, Riedmiller and Braun 1993, for whole training splits."""
 
-_NUM_MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2, "adamw": 2, "rmsprop": 1}
+_NUM_MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "ftrl": 2}
+_OF_TORCH = {
+    "adagrad": "Adagrad",
+    "adadelta": "Adadelta",
+    "adamax": "Adamax",
+    "nadam": "NAdam",
+    "radam": "RAdam",
+    "asgd": "ASGD",
+    "rprop": "Rprop",
+}
 BETA_1, BETA_2 = 0.9, 0.999  # of Adam: how much of the first and second moment stays
 BETA_RMS = 0.99  # of RMSprop
+BETA_FTRL = 1.0  # of FTRL, added to the root of the sum of squares; the paper finds it good enough everywhere
 
 
 def momentum_step(gradient: Tensor, velocity: Tensor, momentum: float, nesterov: bool = False) -> Tensor:
@@ -83,6 +100,45 @@ def rmsprop_step(gradient: Tensor, second: Tensor, epsilon: float) -> Tensor:
     return gradient / second.sqrt().add_(epsilon)
 
 
+def ftrl_step(
+    weight: Tensor, gradient: Tensor, state: tuple[Tensor, Tensor], rates: tuple[float, float], l1: float = 0.0, l2: float = 0.0
+) -> Tensor:
+    """Return the next weights [P] of FTRL-Proximal. Changes the state.
+
+    z <- z + g - sigma w, where sigma = (beta + sqrt(n + g^2)) / alpha - (beta + sqrt(n)) / alpha', and n <- n + g^2; then
+    w = 0 where |z| <= lambda_1, and (lambda_1 sign(z) - z) / ((beta + sqrt(n)) / alpha + lambda_2) elsewhere.
+
+    Args:
+        weight: w [P], those that the gradient was computed at.
+        gradient: g [P].
+        state: z and n, both [P], 0 at first for weights of 0.
+        rates: alpha' of the step before and alpha of this one; equal in the paper.
+        l1: lambda_1, which makes weights exactly 0.
+        l2: lambda_2.
+
+    Source: McMahan et al., *Ad click prediction: a view from the trenches*, 2013, algorithm 1.
+
+    With alpha = 1/2, beta = 1, lambda_1 = 1 and lambda_2 = 0, a gradient of 3 at 0 gives z = 3, n = 9, w = (1 - 3) / (2 * (1 + 3)):
+
+    >>> z, n = torch.zeros(1), torch.zeros(1)
+    >>> w = ftrl_step(torch.zeros(1), torch.tensor([3.0]), (z, n), (0.5, 0.5), l1=1.0)
+    >>> w, z, n
+    (tensor([-0.2500]), tensor([3.]), tensor([9.]))
+
+    Then a gradient of 4: sigma = 2 (5 - 3), z = 3 + 4 + 4 * 0.25 = 8, n = 25 and w = -7 / 12:
+
+    >>> ftrl_step(w, torch.tensor([4.0]), (z, n), (0.5, 0.5), l1=1.0)
+    tensor([-0.5833])
+    """
+    z, n = state
+    before, now = rates
+    strength = (n.sqrt() + BETA_FTRL) / before
+    n.addcmul_(gradient, gradient)
+    stronger = (n.sqrt() + BETA_FTRL) / now
+    z.add_(gradient).sub_((stronger - strength).mul_(weight))
+    return (z.sign() * l1 - z).div_(stronger + l2).mul_(z.abs() > l1)
+
+
 class Optimiser:
     """Moves parameters against their gradient, in one pass over all of them.
 
@@ -91,12 +147,14 @@ class Optimiser:
     them to 0 only shifts what they are there for.
 
     Args:
-        name: The method.
+        name: The method; `ftrl` takes `l1` and `weight_decay` as its own lambda_1 and lambda_2, on all parameters.
         parameters: Parameters to learn; those that need no gradient are left out. A `Flat` is taken as it is.
         learning_rate: alpha, > 0; may be set anew before any step.
         weight_decay: lambda, >= 0; `adamw` shrinks by alpha lambda (Loshchilov and Hutter 2019), the others add lambda w to the gradient.
         momentum: mu, in [0, 1), of `momentum` and `nesterov`.
         epsilon: Number that `adam`, `adamw` and `rmsprop` add to the root of the second moment, > 0.
+        l1: Weight of the penalty sum |w| of the matrices, >= 0: its derivative is added to the gradient.
+        l2: Weight of their penalty sum w^2, >= 0. Both together are the elastic net (Zou and Hastie 2005).
 
     Attributes:
         flat: Parameters and gradients, each on one vector.
@@ -123,6 +181,8 @@ class Optimiser:
         weight_decay: float = 0.0,
         momentum: float = 0.9,
         epsilon: float = 1e-8,
+        l1: float = 0.0,
+        l2: float = 0.0,
     ) -> None:
         if name not in get_args(OptimiserName):
             raise ValueError(f"optimiser is {name!r}; it must be one of {', '.join(get_args(OptimiserName))}")
@@ -131,10 +191,15 @@ class Optimiser:
         self.weight_decay = weight_decay
         self.momentum = momentum
         self.epsilon = epsilon
+        self.l1, self.l2 = l1, l2
         self._num_steps = 0
         self.flat = parameters if isinstance(parameters, Flat) else Flat(*(p for p in parameters if p.requires_grad))
-        self.moments = [torch.zeros_like(self.flat.vector) for _ in range(_NUM_MOMENTS[name])]
+        self.moments = [torch.zeros_like(self.flat.vector) for _ in range(_NUM_MOMENTS.get(name, 0))]
         self.fast = self._fast_adam()
+        self._torch = self._torch_method()
+        self._last_rate = learning_rate
+        if name == "ftrl":  # the z of the first weights, for which the step would give them back
+            self.moments[0].copy_(-self.flat.vector * (BETA_FTRL / learning_rate + weight_decay) - l1 * self.flat.vector.sign())
 
     @property
     def num_steps(self) -> int:
@@ -167,19 +232,33 @@ class Optimiser:
     def step_flat(self, max_norm: float = math.inf) -> None:
         """Take a step along `flat.gradient`, which was written directly. It may be overwritten."""
         vector, gradient = self.flat.vector, self.flat.gradient
+        matrices = [parameter for parameter in self.flat.parameters if parameter.ndim >= 2]
+        if (self.l1 or self.l2) and self.name != "ftrl":
+            for parameter in matrices:
+                assert parameter.grad is not None
+                parameter.grad.add_(parameter, alpha=2.0 * self.l2).add_(parameter.sign(), alpha=self.l1)
+        if self.weight_decay and self.name == "adamw":
+            for parameter in matrices:
+                parameter.mul_(1.0 - self.learning_rate * self.weight_decay)
         if self.fast is not None:
             self.fast.step(self.learning_rate, max_norm)
             return
         self._num_steps += 1
         if max_norm < math.inf:
             gradient.mul_((max_norm / (gradient.norm() + 1e-6)).clamp(max=1.0))
-        if self.weight_decay:
-            for parameter in self.flat.parameters:
-                if parameter.ndim >= 2 and self.name == "adamw":
-                    parameter.mul_(1.0 - self.learning_rate * self.weight_decay)
-                elif parameter.ndim >= 2 and parameter.grad is not None:
-                    parameter.grad.add_(parameter, alpha=self.weight_decay)
-        vector.sub_(self._direction(gradient), alpha=self.learning_rate)
+        if self.weight_decay and self.name not in ("adamw", "ftrl"):
+            for parameter in matrices:
+                assert parameter.grad is not None
+                parameter.grad.add_(parameter, alpha=self.weight_decay)
+        if self._torch is not None:
+            self._torch.param_groups[0]["lr"] = self.learning_rate
+            self._torch.step()
+        elif self.name == "ftrl":
+            z, n = self.moments
+            vector.copy_(ftrl_step(vector, gradient, (z, n), (self._last_rate, self.learning_rate), self.l1, self.weight_decay))
+            self._last_rate = self.learning_rate
+        else:
+            vector.sub_(self._direction(gradient), alpha=self.learning_rate)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of steps, the learning rate and the moments [P], as copies."""
@@ -187,6 +266,8 @@ class Optimiser:
             "num_steps": self.num_steps,
             "learning_rate": self.learning_rate,
             "moments": [moment.cpu().numpy().copy() for moment in self.moments],
+            **({"last_rate": self._last_rate} if self.name == "ftrl" else {}),
+            **({"torch": {name: value.cpu().numpy().copy() for name, value in self._torch_state().items()}} if self._torch else {}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -201,6 +282,14 @@ class Optimiser:
         self.num_steps, self.learning_rate = int(state["num_steps"]), float(state["learning_rate"])
         for moment, saved in zip(self.moments, state["moments"], strict=True):
             moment.copy_(torch.from_numpy(np.array(saved)))
+        self._last_rate = float(state.get("last_rate", self.learning_rate))
+        if self._torch is not None:
+            (parameter,) = self._torch.param_groups[0]["params"]
+            values = {name: torch.from_numpy(np.array(value)) for name, value in state["torch"].items()}
+            # torch counts steps on the CPU, and keeps all else beside the parameters
+            kept = {name: value if name == "step" else value.to(parameter.device) for name, value in values.items()}
+            self._torch.state[parameter].clear()
+            self._torch.state[parameter].update(kept)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Optimiser:
         """Return a copy over the copies of the parameters."""
@@ -208,13 +297,29 @@ class Optimiser:
         memo[id(self)] = copied
         copied.flat = copy.deepcopy(self.flat, memo)
         copied.moments = [moment.clone() for moment in self.moments]
-        copied.fast = copied._fast_adam()
-        copied.num_steps = self.num_steps
+        copied.fast, copied._torch = copied._fast_adam(), copied._torch_method()
+        copied.load_state_dict(self.state_dict())
         return copied
+
+    def _torch_method(self) -> torch.optim.Optimizer | None:
+        """Return torch's method on the flat vector, which is one parameter to it; `None` for those that are written here."""
+        if self.name not in _OF_TORCH:
+            return None
+        parameter = nn.Parameter(self.flat.vector)
+        parameter.grad = self.flat.gradient
+        method: torch.optim.Optimizer = getattr(torch.optim, _OF_TORCH[self.name])([parameter], lr=self.learning_rate)
+        return method
+
+    def _torch_state(self) -> dict[str, Tensor]:
+        """Return the tensors that torch's method keeps, by name; none before the first step."""
+        assert self._torch is not None
+        (parameter,) = self._torch.param_groups[0]["params"]
+        return {name: value for name, value in self._torch.state[parameter].items() if isinstance(value, Tensor)}
 
     def _fast_adam(self) -> FlatAdam | None:
         vector = self.flat.vector
-        if self.name != "adam" or self.weight_decay or vector.device.type != "cpu" or vector.dtype != torch.float32:
+        plain = self.name == "adamw" or (self.name == "adam" and not self.weight_decay)
+        if not plain or vector.device.type != "cpu" or vector.dtype != torch.float32:
             return None
         first, second = (moment.numpy() for moment in self.moments)
         with announced("Adam"):

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, get_args
 
-ScheduleName = Literal["constant", "linear", "cosine", "step", "exponential", "warm-up", "warm-up-linear", "warm-up-cosine"]
+ScheduleName = Literal[
+    "constant", "linear", "cosine", "step", "exponential", "warm-up", "warm-up-linear", "warm-up-cosine", "polynomial", "cosine-restarts",
+    "one-cycle", "triangular", "warm-up-inverse-root",
+]  # fmt: skip
 
 Schedule = Callable[[float], float]
 """Fraction done, in [0, 1], to a multiplier, in [0, 1]."""
@@ -63,6 +66,61 @@ def exponential(fraction_done: float, end: float = 0.01) -> float:
     return math.pow(end, fraction_done)
 
 
+def polynomial(fraction_done: float, power: float = 2.0) -> float:
+    """Return (1 - f)^power: from 1 down to 0, slow at the end.
+
+    >>> polynomial(0.5)
+    0.25
+    """
+    return math.pow(1.0 - fraction_done, power)
+
+
+def cosine_restarts(fraction_done: float, num_cycles: int = 4) -> float:
+    """Return `cosine` of the fraction of the present cycle that is done, of `num_cycles` equal cycles.
+
+    Source: Loshchilov and Hutter, *SGDR: stochastic gradient descent with warm restarts*, 2017, section 3, with T_mult = 1.
+
+    >>> [round(cosine_restarts(f), 4) for f in (0.0, 0.125, 0.25, 1.0)]
+    [1.0, 0.5, 1.0, 0.0]
+    """
+    return cosine(fraction_done * num_cycles % 1.0 if fraction_done < 1.0 else 1.0)
+
+
+def one_cycle(fraction_done: float, share: float = 0.3, start: float = 0.04) -> float:
+    """Return a multiplier that rises along a half cosine from `start` to 1 over the first `share`, then falls along another to 0.
+
+    Source: Smith and Topin, *Super-convergence: very fast training of neural networks using large learning rates*, 2018.
+
+    >>> [round(one_cycle(f), 4) for f in (0.0, 0.15, 0.3, 0.65, 1.0)]
+    [0.04, 0.52, 1.0, 0.5, 0.0]
+    """
+    if fraction_done < share:
+        return 1.0 - (1.0 - start) * cosine(fraction_done / share)
+    return cosine((fraction_done - share) / (1.0 - share))
+
+
+def triangular(fraction_done: float, num_cycles: int = 4, low: float = 0.1) -> float:
+    """Return a multiplier that goes up and down along lines between `low` and 1, `num_cycles` times.
+
+    Source: Smith, *Cyclical learning rates for training neural networks*, 2017, section 3.2.
+
+    >>> [round(triangular(f), 4) for f in (0.0, 0.0625, 0.125, 0.25)]
+    [0.1, 0.55, 1.0, 0.1]
+    """
+    return 1.0 - (1.0 - low) * abs(fraction_done * num_cycles % 1.0 * 2.0 - 1.0)
+
+
+def inverse_root(fraction_done: float, share: float = 0.1) -> float:
+    """Return 1 / sqrt(1 + f (1 - share) / share), which behind a warm-up over `share` of a budget is sqrt(t_warm-up / t).
+
+    Source: Vaswani et al., *Attention is all you need*, 2017, equation 3.
+
+    >>> inverse_root(1.0), inverse_root(1.0, share=0.25)  # sqrt(0.1) and sqrt(0.25)
+    (0.31622776601683794, 0.5)
+    """
+    return 1.0 / math.sqrt(1.0 + fraction_done * (1.0 - share) / share)
+
+
 def warm_up(fraction_done: float, then: Schedule = constant, share: float = 0.1, start: float = 0.01) -> float:
     """Return a multiplier that rises from `start` to 1 along a line over the first `share`, `then` follows another schedule.
 
@@ -85,6 +143,11 @@ _SCHEDULES: dict[str, Schedule] = {
     "warm-up": warm_up,
     "warm-up-linear": partial(warm_up, then=linear),
     "warm-up-cosine": partial(warm_up, then=cosine),
+    "polynomial": polynomial,
+    "cosine-restarts": cosine_restarts,
+    "one-cycle": one_cycle,
+    "triangular": triangular,
+    "warm-up-inverse-root": partial(warm_up, then=inverse_root),
 }
 
 

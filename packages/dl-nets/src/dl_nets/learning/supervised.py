@@ -53,12 +53,10 @@ class SupervisedConfig:
     """Settings of the learner from examples."""
 
     learning_rate: Annotated[Positive, Doc("alpha, step size at the start of the schedule")] = 1e-3
-    schedule: Annotated[ScheduleName, Doc("constant, linear, cosine, step, exponential, warm-up, warm-up-linear or warm-up-cosine")] = (
-        "cosine"
-    )
+    schedule: Annotated[ScheduleName, Doc("course of alpha over the budget")] = "cosine"
     epochs: Annotated[Count, Doc("passes over the training split, where no budget is given")] = 50
     batch_size: Annotated[Count, Doc("B, examples of one update")] = 64
-    optimiser: Annotated[OptimiserName, Doc("sgd, momentum, nesterov, adam, adamw or rmsprop")] = "adamw"
+    optimiser: Annotated[OptimiserName, Doc("gradient method")] = "adamw"
     momentum: Annotated[float, Meta(ge=0, lt=1), Doc("mu, of the optimisers momentum and nesterov")] = 0.9
     weight_decay: Annotated[NonNegative, Doc("lambda, pull of the weight matrices towards 0")] = 0.01
     loss: Annotated[LossName, Doc("auto: cross-entropy of classes and flags, squared-error of numbers")] = "auto"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -151,7 +151,8 @@ def identity(shape: tuple[int, ...], rng: np.random.Generator, gain: float = 1.0
     """
     weights = np.zeros(shape, np.float32)
     diagonal = np.arange(min(shape[:2]))
-    weights[(diagonal, diagonal, *(side // 2 for side in shape[2:]))] = gain
+    middle: tuple[Any, ...] = tuple(side // 2 for side in shape[2:])
+    weights[(diagonal, diagonal, *middle)] = gain
     return weights
 
 

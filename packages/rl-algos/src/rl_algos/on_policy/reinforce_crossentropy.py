@@ -32,7 +32,7 @@ class ReinforceCrossentropyConfig(OnPolicyConfig):
     episodes_per_env: Annotated[Count, Doc("whole episodes of each environment between two updates")] = 1
     max_episode_steps: Annotated[Count, Doc("steps after which an update no longer waits for an episode to end")] = 10_000
     normalise_returns: Annotated[bool, Doc("returns to mean 0 and deviation 1 in each update")] = False
-    optimiser: Annotated[OptimiserName, Doc("sgd, momentum, nesterov, adam, adamw or rmsprop")] = "adam"
+    optimiser: Annotated[OptimiserName, Doc("gradient method")] = "adam"
     learning_rate: Annotated[Positive, Doc("alpha, step size")] = 1e-2
     learning_rate_schedule: Annotated[Literal["constant", "linear"], Doc("linear goes down to 0 at the end of the budget")] = "linear"
 
