@@ -187,3 +187,15 @@ def test_compare_says_why_there_is_no_picture(program: Any) -> None:
     ended = program.succeed("compare", "0", "1", "--json").json
     assert ended["figure"] is None
     assert ended["no_figure"].startswith("these runs record no metric in common while they learn (")
+
+
+def test_a_folder_or_a_pattern_stands_for_its_files(program: Any) -> None:
+    program.succeed("run", "slope", "--budget", 5, "--out", "run")
+    folder = program.folder / "given"
+    folder.mkdir()
+    row = [0.0, 1.0, 2.0]
+    for name in ("b.jsonl", "a.jsonl", "notes.md"):
+        (folder / name).write_text(f"{row}\n")
+    answers = program.succeed("predict", "run", "given", "--json").json["answers"]
+    assert [row["file"] for row in answers] == ["given/a.jsonl", "given/b.jsonl"]
+    assert program.succeed("predict", "run", "given/*.jsonl", "--json").json["answers"] == answers

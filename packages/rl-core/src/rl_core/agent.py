@@ -158,13 +158,9 @@ class Agent(ABC):
         answers = self.predict(self.task.parse(text))
         return answers.tolist() if isinstance(answers, np.ndarray) else [batches.plain(answers, 0)]
 
-    def answers(self, path: Path) -> list[Any]:
-        """Return a JSON-able answer to each input of a file with one of the task's `file_suffixes`, for `rl-core predict RUN FILE`.
-
-        Raises:
-            ValueError: naming the line that cannot be read.
-        """
-        return self.task.describe(self.predict(self.task.parse_file(path)))
+    def answers(self, path: Path, folder: Path) -> list[Any]:
+        """Return a JSON-able answer to each input of a file; see `rl_core.task.Task.answer_file`."""
+        return self.task.answer_file(path, self.predict, folder)
 
     def probabilities(self, inputs: np.ndarray) -> np.ndarray:
         """Return probabilities [B, K] of the K classes for inputs [B, ...], for `rl-core predict --probabilities`.

@@ -163,6 +163,23 @@ class Task(ABC):
             return [self.class_names[int(number) - int(self.output_space.start)] for number in predictions]
         return [batches.plain(predictions, index) for index in range(batches.count(predictions))]
 
+    def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:
+        """Return a JSON-able answer to each input of a file with one of `file_suffixes`, for `rl-core predict RUN FILE`.
+
+        Args:
+            path: The file.
+            predict: From inputs to answers.
+            folder: Where a task of pictures writes them with its answers drawn in; it is made when something is written.
+
+        Raises:
+            ValueError: naming the file, and the line where it has lines, that cannot be read.
+        """
+        return self.describe(predict(self.parse_file(path)))
+
+    def facts(self) -> dict[str, str]:
+        """Return what `rl-core show SCHEME:FILE` prints of the data, by name: counts, classes, sizes, what was left out."""
+        return {}
+
     def caveat(self) -> str:
         """Return a sentence that the run prints at its start: a promise that this task cannot keep; "" if there is none."""
         return ""
@@ -335,6 +352,9 @@ class DataTask(Task):
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """Return the metrics on the test split."""
         return self.evaluate_split(predict, "test")
+
+    def draw_answers(self, folder: Path, predict: Predict) -> None:
+        """Write figures of an agent's answers into `folder`, at the end of a run; none by default."""
 
     def evaluate_split(self, predict: Predict, split: str, batch_size: int = 1024) -> dict[str, float]:
         """Return the metrics on a split, read and judged in batches."""

@@ -20,6 +20,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -229,6 +230,10 @@ class Supervised(Agent):
         self._best_loss, self._epochs_since_best = state["best_loss"], state["epochs_since_best"]
         if isinstance(self._rule, NumberTargets):
             self._rule.load_state_dict(state)
+
+    def draw(self, folder: Path) -> None:
+        """Write the task's figures of the answers into `folder`."""
+        self.task.draw_answers(folder, self.predict)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the trainable parameters by name, as they are now."""

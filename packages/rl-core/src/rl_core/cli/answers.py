@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
 from pathlib import Path
@@ -15,8 +16,27 @@ if TYPE_CHECKING:
 
 
 def is_file(run: Run, text: str) -> bool:
-    """Return whether an input names a file of inputs: by a suffix that the run's task reads."""
-    return text.lower().endswith(run.task.file_suffixes) and "\n" not in text
+    """Return whether an input names files of inputs: a suffix that the run's task reads, or a folder or a pattern of such files."""
+    return bool(files_of(run, text))
+
+
+def files_of(run: Run, text: str) -> list[Path]:
+    """Return the files that an input names, in order: one file, those of a folder, or those that a pattern such as `*.jpg` matches."""
+    suffixes = run.task.file_suffixes
+    if "\n" in text or "\0" in text:
+        return []
+    path = Path(text)
+    try:
+        if path.is_dir():
+            return sorted(file for file in path.iterdir() if file.name.lower().endswith(suffixes))
+        if glob.has_magic(text) and not path.exists():
+            names = glob.glob(text, recursive=True)  # noqa: PTH207 - pathlib's takes no absolute pattern
+            found = sorted(Path(name) for name in names if name.lower().endswith(suffixes))
+            if found:
+                return found
+    except OSError:  # a text that is too long for a path
+        pass
+    return [path] if text.lower().endswith(suffixes) else []
 
 
 def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]:
@@ -31,12 +51,14 @@ def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]
         RequestError: if the input cannot be read, or the agent has no probabilities.
     """
     agent, task = run.agent, run.agent.task
-    file = is_file(run, text)
+    files = files_of(run, text)
     try:
+        if len(files) > 1:
+            return [{"file": str(file), **row} for file in files for row in rows_of(run, str(file), probabilities=probabilities)]
+        answers = agent.answers(files[0], run.folder / "predictions") if files else [agent.answer(text)]
         if not probabilities:
-            return [{"answer": answer} for answer in (agent.answers(Path(text)) if file else [agent.answer(text)])]
-        shares = agent.probabilities(task.parse_file(Path(text)) if file else task.parse(text))
-        answers = agent.answers(Path(text)) if file else [agent.answer(text)]
+            return [{"answer": answer} for answer in answers]
+        shares = agent.probabilities(task.parse_file(files[0]) if files else task.parse(text))
     except NotImplementedError as error:
         raise RequestError(
             f"agent {run.recipe.agent} has no probabilities on task {run.recipe.task}: {error}", "leave out --probabilities"
@@ -56,16 +78,18 @@ def as_lines(rows: list[dict[str, Any]]) -> str:
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
-    """Return answers as a table: the column `answer`, and a column for the probability of each class."""
+    """Return answers as a table: the columns `file`, of several files, and `answer`, and a column for the probability of each class."""
+    files = ["file"] if rows and "file" in rows[0] else []
     names = list(rows[0].get("probabilities", {})) if rows else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["answer", *(f"probability of {name}" for name in names)])
+    writer.writerow([*files, "answer", *(f"probability of {name}" for name in names)])
     for row in rows:
         answer = row["answer"]
         if isinstance(answer, list) and len(answer) == 1:
             answer = answer[0]
-        writer.writerow([answer if isinstance(answer, str | int | float) else json.dumps(answer), *row.get("probabilities", {}).values()])
+        plain = answer if isinstance(answer, str | int | float) else json.dumps(answer)
+        writer.writerow([*(row[name] for name in files), plain, *row.get("probabilities", {}).values()])
     return text.getvalue()
 
 

@@ -76,6 +76,7 @@ def show(call: Call, name: str, kind: str | None, task: str | None, as_json: boo
         "presets": _preset_tasks(entry),
         "target": entry.spec.target,
         "run": _run_line(entry),
+        "data": _facts(catalogue, entry),
         "problem": problem,
         "also": [other.kind for other in catalogue.entries() if other.name == entry.name and other.kind != entry.kind],
     }
@@ -186,6 +187,21 @@ def _config_of(entry: Entry) -> tuple[list[ConfigField], str]:
         return [], f"{entry.spec.target} has no config that can be read: {error}"
 
 
+def _facts(catalogue: Catalogue, entry: Entry) -> dict[str, str]:
+    """Return what the task of a file or folder says of its data, which is read for it; empty for any other component.
+
+    Raises:
+        RequestError: if the data cannot be read.
+    """
+    if entry.kind != "task" or entry.scheme is None or not entry.scheme.make_example:
+        return {}
+    from rl_core.plugins.containment import stdout_to_stderr
+    from rl_core.runs import recipe
+
+    with stdout_to_stderr():
+        return recipe.build_task(catalogue, entry.qualified).facts()
+
+
 def _defaults(entry: Entry) -> dict[str, Any]:
     spec = entry.spec
     agent = getattr(spec, "agent", None) or next(iter(entry.scheme.agents if entry.scheme else getattr(spec, "agents", ())), None)
@@ -290,6 +306,9 @@ def _print_component(entry: Entry, document: dict[str, Any]) -> None:
         for row in document["config"]:
             if _short(row["type"]) != row["type"]:
                 _line(f"{row['name']}: {row['type']}")
+    if document["data"]:
+        _heading("Data")
+        _table(list(document["data"].items()))
     if document["problem"] and document["problem"] != entry.problem:
         _heading("Problem")
         _line(document["problem"])
