@@ -121,8 +121,8 @@ class AgentSpec(Spec):
         task: Name of the default task.
         network: Name of the default network; `None` for an agent that takes none.
         presets: Import string of a data file, `"rl_algos:presets/ppo.yaml"`: tuned settings by task, `CartPole-v1`, by task and network,
-            `CartPole-v1+lstm`, or for a whole scheme, `ALE:*`. Each may have `budget`, `config`, `network`, `network_config` and
-            `task_config`. They overrule the spec; a recipe file and the command line overrule them.
+            `CartPole-v1+lstm`, or for a whole scheme, `ALE:*` or `mnist:*+cnn`. Each may have `budget`, `config`, `network`,
+            `network_config` and `task_config`. They overrule the spec; a recipe file and the command line overrule them.
         tiny: Config fields that make one step as small as it can be; what the conformance kit runs.
     """
 

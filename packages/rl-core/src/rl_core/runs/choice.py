@@ -106,7 +106,10 @@ def _fitting(catalogue: Catalogue, kind: str, traits: frozenset[str]) -> list[st
 
 
 def preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
-    """Return the agent's tuned settings for the task: for `task+network`, else for `task`, else for its family `scheme:*`, else none.
+    """Return the agent's tuned settings for the task: for `task+network`, else for `task`; none where there are none.
+
+    A task of a family `scheme:argument` is found under `scheme:*` too, one of a family within a family, such as `generate:mnist:folder`,
+    under `generate:mnist:*` and then `generate:*`.
 
     Raises:
         RequestError: if the plugin's file of presets cannot be read.
@@ -115,8 +118,6 @@ def preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
     package, _, resource = spec.presets.partition(":")
     if not resource:
         return {}
-    plain = task.name.removeprefix("gym:")  # a Gymnasium id has two names: CartPole-v1 and gym:CartPole-v1
-    names = (plain, f"gym:{plain}")
     try:
         text = importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")
         presets = documents.parse_yaml(text) or {}
@@ -126,15 +127,29 @@ def preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
         reason = "file not found" if isinstance(error, FileNotFoundError) else str(error)
         message = f"the presets of agent {agent.name} ({agent.package} {agent.version}) cannot be read: {spec.presets}: {reason}"
         raise RequestError(message, author_remedy(agent.package)) from error
-    wanted = [*(f"{name}+{network.name}" for name in names if network is not None), *names]
-    if task.scheme is not None:
-        wanted.append(f"{task.scheme.name}:*")
+    wanted = _preset_keys(task.name, task.scheme.name if task.scheme else None, network.name if network else None)
     found: Any = next((presets[key] for key in wanted if key in presets), {})
     if not isinstance(found, dict):
         raise RequestError(
             f"the presets of agent {agent.name} for {task.name} in {spec.presets} are not a mapping", author_remedy(agent.package)
         )
     return found
+
+
+def _preset_keys(task: str, scheme: str | None, network: str | None) -> list[str]:
+    """Return the keys under which the settings for a task are looked up, in order.
+
+    >>> _preset_keys("generate:mnist:folder", "generate", "mlp")[:3]
+    ['generate:mnist:folder+mlp', 'gym:generate:mnist:folder+mlp', 'generate:mnist:*+mlp']
+    >>> _preset_keys("gym:CartPole-v1", "gym", None)
+    ['CartPole-v1', 'gym:CartPole-v1', 'gym:*']
+    """
+    plain = task.removeprefix("gym:")  # a Gymnasium id has two names: CartPole-v1 and gym:CartPole-v1
+    names = [plain, f"gym:{plain}"]
+    if scheme is not None:
+        parts = task.split(":")
+        names += [f"{':'.join(parts[:count])}:*" for count in range(len(parts) - 1, 1, -1)] + [f"{scheme}:*"]
+    return [*(f"{name}+{network}" for name in names if network), *names]
 
 
 def _no_common_task(catalogue: Catalogue, agent: Entry, network: Entry, task: Entry) -> RequestError:
