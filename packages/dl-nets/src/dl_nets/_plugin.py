@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dl_nets.classic import specs as classic
 from dl_nets.learning import specs as learning
 from dl_nets.networks import specs as networks
 from dl_nets.tasks import specs as tasks
@@ -11,8 +12,8 @@ from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookim
 
 RL_API = 2
 
-AGENTS = (learning,)
-NETWORKS = (networks,)
+AGENTS = (classic, learning)
+NETWORKS = (classic, networks)
 TASKS = (tasks,)
 
 

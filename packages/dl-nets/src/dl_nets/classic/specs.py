@@ -1,0 +1,38 @@
+"""Specs of the classic learners and networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rl_core.api import AgentSpec, NetworkSpec
+
+CLASSES_OF_NUMBERS = ("data vector-input discrete-output", "data image-input discrete-output", "data array-input discrete-output")
+
+
+def agents() -> Iterator[AgentSpec]:
+    """Yield the agents."""
+    yield AgentSpec(
+        name="perceptron",
+        target="dl_nets.classic.perceptron:Perceptron",
+        summary="Threshold units that learn from their mistakes, by Rosenblatt's rule",
+        reference="Rosenblatt, The perceptron, 1958",
+        fits=CLASSES_OF_NUMBERS,
+        unit="examples",
+        budget=45_500,  # of another task 100 epochs
+        task="breast-cancer",
+        tags=("classification", "linear", "gradient-free"),
+    )
+
+
+def networks() -> Iterator[NetworkSpec]:
+    """Yield the networks."""
+    yield NetworkSpec(
+        name="softmax-regression",
+        target="dl_nets.networks.mlp:MLP",
+        summary="Multinomial logistic regression: one linear layer, for inputs of any plain kind",
+        reference="Cox, The regression analysis of binary sequences, 1958; McFadden, Conditional logit analysis, 1974",
+        config={"hidden": (), "init": "uniform"},
+        fits=("vector-input", "image-input", "array-input", "discrete-input"),
+        task="breast-cancer",
+        tags=("linear",),
+    )
