@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cv_models.classify import specs as classify
-from rl_core.api import NetworkSpec, hookimpl
+from cv_models.tasks import map_specs
+from rl_core.api import NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
 NETWORKS = (classify,)
+TASKS = (map_specs,)
 
 
 @hookimpl
@@ -17,3 +19,17 @@ def rl_networks() -> Iterator[NetworkSpec]:
     """Yield the networks of every room."""
     for room in NETWORKS:
         yield from room.networks()
+
+
+@hookimpl
+def rl_tasks() -> Iterator[TaskSpec]:
+    """Yield the tasks of every room."""
+    for room in TASKS:
+        yield from room.tasks()
+
+
+@hookimpl
+def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
+    """Yield the open families of tasks."""
+    for room in TASKS:
+        yield from room.schemes()

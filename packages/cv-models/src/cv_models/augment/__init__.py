@@ -1,0 +1,1 @@
+"""Variations of pictures, with the maps and boxes that belong to them."""

@@ -1,0 +1,1 @@
+"""Networks that give each pixel a class."""

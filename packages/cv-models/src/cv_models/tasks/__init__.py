@@ -1,0 +1,1 @@
+"""Tasks of pictures: boxes, instances and masks, from files and made from a seed."""
