@@ -46,3 +46,24 @@ def networks() -> Iterator[NetworkSpec]:
             tiny={"units": 8},
             tags=("recurrent", "sequences"),
         )
+
+    yield NetworkSpec(
+        name="transformer",
+        target="dl_nets.networks.transformer:TransformerNetwork",
+        summary="Encoder of attention blocks, for tokens, sequences, images and numbers",
+        reference="Vaswani and others, Attention is all you need, 2017",
+        fits=("token-input", "image-input", "array-input", "vector-input", "discrete-input"),
+        task="digits",
+        tiny={"width": 8, "depth": 1, "num_heads": 2},
+        tags=("attention", "sequences", "vision"),
+    )
+    yield NetworkSpec(
+        name="transformer-seq2seq",
+        target="dl_nets.networks.seq2seq:Seq2SeqNetwork",
+        summary="Encoder and decoder of attention blocks, from tokens to tokens",
+        reference="Vaswani and others, Attention is all you need, 2017",
+        fits=("data token-input token-output",),
+        task="reverse",
+        tiny={"width": 8, "depth": 1, "num_heads": 2},
+        tags=("attention", "sequences", "translation"),
+    )

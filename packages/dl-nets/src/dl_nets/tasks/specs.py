@@ -66,6 +66,15 @@ def tasks() -> Iterator[TaskSpec]:
             agent="supervised",
             tags=("classification", "synthetic"),
         )
+    yield TaskSpec(
+        name="reverse",
+        target="dl_nets.tasks.reverse:Reverse",
+        summary="Write a text of up to 8 symbols backwards",
+        reference="Zaremba and Sutskever, Reinforcement learning neural Turing machines, 2015",
+        traits=("data", "token-input", "token-output"),
+        agent="supervised",
+        tags=("sequences", "tokens"),
+    )
 
 
 def schemes() -> Iterator[TaskSchemeSpec]:
