@@ -8,8 +8,9 @@ import pytest
 
 import dl_nets._plugin as plugin
 from dl_nets.learning.data import ArrayTask
+from dl_nets.tasks.baselines import least_squares_r2
 from dl_nets.tasks.digits import Digits, DigitsConfig
-from dl_nets.tasks.sklearn_tables import BundledTable, BundledTableConfig, least_squares_r2
+from dl_nets.tasks.sklearn_tables import BundledTable, BundledTableConfig
 from rl_core.api import TaskSpec
 
 SPECS = {spec.name: spec for spec in plugin.rl_tasks()}

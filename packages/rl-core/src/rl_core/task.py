@@ -40,6 +40,14 @@ class PredictWithMemory(Predict, Protocol):
         """Reset the state of the rows whose episode starts [B], bool; called before the first question and after every step."""
 
 
+@runtime_checkable
+class PredictLikelihood(Predict, Protocol):
+    """A predictor that also says how likely it held the right answers, for tasks that judge by likelihood (`DataTask.by_likelihood`)."""
+
+    def with_likelihood(self, inputs: Any, targets: Any, /) -> Mapping[str, Any]:
+        """Return "answers" [B, ...] and "log_likelihood" [B, ...], ln of the probability of each target: of a class or of each token."""
+
+
 class Task(ABC):
     """Base class of every kind of task.
 
@@ -303,10 +311,12 @@ class DataTask(Task):
 
     Attributes:
         augments: Whether learners read the training split through `read_augmented`, which then differs from `read`.
+        by_likelihood: Whether the judge also takes what `PredictLikelihood.with_likelihood` returns in place of answers, and prefers it.
     """
 
     kind: ClassVar[str] = "data"
     augments: bool = False
+    by_likelihood: bool = False
 
     @property
     def example_space(self) -> gymnasium.Space:
@@ -362,5 +372,8 @@ class DataTask(Task):
         judge = self.judge()
         for start in range(0, count, batch_size):
             inputs, targets = self.read(split, np.arange(start, min(start + batch_size, count)))
-            judge.add(predict(inputs), targets)
+            if self.by_likelihood and isinstance(predict, PredictLikelihood):
+                judge.add(predict.with_likelihood(inputs, targets), targets)
+            else:
+                judge.add(predict(inputs), targets)
         return judge.result()

@@ -31,17 +31,18 @@ from torch import Tensor, nn
 from dl_nets.learning import losses
 from dl_nets.learning.data import Examples, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.likelihood import WithLikelihood, judged
 from dl_nets.learning.optimisers import Optimiser, OptimiserName, clip_gradient_norm
 from dl_nets.learning.schedules import ScheduleName, schedule
 from dl_nets.learning.streams import load_module_state, module_state
-from dl_nets.learning.targets import LossName, NumberTargets, OwnRule, TargetRule, target_rule
+from dl_nets.learning.targets import ClassTargets, LossName, NumberTargets, OwnRule, TargetRule, target_rule
 from rl_core import batches
 from rl_core.agent import Agent
 from rl_core.batches import Batch
 from rl_core.config import Count, Doc, Meta, NonNegative, Positive, Whole, configclass
 from rl_core.judge import Judge
 from rl_core.network import OwnLoss
-from rl_core.task import DataTask, Task
+from rl_core.task import DataTask, Predict, Task
 
 AT_ONCE = 1024  # examples at most that are predicted in one call of the network
 NUMBERS_AT_ONCE = 2**24  # numbers of the inputs at most in such a call
@@ -195,6 +196,12 @@ class Supervised(Agent):
         """Return the likeliest classes, the expected numbers, or the answers of a module with its own loss [B, ...]."""
         return batches.concatenate([self._answers(self.module, part) for part in self._parts(inputs)])
 
+    def predictor(self) -> Predict:
+        """Return `predict`, with the likelihood of targets where the task asks for it and the module has one."""
+        if not self.task.by_likelihood or not isinstance(self._rule, ClassTargets):
+            return self.predict
+        return WithLikelihood(lambda inputs: (self._forward(self.module, part) for part in self._parts(inputs)), self._rule)
+
     def answer(self, text: str) -> Any:
         """Return the class's name, or the numbers, for one input as the task reads it."""
         return self.task.describe(self.predict(self.task.parse(text)))[0]
@@ -319,7 +326,7 @@ class Supervised(Agent):
         else:
             outputs = self._forward(module, inputs)
             loss = losses.weighted_mean(self._rule.losses(outputs, targets), weights)
-            answers = self._rule.answers(outputs)
+            answers = judged(self._rule, outputs, targets) if self.task.by_likelihood else self._rule.answers(outputs)
         validation.loss += float(loss) * weight
         validation.weight += weight
         validation.judge.add(answers, to_arrays(targets))

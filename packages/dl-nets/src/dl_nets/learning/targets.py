@@ -70,6 +70,17 @@ class ClassTargets:
         rows = torch.repeat_interleave(torch.arange(len(lengths), device=each.device), lengths)
         return torch.zeros(len(lengths), device=each.device).index_add(0, rows, each) / lengths.clamp(min=1)
 
+    def log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return ln of the probability of each target [B], or of each token [B, T] or pixel [B, H, W].
+
+        >>> rule = ClassTargets(spaces.Discrete(2))
+        >>> rule.log_likelihood(torch.tensor([[1.0, 3.0]]).log(), torch.tensor([1])).exp()
+        tensor([0.7500])
+        """
+        log_probabilities = functional.log_softmax(self._logits(outputs), dim=-1)
+        classes = (targets - self._start.to(targets.device))[..., None]
+        return log_probabilities.gather(-1, classes)[..., 0]
+
     def answers(self, outputs: Any) -> Batch:
         """Return the likeliest class of each example, pixel, token or item."""
         if isinstance(outputs, Ragged):

@@ -18,8 +18,8 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.learning.data import accuracy, r2
+from dl_nets.tasks.baselines import least_squares_r2
 from dl_nets.tasks.counted_numbers import uniform
-from dl_nets.tasks.sklearn_tables import least_squares_r2
 from rl_core.config import Count, Doc, Meta, NonNegative, Whole, configclass
 from rl_core.task import DataTask
 from rl_core.tokens import Tokens
@@ -108,7 +108,7 @@ class AddingProblem(DrawnSequences):
 class CopyConfig(SequencesConfig):
     """The symbols to remember, and for how long."""
 
-    delay: Annotated[Count, Doc("blank steps between the last symbol and the mark that asks for them")] = 10
+    delay: Annotated[Count, Doc("steps between the last symbol and the first answer; the last of them is the mark that asks")] = 10
     length: Annotated[Count, Doc("symbols to remember")] = 5
     symbols: Annotated[int, Meta(ge=2), Doc("K, different symbols")] = 8
 
@@ -127,7 +127,7 @@ class CopyMemory(DrawnSequences):
 
     def examples(self, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return tokens [B, T] and answers [B, T]."""
-        length, steps = self.config.length, self.input_space.shape[0]  # type: ignore[index]  # a Tokens space has a shape
+        length, steps = self.config.length, self.input_space.shape[0]
         symbols = 2 + (drawn * self.config.symbols).astype(np.int64)
         inputs = np.full((len(drawn), steps), BLANK)
         targets = inputs.copy()

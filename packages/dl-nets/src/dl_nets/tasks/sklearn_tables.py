@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from sklearn import datasets  # type: ignore[import-untyped]  # scikit-learn ships no types
 
-from dl_nets.learning.data import r2
+from dl_nets.tasks.baselines import least_squares_r2
 from dl_nets.tasks.splits import SplitConfig
 from dl_nets.tasks.tables import TableTask, split_table
 from rl_core.config import Doc, configclass
@@ -50,18 +50,3 @@ class BundledTable(TableTask):
         table, splits = split_table(values, bunch.target, bool(class_names), config)
         super().__init__(config, table, splits, class_names)
         self.target = _PUBLISHED.get(config.table) or least_squares_r2(splits["train"], splits["test"])
-
-
-def least_squares_r2(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> float:
-    """Return the r2 on `test` of ordinary least squares fitted to `train`, each of inputs [N, D] and targets [N, 1].
-
-    >>> x = np.array([[0.0], [1.0], [2.0]])
-    >>> round(least_squares_r2((x, 3 * x + 1), (x, 3 * x + 1)), 6)
-    1.0
-    """
-    coefficients = np.linalg.lstsq(_with_ones(train[0]), train[1], rcond=None)[0]
-    return r2(_with_ones(test[0]) @ coefficients, test[1])
-
-
-def _with_ones(inputs: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.ones((len(inputs), 1)), inputs], axis=1)

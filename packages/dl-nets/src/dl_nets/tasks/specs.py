@@ -75,6 +75,21 @@ def tasks() -> Iterator[TaskSpec]:
         agent="supervised",
         tags=("sequences", "tokens"),
     )
+    hochreiter = "Hochreiter and Schmidhuber, Long short-term memory, 1997"
+    for name, target, summary, reference, inputs, outputs in (
+        ("adding-problem", "AddingProblem", "The sum of the two marked ones of many numbers", hochreiter, "array", "continuous"),
+        ("copy-memory", "CopyMemory", "Repeat symbols that were read long before", hochreiter, "token", "token"),
+        ("sine", "Sine", "How does a noisy sine go on?", "", "array", "continuous"),
+    ):
+        yield TaskSpec(
+            name=name,
+            target=f"dl_nets.tasks.sequences:{target}",
+            summary=summary,
+            reference=reference,
+            traits=("data", f"{inputs}-input", f"{outputs}-output"),
+            agent="supervised",
+            tags=("sequences", "synthetic"),
+        )
 
 
 def schemes() -> Iterator[TaskSchemeSpec]:
