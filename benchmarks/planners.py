@@ -1,8 +1,12 @@
-"""Score planners that use the task's own dynamics, side by side; written to benchmarks/planners.md."""
+"""Score planners that use the task's own dynamics, side by side; written to benchmarks/planners.md.
+
+`python benchmarks/planners.py mpc-gradient` measures one planner again and keeps the other rows.
+"""
 
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +16,10 @@ from rl_core.plugins.catalogue import Catalogue
 from rl_core.runs import recipe
 from rl_core.seeds import Seeds
 
-AGENTS = ("mpc-random", "mpc-cem", "icem", "mpc-mppi", "mpc-cma")
+AGENTS = {
+    "Pendulum-v1": ("mpc-random", "mpc-cem", "icem", "mpc-mppi", "mpc-cma", "mpc-gradient"),
+    "CartPole-v1": ("mpc-random", "mpc-cem", "icem", "mpc-mppi", "mpc-cma"),
+}
 ICEM = {"noise_exponent": 2.0, "kept_fraction": 0.3, "shrink": 0.8, "num_candidates": 60}
 EPISODES = {"Pendulum-v1": 60, "CartPole-v1": 20}
 
@@ -30,7 +37,9 @@ def score(catalogue: Catalogue, name: str, task: str, seed: int) -> tuple[dict[s
 
 def main() -> None:
     """Print and write the table."""
-    catalogue = Catalogue.discover()
+    catalogue, chosen = Catalogue.discover(), sys.argv[1:]
+    page = Path(__file__).with_suffix(".md")
+    old = {tuple(line.split(" | ", 2)[:2]): line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")}
     lines = [
         "# Planners with the true dynamics",
         "",
@@ -42,7 +51,10 @@ def main() -> None:
         "|---|---|---|---:|---:|---:|",
     ]
     for task, episodes in EPISODES.items():
-        for name in AGENTS:
+        for name in AGENTS[task]:
+            if chosen and name not in chosen and (f"| {task}", name) in old:
+                lines.append(old[f"| {task}", name])
+                continue
             runs = [score(catalogue, name, task, seed) for seed in range(3)]
             returns = [scores["mean return"] for scores, _, _ in runs]
             decisions = sum(scores["mean length"] * episodes for scores, _, _ in runs)
@@ -50,7 +62,7 @@ def main() -> None:
             row = f"| {task} | {name} | {', '.join(f'{value:.1f}' for value in returns)} | **{np.mean(returns):.1f}** "
             lines.append(f"{row}| {steps / decisions:,.0f} | {steps / seconds / 1e6:.1f} |")
             print(lines[-1], flush=True)
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

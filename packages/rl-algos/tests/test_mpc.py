@@ -11,12 +11,14 @@ from gymnasium import spaces
 from rl_algos.model_based.mpc import MPC, MPCConfig, Planner
 from rl_algos.model_based.sequences import (
     Actions,
+    CategoricalCrossEntropy,
     CovarianceMatrixAdaptation,
     CrossEntropy,
     PathIntegral,
     RandomShooting,
     best,
     checked,
+    choices,
     coloured_noise,
 )
 from rl_algos.tasks.acrobot import Acrobot
@@ -31,6 +33,7 @@ OPTIMISERS = {
     "icem": CrossEntropy(60, 8, noise_exponent=1.0, kept_fraction=0.3, shrink=0.9),
     "mppi": PathIntegral(200, 12, 0.3, 0.02),
     "cma-es": CovarianceMatrixAdaptation(12, 25),
+    "cma-es best": CovarianceMatrixAdaptation(12, 25, take_best=True),
 }
 GOAL = np.array([0.5, -0.25, 0.75])[:, None]
 
@@ -54,6 +57,19 @@ def test_a_plan_that_the_model_cannot_value_never_wins(name: str) -> None:
 
     found = OPTIMISERS[name](broken, np.full((1, 3, 1), -0.1), np.random.default_rng(1))
     assert found[0, 0, 0] <= 0.0
+
+
+def test_choices_are_fitted_as_probabilities_and_the_best_plan_seen_is_taken() -> None:
+    goal = np.array([2, 0, 1, 2, 1, 0, 0, 2])  # three choices, eight steps: 1 of 6,561 plans
+
+    def hits(candidates: np.ndarray) -> np.ndarray:
+        return (choices(candidates[..., 0], 3) == goal).sum(axis=2).astype(float)
+
+    optimiser = CategoricalCrossEntropy(3, 60, 6)
+    found = optimiser(hits, np.zeros((3, 8, 1)), np.random.default_rng(0))
+    assert (choices(found[..., 0], 3) == goal).all()
+    again = optimiser(hits, found, np.random.default_rng(1))  # a plan that is given never gets worse
+    assert (hits(again[:, None]) == 8).all()
 
 
 def test_scores_that_are_not_numbers_are_minus_infinity() -> None:
@@ -117,11 +133,12 @@ def test_a_task_whose_observations_hide_the_state_is_refused_in_words() -> None:
         task.dynamics()
 
 
+@pytest.mark.learning
 def test_the_cross_entropy_method_swings_the_pendulum_up_with_the_true_dynamics() -> None:
     task = Pendulum(Pendulum.Config())
     agent = MPC(MPCConfig(), task, None, seeds=Seeds(0), budget=1_000)
     scores = agent.evaluate(episodes=60, seeds=Seeds(0, ("evaluation",)))
-    assert scores["mean return"] >= -160.0  # -144 +- 11 over other 60 starts; -1,200 at random
+    assert scores["mean return"] >= -150.0  # about -140 is the best that planners reach from these starts; -1,200 at random
 
 
 def test_plans_are_kept_from_one_decision_to_the_next_and_forgotten_with_the_episode() -> None:
@@ -139,7 +156,7 @@ def test_plans_are_kept_from_one_decision_to_the_next_and_forgotten_with_the_epi
 
 
 @pytest.mark.learning
-@pytest.mark.parametrize("optimiser", ["random", "cem", "mppi"])
+@pytest.mark.parametrize("optimiser", ["random", "cem", "mppi", "cma-es"])
 def test_a_plan_of_80_steps_balances_the_pole(optimiser: Any) -> None:
     task = CartPole(CartPole.Config())
     agent = MPC(MPCConfig(optimiser=optimiser, horizon=80, num_candidates=200), task, None, seeds=Seeds(0), budget=1_000)

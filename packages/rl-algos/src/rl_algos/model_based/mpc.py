@@ -15,7 +15,15 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from rl_algos.model_based.sequences import Actions, CovarianceMatrixAdaptation, CrossEntropy, Optimiser, PathIntegral, RandomShooting
+from rl_algos.model_based.sequences import (
+    Actions,
+    CategoricalCrossEntropy,
+    CovarianceMatrixAdaptation,
+    CrossEntropy,
+    Optimiser,
+    PathIntegral,
+    RandomShooting,
+)
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, configclass
 from rl_core.task import Dynamics, DynamicsTask, Predict
@@ -34,7 +42,7 @@ class MPCConfig:
     discount: Annotated[Fraction, Doc("gamma, weight of the next step's reward within a plan")] = 1.0
     elite_fraction: Annotated[float, Meta(gt=0, le=1), Doc("share of the candidates that CEM fits its distribution to")] = 0.1
     smoothing: Annotated[float, Meta(ge=0, lt=1), Doc("alpha, weight of CEM's old mean and variance")] = 0.1
-    noise_exponent: Annotated[NonNegative, Doc("beta of CEM's noise spectrum 1 / f^beta along time; 0 is white, 2 to 3 is iCEM")] = 0.0
+    noise_exponent: Annotated[NonNegative, Doc("beta of CEM's noise spectrum 1 / f^beta along time; 0 is white, 2 to 3 is iCEM")] = 1.0
     kept_fraction: Annotated[Fraction, Doc("share of CEM's elites that compete again in the next iteration; 0.3 is iCEM")] = 0.0
     shrink: Annotated[float, Meta(gt=0, le=1), Doc("factor on CEM's candidates from one iteration to the next; 0.8 is iCEM")] = 1.0
     first_std: Annotated[Positive, Doc("sigma of MPPI and CMA-ES, in half widths of the range of actions")] = 0.5
@@ -59,7 +67,7 @@ class Planner:
 
     def __init__(self, model: Dynamics, actions: Actions, config: MPCConfig, rng: np.random.Generator) -> None:
         self._model, self._actions, self._config, self._rng = model, actions, config, rng
-        self._optimiser = optimiser_of(config)
+        self._optimiser = optimiser_of(config, actions.num_choices)
         self.plan = np.zeros((0, config.horizon, actions.size))
         self.model_steps = 0
 
@@ -93,14 +101,19 @@ class Planner:
         return total
 
 
-def optimiser_of(config: MPCConfig) -> Optimiser:
-    """Return the optimiser that a config names."""
-    size = (config.num_candidates,) if config.optimiser == "random" else (config.num_candidates, config.num_iterations)
-    noise = {"mppi": (config.first_std, config.temperature), "cma-es": (config.first_std,), "random": ()}
-    cem = (config.elite_fraction, config.smoothing, config.noise_exponent, config.kept_fraction, config.shrink)
-    kinds = {"random": RandomShooting, "cem": CrossEntropy, "mppi": PathIntegral, "cma-es": CovarianceMatrixAdaptation}
-    made: Optimiser = kinds[config.optimiser](*size, *noise.get(config.optimiser, cem))
-    return made
+def optimiser_of(config: MPCConfig, num_actions: int | None = None) -> Optimiser:
+    """Return the optimiser that a config names, for A choices, or for numbers where there are none."""
+    size, is_discrete = (config.num_candidates, config.num_iterations), num_actions is not None
+    if config.optimiser == "random":
+        return RandomShooting(config.num_candidates)
+    if config.optimiser == "mppi":
+        return PathIntegral(*size, config.first_std, config.temperature)
+    if config.optimiser == "cma-es":
+        return CovarianceMatrixAdaptation(*size, config.first_std, take_best=is_discrete)
+    elites, kept = (config.elite_fraction, config.smoothing), (config.kept_fraction, config.shrink)
+    if num_actions is not None:
+        return CategoricalCrossEntropy(num_actions, *size, *elites, *kept)
+    return CrossEntropy(*size, *elites, config.noise_exponent, *kept)
 
 
 class MPC(Agent):

@@ -51,3 +51,27 @@ def agents() -> Iterator[AgentSpec]:
             tiny={"num_envs": 2, "horizon": 4, "num_candidates": 8, "num_iterations": 2, "steps_per_iteration": 4},
             tags=("model-based", "planning"),
         )
+    yield AgentSpec(
+        name="mpc-gradient",
+        target="rl_algos.model_based.gradient:MPCGradient",
+        summary="Plans with the task's dynamics by iterative LQR",
+        reference="Tassa, Mansard, Todorov. Control-limited differential dynamic programming, 2014",
+        fits=("control dynamics vector-input continuous-output",),
+        unit="environment steps",
+        task="Pendulum-v1",
+        budget=2_000,
+        tiny={"num_envs": 2, "horizon": 4, "num_candidates": 2, "steps_per_iteration": 4},
+        tags=("model-based", "planning", "trajectory optimisation"),
+    )
+    yield AgentSpec(
+        name="lqr",
+        target="rl_algos.model_based.lqr:LQR",
+        summary="Best control of a linear system with a quadratic cost, exactly",
+        reference="Kalman. Contributions to the theory of optimal control, 1960",
+        fits=("control dynamics linear vector-input continuous-output",),
+        unit="sweeps",
+        task="linear-quadratic",
+        budget=1_000,
+        tiny={"sweeps_per_iteration": 2},
+        tags=("model-based", "planning", "trajectory optimisation"),
+    )

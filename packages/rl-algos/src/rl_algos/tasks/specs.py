@@ -110,6 +110,15 @@ def _control_tasks() -> Iterator[TaskSpec]:
         tags=("classic control",),
     )
     yield TaskSpec(
+        name="linear-quadratic",
+        target="rl_algos.tasks.linear_quadratic:LinearQuadratic",
+        summary="Bring two coupled masses to rest: linear dynamics, quadratic cost",
+        reference="Kalman. Contributions to the theory of optimal control, 1960",
+        traits=("control", "dynamics", "linear", "vector-input", "continuous-output"),
+        agent="lqr",
+        tags=("optimal control",),
+    )
+    yield TaskSpec(
         name="masked-CartPole-v1",
         target="rl_algos.tasks.cartpole:MaskedCartPole",
         summary="CartPole with the velocities hidden: for policies with a memory",
