@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dl_nets.classic import specs as classic
+from dl_nets.generative import specs as generative
 from dl_nets.learning import specs as learning
 from dl_nets.networks import specs as networks
 from dl_nets.tasks import specs as tasks
@@ -13,8 +14,8 @@ from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookim
 RL_API = 2
 
 AGENTS = (classic, learning)
-NETWORKS = (classic, networks)
-TASKS = (tasks,)
+NETWORKS = (classic, generative, networks)
+TASKS = (generative, tasks)
 
 
 @hookimpl

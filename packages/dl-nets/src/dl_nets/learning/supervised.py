@@ -239,8 +239,12 @@ class Supervised(Agent):
             self._rule.load_state_dict(state)
 
     def draw(self, folder: Path) -> None:
-        """Write the task's figures of the answers into `folder`."""
+        """Write the task's figures of the answers into `folder`, and the module's own, if it has a method `draw(folder, task)`."""
         self.task.draw_answers(folder, self.predict)
+        module: Any = self.module.eval()
+        if hasattr(module, "draw"):
+            with torch.no_grad():
+                module.draw(folder, self.task)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the trainable parameters by name, as they are now."""
