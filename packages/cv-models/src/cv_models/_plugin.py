@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cv_models.classify import specs as classify
+from cv_models.segment import specs as segment
 from cv_models.tasks import map_specs
 from rl_core.api import NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-NETWORKS = (classify,)
+NETWORKS = (classify, segment)
 TASKS = (map_specs,)
 
 

@@ -1,0 +1,93 @@
+"""Modules that give each pixel a class: sizes, loss and answers, whatever network is inside.
+
+Letters: B batch, C channels, K classes, H W image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from gymnasium import Space, spaces
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cv_models.layers import Standardise
+from cv_models.segment.losses import MapLoss, map_loss
+from dl_nets.learning.losses import weighted_mean
+from dl_nets.networks.spaces import UnitScale, image_shape
+
+PIXELS_AT_ONCE = 2**20  # of the images that are answered together: more only cost memory
+
+
+def map_shape(input_space: Space[Any], output_space: Space[Any]) -> tuple[int, int, int, int]:
+    """Return height, width and channels of the images, and the number of classes of the maps.
+
+    Raises:
+        ValueError: unless the input is an image and the output a label map of its size.
+    """
+    height, width, channels = image_shape(input_space)
+    if not isinstance(output_space, spaces.MultiDiscrete) or len(output_space.shape) != 2:
+        raise ValueError(f"the output space is {output_space}; this network gives label maps, MultiDiscrete of shape [height, width]")
+    if output_space.shape != (height, width):
+        raise ValueError(f"the image is {height} x {width} and the map {output_space.shape}; this network gives maps of the image's size")
+    if (output_space.nvec != output_space.nvec.flat[0]).any() or output_space.start.any():
+        raise ValueError("the pixels of the map differ in their classes; this network needs the same classes from 0 for all pixels")
+    return height, width, channels, int(output_space.nvec.flat[0])
+
+
+def padding_to(height: int, width: int, multiple: int) -> tuple[int, int]:
+    """Return how many rows and columns must be added for height and width to be multiples of a number.
+
+    >>> padding_to(37, 64, 16)
+    (11, 0)
+    """
+    return -height % multiple, -width % multiple
+
+
+class MapModule(nn.Module):
+    """A network inside the steps that all of them share: scaling, padding, loss, and the likeliest class of each pixel.
+
+    Args:
+        network: From images [B, C, H, W] to logits [B, K, H, W], for heights and widths that are multiples of `multiple`.
+        input_space: Space of one image.
+        multiple: Images of other sizes are padded by their border pixels, and the logits cut.
+        loss: Name of the loss.
+        reduction: Images are averaged down by it first, and logits interpolated up by it.
+    """
+
+    def __init__(self, network: nn.Module, input_space: Space[Any], *, multiple: int, loss: MapLoss, reduction: int = 1) -> None:
+        super().__init__()
+        self.scale, self.standardise = UnitScale(input_space), Standardise(image_shape(input_space)[2])
+        self.network, self.loss_name = network, loss
+        self._multiple, self._reduction = multiple * reduction, reduction
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits [B, H, W, K] of images [B, H, W, C]."""
+        return self.logits(inputs).permute(0, 2, 3, 1)
+
+    def prepared(self, inputs: Tensor) -> Tensor:
+        """Return images [B, H, W, C] as the network sees them [B, C, H', W'], standardised, padded and reduced."""
+        height, width = inputs.shape[1:3]
+        images: Tensor = self.standardise(self.scale(inputs))
+        rows, columns = padding_to(height, width, self._multiple)
+        if rows or columns:
+            images = functional.pad(images, (0, columns, 0, rows), mode="replicate")
+        return functional.avg_pool2d(images, self._reduction) if self._reduction > 1 else images
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return logits [B, K, H, W] of images [B, H, W, C]."""
+        height, width = inputs.shape[1:3]
+        result: Tensor = self.network(self.prepared(inputs))
+        if self._reduction > 1:
+            result = functional.interpolate(result, scale_factor=float(self._reduction), mode="bilinear", align_corners=False)
+        return result[:, :, :height, :width]
+
+    def training_loss(self, inputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the mean loss [] of images [B, H, W, C] and maps [B, H, W]."""
+        return weighted_mean(map_loss(self.loss_name, self.logits(inputs).float(), targets), weights), {}
+
+    def answers(self, inputs: Tensor) -> Tensor:
+        """Return the likeliest class of each pixel [B, H, W]."""
+        size = max(1, PIXELS_AT_ONCE // (inputs.shape[1] * inputs.shape[2]))
+        return torch.cat([self.logits(part).argmax(1) for part in inputs.split(size)])
