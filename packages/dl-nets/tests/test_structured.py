@@ -347,7 +347,7 @@ def test_texts_stay_arrays_and_unsigned_numbers_are_widened() -> None:
 
 
 def test_padding_of_a_token_output_has_no_loss() -> None:
-    from dl_nets.learning.targets import ClassTargets
+    from dl_nets.learning.losses import ClassTargets
     from rl_core.tokens import Tokens
 
     rule = ClassTargets(Tokens(3, 2, padding=0))

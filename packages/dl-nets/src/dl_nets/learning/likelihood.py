@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dl_nets.learning.targets import ClassTargets, TargetRule
+from dl_nets.learning.losses import ClassTargets, TargetRule
 from rl_core import batches
 from rl_core.batches import Batch
 

@@ -32,10 +32,10 @@ from dl_nets.learning import losses
 from dl_nets.learning.data import Examples, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.likelihood import WithLikelihood, judged
+from dl_nets.learning.losses import ClassTargets, LossName, NumberTargets, OneUnit, OwnRule, TargetRule, target_rule
 from dl_nets.learning.optimisers import Optimiser, OptimiserName, clip_gradient_norm
 from dl_nets.learning.schedules import ScheduleName, schedule
 from dl_nets.learning.streams import load_module_state, module_state
-from dl_nets.learning.targets import ClassTargets, LossName, NumberTargets, OwnRule, TargetRule, target_rule
 from rl_core import batches
 from rl_core.agent import Agent
 from rl_core.batches import Batch
@@ -57,10 +57,12 @@ class SupervisedConfig:
     learning_rate: Annotated[Positive, Doc("alpha, step size at the start of the schedule")] = 1e-3
     schedule: Annotated[ScheduleName, Doc("course of alpha over the budget")] = "cosine"
     epochs: Annotated[Count, Doc("passes over the training split, where no budget is given")] = 50
-    batch_size: Annotated[Count, Doc("B, examples of one update")] = 64
+    batch_size: Annotated[Whole, Doc("B, examples of one update; 1: stochastic, 0: all of the training split, batch gradient descent")] = 64
     optimiser: Annotated[OptimiserName, Doc("gradient method")] = "adamw"
     momentum: Annotated[float, Meta(ge=0, lt=1), Doc("mu, of the optimisers momentum and nesterov")] = 0.9
     weight_decay: Annotated[NonNegative, Doc("lambda, pull of the weight matrices towards 0")] = 0.01
+    l1: Annotated[NonNegative, Doc("weight of the penalty sum |w| of the weight matrices; with l2 the elastic net")] = 0.0
+    l2: Annotated[NonNegative, Doc("weight of the penalty sum w^2 of the weight matrices")] = 0.0
     loss: Annotated[LossName, Doc("auto: cross-entropy of classes and flags, squared-error of numbers")] = "auto"
     label_smoothing: Annotated[float, Meta(ge=0, lt=1), Doc("share of cross-entropy's target that is spread over all classes")] = 0.0
     class_weights: Annotated[
@@ -164,7 +166,8 @@ class Supervised(Agent):
                 "to learn for a number of epochs leave it out, and set epochs"
             )
         assert self.network is not None
-        self._module: nn.Module = self.network.build(self.task.input_space, space, self.seeds.numpy("network")).to(self._torch_device)
+        module = self.network.build(self.task.input_space, losses.module_space(space, config.loss), self.seeds.numpy("network"))
+        self._module: nn.Module = module.to(self._torch_device)
         own_loss = isinstance(self._module, OwnLoss)
         names = (config.loss, config.label_smoothing)
         self._rule: TargetRule = OwnRule(*names) if own_loss else target_rule(space, *names, self._some_train_targets, self._torch_device)
@@ -174,6 +177,8 @@ class Supervised(Agent):
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             momentum=config.momentum,
+            l1=config.l1,
+            l2=config.l2,
         )
         self._schedule = schedule(config.schedule)
         self._best = copy.deepcopy(self._module)  # answers when there is patience
@@ -212,10 +217,10 @@ class Supervised(Agent):
         Raises:
             NotImplementedError: if the task does not ask for one class of each example, or the network brings its own loss.
         """
-        if not isinstance(self.task.output_space, spaces.Discrete) or isinstance(self._module, OwnLoss):
+        if not isinstance(self.task.output_space, spaces.Discrete) or not isinstance(self._rule, ClassTargets | OneUnit):
             raise NotImplementedError("this task and network give no probabilities of classes")
         outputs = torch.cat([self._forward(self.module, part) for part in self._parts(inputs)])
-        return torch.softmax(outputs.double(), dim=1).cpu().numpy()
+        return self._rule.probabilities(outputs).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
         """Return parameters and buffers, the optimiser's moments, the best epoch so far, and the targets' statistics."""
@@ -404,7 +409,7 @@ class Supervised(Agent):
         """Return the indices of each batch; the order is fixed by the seed and the epoch's number."""
         if self._order[0] != epoch:
             order = np.random.default_rng(self.seeds.integer("order", epoch)).permutation(len(self._train))
-            self._order = epoch, np.array_split(order, math.ceil(len(order) / self.config.batch_size))
+            self._order = epoch, np.array_split(order, math.ceil(len(order) / (self.config.batch_size or len(order))))
         return self._order[1]
 
     _order: tuple[int, list[np.ndarray]] = (-1, [])
