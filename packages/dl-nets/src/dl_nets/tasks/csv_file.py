@@ -19,9 +19,10 @@ from dl_nets.tasks.columns import Column, Strategy
 from dl_nets.tasks.csv_words import caveat
 from dl_nets.tasks.inference import USUAL_GAPS, Marks
 from dl_nets.tasks.numbers import plain
-from dl_nets.tasks.sheet import Sheet, digest_of, printable, read_sheet, shown
+from dl_nets.tasks.sheet import Sheet, read_sheet
 from dl_nets.tasks.splits import SplitConfig
 from dl_nets.tasks.tables import Table, TableTask
+from dl_nets.tasks.text_files import digest_of, printable, shown
 from rl_core import config as configs
 from rl_core.config import Doc, FilePath, Meta, configclass
 from rl_core.errors import nearest

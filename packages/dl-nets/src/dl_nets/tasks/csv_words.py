@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dl_nets.tasks.columns import Column
-from dl_nets.tasks.sheet import Sheet, printable
+from dl_nets.tasks.sheet import Sheet
 from dl_nets.tasks.tables import Table
+from dl_nets.tasks.text_files import printable
 
 RARE = 0.1  # share of the rows below which a class is said to be rare
 FEWEST_ROWS = 10  # with fewer rows, distinct values say nothing about a column

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dl_nets.tasks.sheet import shown
+from dl_nets.tasks.text_files import shown
 
 MOST_BYTES = 2**34  # of the numbers of a file
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

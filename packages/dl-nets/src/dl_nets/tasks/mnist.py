@@ -18,7 +18,7 @@ from gymnasium import spaces
 
 from dl_nets.learning.data import accuracy, split_indices
 from dl_nets.tasks.idx import IdxFile, write_idx
-from dl_nets.tasks.sheet import shown
+from dl_nets.tasks.text_files import shown
 from rl_core.config import Doc, FilePath, Meta, Whole, configclass
 from rl_core.task import DataTask
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dl_nets.tasks.text_files import read_text, require_without, shown
+
 DELIMITERS = ",;\t|"
 SNIFFED_ROWS = 50  # rows that a delimiter is inferred from
-_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # byte order marks of the encodings that are not UTF-8
 
 
 class Sheet(NamedTuple):
@@ -42,29 +42,6 @@ class Sheet(NamedTuple):
         return self._replace(columns=columns, lines=[self.lines[row] for row in kept])
 
 
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of the bytes of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def printable(text: str) -> str:
-    r"""Return a text with its control characters as escapes.
-
-    >>> printable("é\x1b[31m")
-    'é\\x1b[31m'
-    """
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-
-
-def shown(path: Path) -> str:
-    """Return a path as messages show it: relative to the working directory where it is below it."""
-    try:
-        return printable(str(path.relative_to(Path.cwd())))
-    except ValueError:
-        return printable(str(path))
-
-
 def read_sheet(path: Path, delimiter: str = "", encoding: str = "utf-8", *, least_columns: int = 2) -> Sheet:
     """Return the table in a text file whose first line has the names of the columns.
 
@@ -79,7 +56,8 @@ def read_sheet(path: Path, delimiter: str = "", encoding: str = "utf-8", *, leas
             with another number of fields.
     """
     name = shown(path)
-    text, digest = _decoded(path, name, encoding)
+    text, digest = read_text(path, encoding)
+    require_without(text, "\ufeff", "a byte order mark; remove it", name)
     delimiter = delimiter or _sniffed(text, name)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
@@ -103,38 +81,6 @@ def read_sheet(path: Path, delimiter: str = "", encoding: str = "utf-8", *, leas
     if not lines:
         raise ValueError(f"{name} has column names, but no rows")
     return Sheet(name, dict(zip(names, columns, strict=True)), lines, delimiter, digest)
-
-
-def _decoded(path: Path, name: str, encoding: str) -> tuple[str, str]:
-    """Return the text of the file, and the digest of its bytes."""
-    if path.is_dir():
-        raise ValueError(f"{name} is a folder; expected a file")
-    if not path.is_file():
-        raise ValueError(f"file {name!r} not found" + ("" if path.is_absolute() and name == str(path) else f" in {Path.cwd()}"))
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{name} cannot be read: {error.strerror}") from error
-    utf_8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
-    for mark, other in _MARKS.items():
-        if utf_8 and raw.startswith(mark):
-            raise ValueError(f"{name} is encoded in {other.upper()}, not in UTF-8; save it as UTF-8, or set task.encoding={other}")
-    try:
-        text = raw.decode("utf-8-sig" if utf_8 else encoding)
-    except LookupError as error:
-        raise ValueError(f"encoding is {encoding!r}, which is unknown; expected for example utf-8, latin-1 or cp1252") from error
-    except (UnicodeDecodeError, UnicodeError) as error:
-        start = getattr(error, "start", 0)
-        line_start = raw.rfind(b"\n", 0, start) + 1
-        raise ValueError(
-            f"line {raw.count(bytes([10]), 0, start) + 1} of {name} is not text in {encoding.upper()}: "
-            f"byte {start - line_start + 1} of it is {raw[start : start + 1].hex() or 'missing'} (hexadecimal); "
-            "save the file as UTF-8, or set task.encoding, for example to latin-1 or cp1252"
-        ) from error
-    for character, what in (("\x00", "a NUL character; it is not a text file"), ("\ufeff", "a byte order mark; remove it")):
-        if character in text:
-            raise ValueError(f"line {text.count(chr(10), 0, text.index(character)) + 1} of {name} contains {what}")
-    return text, hashlib.sha256(raw).hexdigest()
 
 
 def _sniffed(text: str, name: str) -> str:

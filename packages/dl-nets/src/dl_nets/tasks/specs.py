@@ -117,3 +117,26 @@ def schemes() -> Iterator[TaskSchemeSpec]:
         agents=("supervised",),
         tags=("classification", "vision"),
     )
+    yield TaskSchemeSpec(
+        name="char-lm",
+        target="dl_nets.tasks.char_lm:CharLm",
+        summary="The next character of a text, at each of its characters",
+        reference="Shannon, Prediction and entropy of printed English, 1951",
+        argument="path",
+        example="char-lm:book.txt",
+        make_example="dl_nets.tasks.char_lm:write_example",
+        traits=("data", "token-input", "token-output"),
+        agents=("supervised",),
+        tags=("language", "sequences", "music"),
+    )
+    yield TaskSchemeSpec(
+        name="text-classification",
+        target="dl_nets.tasks.text_classification:TextClassification",
+        summary="Texts with one label each, `label<TAB>text` a line",
+        argument="path",
+        example="text-classification:reviews.tsv",
+        make_example="dl_nets.tasks.text_classification:write_example",
+        traits=("data", "token-input", "discrete-output"),
+        agents=("supervised",),
+        tags=("classification", "language"),
+    )

@@ -13,8 +13,8 @@ from gymnasium import spaces
 from dl_nets.learning.data import ArrayTask
 from dl_nets.tasks.classification import report
 from dl_nets.tasks.columns import Column, Strategy
-from dl_nets.tasks.sheet import printable
 from dl_nets.tasks.splits import SplitConfig
+from dl_nets.tasks.text_files import printable
 from rl_core.errors import nearest
 
 
