@@ -1,0 +1,1 @@
+"""Files of sentences, labels and pairs, and the tasks that are made of them."""

@@ -1,0 +1,1 @@
+"""Tags and entities: a label for each word of a sentence."""
