@@ -7,26 +7,30 @@ from collections.abc import Iterator
 from nlp_embeddings.corpus import specs as corpus
 from nlp_embeddings.evaluate import specs as evaluate
 from nlp_embeddings.models import specs as models
+from nlp_embeddings.tagging import specs as tagging
 from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
+_ROOMS = (corpus, evaluate, models, tagging)
+
 
 @hookimpl
 def rl_agents() -> Iterator[AgentSpec]:
-    """Yield the agents that learn vectors from text."""
-    yield from models.AGENTS
+    """Yield the agents that learn from text."""
+    for room in _ROOMS:
+        yield from room.AGENTS
 
 
 @hookimpl
 def rl_tasks() -> Iterator[TaskSpec]:
-    """Yield the tasks on the bundled text."""
-    yield from corpus.TASKS
-    yield from evaluate.TASKS
+    """Yield the tasks on bundled texts."""
+    for room in _ROOMS:
+        yield from room.TASKS
 
 
 @hookimpl
 def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
-    """Yield the schemes for texts and questions on disk."""
-    yield from corpus.SCHEMES
-    yield from evaluate.SCHEMES
+    """Yield the schemes for texts on disk."""
+    for room in _ROOMS:
+        yield from room.SCHEMES

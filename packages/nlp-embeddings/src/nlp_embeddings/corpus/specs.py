@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl_core.api import TaskSchemeSpec, TaskSpec
+from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec
 
 TRAITS = ("corpus", "text-input", "vector-output")
 
@@ -30,3 +30,5 @@ SCHEMES = (
         tags=("text",),
     ),
 )
+
+AGENTS: tuple[AgentSpec, ...] = ()

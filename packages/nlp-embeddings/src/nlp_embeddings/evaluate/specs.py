@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nlp_embeddings.corpus.specs import TRAITS
-from rl_core.api import TaskSchemeSpec, TaskSpec
+from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec
 
 TASKS = (
     TaskSpec(
@@ -37,3 +37,5 @@ SCHEMES = (
     _scheme("analogies", "AnalogyTask", "Analogies, `a b c d` a line, in groups `: name`", "questions.txt"),
     _scheme("classification", "ClassificationTask", "Texts and their labels, `label<TAB>text` a line", "reviews.tsv"),
 )
+
+AGENTS: tuple[AgentSpec, ...] = ()

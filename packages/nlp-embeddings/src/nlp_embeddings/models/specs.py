@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl_core.api import AgentSpec
+from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec
 
 _FITS = ("corpus text-input vector-output",)
 
@@ -137,3 +137,6 @@ AGENTS = (
         {"idf": "smooth", "sublinear": True, "components": 100},
     ),
 )
+
+TASKS: tuple[TaskSpec, ...] = ()
+SCHEMES: tuple[TaskSchemeSpec, ...] = ()

@@ -23,7 +23,9 @@ PART = 10  # one example in ten is for validation, one for testing, where no fil
 class FilesConfig:
     """Files of examples. Without a file a bundled task draws its examples from its seed."""
 
-    file: Annotated[FilePath, Doc("examples to learn from; without other files every tenth is for testing, every tenth for validation")] = ""
+    file: Annotated[FilePath, Doc("examples to learn from; without other files every tenth is for testing, every tenth for validation")] = (
+        ""
+    )
     validation: Annotated[FilePath, Doc("examples for validation; empty: some of `file`")] = ""
     test: Annotated[FilePath, Doc("examples to be judged by; empty: some of `file`")] = ""
     seed: Annotated[Whole, Doc("of the bundled examples")] = 0
@@ -93,14 +95,14 @@ class FileTask(DataTask):
         if self.all_test:
             return {"train": [], "validation": [], "test": self._read(config.test or config.file)}
         found: dict[str, list[Any]] = {"train": self._read(config.file)}
+        taken = {}
         for split, name, place in (("test", config.test, PART - 1), ("validation", config.validation, PART // 2 - 1)):
             if name:
                 found[split] = self._read(name)
-        rest = found["train"]
-        taken = {split: place for split, place in (("test", PART - 1), ("validation", PART // 2 - 1)) if split not in found}
-        for split, place in taken.items():
-            found[split] = rest[place::PART]
-        found["train"] = [example for number, example in enumerate(rest) if number % PART not in taken.values()]
+            else:
+                taken[place] = split
+                found[split] = found["train"][place::PART]
+        found["train"] = [example for number, example in enumerate(found["train"]) if number % PART not in taken]
         return found
 
     def _read(self, name: str) -> list[Any]:
