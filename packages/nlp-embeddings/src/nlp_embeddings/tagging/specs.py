@@ -61,7 +61,7 @@ AGENTS = (
         unit="sentences",
         budget=1_000_000_000,
         task="grammar-tags",
-        tiny={"sentences_per_step": 200},
+        tiny={"sentences_per_step": 500},
         tags=(*_TAGS, "deterministic"),
     ),
     AgentSpec(
@@ -73,7 +73,7 @@ AGENTS = (
         unit="sentences",
         budget=60_000,
         task="grammar-tags",
-        tiny={"sentences_per_step": 200},
+        tiny={"sentences_per_step": 500},
         tags=_TAGS,
     ),
     AgentSpec(
