@@ -5,6 +5,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from torch import nn
+from torch.nn import functional
 
 from dl_nets.networks.cnn import CNN, CNNConfig
 
@@ -65,7 +66,7 @@ def test_a_permuted_batch_gives_a_permuted_result() -> None:
 
 
 def test_too_many_halvings_for_the_image_are_refused_with_the_number_that_it_allows() -> None:
-    with pytest.raises(ValueError, match=r"channels names 5 convolutions.*8 x 8 allows at most 4"):
+    with pytest.raises(ValueError, match=r"the image is 8 x 8; 5 convolutions .* need 16 x 16"):
         CNN(CNNConfig(channels=(4, 4, 4, 4, 4))).build(spaces.Box(0, 1, (8, 8, 1)), spaces.Discrete(2), np.random.default_rng(0))
     CNN(CNNConfig(channels=(4, 4, 4, 4))).build(spaces.Box(0, 1, (8, 8, 1)), spaces.Discrete(2), np.random.default_rng(0))
 
@@ -96,9 +97,28 @@ def test_a_filter_of_a_strided_convolution_sees_what_a_plain_sum_says() -> None:
 
 
 def test_an_image_too_small_for_its_strides_is_refused_with_the_size_that_it_needs() -> None:
-    with pytest.raises(ValueError, match=r"the image is 35 x 84; kernels \[8, 4, 3\] with strides \[4, 2, 1\] need 36 x 36"):
+    with pytest.raises(ValueError, match=r"the image is 35 x 84; 3 convolutions \(kernel 8, stride 4, pool 1; .*\) need 36 x 36"):
         build(35, 84, 4, **NATURE)
     assert build(36, 36, 4, **NATURE)(torch.zeros(1, 36, 36, 4)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_padding_stride_and_pooling_by_config_are_torch_s_layers(pooling: str) -> None:
+    config: dict[str, object] = {"channels": (3, 4), "kernels": (3, 5), "strides": (2, 1), "padding": (1, 2), "pools": (2, 3)}
+    module, images = build(24, 30, 2, pooling=pooling, **config), torch.tensor(np.random.default_rng(0).random((2, 24, 30, 2)).astype("f"))
+    first, second = (layer for layer in module.convolutions if isinstance(layer, nn.Conv2d))
+    pool = functional.max_pool2d if pooling == "max" else functional.avg_pool2d
+    seen = pool(functional.conv2d(images.permute(0, 3, 1, 2), first.weight, first.bias, stride=2, padding=1).relu(), 2)
+    seen = pool(functional.conv2d(seen, second.weight, second.bias, padding=2).relu(), 3)
+    assert seen.shape == (2, 4, 2, 2)
+    torch.testing.assert_close(module(images), module.layers(seen.flatten(1)))
+
+
+def test_the_textbook_s_network_of_one_convolution_has_as_many_parameters_as_its_summary_says() -> None:
+    """Of 64 x 64 x 3 pixels: 32 filters of 3 x 3 without padding, maxima of 2 x 2, 128 units, 10 classes."""
+    module = build(64, 64, 3, channels=(32,), kernels=(3,), padding=(0,), pools=(2,))
+    counts = [sum(parameter.numel() for parameter in layer.parameters()) for layer in (*module.convolutions, *module.layers)]
+    assert [count for count in counts if count] == [896, 31 * 31 * 32 * 128 + 128, 1290]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +128,7 @@ def test_an_image_too_small_for_its_strides_is_refused_with_the_size_that_it_nee
         ({"channels": (0,)}, r"channels is \[0\]; it must be >= 1"),
         ({"hidden": (0,)}, r"hidden is \[0\]; it must be >= 1"),
         ({"hidden_gain": 0.0}, r"hidden_gain is 0\.0; it must be > 0"),
-        ({"kernels": (3, 3)}, r"channels, kernels and strides are \[32, 64\], \[3, 3\] and \[\]; they must name as many convolutions"),
+        ({"kernels": (3,)}, r"channels is \[32, 64\] and kernels \[3\]; it must name one for each of the 2 convolutions, or none"),
         ({"kernels": (3, 3), "strides": (1, 0)}, r"strides is \[1, 0\]; it must be >= 1"),
         ({"dropout": -0.1}, r"dropout is -0\.1; it must be in \[0, 1\)"),
     ],

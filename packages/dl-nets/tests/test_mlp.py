@@ -78,3 +78,17 @@ def test_it_reads_images_and_discrete_inputs_and_answers_in_boxes() -> None:
 def test_a_config_out_of_range_is_refused_in_words(config: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         MLPConfig(**config)
+
+
+def test_a_deep_perceptron_adds_the_inputs_of_each_normalised_layer_to_its_outputs() -> None:
+    module = build(hidden=(6, 6), activation="relu", batch_norm=True, residual=True).train()
+    inputs = torch.tensor(np.random.default_rng(0).normal(size=(10, 4)), dtype=torch.float32)
+    first, norm, _, block, last = module.layers
+    seen = first(inputs)
+    seen = ((seen - seen.mean(0)) / (seen.var(0, unbiased=False) + norm.eps).sqrt()).relu()
+    inner = block[0](seen)
+    seen = seen + ((inner - inner.mean(0)) / (inner.var(0, unbiased=False) + norm.eps).sqrt()).relu()
+    torch.testing.assert_close(module(inputs), last(seen))
+    assert torch.isfinite(module(inputs[:1])).all()  # a batch of one has no deviation
+    with pytest.raises(ValueError, match="a layer is normalised in one way at most"):
+        build(layer_norm=True, batch_norm=True)

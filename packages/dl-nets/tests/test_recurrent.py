@@ -13,9 +13,11 @@ from torch import nn
 
 from dl_nets.learning.data import ArrayTask
 from dl_nets.learning.supervised import Supervised, SupervisedConfig
+from dl_nets.networks.cells import NUM_GATES, Cell, gru_step, lstm_step, rnn_step
 from dl_nets.networks.mlp import MLP, MLPConfig
-from dl_nets.networks.recurrent import NUM_GATES, Recurrent, RecurrentConfig, RecurrentNetwork, gru_step, lstm_step, rnn_step
+from dl_nets.networks.recurrent import Recurrent, RecurrentConfig, RecurrentNetwork
 from rl_core.seeds import Seeds
+from rl_core.tokens import Tokens
 
 CELLS = ("rnn", "gru", "lstm")
 INPUT, OUTPUT = spaces.Box(-1.0, 1.0, (2,)), spaces.Discrete(3)
@@ -25,6 +27,12 @@ TORCHS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 def build(cell: str, seed: int = 0, **config: object) -> Recurrent:
     network = RecurrentNetwork(RecurrentConfig(cell, **{"units": 5, **config}))
     return network.build_stepped(INPUT, OUTPUT, np.random.default_rng(seed))
+
+
+def lowest(network: Recurrent) -> Cell:
+    cell = network.cells.forwards[0]
+    assert isinstance(cell, Cell)
+    return cell
 
 
 def sequences(num_steps: int = 7, batch: int = 4, num_starts: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -67,18 +75,69 @@ def test_a_step_of_an_lstm_fills_and_empties_its_cell() -> None:
 def test_without_starts_in_between_it_is_torch_s_own(cell: str, fast: bool) -> None:
     network, inputs = build(cell, fast=fast), sequences()[0]
     if cell == "gru":
-        network.bias.data.copy_(torch.linspace(-1, 1, 15))
+        lowest(network).bias.data.copy_(torch.linspace(-1, 1, 15))
     twin = TORCHS[cell](2, 5)
     state = torch.linspace(-1, 1, 4 * network.state_size).reshape(4, -1)
     with torch.no_grad():
-        twin.weight_ih_l0.copy_(network.projection.weight), twin.bias_ih_l0.copy_(network.projection.bias)
-        twin.weight_hh_l0.copy_(network.weight)
-        twin.bias_hh_l0.copy_(network.bias if cell == "gru" else torch.zeros(NUM_GATES[cell] * 5))
+        twin.weight_ih_l0.copy_(lowest(network).projection.weight), twin.bias_ih_l0.copy_(lowest(network).projection.bias)
+        twin.weight_hh_l0.copy_(lowest(network).weight)
+        twin.bias_hh_l0.copy_(lowest(network).bias if cell == "gru" else torch.zeros(NUM_GATES[cell] * 5))
         start = (state[None, :, :5].contiguous(), state[None, :, 5:].contiguous()) if cell == "lstm" else state[None]
         wanted, last = twin(inputs, start)
         outputs, after = network(inputs, state, torch.zeros(7, 4, dtype=torch.bool))
     torch.testing.assert_close(outputs, network.output(wanted))
     torch.testing.assert_close(after, torch.cat([part[0] for part in last], dim=1) if cell == "lstm" else last[0])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_two_layers_in_both_directions_are_torch_s_own_for_texts_of_unlike_length(cell: str) -> None:
+    config = RecurrentConfig(cell, units=5, layers=2, bidirectional=True, embedding=3)
+    reader = RecurrentNetwork(config).build(Tokens(7, 9, padding=0), OUTPUT, np.random.default_rng(0)).eval()
+    twin, network = TORCHS[cell](3, 5, num_layers=2, bidirectional=True), reader.recurrent
+    lengths = np.array([7, 2, 1, 5])
+    tokens = torch.from_numpy(np.where(np.arange(7) < lengths[:, None], np.random.default_rng(1).integers(1, 9, (4, 7)), 0))
+    with torch.no_grad():
+        for suffix, cells in (("", network.cells.forwards), ("_reverse", network.cells.backwards)):
+            for number, own in enumerate(cells):
+                bias = own.bias if cell == "gru" else torch.zeros(NUM_GATES[cell] * 5)
+                values = (own.projection.weight, own.weight, own.projection.bias, bias)
+                for name, value in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), values, strict=True):
+                    getattr(twin, f"{name}_l{number}{suffix}").copy_(value)
+        packed = nn.utils.rnn.pack_padded_sequence(network.features(tokens.T), torch.from_numpy(lengths), enforce_sorted=False)
+        last = twin(packed)[1]
+        last = (last[0] if cell == "lstm" else last)[-2:]
+        torch.testing.assert_close(reader(tokens), network.output(torch.cat([last[0], last[1]], dim=1)), rtol=0, atol=1e-5)
+
+
+def test_many_to_many_and_one_to_many_answer_at_each_step() -> None:
+    network, rng = RecurrentNetwork(RecurrentConfig("gru", units=5)), np.random.default_rng(0)
+    tagger = network.build(Tokens(6, 9, padding=0), Tokens(6, 4), rng)
+    assert tagger(torch.ones(3, 6, dtype=torch.int64)).shape == (3, 6, 4)
+    series = network.build(spaces.Box(-1, 1, (6, 2)), spaces.Box(-1, 1, (6, 1)), rng)
+    whole = series(torch.linspace(-1, 1, 36).reshape(3, 6, 2))
+    assert whole.shape == (3, 6, 1)
+    writer = network.build(spaces.Discrete(4), Tokens(6, 9), rng)
+    written = writer(torch.tensor([0, 3]))
+    assert written.shape == (2, 6, 9)
+    assert not torch.allclose(written[0], written[1])
+    assert not torch.allclose(written[:, 0], written[:, 1])
+
+
+def test_a_text_goes_on_from_the_state_of_its_prompt() -> None:
+    text = Tokens(6, 9)
+    model = RecurrentNetwork(RecurrentConfig("lstm", units=5, layers=2)).build(text, text, np.random.default_rng(0))
+    prompt = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    written = model.generate(prompt, 3, np.random.default_rng(0), temperature=0.0)
+    whole = torch.cat([prompt, written], dim=1)
+    assert torch.equal(model(whole)[:, 2:5].argmax(dim=2), written)
+    tagger = RecurrentNetwork(RecurrentConfig("lstm", bidirectional=True)).build(text, text, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="does not model the next token"):
+        tagger.generate(prompt, 1, np.random.default_rng(0))
+
+
+def test_an_agent_that_steps_through_time_is_refused_a_network_that_reads_backwards() -> None:
+    with pytest.raises(ValueError, match=r"set network.bidirectional=false, or take network lstm"):
+        RecurrentNetwork(RecurrentConfig("lstm", bidirectional=True)).build_stepped(INPUT, OUTPUT, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -157,12 +216,12 @@ def test_a_permuted_batch_gives_a_permuted_result_and_shuffled_time_another_one(
 @pytest.mark.usefixtures("global_generators_stay")
 def test_first_weights_are_orthogonal_by_gate_and_forget_gates_start_open() -> None:
     network = build("lstm", units=6)
-    for gate in network.weight.detach().split(6):
+    for gate in lowest(network).weight.detach().split(6):
         torch.testing.assert_close(gate @ gate.T, torch.eye(6))
-    for gate in network.projection.weight.detach().split(6):
+    for gate in lowest(network).projection.weight.detach().split(6):
         torch.testing.assert_close(gate.T @ gate, torch.eye(2))
-    assert network.projection.bias.reshape(4, 6).sum(dim=1).tolist() == [0.0, 6.0, 0.0, 0.0]
-    assert not build("gru").projection.bias.any()
+    assert lowest(network).projection.bias.reshape(4, 6).sum(dim=1).tolist() == [0.0, 6.0, 0.0, 0.0]
+    assert not lowest(build("gru")).projection.bias.any()
 
 
 def test_parameters_are_as_many_as_paper_and_pencil_say() -> None:

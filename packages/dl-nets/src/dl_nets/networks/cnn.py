@@ -1,7 +1,8 @@
 """A small convolutional network for images of any size from 8 x 8; and, with strides, the one that plays Atari games.
 
 Source: LeCun et al., *Gradient-based learning applied to document recognition*, 1998, section II. Departures: 3 x 3 kernels,
-ReLU and max pooling; the remains of a large image are averaged down to 4 x 4, so that the linear layers do not grow with it.
+ReLU and max pooling; the remains of a large image are averaged down to 4 x 4, so that the linear layers do not grow with it, unless
+strides or pools are named.
 With kernels 8, 4, 3 and strides 4, 2, 1: Mnih et al., *Human-level control through deep reinforcement learning*, 2015, methods.
 
 Letters: B batch, H height, W width, C channels, K outputs.
@@ -10,16 +11,17 @@ Letters: B batch, H height, W width, C channels, K outputs.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from gymnasium import Space
 from torch import Tensor, nn
 
+from dl_nets.networks.hidden import BatchNorm
 from dl_nets.networks.initialisation import Init, conv2d, linear
 from dl_nets.networks.layers import Activation, Dropout, activation
 from dl_nets.networks.spaces import UnitScale, image_shape, output_size
-from rl_core.config import Count, Doc, Meta, Positive, configclass
+from rl_core.config import Count, Doc, Meta, Positive, Whole, configclass
 from rl_core.network import Network
 
 LEAST = 8  # pixels: the smallest height and width
@@ -31,26 +33,49 @@ class CNNConfig:
     """Settings of the convolutional network."""
 
     channels: Annotated[tuple[Count, ...], Doc("filters of each convolution")] = (32, 64)
-    kernels: Annotated[tuple[Count, ...], Doc("height and width of each convolution's filters; none for 3, with a border of zeros")] = ()
-    strides: Annotated[
-        tuple[Count, ...], Doc("pixels between places of each filter; none to halve by maxima before all but the first")
+    kernels: Annotated[tuple[Count, ...], Doc("height and width of each convolution's filters; none for 3")] = ()
+    strides: Annotated[tuple[Count, ...], Doc("pixels between places of each convolution's filters; none for 1")] = ()
+    padding: Annotated[
+        tuple[Whole, ...], Doc("zeros around the image in front of each convolution; none: half of a kernel, or 0 where strides are named")
+    ] = ()
+    pooling: Annotated[Literal["max", "average"], Doc("what pooling takes of a square")] = "max"
+    pools: Annotated[
+        tuple[Count, ...],
+        Doc("side of the squares that are pooled behind each convolution, 1 for none; none: 2 behind all but the last without strides"),
     ] = ()
     hidden: Annotated[tuple[Count, ...], Doc("units of each linear layer behind the convolutions")] = (128,)
     activation: Annotated[Activation, Doc("function behind each convolution and hidden layer")] = "relu"
     init: Annotated[Init, Doc("how weights are drawn; biases start at 0, but are drawn too with uniform")] = "orthogonal"
     hidden_gain: Annotated[Positive, Doc("scale of all first weights but the last layer's")] = math.sqrt(2.0)
     output_gain: Annotated[Positive, Doc("scale of the last layer's first weights")] = 1.0
-    batch_norm: Annotated[bool, Doc("whether each convolution is normalised over the batch before its activation")] = False
+    batch_norm: Annotated[bool, Doc("whether each convolution and hidden layer is normalised over the batch before its activation")] = False
     dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that a unit in front of a linear layer is left out while training")] = 0.0
 
     def __post_init__(self) -> None:
         if not self.channels:
             raise ValueError("channels is []; it must name at least one convolution")
-        if (self.kernels or self.strides) and not len(self.kernels) == len(self.strides) == len(self.channels):
-            raise ValueError(
-                f"channels, kernels and strides are {list(self.channels)}, {list(self.kernels)} and {list(self.strides)}; they must name "
-                "as many convolutions, or leave out both kernels and strides"
-            )
+        for name in ("kernels", "strides", "padding", "pools"):
+            named = getattr(self, name)
+            if named and len(named) != len(self.channels):
+                raise ValueError(
+                    f"channels is {list(self.channels)} and {name} {list(named)}; it must name one for each of the "
+                    f"{len(self.channels)} convolutions, or none"
+                )
+
+    @property
+    def layers(self) -> list[tuple[int, int, int, int, int]]:
+        """Filters, kernel, stride, padding and pool of each convolution.
+
+        >>> CNNConfig().layers
+        [(32, 3, 1, 1, 2), (64, 3, 1, 1, 1)]
+        >>> CNNConfig(channels=(32,), kernels=(8,), strides=(4,)).layers
+        [(32, 8, 4, 0, 1)]
+        """
+        count = len(self.channels)
+        kernels, strides = self.kernels or (3,) * count, self.strides or (1,) * count
+        padding = self.padding or tuple(0 if self.strides else kernel // 2 for kernel in kernels)
+        pools = self.pools or tuple(1 if self.strides or index + 1 == count else 2 for index in range(count))
+        return list(zip(self.channels, kernels, strides, padding, pools, strict=True))
 
 
 class ConvolutionalLayers(nn.Module):
@@ -80,23 +105,19 @@ class CNN(Network):
         config = self.config
         height, width, channels = image_shape(input_space, LEAST)
         convolutions: list[nn.Module] = []
-        for index, filters in enumerate(config.channels):
-            kernel, stride = (config.kernels[index], config.strides[index]) if config.strides else (3, 1)
-            if index and not config.strides:
-                convolutions.append(nn.MaxPool2d(2))
-                height, width = height // 2, width // 2
-            padding = 0 if config.strides else 1
-            height, width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
-            if min(height, width) < 1:
-                raise ValueError(_too_small(input_space, config))
+        for filters, kernel, stride, padding, pool in config.layers:
             convolutions.append(
                 conv2d(channels, filters, kernel, rng, stride=stride, padding=padding, init=config.init, gain=config.hidden_gain)
             )
-            if config.batch_norm:
-                convolutions.append(nn.BatchNorm2d(filters))
+            convolutions += [nn.BatchNorm2d(filters)] if config.batch_norm else []
             convolutions.append(activation(config.activation))
+            if pool > 1:
+                convolutions.append(nn.MaxPool2d(pool) if config.pooling == "max" else nn.AvgPool2d(pool))
+            height, width = (((side + 2 * padding - kernel) // stride + 1) // pool for side in (height, width))
+            if min(height, width) < 1:
+                raise ValueError(_too_small(input_space, config))
             channels = filters
-        if not config.strides:
+        if not config.strides and not config.pools:
             height, width = min(height, POOLED), min(width, POOLED)
             convolutions.append(nn.AdaptiveAvgPool2d((height, width)))
 
@@ -104,7 +125,9 @@ class CNN(Network):
         size = height * width * channels
         for units in config.hidden:
             layers += [Dropout(config.dropout, rng)] if config.dropout else []
-            layers += [linear(size, units, rng, init=config.init, gain=config.hidden_gain), activation(config.activation)]
+            layers.append(linear(size, units, rng, init=config.init, gain=config.hidden_gain))
+            layers += [BatchNorm(units)] if config.batch_norm else []
+            layers.append(activation(config.activation))
             size = units
         layers += [Dropout(config.dropout, rng)] if config.dropout else []
         layers.append(linear(size, output_size(output_space), rng, init=config.init, gain=config.output_gain))
@@ -114,12 +137,8 @@ class CNN(Network):
 def _too_small(space: Space[Any], config: CNNConfig) -> str:
     """Return the error message for images that are too small for the convolutions."""
     height, width, _ = image_shape(space)
-    if not config.strides:
-        return (
-            f"channels names {len(config.channels)} convolutions, and each but the first halves the image; "
-            f"{height} x {width} allows at most {min(height, width).bit_length()}"
-        )
     least = 1
-    for kernel, stride in zip(reversed(config.kernels), reversed(config.strides), strict=True):
-        least = (least - 1) * stride + kernel
-    return f"the image is {height} x {width}; kernels {list(config.kernels)} with strides {list(config.strides)} need {least} x {least}"
+    for _, kernel, stride, padding, pool in reversed(config.layers):
+        least = (least * pool - 1) * stride + kernel - 2 * padding
+    described = "; ".join(f"kernel {kernel}, stride {stride}, pool {pool}" for _, kernel, stride, _, pool in config.layers)
+    return f"the image is {height} x {width}; {len(config.layers)} convolutions ({described}) need {least} x {least}"

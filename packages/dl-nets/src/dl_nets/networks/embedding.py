@@ -23,6 +23,7 @@ from dl_nets.networks.attention import Positions, sinusoidal_positions
 from dl_nets.networks.initialisation import linear
 from dl_nets.networks.spaces import UnitScale
 from rl_core.tokens import padding_of
+from rl_core.traits import output_shape
 
 DEVIATION = 0.02  # of the first learned positions and, beside them, token vectors: GPT-2's
 
@@ -43,6 +44,28 @@ def token_vectors(count: int, width: int, rng: np.random.Generator, deviation: f
     """Return vectors [count, width] by number, drawn from N(0, deviation^2)."""
     weight = torch.tensor((rng.standard_normal((count, width)) * deviation).astype(np.float32))
     return nn.Embedding.from_pretrained(weight, freeze=False)
+
+
+def steps_answered(output_space: Space[Any], length: int) -> int | None:
+    """Return K where the space has K numbers or logits for each of `length` steps; `None` where it asks about the sequence as a whole.
+
+    Raises:
+        ValueError: if it asks for tokens, but not for one at each step.
+
+    >>> steps_answered(spaces.MultiDiscrete([9] * 5), 5), steps_answered(spaces.Box(0, 1, (5, 2)), 5), steps_answered(spaces.Discrete(3), 5)
+    (9, 2, None)
+    """
+    shape = output_shape(output_space)
+    if isinstance(output_space, spaces.MultiDiscrete) and shape is not None and len(shape) == 2:
+        if shape[0] != length:
+            raise ValueError(
+                f"inputs have {length} steps, but {shape[0]} tokens are asked for; this network answers one token at each step; "
+                "transformer-seq2seq answers with any number of tokens"
+            )
+        return shape[1]
+    if isinstance(output_space, spaces.Box) and len(output_space.shape) == 2 and output_space.shape[0] == length:
+        return output_space.shape[1]
+    return None
 
 
 class Embedding(nn.Module):

@@ -1,19 +1,14 @@
-"""Recurrent networks: a state is carried from one input to the next. Elman's network, the GRU and the LSTM.
+"""Recurrent networks: a state is carried from one input to the next. Elman's network, the GRU and the LSTM, deep and in both directions.
 
-Sources: J. L. Elman, *Finding structure in time*, 1990; K. Cho and others, *Learning phrase representations using RNN
-encoder-decoder*, 2014, appendix A.1.1; S. Hochreiter and J. Schmidhuber, *Long short-term memory*, 1997, with the forget gate of
-F. A. Gers, J. Schmidhuber and F. Cummins, *Learning to forget*, 2000. First weights: orthogonal from state to state, Saxe, McClelland
-and Ganguli 2014; forget gates open, R. Jozefowicz, W. Zaremba and I. Sutskever, *An empirical exploration of recurrent network
-architectures*, 2015, section 2.2.
-Departures: tanh everywhere (Elman's units are logistic); the reset gate of the GRU is applied after the product with the state, as
-in torch (in the paper, before it), so that one product serves all gates; no peepholes.
-Letters: T time, B batch, I inputs, H units, G gates, S numbers of a state, K outputs.
+Sources and departures: see `cells`.
+Letters: T time, B batch, I inputs, H units, S numbers of a state, K outputs, V vocabulary.
 
-A state is one array [B, S] whose first H numbers are the units' outputs: S is H, or 2 H for an LSTM, whose cells follow. A new
-state is 0. Two ways to use such a network:
+Two ways to use such a network:
 
-- inputs that hold a sequence ([T, D], or an image read row by row) are read from start to end, and the outputs are the last step's:
-  `build` makes that module, and `supervised` trains it as any other;
+- inputs that hold a sequence (tokens [T], numbers [T, D], or an image read row by row) are read from start to end. The answer is the
+  last step's (many to one) or, where the task asks for one at each step, every step's (many to many). An input without time whose
+  answer is a row of tokens is read again at each step of the answer (one to many). `build` makes that module, and `supervised` trains
+  it as any other;
 - inputs that are one step each ([D], a number) need an agent that carries the state, which asks for `build_stepped`.
   `build` refuses them, since an agent that calls a network input by input would make it forget everything each time.
 """
@@ -21,31 +16,34 @@ state is 0. Two ways to use such a network:
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from gymnasium import Space, spaces
 from torch import Tensor, nn
-from torch.nn import functional
 
-from dl_nets.fast.bridge import is_plain
-from dl_nets.fast.recurrent import unrolled_compiled
-from dl_nets.networks.initialisation import Init, linear, orthogonal
-from dl_nets.networks.layers import Activation, activation
+from dl_nets.networks.cells import CellName, Cells
+from dl_nets.networks.embedding import steps_answered, token_vectors, vocabulary
+from dl_nets.networks.generation import choose
+from dl_nets.networks.hidden import hidden_layers
+from dl_nets.networks.initialisation import Init, linear
+from dl_nets.networks.layers import Activation
 from dl_nets.networks.spaces import Features, UnitScale, output_size
-from rl_core.config import Count, Doc, Positive, configclass
+from rl_core.config import Count, Doc, Meta, Positive, configclass
 from rl_core.network import Network
-
-Cell = Literal["rnn", "gru", "lstm"]
+from rl_core.tokens import padding_of
 
 
 @configclass
 class RecurrentConfig:
     """Settings of recurrent networks."""
 
-    cell: Annotated[Cell, Doc("rnn (Elman), gru or lstm: how a state becomes the next")] = "lstm"
-    units: Annotated[Count, Doc("H, numbers that go on to the next step and to the outputs")] = 64
+    cell: Annotated[CellName, Doc("rnn (Elman), gru or lstm: how a state becomes the next")] = "lstm"
+    units: Annotated[Count, Doc("H of each layer and direction, numbers that go on to the next step and to the outputs")] = 64
+    layers: Annotated[Count, Doc("layers of such units above each other")] = 1
+    bidirectional: Annotated[bool, Doc("whether each layer reads backwards as well; for whole sequences only")] = False
+    embedding: Annotated[Count, Doc("numbers of the vector that stands for a token")] = 32
     before: Annotated[tuple[Count, ...], Doc("units of each hidden layer between input and recurrence")] = ()
     after: Annotated[tuple[Count, ...], Doc("units of each hidden layer between recurrence and output")] = ()
     activation: Annotated[Activation, Doc("function behind each hidden layer; the recurrence has its own")] = "tanh"
@@ -53,82 +51,16 @@ class RecurrentConfig:
     hidden_gain: Annotated[Positive, Doc("scale of the hidden layers' first weights")] = math.sqrt(2.0)
     output_gain: Annotated[Positive, Doc("scale of the last layer's first weights")] = 1.0
     forget_bias: Annotated[float, Doc("first bias of an LSTM's forget gates, any number; above 0 they start open")] = 1.0
+    layer_norm: Annotated[bool, Doc("whether each hidden layer is normalised before its activation")] = False
+    batch_norm: Annotated[bool, Doc("whether each hidden unit is normalised over batch and time before its activation")] = False
+    dropout: Annotated[
+        float, Meta(ge=0, lt=1), Doc("probability that a hidden unit, or what goes up a layer, is left out while training")
+    ] = 0.0
     fast: Annotated[bool, Doc("whether a CPU steps through time by BLAS and compiled loops; the results differ by rounding")] = True
 
-
-def rnn_step(projected: Tensor, product: Tensor, state: Tensor) -> Tensor:
-    """Return the next state [B, H] of Elman's network: h' = tanh(U x + b + W h).
-
-    Args:
-        projected: U x + b [B, H].
-        product: W h [B, H].
-        state: h [B, H].
-
-    >>> rnn_step(torch.tensor([[0.5]]), torch.tensor([[-0.5]]), torch.tensor([[9.0]]))
-    tensor([[0.]])
-    """
-    return torch.tanh(projected + product)
-
-
-def gru_step(projected: Tensor, product: Tensor, state: Tensor) -> Tensor:
-    """Return the next state [B, H] of a GRU: h' = (1 - z) n + z h, where n = tanh(U x + r (W h)), and r and z are sigmoids of U x + W h.
-
-    Args:
-        projected: U x + b of r, z and n [B, 3 H].
-        product: W h + b of r, z and n [B, 3 H].
-        state: h [B, H].
-
-    With r = z = 1/2: n = tanh(0 + 1/2 * 0) = 0 and h' = 1/2 * 0 + 1/2 * 3.
-
-    >>> gru_step(torch.zeros(1, 3), torch.zeros(1, 3), torch.tensor([[3.0]]))
-    tensor([[1.5000]])
-    """
-    units = state.shape[1]
-    reset, keep = torch.sigmoid(projected[:, : 2 * units] + product[:, : 2 * units]).split(units, dim=1)
-    candidate = torch.tanh(projected[:, 2 * units :] + reset * product[:, 2 * units :])
-    return (1 - keep) * candidate + keep * state
-
-
-def lstm_step(projected: Tensor, product: Tensor, state: Tensor) -> Tensor:
-    """Return the next state [B, 2 H] of an LSTM: c' = f c + i g and h' = o tanh(c'); i, f, o are sigmoids and g a tanh of U x + W h.
-
-    Args:
-        projected: U x + b of i, f, g and o [B, 4 H].
-        product: W h of i, f, g and o [B, 4 H].
-        state: h, then c [B, 2 H].
-
-    With all sums 0: c' = 1/2 * 2 + 1/2 * 0 = 1, and h' = 1/2 tanh(1).
-
-    >>> lstm_step(torch.zeros(1, 4), torch.zeros(1, 4), torch.tensor([[7.0, 2.0]]))
-    tensor([[0.3808, 1.0000]])
-    """
-    units = state.shape[1] // 2
-    enter, forget, content, show = (projected + product).split(units, dim=1)
-    cell = torch.sigmoid(forget) * state[:, units:] + torch.sigmoid(enter) * torch.tanh(content)
-    return torch.cat([torch.sigmoid(show) * torch.tanh(cell), cell], dim=1)
-
-
-STEPS = {"rnn": rnn_step, "gru": gru_step, "lstm": lstm_step}
-NUM_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-
-
-def unrolled(cell: Cell, projected: Tensor, state: Tensor, starts: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return outputs [T, B, H] and the last state [B, S]: one step after the other, each from the state after the one before.
-
-    Args:
-        cell: Kind of step.
-        projected: Contribution of the inputs to each gate [T, B, G H].
-        state: The state before the first step [B, S].
-        starts: Whether a sequence starts with this step, from a state of 0 [T, B].
-        weight: W [G H, H].
-        bias: Added to the product W h [G H]; none for nothing.
-    """
-    outputs, units = [], weight.shape[1]
-    for t in range(len(projected)):
-        state = torch.where(starts[t, :, None], torch.zeros_like(state), state)
-        state = STEPS[cell](projected[t], functional.linear(state[:, :units], weight, bias), state)
-        outputs.append(state[:, :units])
-    return torch.stack(outputs), state
+    def __post_init__(self) -> None:
+        if self.layer_norm and self.batch_norm:
+            raise ValueError("layer_norm and batch_norm are both true; a layer is normalised in one way at most")
 
 
 class Recurrent(nn.Module):
@@ -137,39 +69,45 @@ class Recurrent(nn.Module):
     Args:
         config: Settings.
         features: Turns inputs into vectors.
+        num_inputs: I, numbers of such a vector.
         num_outputs: K.
         rng: Source of the first weights.
 
     Attributes:
         state_size: S.
 
-    >>> network = Recurrent(RecurrentConfig("gru", units=3), Features(spaces.Box(-1, 1, (2,))), 1, np.random.default_rng(0))
+    >>> features = Features(spaces.Box(-1, 1, (2,)))
+    >>> network = Recurrent(RecurrentConfig("gru", units=3), features, 2, 1, np.random.default_rng(0))
     >>> inputs, state = torch.ones(5, 4, 2), network.initial_state(4)
     >>> outputs, state = network(inputs, state, torch.zeros(5, 4, dtype=torch.bool))
     >>> outputs.shape, state.shape
     (torch.Size([5, 4, 1]), torch.Size([4, 3]))
     """
 
-    def __init__(self, config: RecurrentConfig, features: Features, num_outputs: int, rng: np.random.Generator) -> None:
+    def __init__(self, config: RecurrentConfig, features: nn.Module, num_inputs: int, num_outputs: int, rng: np.random.Generator) -> None:
         super().__init__()
-        self._cell, self._fast = config.cell, config.fast
-        self.state_size = config.units * (2 if config.cell == "lstm" else 1)
+        self._fast = config.fast
         self.features = features
-        self.before = _hidden(features.size, config.before, config, rng)
-        size, gates = (features.size, *config.before)[-1], NUM_GATES[config.cell]
-        self.projection = _by_gate([linear(size, config.units, rng, init=config.init) for _ in range(gates)])
-        if config.cell == "lstm":
-            self.projection.bias.data[config.units : 2 * config.units] += config.forget_bias
-        square = (config.units, config.units)
-        self.weight = nn.Parameter(torch.from_numpy(np.concatenate([orthogonal(square, rng) for _ in range(gates)])))
-        # Only a GRU's candidate needs it; elsewhere the projection has a bias already.
-        self.bias = nn.Parameter(torch.zeros(gates * config.units)) if config.cell == "gru" else None
-        self.after = _hidden(config.units, config.after, config, rng)
-        self.output = linear((config.units, *config.after)[-1], num_outputs, rng, init=config.init, gain=config.output_gain)
+        self.before = nn.Sequential(*hidden_layers(num_inputs, config.before, config, rng))
+        self.cells = Cells(
+            config.cell,
+            (num_inputs, *config.before)[-1],
+            config.units,
+            config.layers,
+            rng,
+            bidirectional=config.bidirectional,
+            init=config.init,
+            forget_bias=config.forget_bias,
+            fast=config.fast,
+            dropout=config.dropout,
+        )
+        self.state_size = self.cells.state_size
+        self.after = nn.Sequential(*hidden_layers(self.cells.size, config.after, config, rng))
+        self.output = linear((self.cells.size, *config.after)[-1], num_outputs, rng, init=config.init, gain=config.output_gain)
 
     def initial_state(self, batch: int) -> Tensor:
         """Return a new state [B, S]: 0."""
-        return torch.zeros(batch, self.state_size, device=self.weight.device)
+        return torch.zeros(batch, self.state_size, device=self.output.weight.device)
 
     def forward(self, inputs: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs [T, B, K] and the state after the last step [B, S].
@@ -179,7 +117,8 @@ class Recurrent(nn.Module):
             state: The state that the last call returned, or `initial_state` [B, S].
             starts: Whether a sequence starts with this step: the state before it counts as 0 [T, B].
         """
-        hidden, state = self.hidden(self.features(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2]), state, starts)
+        vectors = self.features(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])
+        hidden, state = self.cells(self.before(vectors), state, starts)
         outputs: Tensor = self.output(self.after(hidden))
         return outputs, state
 
@@ -193,76 +132,142 @@ class Recurrent(nn.Module):
         """Return the reason why time is stepped through by torch, or ""."""
         if not self._fast:
             return "network.fast is false"
-        return "" if self.weight.device.type == "cpu" else f"it is on {self.weight.device.type}"
-
-    def hidden(self, vectors: Tensor, state: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the outputs of the units [T, B, H], and the last state [B, S], of input vectors [T, B, I]."""
-        projected = self.projection(self.before(vectors))
-        if self._fast and is_plain(projected[0]) and self.weight.dtype == torch.float32:
-            return unrolled_compiled(self._cell, projected, state, starts, self.weight, self.bias)
-        return unrolled(self._cell, projected, state, starts, self.weight, self.bias)
+        device = self.output.weight.device.type
+        return "" if device == "cpu" else f"it is on {device}"
 
 
 class SequenceReader(nn.Module):
-    """The module of `build`: reads a whole sequence, and returns the outputs of its last step.
+    """The module of `build`: reads whole sequences, and answers at the end, or at each step.
 
     Args:
-        recurrent: Reads step by step.
-        scale: Of a whole sequence.
+        config: Settings.
+        input_space: Tokens, a Box of at least two axes, or one step that is read at each step of the answer.
+        output_space: Space of the answers.
+        rng: Source of the first weights.
+
+    Attributes:
+        length: T.
+
+    Raises:
+        ValueError: if neither inputs nor answers are sequences.
     """
 
-    def __init__(self, recurrent: Recurrent, scale: UnitScale) -> None:
+    def __init__(self, config: RecurrentConfig, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> None:
         super().__init__()
-        self.scale = scale
-        self.recurrent = recurrent
+        self._bidirectional, self._padding, self._repeated = config.bidirectional, padding_of(input_space), False
+        size = vocabulary(input_space)
+        features: nn.Module
+        self.scale = UnitScale(input_space)
+        if size is not None:
+            assert input_space.shape is not None
+            self.length = input_space.shape[0]
+            features, numbers = token_vectors(size, config.embedding, rng, 1.0), config.embedding
+        elif isinstance(input_space, spaces.Box) and len(input_space.shape) >= 2:
+            self.length, numbers = input_space.shape[0], math.prod(input_space.shape[1:])
+            features = nn.Flatten()
+        elif vocabulary(output_space) is not None and output_space.shape is not None and not isinstance(input_space, spaces.MultiDiscrete):
+            self.length, self._repeated = output_space.shape[0], True
+            features = Features(input_space)
+            numbers = features.size
+        else:
+            raise ValueError(
+                f"the input space is {input_space}, which has no axis of time; network {config.cell} needs an agent that carries its "
+                "state from step to step, and this one does not; use such an agent (ppo, a2c, a3c and dqn do), or network mlp"
+            )
+        self.outputs_per_step = steps_answered(output_space, self.length)
+        outputs = output_size(output_space) if self.outputs_per_step is None else self.outputs_per_step
+        self._writes_what_it_reads = size is not None and size == self.outputs_per_step
+        self.recurrent = Recurrent(config, features, numbers, outputs, rng)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return outputs [B, K] of sequences [B, T, ...]."""
-        vectors = self.scale(inputs).flatten(2).transpose(0, 1)  # [T, B, I]
+        """Return outputs [B, K] of sequences [B, T, ...], or [B, T, K] where each step has its own."""
+        network, hidden = self.recurrent, self._hidden(inputs)
+        if self.outputs_per_step is None:
+            outputs: Tensor = network.output(network.after(self._last(hidden, inputs)))
+            return outputs
+        each: Tensor = network.output(network.after(hidden)).transpose(0, 1)
+        return each
+
+    def generate(
+        self, prompt: Tensor, count: int, rng: np.random.Generator, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
+    ) -> Tensor:
+        """Return tokens [B, count] that continue a prompt [B, n], one drawn after the other; see `generation.choose`.
+
+        Raises:
+            ValueError: if the network does not model the next token, or the prompt is empty.
+        """
+        if not self._writes_what_it_reads or self._bidirectional:
+            raise ValueError("this network does not model the next token; it needs tokens as inputs and outputs, and one direction")
+        if prompt.ndim != 2 or not prompt.shape[1]:
+            raise ValueError(f"the prompt has shape {list(prompt.shape)}; expected [B, n] with at least one token")
+        was_training, state, unseen, drawn = self.training, self.recurrent.initial_state(len(prompt)), prompt.T, []
+        self.eval()
+        with torch.no_grad():
+            for _ in range(count):
+                outputs, state = self.recurrent(unseen, state, torch.zeros(unseen.shape, dtype=torch.bool, device=unseen.device))
+                drawn.append(choose(outputs[-1], rng, temperature=temperature, top_k=top_k, top_p=top_p))
+                unseen = drawn[-1][None]
+        self.train(was_training)
+        return torch.stack(drawn, dim=1) if drawn else prompt[:, :0]
+
+    def _hidden(self, inputs: Tensor) -> Tensor:
+        """Return the outputs of the units [T, B, H], or [T, B, 2 H] in both directions, of sequences [B, T, ...]."""
+        network = self.recurrent
+        if self._repeated:
+            vectors = network.features(inputs).expand(self.length, -1, -1)
+        elif isinstance(network.features, nn.Embedding):
+            vectors = network.features(inputs.long().T)
+        else:
+            vectors = self.scale(inputs).flatten(2).transpose(0, 1)  # [T, B, I]
+        vectors = network.before(vectors)
+        if self._bidirectional:
+            steps = torch.arange(len(vectors), device=vectors.device)[:, None]
+            outputs: Tensor = network.cells.both_ways(vectors, steps == self._last_steps(inputs))
+            return outputs
         starts = torch.zeros(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
-        hidden, _ = self.recurrent.hidden(vectors, self.recurrent.initial_state(len(inputs)), starts)
-        outputs: Tensor = self.recurrent.output(self.recurrent.after(hidden[-1]))
+        outputs, _ = network.cells(vectors, network.initial_state(len(inputs)), starts)
         return outputs
+
+    def _last(self, hidden: Tensor, inputs: Tensor) -> Tensor:
+        """Return what each direction has read at its end [B, H]: at the last step that is not padding, and backwards at the first."""
+        last = hidden[self._last_steps(inputs), torch.arange(hidden.shape[1], device=hidden.device)]
+        if not self._bidirectional:
+            return last
+        units = hidden.shape[2] // 2
+        return torch.cat([last[:, :units], hidden[0, :, units:]], dim=1)
+
+    def _last_steps(self, inputs: Tensor) -> Tensor:
+        """Return the last step of each sequence that is not padding [B]; the first one of an empty text."""
+        if self._padding is None:
+            return torch.full((len(inputs),), self.length - 1, device=inputs.device)
+        return ((inputs != self._padding).sum(dim=1) - 1).clamp(min=0)
 
 
 class RecurrentNetwork(Network):
-    """Builder of recurrent networks: `build` for inputs that are sequences, `build_stepped` for agents that carry a state."""
+    """Builder of recurrent networks: `build` for inputs or answers that are sequences, `build_stepped` for agents that carry a state."""
 
     Config: ClassVar[type] = RecurrentConfig
     config: RecurrentConfig
     stateful = True
 
     def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> SequenceReader:
-        """Build a network from sequences [B, T, ...] to outputs [B, K].
+        """Build a network from sequences [B, T, ...] to outputs [B, K] or [B, T, K].
 
         Raises:
-            ValueError: if an input is not a sequence: it is not a Box, or one with less than two axes.
+            ValueError: if there is no axis of time.
         """
-        num_outputs = output_size(output_space)
-        if not isinstance(input_space, spaces.Box) or len(input_space.shape) < 2:
-            raise ValueError(
-                f"the input space is {input_space}, which has no axis of time; network {self.config.cell} needs an agent that carries its "
-                "state from step to step, and this one does not; use such an agent (ppo, a2c, a3c and dqn do), or network mlp"
-            )
-        step = spaces.Box(-np.inf, np.inf, input_space.shape[1:], np.float32)
-        return SequenceReader(Recurrent(self.config, Features(step), num_outputs, rng), UnitScale(input_space))
+        return SequenceReader(self.config, input_space, output_space, rng)
 
     def build_stepped(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> Recurrent:
-        """Build a network from inputs [T, B, ...] to outputs [T, B, K], whose state the caller keeps."""
-        return Recurrent(self.config, Features(input_space), output_size(output_space), rng)
+        """Build a network from inputs [T, B, ...] to outputs [T, B, K], whose state the caller keeps.
 
-
-def _by_gate(layers: list[nn.Linear]) -> nn.Linear:
-    """Return linear layers [H, I] of the same inputs as one [G H, I]: each gate starts as a layer of its own would."""
-    whole = nn.Linear(layers[0].in_features, len(layers) * layers[0].out_features, device="meta")
-    whole.weight = nn.Parameter(torch.cat([layer.weight.detach() for layer in layers]))
-    whole.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))
-    return whole
-
-
-def _hidden(inputs: int, layers: tuple[int, ...], config: RecurrentConfig, rng: np.random.Generator) -> nn.Sequential:
-    modules: list[nn.Module] = []
-    for units in layers:
-        modules += [linear(inputs, units, rng, init=config.init, gain=config.hidden_gain), activation(config.activation)]
-        inputs = units
-    return nn.Sequential(*modules)
+        Raises:
+            ValueError: if the network reads in both directions: what comes later is not known yet.
+        """
+        if self.config.bidirectional:
+            raise ValueError(
+                "bidirectional is true, but this agent steps through time and does not know what follows; set network.bidirectional=false, "
+                f"or take network {self.config.cell}"
+            )
+        features = Features(input_space)
+        return Recurrent(self.config, features, features.size, output_size(output_space), rng)

@@ -29,24 +29,61 @@ def networks() -> Iterator[NetworkSpec]:
         tags=("vision",),
     )
 
-    for name, summary, reference in (
-        ("gru", "Gated recurrent unit: two gates on a state", "Cho and others, Learning phrase representations using RNN, 2014"),
-        ("lstm", "Long short-term memory: gates around a cell", "Hochreiter and Schmidhuber, Long short-term memory, 1997"),
-        ("rnn", "Elman's recurrent network: its units see their last outputs", "Elman, Finding structure in time, 1990"),
+    yield NetworkSpec(
+        name="dnn",
+        target="dl_nets.networks.mlp:MLP",
+        summary="Deep perceptron: six layers with batch normalisation and residual connections",
+        reference="He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016",
+        config={"hidden": (128,) * 6, "activation": "relu", "batch_norm": True, "residual": True},
+        fits=("vector-input", "image-input", "array-input", "discrete-input"),
+        task="breast-cancer",
+        tiny={"hidden": (8, 8)},
+        tags=("deep",),
+    )
+    yield NetworkSpec(
+        name="simple-cnn",
+        target="dl_nets.networks.cnn:CNN",
+        summary="One convolution of 32 filters, maxima of 2 x 2, 128 hidden units",
+        reference="LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998",
+        config={"channels": (32,), "kernels": (3,), "padding": (0,), "pools": (2,), "hidden": (128,)},
+        fits=("image-input",),
+        task="digits",
+        tiny={"channels": (4,), "hidden": (8,)},
+        tags=("vision",),
+    )
+    elman, cho = "Elman, Finding structure in time, 1990", "Cho and others, Learning phrase representations using RNN, 2014"
+    hochreiter = "Hochreiter and Schmidhuber, Long short-term memory, 1997"
+    both_ways = "Schuster and Paliwal, Bidirectional recurrent neural networks, 1997"
+    for name, cell, summary, reference, config in (
+        ("gru", "gru", "Gated recurrent unit: two gates on a state", cho, {}),
+        ("lstm", "lstm", "Long short-term memory: gates around a cell", hochreiter, {}),
+        ("rnn", "rnn", "Elman's recurrent network: its units see their last outputs", elman, {}),
+        ("deep-rnn", "rnn", "Two layers of Elman's units above each other", elman, {"layers": 2, "units": 50}),
+        ("bidirectional-gru", "gru", "Two GRUs, one of which reads backwards", both_ways, {"bidirectional": True}),
+        ("bidirectional-lstm", "lstm", "Two LSTMs, one of which reads backwards", both_ways, {"bidirectional": True}),
+        ("bidirectional-rnn", "rnn", "Two of Elman's networks, one of which reads backwards", both_ways, {"bidirectional": True}),
     ):
+        steps = () if config.get("bidirectional") else ("control vector-input", "control discrete-input")
         yield NetworkSpec(
             name=name,
             target="dl_nets.networks.recurrent:RecurrentNetwork",
             summary=summary,
             reference=reference,
-            config={"cell": name},
-            # Data must hold a sequence (an image is one of rows); of a control task the agent makes one, if it carries a state.
-            fits=("data image-input", "data array-input", "control vector-input", "control discrete-input"),
+            config={"cell": cell, **config},
+            # Data must hold a sequence (an image is one of rows), or ask for one; of a control task the agent makes one, if it carries a
+            # state.
+            fits=(
+                "data image-input",
+                "data array-input",
+                "data token-input",
+                "data vector-input token-output",
+                "data discrete-input token-output",
+                *steps,
+            ),
             task="digits",
-            tiny={"units": 8},
+            tiny={"units": 8, "embedding": 4},
             tags=("recurrent", "sequences"),
         )
-
     yield NetworkSpec(
         name="transformer",
         target="dl_nets.networks.transformer:TransformerNetwork",

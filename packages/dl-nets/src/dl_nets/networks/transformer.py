@@ -17,18 +17,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from gymnasium import Space, spaces
+from gymnasium import Space
 from torch import Tensor, nn
 
 from dl_nets.networks.attention import Blocks, KeysAndValues, Positions
-from dl_nets.networks.embedding import Embedding, vocabulary
+from dl_nets.networks.embedding import Embedding, steps_answered, vocabulary
 from dl_nets.networks.generation import choose
 from dl_nets.networks.initialisation import linear
 from dl_nets.networks.layers import Activation, Dropout
 from dl_nets.networks.spaces import output_size
 from rl_core.config import Count, Doc, Meta, Positive, Whole, configclass
 from rl_core.network import Network
-from rl_core.traits import output_shape
 
 
 @configclass
@@ -178,28 +177,6 @@ def window_start(count: int, length: int) -> int:
     """
     half = max(1, length // 2)
     return max(0, math.ceil((count - length) / half)) * half
-
-
-def steps_answered(output_space: Space[Any], length: int) -> int | None:
-    """Return K where the space has K numbers or logits for each of `length` steps; `None` where it asks about the sequence as a whole.
-
-    Raises:
-        ValueError: if it asks for tokens, but not for one at each step.
-
-    >>> steps_answered(spaces.MultiDiscrete([9] * 5), 5), steps_answered(spaces.Box(0, 1, (5, 2)), 5), steps_answered(spaces.Discrete(3), 5)
-    (9, 2, None)
-    """
-    shape = output_shape(output_space)
-    if isinstance(output_space, spaces.MultiDiscrete) and shape is not None and len(shape) == 2:
-        if shape[0] != length:
-            raise ValueError(
-                f"inputs have {length} steps, but {shape[0]} tokens are asked for; this network answers one token at each step; "
-                "transformer-seq2seq answers with any number of tokens"
-            )
-        return shape[1]
-    if isinstance(output_space, spaces.Box) and len(output_space.shape) == 2 and output_space.shape[0] == length:
-        return output_space.shape[1]
-    return None
 
 
 class TransformerNetwork(Network):
