@@ -260,7 +260,7 @@ def test_actor_and_critic_keep_their_states_side_by_side():
     assert isinstance(agent.actor_critic.actor, Unroller)
     before = agent.collector.state.copy()
     assert before.shape == (3, 16)
-    agent.actor_critic.critic.network.weight.data += 1.0
+    agent.actor_critic.critic.network.cells.forwards[0].weight.data += 1.0
     agent.collector.collect(agent.actor_critic, 2)
     moved = agent.collector.state
     other = make_agent(units=4)

@@ -26,7 +26,7 @@ class HiddenConfig(Protocol):
 
     @property
     def init(self) -> Init:
-        """How weights are drawn."""
+        """Distribution of the first weights."""
 
     @property
     def hidden_gain(self) -> float:
@@ -34,11 +34,11 @@ class HiddenConfig(Protocol):
 
     @property
     def layer_norm(self) -> bool:
-        """Whether the units of each example are normalised."""
+        """True where the units of each example are normalised."""
 
     @property
     def batch_norm(self) -> bool:
-        """Whether each unit is normalised over the batch."""
+        """True where each unit is normalised over the batch."""
 
     @property
     def dropout(self) -> float:

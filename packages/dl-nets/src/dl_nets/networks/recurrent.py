@@ -254,7 +254,7 @@ class RecurrentNetwork(Network):
         """Build a network from sequences [B, T, ...] to outputs [B, K] or [B, T, K].
 
         Raises:
-            ValueError: if there is no axis of time.
+            ValueError: if neither inputs nor answers have an axis of time.
         """
         return SequenceReader(self.config, input_space, output_space, rng)
 

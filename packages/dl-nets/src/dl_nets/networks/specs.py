@@ -95,6 +95,17 @@ def networks() -> Iterator[NetworkSpec]:
         tags=("attention", "sequences", "vision"),
     )
     yield NetworkSpec(
+        name="transformer-decoder",
+        target="dl_nets.networks.transformer:TransformerNetwork",
+        summary="Attention blocks that look back only: a model of the next token",
+        reference="Radford and others, Improving language understanding by generative pre-training, 2018",
+        config={"causal": True, "tied": True},
+        fits=("data token-input token-output",),
+        task="copy-memory",
+        tiny={"width": 8, "depth": 1, "num_heads": 2},
+        tags=("attention", "sequences", "language"),
+    )
+    yield NetworkSpec(
         name="transformer-seq2seq",
         target="dl_nets.networks.seq2seq:Seq2SeqNetwork",
         summary="Encoder and decoder of attention blocks, from tokens to tokens",
