@@ -43,7 +43,7 @@ class FileTask(DataTask):
 
     Attributes:
         encoding_fields: Names of the attributes that `encode` sets.
-        needs_file: Whether there are no bundled examples.
+        needs_file: Whether a file must be named: nothing is bundled.
     """
 
     Config: ClassVar[type] = FilesConfig

@@ -217,7 +217,7 @@ class CRFTagger(TaggerAgent):
 
     @cached_property
     def _allowed(self) -> np.ndarray:
-        """Whether a tag may follow another one [K + 1, K + 1]; the first row is the start, the first column the end."""
+        """Mask of the pairs of tags that may be neighbours [K + 1, K + 1]; row 0 is the start, column 0 the end."""
         names = ["", *self.task.tags]
         chain = isinstance(self.task, EntitiesTask)
         allowed = np.array([[not chain or may_follow(before, after) for after in names] for before in names])

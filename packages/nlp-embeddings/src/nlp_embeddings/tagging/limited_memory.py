@@ -15,7 +15,7 @@ def direction(gradient: np.ndarray, moves: np.ndarray, changes: np.ndarray, coun
     Args:
         gradient: g [P].
         moves: Last differences of the parameters [m, P], in a ring: the newest is row (count - 1) mod m.
-        changes: Differences of the gradient [m, P], likewise.
+        changes: Differences of the gradient [m, P].
         count: Number of pairs stored so far.
 
     Example:

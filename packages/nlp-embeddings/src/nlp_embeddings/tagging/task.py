@@ -173,7 +173,7 @@ class TaggingTask(FileTask):
         """Return the word numbers [1, T] of a sentence, or of a JSON list of numbers.
 
         Raises:
-            ValueError: if there is no word, or a number is outside the vocabulary.
+            ValueError: if it has no words, or a number is outside the vocabulary.
         """
         numbers = typed_ids(text, self.input_space)
         if numbers is None:
@@ -188,7 +188,7 @@ class TaggingTask(FileTask):
         """
         found = pieces(text)
         if not found:
-            raise ValueError(f"the input {text[:60]!r} has no word; expected a sentence")
+            raise ValueError(f"the input {text[:60]!r} lacks words; expected a sentence")
         return found
 
     def words_of_rows(self, inputs: np.ndarray) -> list[list[str]]:
