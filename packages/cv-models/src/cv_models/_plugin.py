@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cv_models.classify import specs as classify
+from cv_models.detect import specs as detect
 from cv_models.segment import specs as segment
-from cv_models.tasks import map_specs
+from cv_models.tasks import box_specs, map_specs
 from rl_core.api import NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-NETWORKS = (classify, segment)
-TASKS = (map_specs,)
+NETWORKS = (classify, segment, detect)
+TASKS = (map_specs, box_specs)
 
 
 @hookimpl

@@ -27,6 +27,7 @@ Transform = Literal["flip", "flip-vertical", "turn", "affine", "elastic", "brigh
 deformation, lighter or darker, more or less contrast, other saturation and tint, noise, one grey rectangle."""
 
 TRANSFORMS: tuple[str, ...] = get_args(Transform)
+COLOURS = {"brightness", "contrast", "colour", "noise", "erase"}  # transforms that leave every pixel where it is
 STREAMS = 32  # uniform numbers of an example that transforms may take
 ELASTIC_POINTS = 4  # of the coarse grid of displacements, along each side
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -180,6 +181,14 @@ def recoloured(images: Tensor, names: Sequence[str], numbers: np.ndarray, streng
     if "erase" in names:
         images = _erased(images, numbers, strength)
     return images.clamp(0.0, 255.0)
+
+
+def recoloured_pictures(pictures: np.ndarray, names: Sequence[str], numbers: np.ndarray, strength: float = 1.0) -> np.ndarray:
+    """Return pictures uint8 [B, H, W, C] with other colours; see `recoloured`."""
+    if not COLOURS & set(names):
+        return pictures
+    changed = recoloured(torch.from_numpy(pictures).permute(0, 3, 1, 2).float(), names, numbers, strength)
+    return changed.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _erased(images: Tensor, numbers: np.ndarray, strength: float) -> Tensor:

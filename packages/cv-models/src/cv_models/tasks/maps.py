@@ -128,7 +128,7 @@ class MapTask(DataTask):
             raise ValueError(f"{folder} cannot be written to: {error.strerror or error}") from error
         return answers
 
-    def draw(self, folder: Path, predict: Predict) -> None:
+    def draw_answers(self, folder: Path, predict: Predict) -> None:
         """Write the best and the worst maps of the test split, the confusion matrix, and varied training pictures, if there are any."""
         from cv_models.tasks.overlays import draw_report
 

@@ -53,7 +53,7 @@ def save(path: Path, pixels: np.ndarray) -> None:
 
 
 def draw_report(task: MapTask, folder: Path, predict: Predict) -> None:
-    """Write the best and the worst maps of the test split and the confusion matrix; see `MapTask.draw`."""
+    """Write the best and the worst maps of the test split and the confusion matrix; see `MapTask.draw_answers`."""
     count = min(task.num_examples("test"), LOOKED_AT)
     num_classes, table, scored = len(task.class_names), np.zeros((len(task.class_names),) * 2, np.int64), []
     for start in range(0, count, task.at_once):

@@ -46,6 +46,15 @@ class Fit(NamedTuple):
         moved = (boxes - [self.left, self.top, self.left, self.top]) / self.scale
         return np.clip(moved, 0, [self.width, self.height, self.width, self.height]).astype(np.float32)
 
+    def masks_back(self, masks: np.ndarray) -> np.ndarray:
+        """Return masks [N, S, S] of the square in pixels of the picture [N, H, W]: the nearest pixel of the square."""
+        size = masks.shape[-1]
+        rows, columns = (
+            np.clip((np.arange(count) + 0.5) * self.scale + start, 0, size - 1).astype(np.int64)
+            for count, start in ((self.height, self.top), (self.width, self.left))
+        )
+        return masks[:, rows[:, None], columns[None, :]]
+
 
 def fit_of(width: int, height: int, size: int) -> Fit:
     """Return how a picture of this width and height, pixels, fits into a square with sides of `size` pixels, in the middle."""

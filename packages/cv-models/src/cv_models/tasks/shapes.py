@@ -83,7 +83,7 @@ def boxes_of(masks: np.ndarray) -> np.ndarray:
         return np.zeros((0, 4), np.float32)
     ends = []
     for axis in (1, 2):  # the axis that is joined: columns first, then rows
-        line = masks.any(axis)
+        line = np.asarray(masks.any(axis))
         first, last = line.argmax(1), line.shape[1] - line[:, ::-1].argmax(1)
         ends.append((first, np.where(line.any(1), last, 0)))
     (x1, x2), (y1, y2) = ends
