@@ -311,11 +311,13 @@ class DataTask(Task):
 
     Attributes:
         augments: Whether learners read the training split through `read_augmented`, which then differs from `read`.
+        costly: Whether examples take long to read, as pictures in files do: no learner reads a split whole before it begins.
         by_likelihood: Whether the judge also takes what `PredictLikelihood.with_likelihood` returns in place of answers, and prefers it.
     """
 
     kind: ClassVar[str] = "data"
     augments: bool = False
+    costly: bool = False
     by_likelihood: bool = False
 
     @property

@@ -144,7 +144,7 @@ class ArrayTask(DataTask):
 
 
 class Examples:
-    """One split of a data task as tensors on a device, kept there whole when it is small enough.
+    """One split of a data task as tensors on a device, kept there whole when it is small enough and not costly to read.
 
     A split that is not kept is read ahead of its use by a thread, in order.
 
@@ -159,7 +159,7 @@ class Examples:
         self._task, self._split, self._device = task, split, device
         self._count = task.num_examples(split)
         self._resident: tuple[Any, Any] | None = None
-        if self._count:
+        if self._count and not task.costly:
             one = task.read(split, np.arange(1))
             if self._count * sum(batches.num_bytes(batch) for batch in one) <= resident_megabytes * 2**20:
                 self._resident = self._on_device(task.read(split, np.arange(self._count)))

@@ -140,3 +140,14 @@ def schemes() -> Iterator[TaskSchemeSpec]:
         agents=("supervised",),
         tags=("classification", "language"),
     )
+    yield TaskSchemeSpec(
+        name="images",
+        target="dl_nets.tasks.picture_folder:PictureFolder",
+        summary="Pictures in one folder for each class, of any size and kind",
+        argument="path",
+        example="images:flowers",
+        make_example="dl_nets.tasks.picture_folder:write_example",
+        traits=("data", "image-input", "discrete-output"),
+        agents=("supervised",),
+        tags=("classification", "vision"),
+    )
