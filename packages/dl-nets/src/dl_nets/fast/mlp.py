@@ -145,6 +145,11 @@ class FastMLP:
             sparse=self._sparse,
         )
 
+    def narrow(self, rows: np.ndarray) -> None:
+        """Keep only some rows [B, bool] of the last `forward` for the next `backward`, which then takes and returns only theirs."""
+        self._seen = [values[rows] for values in self._seen]
+        self._sparse = None
+
     def tangent(self, direction: np.ndarray) -> np.ndarray:
         """Return J v [B, O]: how fast the outputs move when the parameters [P] move along `direction` v [P], at the last `forward`.
 

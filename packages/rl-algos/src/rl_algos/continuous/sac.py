@@ -191,12 +191,13 @@ class SAC(ContinuousAgent):
         action, log_prob, spread = fast_squashed(head, noise[1])
         pairs = np.concatenate((batch.obs, action), axis=1)
         first, second = (critic.forward(pairs) for critic in critics)
-        is_first, smaller = first <= second, float(np.minimum(first, second).sum()) / float(size)
-        by_action = np.zeros_like(action)
-        for critic, chosen in zip(critics, (is_first, ~is_first), strict=True):
-            by_pair = critic.backward(chosen / -size, to_inputs=True, to_parameters=False)
+        is_first, smaller = (first <= second)[:, 0], float(np.minimum(first, second).sum()) / float(size)
+        by_action = np.empty_like(action)
+        for critic, chosen in zip(critics, (is_first, ~is_first), strict=True):  # a row's derivative is its smaller critic's
+            critic.narrow(chosen)
+            by_pair = critic.backward(np.full((int(chosen.sum()), 1), -1 / size), to_inputs=True, to_parameters=False)
             assert by_pair is not None
-            by_action += by_pair[:, batch.obs.shape[1] :]
+            by_action[chosen] = by_pair[:, batch.obs.shape[1] :]
         by_before = np.float32(2 * temperature) / size * action + by_action * (1 - action * action)
         log_std = head[:, action.shape[1] :]
         is_free = (log_std >= LOG_STD_BOUNDS[0]) & (log_std <= LOG_STD_BOUNDS[1])
