@@ -65,9 +65,15 @@ def read_sheet(path: Path, delimiter: str = "", encoding: str = "utf-8", *, leas
         _check_names(names, name, delimiter, least_columns)
         columns: list[list[str]] = [[] for _ in names]
         lines: list[int] = []
+        empty: list[int] = []
         for row in reader:
-            if not row:  # an empty line
+            if not row:  # an empty line: of a table with one column it is a row without a value, unless the file ends with it
+                empty.append(reader.line_num)
                 continue
+            if len(names) == 1:
+                columns[0] += [""] * len(empty)
+                lines += empty
+            empty.clear()
             if len(row) != len(names):
                 raise ValueError(
                     f"line {reader.line_num} of {name} has {len(row)} fields; line 1 names {len(names)} columns "

@@ -151,3 +151,15 @@ def schemes() -> Iterator[TaskSchemeSpec]:
         agents=("supervised",),
         tags=("classification", "vision"),
     )
+    yield TaskSchemeSpec(
+        name="series",
+        target="dl_nets.tasks.series:Series",
+        summary="The next values of time series, one row of a table for each time",
+        reference="Hyndman and Koehler, Another look at measures of forecast accuracy, 2006",
+        argument="path",
+        example="series:sales.csv",
+        make_example="dl_nets.tasks.series:write_example",
+        traits=("data", "array-input", "continuous-output"),
+        agents=("supervised",),
+        tags=("forecasting", "sequences", "table"),
+    )
