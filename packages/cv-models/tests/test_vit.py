@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ def images(count: int = 4, shape: tuple[int, ...] = (8, 8, 1)) -> torch.Tensor:
 
 def test_vit_b_16_has_the_published_number_of_parameters() -> None:
     """86.6 M in table 1 of the paper; 86,567,656 with a head of 1,000 classes and images of 224 x 224."""
-    config = ViTConfig(patch_size=16, width=768, depth=12, num_heads=12)
+    config = ViTConfig(patch_size=16, size="base")
     module = ViT(config).build(spaces.Box(0, 1, (224, 224, 3)), spaces.Discrete(1000), _Zeros())
     assert sum(parameter.numel() for parameter in module.parameters()) == 86_567_656
 
@@ -40,40 +42,26 @@ class _Zeros:
         return 0
 
 
-def test_it_computes_what_torchvisions_computes_with_the_same_weights() -> None:
+def test_it_computes_what_torchvisions_computes_with_the_same_weights(tmp_path: Path) -> None:
     from torchvision.models import VisionTransformer as Torchvisions
 
     theirs = Torchvisions(image_size=32, patch_size=8, num_layers=3, num_heads=4, hidden_dim=32, mlp_dim=128, num_classes=7).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():  # their head starts at 0, which would hide everything
         for parameter in theirs.parameters():
-            parameter.normal_(0.0, 0.2, generator=generator)
+            parameter.normal_(0.0, 0.1, generator=generator)
     ours = build(spaces.Box(0, 1, (32, 32, 3)), 7, patch_size=8, width=32, depth=3).eval()
-    ours.load_state_dict(_from_torchvision(theirs.state_dict(), depth=3))
+    torch.save(theirs.state_dict(), tmp_path / "vit.pth")
+    ours.load(tmp_path / "vit.pth")
     batch = images(5, (32, 32, 3))
-    torch.testing.assert_close(ours(batch), theirs(batch.permute(0, 3, 1, 2)), rtol=1e-4, atol=1e-4)
-
-
-def _from_torchvision(state: dict[str, torch.Tensor], depth: int) -> dict[str, torch.Tensor]:
-    kernel = state["conv_proj.weight"]  # [D, C, patch, patch]; ours reads a patch row by row, channels last
-    result = {
-        "positions": state["encoder.pos_embedding"],
-        "class_token": state["class_token"],
-        "embedding.weight": kernel.permute(0, 2, 3, 1).flatten(1),
-        "embedding.bias": state["conv_proj.bias"],
-    }
-    names = {"norm": "encoder.ln", "head": "heads.head"}
-    for number in range(depth):
-        theirs, ours = f"encoder.layers.encoder_layer_{number}", f"blocks.{number}"
-        names[f"{ours}.attention_norm"], names[f"{ours}.perceptron_norm"] = f"{theirs}.ln_1", f"{theirs}.ln_2"
-        names[f"{ours}.attention.output"] = f"{theirs}.self_attention.out_proj"
-        names[f"{ours}.perceptron.0"], names[f"{ours}.perceptron.2"] = f"{theirs}.mlp.0", f"{theirs}.mlp.3"
-        for part in ("weight", "bias"):
-            result[f"{ours}.attention.query_key_value.{part}"] = state[f"{theirs}.self_attention.in_proj_{part}"]
-    for ours, theirs in names.items():
-        result |= {f"{ours}.{part}": state[f"{theirs}.{part}"] for part in ("weight", "bias")}
-    result |= {f"blocks.{number}.dropout._extra_state": torch.tensor([0, 0]) for number in range(depth)}
-    return result
+    torch.testing.assert_close(ours(batch), theirs(batch.permute(0, 3, 1, 2)), rtol=1e-5, atol=1e-5)
+    larger = build(spaces.Box(0, 1, (48, 40, 3)), 7, patch_size=8, width=32, depth=3, weights=str(tmp_path / "vit.pth"))
+    assert larger.positions.shape == (1, 31, 32)  # 6 x 5 patches and the class token, resized from 4 x 4
+    torch.testing.assert_close(larger.positions[:, 0], ours.positions[:, 0])
+    other = build(spaces.Box(0, 1, (32, 32, 3)), 3, patch_size=8, width=32, depth=3, weights=str(tmp_path / "vit.pth"))
+    torch.testing.assert_close(other.embedding.weight, ours.embedding.weight)  # all but the head, which is for other classes
+    with pytest.raises(ValueError, match=r"has shape \[32\], this network's has \[16\]; set the network's size"):
+        build(spaces.Box(0, 1, (32, 32, 3)), 7, patch_size=8, width=16, depth=3, weights=str(tmp_path / "vit.pth"))
 
 
 def test_patches_are_cut_row_by_row_and_flattened_row_by_row_with_channels_last() -> None:
@@ -148,3 +136,14 @@ def test_a_patch_size_that_does_not_divide_the_image_is_refused_with_those_that_
 def test_a_config_out_of_range_is_refused_in_words(config: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         ViTConfig(**config)
+
+
+def test_images_of_another_size_get_resized_positions_and_attention_says_where_it_looks() -> None:
+    module = build().eval()
+    assert module(images(2, (12, 10, 1))).shape == (2, 10)
+    maps = module.attention_maps(images())
+    assert maps.shape == (4, 8, 8)
+    torch.testing.assert_close(maps.amax((1, 2)), torch.ones(4))
+    block = module.blocks[0]
+    weights = block.attention.weights(block.attention_norm(module.tokens(images())))
+    torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)))

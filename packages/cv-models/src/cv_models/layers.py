@@ -19,6 +19,8 @@ from dl_nets.networks.layers import Dropout
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green and blue in [0, 1]
 
+MOMENTUM = 0.1  # at least, of the statistics of torchvision's batch normalisation
+
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
@@ -100,6 +102,8 @@ class StochasticDepth(Dropout):
 def torchvisions(build: Callable[[], _Module], rng: np.random.Generator) -> _Module:
     """Return a module of torchvision, with first weights from `rng` and with dropout that keeps its own generator.
 
+    The statistics of batch normalisation move by a tenth a batch at least, as suits training from the first weights.
+
     Args:
         build: Constructor of the module; it may draw from torch's global generator, whose state is put back.
         rng: Source of the seeds.
@@ -112,6 +116,8 @@ def torchvisions(build: Callable[[], _Module], rng: np.random.Generator) -> _Mod
             _replace(module, name, Dropout(child.p, rng))
         elif type(child).__name__ == "StochasticDepth":
             _replace(module, name, StochasticDepth(cast(float, child.p), rng))
+        elif isinstance(child, nn.BatchNorm2d):
+            child.momentum = max(MOMENTUM, child.momentum or 0.0)
     return module
 
 

@@ -11,6 +11,7 @@ Letters: B batch, N patches, T tokens (N, and one more with a class token), D wi
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -19,19 +20,27 @@ from gymnasium import Space
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cv_models.classify.vit_weights import from_torchvision, resized_positions, square
+from cv_models.layers import Standardise
+from cv_models.weights import load_weights
 from dl_nets.networks.initialisation import linear
 from dl_nets.networks.layers import Dropout
 from dl_nets.networks.spaces import UnitScale, image_shape, output_size
-from rl_core.config import Count, Doc, Meta, configclass
+from rl_core.config import Count, Doc, FilePath, Meta, configclass
 from rl_core.network import Network
 
 EPSILON = 1e-6  # added to the variance by layer normalisations
+SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}  # width, depth, heads; tiny and small: Touvron et al., 2021
 
 
 @configclass
 class ViTConfig:
-    """Patch size, width and depth. ViT-B/16 is patch_size 16, width 768, depth 12, num_heads 12."""
+    """Patch size, and width and depth, or a named size: ViT-B/16 is patch_size 16, size base."""
 
+    size: Annotated[
+        Literal["custom", "tiny", "small", "base"],
+        Doc("custom: width, depth and num_heads; tiny, small, base: 192, 384, 768 wide, 12 deep"),
+    ] = "custom"
     patch_size: Annotated[Count, Doc("pixels, side of a patch; must divide the image's height and width")] = 4
     width: Annotated[Count, Doc("D, numbers of a token; a multiple of num_heads")] = 64
     depth: Annotated[Count, Doc("number of blocks")] = 4
@@ -41,6 +50,13 @@ class ViTConfig:
         "class-token"
     )
     dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability of dropping a number after each part of a block in training")] = 0.0
+    standardise: Annotated[bool, Doc("whether colours are standardised as torchvision's weights expect")] = False
+    weights: Annotated[FilePath, Doc('local file of weights, .safetensors or torchvision\'s .pth; "" draws them')] = ""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Width, depth and number of heads."""
+        return SIZES.get(self.size, (self.width, self.depth, self.num_heads))
 
     def __post_init__(self) -> None:
         if self.width % self.num_heads:
@@ -73,12 +89,22 @@ class Attention(nn.Module):
         self.query_key_value = linear(width, 3 * width, rng, init="glorot")
         self.output = linear(width, width, rng, init="glorot")
 
+    def heads(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values of tokens [B, T, D], each [B, h, T, D / h]."""
+        batch, count, width = tokens.shape
+        heads = self.query_key_value(tokens).reshape(batch, count, 3, self.num_heads, width // self.num_heads)
+        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
+        return query, key, value
+
+    def weights(self, tokens: Tensor) -> Tensor:
+        """Return how much each token of tokens [B, T, D] looks at each other one [B, h, T, T]; rows sum to 1."""
+        query, key, _ = self.heads(tokens)
+        return torch.softmax(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5, dim=-1)
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens [B, T, D], each a weighted mean of values of all tokens."""
         batch, count, width = tokens.shape
-        heads = self.query_key_value(tokens).reshape(batch, count, 3, self.num_heads, width // self.num_heads)
-        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, h, T, D / h]
-        mixed = functional.scaled_dot_product_attention(query, key, value)
+        mixed = functional.scaled_dot_product_attention(*self.heads(tokens))
         return cast(Tensor, self.output(mixed.transpose(1, 2).reshape(batch, count, width)))
 
 
@@ -92,9 +118,10 @@ class Block(nn.Module):
 
     def __init__(self, config: ViTConfig, rng: np.random.Generator) -> None:
         super().__init__()
-        width, hidden = config.width, config.width * config.hidden_ratio
+        width, _, num_heads = config.shape
+        hidden = width * config.hidden_ratio
         self.attention_norm = nn.LayerNorm(width, eps=EPSILON)
-        self.attention = Attention(width, config.num_heads, rng)
+        self.attention = Attention(width, num_heads, rng)
         self.perceptron_norm = nn.LayerNorm(width, eps=EPSILON)
         self.perceptron = nn.Sequential(linear(width, hidden, rng, init="glorot"), nn.GELU(), linear(hidden, width, rng, init="glorot"))
         self.dropout = Dropout(config.dropout, rng)
@@ -119,27 +146,79 @@ class VisionTransformer(nn.Module):
     def __init__(self, config: ViTConfig, space: Space[Any], num_outputs: int, rng: np.random.Generator) -> None:
         super().__init__()
         height, width, channels = image_shape(space)
+        size, depth, _ = config.shape
         self.scale = UnitScale(space)
-        num_patches = (height // config.patch_size) * (width // config.patch_size)
+        self.standardise = Standardise(channels) if config.standardise else None
+        self._grid = height // config.patch_size, width // config.patch_size
         self.patch_size, self.pooling = config.patch_size, config.pooling
-        self.embedding = linear(config.patch_size**2 * channels, config.width, rng, init="glorot")
-        num_tokens = num_patches + (config.pooling == "class-token")
-        positions = rng.normal(0.0, 0.02, (1, num_tokens, config.width)).astype(np.float32)
+        self.embedding = linear(config.patch_size**2 * channels, size, rng, init="glorot")
+        num_tokens = self._grid[0] * self._grid[1] + (config.pooling == "class-token")
+        positions = rng.normal(0.0, 0.02, (1, num_tokens, size)).astype(np.float32)
         self.positions = nn.Parameter(torch.from_numpy(positions))  # learned, one row per token
         if config.pooling == "class-token":
-            self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
-        self.blocks = nn.Sequential(*(Block(config, rng) for _ in range(config.depth)))
-        self.norm = nn.LayerNorm(config.width, eps=EPSILON)
-        self.head = linear(config.width, num_outputs, rng, init="glorot")
+            self.class_token = nn.Parameter(torch.zeros(1, 1, size))
+        self.blocks = nn.Sequential(*(Block(config, rng) for _ in range(depth)))
+        self.norm = nn.LayerNorm(size, eps=EPSILON)
+        self.head = linear(size, num_outputs, rng, init="glorot")
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs [B, K] for images [B, H, W, C]."""
-        tokens = self.embedding(patches(self.scale(inputs), self.patch_size))  # [B, N, D]
-        if self.pooling == "class-token":
-            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)  # (1)
-        tokens = self.norm(self.blocks(tokens + self.positions))
+        """Return the outputs [B, K] for images [B, H, W, C]; positions are resized for images of another size than the space's."""
+        tokens = self.norm(self.blocks(self.tokens(inputs)))
         summary = tokens[:, 0] if self.pooling == "class-token" else tokens.mean(1)  # (4)
         return cast(Tensor, self.head(summary))
+
+    def tokens(self, inputs: Tensor) -> Tensor:
+        """Return the tokens [B, T, D] of images [B, H, W, C] with their positions."""
+        images = self.scale(inputs)
+        if self.standardise is not None:
+            images = self.standardise(images).permute(0, 2, 3, 1)
+        grid = images.shape[1] // self.patch_size, images.shape[2] // self.patch_size
+        tokens = self.embedding(patches(images, self.patch_size))  # [B, N, D]
+        if self.pooling == "class-token":
+            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)  # (1)
+        return cast(Tensor, tokens + resized_positions(self.positions, self._grid, grid))
+
+    @torch.no_grad()
+    def attention_maps(self, inputs: Tensor) -> Tensor:
+        """Return how much each place enters the answer [B, H, W] in [0, 1], by attention roll-out over all blocks."""
+        from cv_models.classify.grad_cam import rollout
+
+        tokens, weights = self.tokens(inputs), []
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            weights.append(block.attention.weights(block.attention_norm(tokens)))
+            tokens = block(tokens)
+        flow = rollout(weights)[:, tokens.shape[1] - self._grid[0] * self._grid[1] :].reshape(-1, 1, *self._grid)
+        maps = functional.interpolate(flow, tuple(inputs.shape[1:3]), mode="bilinear", align_corners=False)[:, 0]
+        return maps / maps.amax((1, 2), keepdim=True)
+
+    def draw(self, folder: Path, inputs: Tensor, class_names: tuple[str, ...]) -> None:
+        """Write where the class token, or the first patch, looks in some images."""
+        from cv_models.classify.grad_cam import SHOWN, draw_maps
+
+        shown = inputs[:SHOWN]
+        with torch.no_grad():
+            classes = self(shown).argmax(1).tolist()
+        words = [f"for {class_names[number]}" if class_names else f"for class {number}" for number in classes]
+        rows = [("attention", self.attention_maps(shown), words)]
+        draw_maps(shown, rows, folder / "attention.png", "attention roll-out over all blocks")
+
+    def load(self, path: Path) -> None:
+        """Copy the weights of a file, ours or torchvision's, whose positions may be for another number of patches.
+
+        Raises:
+            ValueError: if the file cannot be read or does not fit.
+        """
+        first = int(self.pooling == "class-token")
+
+        def rename(state: dict[str, Tensor]) -> dict[str, Tensor]:
+            ours = from_torchvision(state)
+            if "positions" in ours:
+                grid = square(ours["positions"].shape[1] - first)
+                ours["positions"] = resized_positions(ours["positions"], grid, self._grid)
+            return ours
+
+        load_weights(self, path, head="head.", rename=rename)
 
 
 class ViT(Network):
@@ -149,10 +228,10 @@ class ViT(Network):
     config: ViTConfig
 
     def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> VisionTransformer:
-        """Return a vision transformer from images [B, H, W, C] to outputs [B, K].
+        """Build a vision transformer from images [B, H, W, C] to outputs [B, K].
 
         Raises:
-            ValueError: if the patch size does not divide the image; the message lists the sizes that do.
+            ValueError: if the file of weights does not fit, or the patch size does not divide the image; see the sizes that do.
         """
         image, size = image_shape(input_space), self.config.patch_size
         if image[0] % size or image[1] % size:
@@ -161,4 +240,7 @@ class ViT(Network):
                 f"patch_size is {size}, but the image is {image[0]} x {image[1]}; "
                 f"it must be one of {', '.join(map(str, fitting))}: set network.patch_size"
             )
-        return VisionTransformer(self.config, input_space, output_size(output_space), rng)
+        module = VisionTransformer(self.config, input_space, output_size(output_space), rng)
+        if self.config.weights:
+            module.load(Path(self.config.weights))
+        return module

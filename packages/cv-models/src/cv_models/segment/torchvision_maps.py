@@ -22,8 +22,6 @@ from cv_models.segment.map_module import MapModule, map_shape
 from rl_core.config import Count, Doc, Positive, configclass
 from rl_core.network import Network
 
-MOMENTUM = 0.1  # of the statistics of batch normalisation
-
 
 @configclass
 class TorchvisionMapsConfig:
@@ -95,7 +93,4 @@ class TorchvisionMaps(Network):
         if channels not in (1, 3):
             raise ValueError(f"the image has {channels} channels; this network takes 1 or 3: take network unet")
         model = torchvisions(lambda: build_model(self.config, num_classes), rng)
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = MOMENTUM
         return MapModule(Maps(model), input_space, multiple=1, loss=self.config.loss, reduction=self.config.reduction)
