@@ -246,7 +246,7 @@ def test_a_task_that_needs_a_loss_of_the_network_says_so() -> None:
 def test_steps_inside_an_epoch_lead_to_the_same_bits(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
     """However much a step visits, and wherever it is interrupted, in training or in validation, the parameters are the same."""
     make: Any = lambda rng: PerItem(2, 2, rng)  # noqa: E731
-    monkeypatch.setattr("dl_nets.learning.supervised.AT_ONCE", 4)
+    monkeypatch.setattr("dl_nets.learning.steps.AT_ONCE", 4)
     whole = learner(a_map(), make, epochs=3, **settings)
     learned(whole)
 

@@ -86,6 +86,35 @@ def test_two_classes_are_learned_by_one_unit(learner: Learner) -> None:
     assert np.array_equal(chances.argmax(1), agent.predict(points[100:]))
 
 
+def test_several_labels_are_learned_at_once_and_judged_by_the_metrics_of_the_config(learner: Learner) -> None:
+    class Flags(ArrayTask):
+        """Two flags of a point: whether each of its coordinates is above 0."""
+
+        def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+            return {"accuracy": float((predictions == targets).mean())}
+
+    points = np.random.default_rng(0).standard_normal((120, 2)).astype(np.float32)
+    flags = (points > 0).astype(np.int8)
+    splits = {"train": (points[:80], flags[:80]), "validation": (points[80:100], flags[80:100]), "test": (points[100:], flags[100:])}
+    task = Flags(None, splits, spaces.Box(-np.inf, np.inf, (2,), np.float32), ())
+    task.output_space, task.metric = spaces.MultiBinary(2), "accuracy"
+    agent = learner(task, budget=30, network=MLPConfig(hidden=()), learning_rate=0.1, metrics=("exact", "f1"))
+    assert train(agent, 30)[-1]["validation_exact"] > 0.8  # chance is 1/4
+    scores = agent.evaluate(episodes=1, seeds=agent.seeds)
+    assert scores["exact"] > 0.8
+    assert scores["f1"] > 0.8
+
+
+def test_the_average_of_the_weights_answers(three_classes: ArrayTask, learner: Learner) -> None:
+    plain, ema, swa = (learner(three_classes, average=average, average_start=0.5) for average in ("none", "ema", "swa"))
+    for agent in (plain, ema, swa):
+        train(agent, 10)
+    for agent in (ema, swa):  # averaging does not change the course of learning
+        assert all(np.array_equal(value, agent.parameters()[name]) for name, value in plain.parameters().items())
+    assert swa._averaged.count == 6  # the epochs that ended at or after half of the budget
+    assert not torch.equal(swa.module.layers[0].weight, plain.module.layers[0].weight)
+
+
 @pytest.mark.parametrize("loss", ["mse", "absolute-error", "huber", "log-cosh"])
 def test_every_loss_of_numbers_learns(plane: ArrayTask, learner: Learner, loss: str) -> None:
     agent = learner(plane, budget=30, loss=loss, network=MLPConfig(hidden=()), learning_rate=0.05)
@@ -107,6 +136,8 @@ def test_a_batch_of_all_with_plain_gradient_descent_follows_the_loss_downhill(pl
         {"patience": 5, "label_smoothing": 0.1},
         {"network": MLPConfig(hidden=(16,), dropout=0.3)},
         {"resident_megabytes": 0},
+        {"average": "ema", "optimiser": "nadam", "l1": 1e-4},
+        {"average": "swa", "average_start": 0.1, "patience": 5},
     ],
 )
 def test_an_interrupted_training_ends_with_the_same_bits(three_classes: ArrayTask, learner: Learner, settings: dict[str, Any]) -> None:

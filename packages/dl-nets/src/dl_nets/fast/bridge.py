@@ -10,6 +10,7 @@ Letters: B batch, I inputs, O outputs, P parameters.
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -58,6 +59,7 @@ class Perceptron(nn.Module):
         layers: The layers in the order of their use.
         fast: Whether the fast way may be taken.
         vector_inputs: Whether inputs are vectors of floats, which `features` only passes on.
+        float_inputs: Whether `features` only makes vectors of inputs [B, ...] of float32.
 
     >>> net = Perceptron(nn.Identity(), nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)))
     >>> inputs = torch.ones(1, 2)
@@ -65,13 +67,17 @@ class Perceptron(nn.Module):
     (True, True)
     """
 
-    def __init__(self, features: nn.Module, layers: nn.Sequential, *, fast: bool = True, vector_inputs: bool = False) -> None:
+    def __init__(
+        self, features: nn.Module, layers: nn.Sequential, *, fast: bool = True, vector_inputs: bool = False, float_inputs: bool = False
+    ) -> None:
         super().__init__()
         self.features = features
         self.layers = layers
         self.fast = fast
         self.vector_inputs = vector_inputs
+        self._float_inputs = float_inputs or vector_inputs
         self._arrays: _Arrays | None = None
+        self._slow: list[nn.Module] | None = None  # the layers that have no fast path, when they were last looked at
 
     @property
     def plain_layers(self) -> nn.Sequential:
@@ -93,7 +99,8 @@ class Perceptron(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs [B, K] of inputs [B, ...]."""
-        vectors: Tensor = self.features(inputs)
+        plain = self._float_inputs and inputs.dtype == torch.float32
+        vectors: Tensor = (inputs if inputs.ndim == 2 else inputs.flatten(1)) if plain else self.features(inputs)
         arrays = self._current_arrays() if self.fast and is_plain(vectors) else None
         if arrays is None:
             outputs: Tensor = self.layers(vectors)
@@ -109,8 +116,14 @@ class Perceptron(nn.Module):
     def _current_arrays(self) -> _Arrays | None:
         """Return the layers' parameters as arrays, found again if a layer or the memory of a parameter is another one."""
         if self._arrays is None or not self._arrays.fits(self.layers):
-            layout = None if self.why_torch() else Layout.of(self)
-            self._arrays = None if layout is None else _Arrays(layout, self.layers)
+            layers = list(self.layers._modules.values())
+            if self._slow is not None and len(self._slow) == len(layers) and all(map(operator.is_, self._slow, layers)):
+                return None
+            layout = Layout.of(self)
+            self._slow = layers if layout is None else None
+            self._arrays = None if layout is None or self.why_torch() else _Arrays(layout, self.layers)
+            if self._arrays is None:
+                return None
         if any(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks for layer in self.layers._modules.values()):
             return None
         return self._arrays

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from rl_core import batches
 from rl_core.batches import Batch, Ragged
+from rl_core.judge import Judge
 from rl_core.task import DataTask
 
 READ_AHEAD = 2  # batches that are read before they are asked for
@@ -101,6 +102,35 @@ def r2(predictions: np.ndarray, targets: np.ndarray) -> float:
     return 1.0 - residual / total
 
 
+class Accuracy:
+    """Judge of classes: the share of predictions that equal their targets, counted batch by batch.
+
+    >>> judge = Accuracy()
+    >>> judge.add(np.array([0, 1]), np.array([0, 0]))
+    >>> judge.add(np.array([1]), np.array([1]))
+    >>> round(judge.result()["accuracy"], 4)
+    0.6667
+    """
+
+    def __init__(self) -> None:
+        self._right = self._count = 0
+
+    def add(self, predictions: np.ndarray, targets: np.ndarray) -> None:
+        """Count predictions [B] against targets [B]."""
+        self._right += int(np.count_nonzero(predictions == targets))
+        self._count += len(targets)
+
+    def result(self) -> dict[str, float]:
+        """Return the accuracy of everything that was added.
+
+        Raises:
+            ValueError: if nothing was added.
+        """
+        if not self._count:
+            raise ValueError("expected at least one batch to judge, got none")
+        return {"accuracy": self._right / self._count}
+
+
 class ArrayTask(DataTask):
     """Examples that are held in memory: `accuracy` judges classes, `r2` judges numbers.
 
@@ -135,6 +165,10 @@ class ArrayTask(DataTask):
         """Return inputs [B, ...] and targets [B, ...] of the examples at `indices` [B]."""
         inputs, targets = self._splits[split]
         return inputs[indices], targets[indices]
+
+    def judge(self) -> Judge:
+        """Return a new judge: of classes one that counts, of numbers, or where a task has another score, one that keeps its batches."""
+        return Accuracy() if self.class_names and type(self).score is ArrayTask.score else super().judge()
 
     def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """Return the accuracy of classes [B]; r2 and mean absolute error, in the targets' unit, of numbers [B, K]."""
@@ -230,6 +264,8 @@ def to_arrays(batch: Any) -> Batch:
     >>> to_arrays(torch.tensor([1, 2]))
     array([1, 2])
     """
+    if type(batch) is Tensor:
+        return batch.detach().cpu().numpy()
     return cast(Batch, batches.apply(batch, lambda value: value.detach().cpu().numpy() if isinstance(value, Tensor) else value))
 
 
@@ -240,6 +276,8 @@ def take(batch: Any, indices: Tensor) -> Any:
     >>> take(rows, torch.tensor([1, 0, 2])).values
     tensor([2, 3, 1])
     """
+    if type(batch) is Tensor:
+        return batch[indices]
     if isinstance(batch, Mapping):
         return {name: take(part, indices) for name, part in batch.items()}
     if isinstance(batch, Ragged):

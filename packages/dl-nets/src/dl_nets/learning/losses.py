@@ -15,17 +15,20 @@ Letters: B batch, K classes, H W C image, T tokens, N items of all ragged rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import cached_property, partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import torch
 from gymnasium import Space, spaces
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from dl_nets.learning import number_losses
+from dl_nets.learning import class_losses, number_losses
+from rl_core import batches
 from rl_core.batches import Batch, Ragged
+from rl_core.network import OwnLoss
 from rl_core.tokens import padding_of
 from rl_core.traits import output_shape, output_trait
 
@@ -82,83 +85,17 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0)
     return each.reshape(len(targets), -1).mean(1)
 
 
-def hinge(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return losses [B]: sum_(j != k) max(0, 1 - z_k + z_j) / K, z the outputs and k the class.
-
-    Args:
-        logits: z [B, K].
-        targets: Class numbers [B].
-
-    Source: Weston and Watkins, *Support vector machines for multi-class pattern recognition*, 1999.
-
-    >>> hinge(torch.tensor([[1.0, 0.5, -2.0]]), torch.tensor([0]))  # (max(0, 0.5) + max(0, -2)) / 3
-    tensor([0.1667])
-    """
-    return functional.multi_margin_loss(logits, targets.long(), reduction="none")
-
-
-def focal(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
-    """Return losses [B]: -(1 - p)^gamma log p, p the probability of the class: easy examples count little.
-
-    Source: Lin et al., *Focal loss for dense object detection*, 2017, equation 4.
-
-    >>> focal(torch.log(torch.tensor([[0.8, 0.2]])), torch.tensor([0]))  # 0.2^2 * 0.2231
-    tensor([0.0089])
-    """
-    cost = functional.cross_entropy(logits, targets.long(), reduction="none")
-    return (1.0 - torch.exp(-cost)).pow(gamma) * cost
-
-
-def brier(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return losses [B]: the mean over K of (p_k - [k = target])^2, p = softmax(z): the squared error of probabilities.
-
-    >>> brier(torch.log(torch.tensor([[0.8, 0.2]])), torch.tensor([0]))
-    tensor([0.0400])
-    """
-    return (torch.softmax(logits, dim=1) - functional.one_hot(targets.long(), logits.shape[1])).square().mean(1)
-
-
-def smoothed_divergence(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Return losses [B]: the Kullback-Leibler divergence of softmax(z) from the smoothed target, `cross_entropy` less a constant.
-
-    >>> smoothed_divergence(torch.log(torch.tensor([[0.95, 0.05]])), torch.tensor([0]), label_smoothing=0.1).abs() < 1e-6
-    tensor([True])
-    """
-    classes = logits.shape[1]
-    target = functional.one_hot(targets.long(), classes) * (1.0 - label_smoothing) + label_smoothing / classes
-    return number_losses.divergence(logits, target)
-
-
-def flag_hinge(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return losses [B]: the mean over K of max(0, 1 - z) for flags that are on, and max(0, 1 + z) for flags that are off.
-
-    >>> flag_hinge(torch.tensor([[0.5, -3.0]]), torch.tensor([[1.0, 0.0]]))
-    tensor([0.2500])
-    """
-    return (1.0 - (2.0 * targets - 1.0) * logits).clamp(min=0.0).mean(1)
-
-
-def flag_focal(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
-    """Return losses [B]: the mean over K of `focal` for each flag.
-
-    >>> flag_focal(torch.logit(torch.tensor([[0.8]])), torch.tensor([[1.0]]))
-    tensor([0.0089])
-    """
-    cost = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return ((1.0 - torch.exp(-cost)).pow(gamma) * cost).mean(1)
-
-
 CLASS_LOSSES: dict[str, Loss] = {
     "cross-entropy": cross_entropy,
-    "hinge": hinge,
-    "focal": focal,
-    "squared-error": brier,
-    "kl-divergence": smoothed_divergence,
+    "hinge": class_losses.hinge,
+    "focal": class_losses.focal,
+    "squared-error": class_losses.brier,
+    "kl-divergence": class_losses.smoothed_divergence,
 }
 FLAG_LOSSES: dict[str, Loss] = {
     "binary-cross-entropy": number_losses.binary_cross_entropy,
-    "hinge": flag_hinge,
-    "focal": flag_focal,
+    "hinge": class_losses.flag_hinge,
+    "focal": class_losses.flag_focal,
     "squared-error": lambda logits, targets: number_losses.squared_error(torch.sigmoid(logits), targets),
 }
 STANDARDISED: dict[str, Loss] = {
@@ -472,3 +409,44 @@ def target_rule(
 def _values(outputs: Any) -> Tensor:
     values: Tensor = outputs.values if isinstance(outputs, Ragged) else outputs
     return values
+
+
+def batch_loss(
+    module: nn.Module, inputs: Any, targets: Any, weights: Tensor | None, loss: Loss, precision: torch.dtype
+) -> tuple[Tensor, dict[str, Any]]:
+    """Return the mean loss [] of a batch, and further metrics where the module brings its own loss.
+
+    Args:
+        module: From inputs to outputs, or one that brings its own loss.
+        inputs: A batch of B examples.
+        targets: A batch of B targets.
+        weights: [B], >= 0: an example of weight 2 counts as two examples; all alike without them.
+        loss: Losses [B] of outputs and targets.
+        precision: Type in which matrix products are computed; parameters and loss keep theirs.
+    """
+    lower = precision != torch.float32
+    with torch.autocast(next(module.parameters()).device.type, precision) if lower else nullcontext():
+        if has_own_loss(module):
+            return cast(OwnLoss, module).training_loss(inputs, targets, weights)
+        outputs = module(inputs)
+    return weighted_mean(loss(as_float(outputs), targets), weights), {}
+
+
+def has_own_loss(module: nn.Module) -> bool:
+    """Return whether a module brings its own loss (`rl_core.network.OwnLoss`), without the cost of a check of the protocol.
+
+    >>> has_own_loss(nn.Linear(1, 1))
+    False
+    """
+    return hasattr(type(module), "training_loss") and hasattr(type(module), "answers")
+
+
+def as_float(outputs: Any) -> Any:
+    """Return outputs with numbers of lower precision as float32.
+
+    >>> as_float(torch.ones(1, dtype=torch.bfloat16))
+    tensor([1.])
+    """
+    if type(outputs) is Tensor:
+        return outputs.float()
+    return batches.apply(outputs, lambda value: value.float() if value.is_floating_point() else value)

@@ -21,9 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from dl_nets.fast.bridge import Flat
-from dl_nets.fast.kernels import announced
-from dl_nets.fast.mlp import FlatAdam
-from dl_nets.fast.mlp import adam_step as adam_step_of_arrays
+from dl_nets.fast.kernels import announced, vectorised
+from dl_nets.learning.gradient_methods import BETA_1, BETA_2, BETA_FTRL, adam_step, ftrl_step, momentum_step, rmsprop_step
 
 OptimiserName = Literal[
     "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam", "asgd", "rprop", "ftrl"
@@ -42,101 +41,106 @@ _OF_TORCH = {
     "asgd": "ASGD",
     "rprop": "Rprop",
 }
-BETA_1, BETA_2 = 0.9, 0.999  # of Adam: how much of the first and second moment stays
-BETA_RMS = 0.99  # of RMSprop
-BETA_FTRL = 1.0  # of FTRL, added to the root of the sum of squares; the paper finds it good enough everywhere
 
 
-def momentum_step(gradient: Tensor, velocity: Tensor, momentum: float, nesterov: bool = False) -> Tensor:
-    """Return the direction [P] to move against: v <- mu v + g, then v, or g + mu v with Nesterov's look ahead. Changes `velocity`.
-
-    Sources: Polyak, *Some methods of speeding up the convergence of iteration methods*, 1964; Nesterov 1983, in the form of
-    Sutskever et al., *On the importance of initialization and momentum in deep learning*, 2013.
-
-    >>> import torch
-    >>> momentum_step(torch.tensor([1.0]), torch.tensor([2.0]), momentum=0.5, nesterov=True)  # v = 2, then 1 + 0.5 * 2
-    tensor([2.])
-    """
-    velocity.mul_(momentum).add_(gradient)
-    return gradient.add(velocity, alpha=momentum) if nesterov else velocity
-
-
-def adam_step(gradient: Tensor, first: Tensor, second: Tensor, num_steps: int, epsilon: float) -> Tensor:
-    """Return the direction [P]: m / (sqrt(v) + epsilon), with the moments m and v corrected for their start at 0. Changes all three.
-
-    m <- beta_1 m + (1 - beta_1) g and v <- beta_2 v + (1 - beta_2) g^2; then m / (1 - beta_1^t) and v / (1 - beta_2^t).
+class FlatAdam:
+    """Adam on a flat vector of parameters, with the gradient clipped by its norm, in one compiled pass.
 
     Args:
-        gradient: g [P].
-        first: m [P].
-        second: v [P].
-        num_steps: t, this step included.
-        epsilon: > 0.
+        parameters: [P], float32, changed in place.
+        gradient: [P], float32, left as it is.
+        beta_1: Decay of the mean, in [0, 1).
+        beta_2: Decay of the square, in [0, 1).
+        epsilon: Added to the root of the square, > 0.
+        moments: Arrays for the running means of the gradient and of its square [P]; new ones without them.
 
-    Source: Kingma and Ba, *Adam: a method for stochastic optimization*, 2015, algorithm 1.
+    The first step has the length of the learning rate, whatever the gradient:
 
-    The first direction is the gradient's sign, whatever its size:
-
-    >>> import torch
-    >>> adam_step(torch.tensor([3.0, -0.5]), torch.zeros(2), torch.zeros(2), num_steps=1, epsilon=1e-8)
-    tensor([ 1.0000, -1.0000])
+    >>> parameters, gradient = np.array([1.0, 1.0], dtype=np.float32), np.array([3.0, -4.0], dtype=np.float32)
+    >>> FlatAdam(parameters, gradient).step(0.1, max_norm=1.0)
+    5.0
+    >>> print(parameters)
+    [0.9 1.1]
     """
-    first.lerp_(gradient, 1.0 - BETA_1)
-    second.mul_(BETA_2).addcmul_(gradient, gradient, value=1.0 - BETA_2)
-    root = torch.div(second, 1.0 - BETA_2**num_steps, out=gradient).sqrt_().add_(epsilon)  # in its place: memory is slower than sums
-    return (first / (1.0 - BETA_1**num_steps)).div_(root)
+
+    def __init__(
+        self,
+        parameters: np.ndarray,
+        gradient: np.ndarray,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        moments: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        self._parameters, self._gradient = parameters, gradient
+        self._betas, self._epsilon = (beta_1, beta_2), epsilon
+        self._mean, self._square = moments or (np.zeros_like(parameters), np.zeros_like(parameters))
+        self.num_steps = 0
+
+    def step(self, learning_rate: float, max_norm: float = np.inf) -> float:
+        """Change the parameters, and return the norm of the gradient before it was clipped to `max_norm`."""
+        self.num_steps += 1
+        beta_1, beta_2 = self._betas
+        step_size = learning_rate / (1.0 - beta_1**self.num_steps)
+        correction = (1.0 - beta_2**self.num_steps) ** 0.5
+        return float(
+            adam_pass(
+                self._parameters, self._gradient, self._mean, self._square, beta_1, beta_2, step_size, correction, self._epsilon, max_norm
+            )
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return both moments [P] and the number of steps."""
+        return {"mean": self._mean.copy(), "square": self._square.copy(), "num_steps": self.num_steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self._mean[:], self._square[:] = state["mean"], state["square"]
+        self.num_steps = int(state["num_steps"])
 
 
-def rmsprop_step(gradient: Tensor, second: Tensor, epsilon: float) -> Tensor:
-    """Return the direction [P]: g / (sqrt(v) + epsilon), v <- beta v + (1 - beta) g^2. Changes `second`.
-
-    Source: Tieleman and Hinton, *Lecture 6.5 - RMSprop*, 2012.
-
-    >>> import torch
-    >>> rmsprop_step(torch.tensor([3.0]), torch.zeros(1), epsilon=1e-8)  # 1 / sqrt(1 - beta)
-    tensor([10.])
-    """
-    second.mul_(BETA_RMS).addcmul_(gradient, gradient, value=1.0 - BETA_RMS)
-    return gradient / second.sqrt().add_(epsilon)
-
-
-def ftrl_step(
-    weight: Tensor, gradient: Tensor, state: tuple[Tensor, Tensor], rates: tuple[float, float], l1: float = 0.0, l2: float = 0.0
-) -> Tensor:
-    """Return the next weights [P] of FTRL-Proximal. Changes the state.
-
-    z <- z + g - sigma w, where sigma = (beta + sqrt(n + g^2)) / alpha - (beta + sqrt(n)) / alpha', and n <- n + g^2; then
-    w = 0 where |z| <= lambda_1, and (lambda_1 sign(z) - z) / ((beta + sqrt(n)) / alpha + lambda_2) elsewhere.
+@vectorised
+def adam_pass(
+    parameters: np.ndarray,
+    gradient: np.ndarray,
+    mean: np.ndarray,
+    square: np.ndarray,
+    beta_1: float,
+    beta_2: float,
+    step_size: float,
+    correction: float,
+    epsilon: float,
+    max_norm: float,
+) -> float:
+    """Return the norm of the gradient [P]; parameters and moments [P] are changed in place by one step of Adam.
 
     Args:
-        weight: w [P], those that the gradient was computed at.
-        gradient: g [P].
-        state: z and n, both [P], 0 at first for weights of 0.
-        rates: alpha' of the step before and alpha of this one; equal in the paper.
-        l1: lambda_1, which makes weights exactly 0.
-        l2: lambda_2.
-
-    Source: McMahan et al., *Ad click prediction: a view from the trenches*, 2013, algorithm 1.
-
-    With alpha = 1/2, beta = 1, lambda_1 = 1 and lambda_2 = 0, a gradient of 3 at 0 gives z = 3, n = 9, w = (1 - 3) / (2 * (1 + 3)):
-
-    >>> z, n = torch.zeros(1), torch.zeros(1)
-    >>> w = ftrl_step(torch.zeros(1), torch.tensor([3.0]), (z, n), (0.5, 0.5), l1=1.0)
-    >>> w, z, n
-    (tensor([-0.2500]), tensor([3.]), tensor([9.]))
-
-    Then a gradient of 4: sigma = 2 (5 - 3), z = 3 + 4 + 4 * 0.25 = 8, n = 25 and w = -7 / 12:
-
-    >>> ftrl_step(w, torch.tensor([4.0]), (z, n), (0.5, 0.5), l1=1.0)
-    tensor([-0.5833])
+        parameters: theta.
+        gradient: g, scaled by max_norm / (|g| + 1e-6) where that is less than 1, as torch does.
+        mean: m.
+        square: v.
+        beta_1: Decay of m.
+        beta_2: Decay of v.
+        step_size: alpha / (1 - beta_1^t).
+        correction: sqrt(1 - beta_2^t).
+        epsilon: Added to sqrt(v) / correction.
+        max_norm: Longest gradient that is not scaled.
     """
-    z, n = state
-    before, now = rates
-    strength = (n.sqrt() + BETA_FTRL) / before
-    n.addcmul_(gradient, gradient)
-    stronger = (n.sqrt() + BETA_FTRL) / now
-    z.add_(gradient).sub_((stronger - strength).mul_(weight))
-    return (z.sign() * l1 - z).div_(stronger + l2).mul_(z.abs() > l1)
+    total = np.float32(0.0)
+    for i in range(len(gradient)):
+        total += gradient[i] * gradient[i]
+    norm = np.sqrt(total)
+    scale = np.float32(min(1.0, max_norm / (norm + 1e-6)))
+    keep_1, keep_2 = np.float32(beta_1), np.float32(beta_2)
+    add_1, add_2 = np.float32(1.0 - beta_1), np.float32(1.0 - beta_2)
+    alpha, root, small = np.float32(step_size), np.float32(1.0 / correction), np.float32(epsilon)
+    for i in range(len(gradient)):
+        clipped = gradient[i] * scale
+        mean[i] = keep_1 * mean[i] + add_1 * clipped
+        square[i] = keep_2 * square[i] + add_2 * clipped * clipped
+        parameters[i] -= alpha * mean[i] / (np.sqrt(square[i]) * root + small)
+    return norm
 
 
 class Optimiser:
@@ -323,7 +327,7 @@ class Optimiser:
             return None
         first, second = (moment.numpy() for moment in self.moments)
         with announced("Adam"):
-            adam_step_of_arrays(*(np.zeros(1, np.float32) for _ in range(4)), BETA_1, BETA_2, 0.0, 1.0, self.epsilon, math.inf)
+            adam_pass(*(np.zeros(1, np.float32) for _ in range(4)), BETA_1, BETA_2, 0.0, 1.0, self.epsilon, math.inf)
         return FlatAdam(
             vector.numpy(), self.flat.gradient.numpy(), beta_1=BETA_1, beta_2=BETA_2, epsilon=self.epsilon, moments=(first, second)
         )
@@ -356,3 +360,19 @@ def clip_gradient_norm(parameters: Iterable[nn.Parameter], bound: float) -> Tens
     for gradient in gradients:
         gradient.mul_(factor)
     return length
+
+
+def gradient_step(module: nn.Module, optimiser: Optimiser | torch.optim.Optimizer, loss: Tensor, max_gradient_norm: float = 0.0) -> None:
+    """Take one step down the gradient of a loss [].
+
+    Args:
+        module: Its parameters are those of the optimiser.
+        optimiser: Over the module's parameters.
+        loss: Computed by the module.
+        max_gradient_norm: A longer gradient is shortened to it; 0 is off.
+    """
+    optimiser.zero_grad()
+    torch.autograd.backward(loss)
+    if max_gradient_norm:
+        clip_gradient_norm(module.parameters(), max_gradient_norm)
+    optimiser.step()

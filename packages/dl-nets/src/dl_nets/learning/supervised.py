@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -29,24 +29,37 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from dl_nets.learning import losses
+from dl_nets.learning.averaging import Averaged, AverageName
+from dl_nets.learning.class_losses import balanced_weights
 from dl_nets.learning.data import Examples, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.likelihood import WithLikelihood, judged
-from dl_nets.learning.losses import ClassTargets, LossName, NumberTargets, OneUnit, OwnRule, TargetRule, target_rule
-from dl_nets.learning.optimisers import Optimiser, OptimiserName, clip_gradient_norm
+from dl_nets.learning.losses import (
+    ClassTargets,
+    LossName,
+    NumberTargets,
+    OneUnit,
+    OwnRule,
+    TargetRule,
+    as_float,
+    batch_loss,
+    has_own_loss,
+    target_rule,
+)
+from dl_nets.learning.metrics import MetricName, Metrics
+from dl_nets.learning.optimisers import Optimiser, OptimiserName, gradient_step
 from dl_nets.learning.schedules import ScheduleName, schedule
+from dl_nets.learning.steps import AT_ONCE, examples_a_step, examples_at_once, num_numbers
 from dl_nets.learning.streams import load_module_state, module_state
 from rl_core import batches
 from rl_core.agent import Agent
 from rl_core.batches import Batch
-from rl_core.config import Count, Doc, Meta, NonNegative, Positive, Whole, configclass
+from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, Whole, configclass
 from rl_core.judge import Judge
 from rl_core.network import OwnLoss
+from rl_core.seeds import Seeds
 from rl_core.task import DataTask, Predict, Task
 
-AT_ONCE = 1024  # examples at most that are predicted in one call of the network
-NUMBERS_AT_ONCE = 2**24  # numbers of the inputs at most in such a call
-STEP_OPERATIONS = {"cpu": 1e11, "cuda": 1e13}  # of one step, counted too high: about a second of the slowest networks
 STATISTICS_NUMBERS = 2**24  # of the training targets at most that mean and deviation are computed from
 
 
@@ -69,48 +82,17 @@ class SupervisedConfig:
         Literal["none", "balanced"], Doc("balanced: an example counts N / (K n), n of the N training examples having its class of K")
     ] = "none"
     max_gradient_norm: Annotated[NonNegative, Doc("longer gradients are shortened to it; 0 is off")] = 0.0
+    average: Annotated[AverageName, Doc("ema: a running average of the weights answers; swa: their mean over the last epochs")] = "none"
+    average_decay: Annotated[float, Meta(ge=0, lt=1), Doc("d, share of the average that ema keeps at each update")] = 0.999
+    average_start: Annotated[Fraction, Doc("share of the budget after which swa begins")] = 0.75
     patience: Annotated[
         Whole, Doc("epochs without a better validation loss before it ends; 0: learn to the end, the last parameters answer")
     ] = 0
+    metrics: Annotated[
+        tuple[MetricName, ...], Doc("further metrics of the validation and test splits, by name, such as f1, top_5, mae or rmse")
+    ] = ()
     precision: Annotated[Literal["auto", "float32", "bfloat16"], Doc("of the forward pass; auto is bfloat16 on CUDA")] = "auto"
     resident_megabytes: Annotated[Whole, Doc("a split up to this size is kept on the device whole, MiB")] = 1024
-
-
-def batch_loss(
-    module: nn.Module, inputs: Any, targets: Any, weights: Tensor | None, loss: losses.Loss, precision: torch.dtype
-) -> tuple[Tensor, dict[str, Any]]:
-    """Return the mean loss [] of a batch, and further metrics where the module brings its own loss.
-
-    Args:
-        module: From inputs to outputs, or one that brings its own loss.
-        inputs: A batch of B examples.
-        targets: A batch of B targets.
-        weights: [B], >= 0: an example of weight 2 counts as two examples; all alike without them.
-        loss: Losses [B] of outputs and targets.
-        precision: Type in which matrix products are computed; parameters and loss keep theirs.
-    """
-    device = next(module.parameters()).device.type
-    with torch.autocast(device, precision, enabled=precision != torch.float32):
-        if isinstance(module, OwnLoss):
-            return module.training_loss(inputs, targets, weights)
-        outputs = module(inputs)
-    return losses.weighted_mean(loss(_as_float(outputs), targets), weights), {}
-
-
-def gradient_step(module: nn.Module, optimiser: Optimiser | torch.optim.Optimizer, loss: Tensor, max_gradient_norm: float = 0.0) -> None:
-    """Take one step down the gradient of a loss [].
-
-    Args:
-        module: Its parameters are those of the optimiser.
-        optimiser: Over the module's parameters.
-        loss: Computed by the module.
-        max_gradient_norm: A longer gradient is shortened to it; 0 is off.
-    """
-    optimiser.zero_grad()
-    torch.autograd.backward(loss)
-    if max_gradient_norm:
-        clip_gradient_norm(module.parameters(), max_gradient_norm)
-    optimiser.step()
 
 
 def update(
@@ -168,9 +150,11 @@ class Supervised(Agent):
         assert self.network is not None
         module = self.network.build(self.task.input_space, losses.module_space(space, config.loss), self.seeds.numpy("network"))
         self._module: nn.Module = module.to(self._torch_device)
-        own_loss = isinstance(self._module, OwnLoss)
-        names = (config.loss, config.label_smoothing)
+        own_loss, names = has_own_loss(self._module), (config.loss, config.label_smoothing)
         self._rule: TargetRule = OwnRule(*names) if own_loss else target_rule(space, *names, self._some_train_targets, self._torch_device)
+        chosen = self._chosen_metrics()
+        if own_loss and chosen is not None and chosen.needs_outputs:
+            raise ValueError("metrics names a top_k, but the network brings its own loss and gives no probabilities; leave it out")
         self._optimiser = Optimiser(
             config.optimiser,
             self._module.parameters(),
@@ -181,6 +165,7 @@ class Supervised(Agent):
             l2=config.l2,
         )
         self._schedule = schedule(config.schedule)
+        self._averaged = None if config.average == "none" else Averaged(self._module, config.average, config.average_decay)
         self._best = copy.deepcopy(self._module)  # answers when there is patience
         self._best_loss: float | None = None
         self._epochs_since_best = 0
@@ -207,6 +192,20 @@ class Supervised(Agent):
             return self.predict
         return WithLikelihood(lambda inputs: (self._forward(self.module, part) for part in self._parts(inputs)), self._rule)
 
+    def evaluate(self, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Return the metrics that the task judges by, and those of the config, on the test split."""
+        scores = super().evaluate(episodes=episodes, seeds=seeds)
+        if not self.config.metrics:
+            return scores
+        chosen = Metrics(self.config.metrics, self.task.output_space)
+        size = examples_at_once(num_numbers(self.task.read("test", np.arange(1))[0]))
+        for start in range(0, self.task.num_examples("test"), size):
+            inputs, targets = self.task.read("test", np.arange(start, min(start + size, self.task.num_examples("test"))))
+            outputs = None if has_own_loss(self._module) else self._forward(self.module, to_tensors(inputs, self._torch_device))
+            answers = self.predict(inputs) if outputs is None else self._rule.answers(outputs)
+            chosen.add(np.asarray(answers), np.asarray(targets), _logits(outputs) if chosen.needs_outputs else None)
+        return scores | chosen.result()
+
     def answer(self, text: str) -> Any:
         """Return the class's name, or the numbers, for one input as the task reads it."""
         return self.task.describe(self.predict(self.task.parse(text)))[0]
@@ -230,6 +229,7 @@ class Supervised(Agent):
             "best": module_state(self._best) if self.config.patience else {},
             "best_loss": self._best_loss,
             "epochs_since_best": self._epochs_since_best,
+            **({"averaged": self._averaged.state_dict()} if self._averaged else {}),
             **(self._rule.state_dict() if isinstance(self._rule, NumberTargets) else {}),
         }
 
@@ -240,6 +240,8 @@ class Supervised(Agent):
         if self.config.patience:
             load_module_state(self._best, state["best"])
         self._best_loss, self._epochs_since_best = state["best_loss"], state["epochs_since_best"]
+        if self._averaged:
+            self._averaged.load_state_dict(state["averaged"])
         if isinstance(self._rule, NumberTargets):
             self._rule.load_state_dict(state)
 
@@ -263,22 +265,30 @@ class Supervised(Agent):
         first = int(np.searchsorted(np.cumsum([len(part) for part in parts]), position, side="right"))
         if self._reader[0] != self.progress:
             self._reader = (self.progress, self._train.stream(parts[first:], self._variation(epoch)))
-        reader, visited = self._reader[1], 0
-        sums: dict[str, Any] = {}
+        reader, visited, sizes = self._reader[1], 0, []
+        seen: dict[str, list[Any]] = {}
         epochs = self.budget / self._epoch_size
         for number, part in enumerate(parts[first:], start=first):
             self._optimiser.learning_rate = self.config.learning_rate * self._schedule((epoch + number / len(parts)) / epochs)
             inputs, targets = next(reader)
             loss, metrics = batch_loss(self._module, inputs, targets, self._weights(targets), self._rule.losses, self._precision)
             gradient_step(self._module, self._optimiser, loss, self.config.max_gradient_norm)
-            for name, value in {"loss": loss.detach(), **metrics}.items():
-                sums[name] = sums.get(name, 0.0) + value * len(part)
+            if self._averaged and self.config.average == "ema":
+                self._averaged.add(self._module)
+            seen.setdefault("loss", []).append(loss.detach())
+            for name, value in metrics.items():
+                seen.setdefault(name, []).append(value)
+            sizes.append(len(part))
             visited += len(part)
             self.progress += len(part)
             if visited >= left or self.progress >= self.budget:
                 break
         self._reader = (self.progress, reader) if number + 1 < len(parts) else (-1, iter(()))
-        means = {name: float(value) / visited for name, value in sums.items()}
+        late = self.progress >= self.config.average_start * self.budget
+        if self._averaged and self.config.average == "swa" and late and number + 1 == len(parts):
+            self._averaged.add(self._module)
+        shares = torch.tensor(sizes, dtype=torch.float64) / visited
+        means = {name: float(torch.as_tensor(values, dtype=torch.float64) @ shares) for name, values in seen.items()}
         return left - visited, {**means, "learning_rate": self._optimiser.learning_rate}
 
     def _variation(self, epoch: int) -> Callable[[np.ndarray], tuple[Batch, Batch]] | None:
@@ -296,7 +306,7 @@ class Supervised(Agent):
         """
         seen = self._position - len(self._train)
         if self._validation_run is None or self._validation_run[0] != self.progress:
-            self._validation_run = self.progress, ValidationRun(self.task.judge())
+            self._validation_run = self.progress, ValidationRun(self.task.judge(), self._chosen_metrics())
             for start in range(0, seen, self._at_once):
                 self._look(start)
         for _ in range(max(1, left // self._at_once)):
@@ -314,22 +324,24 @@ class Supervised(Agent):
         if self.config.patience:
             if self._best_loss is None or loss < self._best_loss:
                 self._best_loss, self._epochs_since_best = loss, 0
-                self._best.load_state_dict(self._module.state_dict())
+                self._best.load_state_dict(self._candidate.state_dict())
             else:
                 self._epochs_since_best += 1
             self.finished = self._epochs_since_best >= self.config.patience
-        return {"validation_loss": loss, f"validation_{metric.replace(' ', '_')}": validation.judge.result()[metric]}
+        found = {metric: validation.judge.result()[metric], **(validation.metrics.result() if validation.metrics else {})}
+        return {"validation_loss": loss, **{f"validation_{name.replace(' ', '_')}": value for name, value in found.items()}}
 
     @torch.no_grad()
     def _look(self, start: int) -> int:
         """Count loss and answers for the examples of the validation split from `start` on; return how many they are."""
         assert self._validation_run is not None
-        validation, module = self._validation_run[1], self._module.eval()
+        validation, module = self._validation_run[1], self._candidate.eval()
         indices = np.arange(start, min(start + self._at_once, len(self._validation)))
         inputs, targets = self._validation[indices]
         weights = self._weights(targets)
         weight = float(len(indices) if weights is None else weights.sum())
-        if isinstance(module, OwnLoss):
+        outputs = None
+        if has_own_loss(module):
             loss = batch_loss(module, inputs, targets, weights, self._rule.losses, self._precision)[0]
             answers = self._answers(module, inputs)
         else:
@@ -338,7 +350,11 @@ class Supervised(Agent):
             answers = judged(self._rule, outputs, targets) if self.task.by_likelihood else self._rule.answers(outputs)
         validation.loss += float(loss) * weight
         validation.weight += weight
-        validation.judge.add(answers, to_arrays(targets))
+        wanted = to_arrays(targets)
+        validation.judge.add(answers, wanted)
+        if validation.metrics:
+            plain = answers["answers"] if isinstance(answers, dict) else answers
+            validation.metrics.add(np.asarray(plain), np.asarray(wanted), _logits(outputs) if validation.metrics.needs_outputs else None)
         return len(indices)
 
     @property
@@ -349,7 +365,12 @@ class Supervised(Agent):
     @property
     def module(self) -> nn.Module:
         """The module whose parameters answer: that of the best epoch where there is patience."""
-        return self._best if self.config.patience else self._module
+        return self._best if self.config.patience else self._candidate
+
+    @property
+    def _candidate(self) -> nn.Module:
+        """The module that the validation split judges: the average of the weights where there is one."""
+        return self._averaged.module if self._averaged and self._averaged.count else self._module
 
     @cached_property
     def _train(self) -> Examples:
@@ -369,22 +390,17 @@ class Supervised(Agent):
     @cached_property
     def _numbers(self) -> int:
         """Numbers in the inputs of one example; that of the first one."""
-        return max(1, _num_numbers(self.task.read("train", np.arange(1))[0]))
+        return max(1, num_numbers(self.task.read("train", np.arange(1))[0]))
 
     @cached_property
     def _at_once(self) -> int:
         """Examples that are looked at in one call of the network."""
-        return min(AT_ONCE, max(1, NUMBERS_AT_ONCE // self._numbers), max(self.config.batch_size, self._examples_a_step))
+        return min(examples_at_once(self._numbers), max(self.config.batch_size, self._examples_a_step))
 
     @cached_property
     def _examples_a_step(self) -> int:
-        """Examples that a step visits, by the size of the network and of an example alone: equal on every machine.
-
-        A parameter takes part at most once in each number of the input, in six operations of a forward and a backward pass.
-        """
-        parameters = sum(parameter.numel() for parameter in self._module.parameters())
-        operations = 6.0 * max(parameters, 1) * self._numbers
-        return max(1, min(int(STEP_OPERATIONS[self._torch_device.type] / operations), NUMBERS_AT_ONCE // self._numbers))
+        """Examples that a step visits."""
+        return examples_a_step(self._module, self._numbers, self._torch_device.type)
 
     @cached_property
     def _class_weights(self) -> Tensor | None:
@@ -396,6 +412,10 @@ class Supervised(Agent):
         count = self.task.num_examples("train")
         classes = np.concatenate([self._train_targets(np.arange(count))]) - int(space.start)
         return torch.tensor(balanced_weights(classes, int(space.n)), device=self._torch_device)
+
+    def _chosen_metrics(self) -> Metrics | None:
+        """Return the metrics of the config, with nothing added yet; `None` where it names none."""
+        return Metrics(self.config.metrics, self.task.output_space) if self.config.metrics else None
 
     def _weights(self, targets: Any) -> Tensor | None:
         """Return the weights [B] of examples with these targets [B]; `None` where all count alike."""
@@ -417,7 +437,7 @@ class Supervised(Agent):
     def _parts(self, inputs: Batch) -> Iterator[Any]:
         """Yield inputs as tensors on the device, few enough for one call of the network."""
         count = batches.count(inputs)
-        size = min(AT_ONCE, max(1, NUMBERS_AT_ONCE * max(count, 1) // max(1, _num_numbers(inputs))))
+        size = examples_at_once(math.ceil(num_numbers(inputs) / max(count, 1)))
         for start in range(0, max(count, 1), size):
             yield to_tensors(batches.take(inputs, slice(start, start + size)), self._torch_device)
 
@@ -426,16 +446,16 @@ class Supervised(Agent):
         """Return outputs [B, ...], float32, without dropout and without moving any statistics."""
         module.eval()
         with torch.autocast(self._torch_device.type, self._precision, enabled=self._precision != torch.float32):
-            return _as_float(module(inputs))
+            return as_float(module(inputs))
 
     @torch.no_grad()
     def _answers(self, module: nn.Module, inputs: Any) -> Batch:
         """Return answers [B, ...] in the task's output space."""
-        if not isinstance(module, OwnLoss):
+        if not has_own_loss(module):
             return self._rule.answers(self._forward(module, inputs))
         module.eval()
         with torch.autocast(self._torch_device.type, self._precision, enabled=self._precision != torch.float32):
-            return to_arrays(module.answers(inputs))
+            return to_arrays(cast(OwnLoss, module).answers(inputs))
 
     def _train_targets(self, indices: np.ndarray) -> np.ndarray:
         """Return the training targets at `indices` [N, ...], read in parts."""
@@ -450,30 +470,13 @@ class Supervised(Agent):
 
 
 class ValidationRun:
-    """A look at the validation split: the sum of its losses so far, and the judge of its answers."""
+    """A look at the validation split: the sum of its losses so far, the judge of its answers, and the metrics of the config."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, metrics: Metrics | None) -> None:
         self.judge = judge
+        self.metrics = metrics
         self.loss = self.weight = 0.0
 
 
-def balanced_weights(classes: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the weight [K] of an example of each class, N / (K n) for the n of N examples: the classes then count alike in sum.
-
-    Args:
-        classes: Class of each example [N], from 0.
-        num_classes: K.
-
-    >>> balanced_weights(np.array([0, 0, 0, 1]), 2).tolist()
-    [0.6666666865348816, 2.0]
-    """
-    counts = np.bincount(classes.ravel(), minlength=num_classes)
-    return (len(classes) / (num_classes * np.maximum(counts, 1))).astype(np.float32)
-
-
-def _as_float(outputs: Any) -> Any:
-    return batches.apply(outputs, lambda value: value.float() if value.is_floating_point() else value)
-
-
-def _num_numbers(batch: Batch) -> int:
-    return sum(int(array.size) for path, array in batches.to_arrays(batch).items() if not path.endswith("splits"))
+def _logits(outputs: Any) -> np.ndarray | None:
+    return outputs.cpu().numpy() if isinstance(outputs, Tensor) else None

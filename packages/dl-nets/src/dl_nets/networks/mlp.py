@@ -54,4 +54,6 @@ class MLP(Network):
         layers = hidden_layers(features.size, config.hidden, config, rng, residual=config.residual)
         size = (features.size, *config.hidden)[-1]
         layers.append(linear(size, output_size(output_space), rng, init=config.init, gain=config.output_gain))
-        return Perceptron(features, nn.Sequential(*layers), fast=config.fast, vector_inputs=features.passes_on)
+        return Perceptron(
+            features, nn.Sequential(*layers), fast=config.fast, vector_inputs=features.passes_on, float_inputs=features.only_flattens
+        )

@@ -61,6 +61,7 @@ class Features(nn.Module):
     Attributes:
         size: D.
         passes_on: Whether inputs are vectors of floats, which need no change.
+        only_flattens: Whether inputs are float32 of any shape, which need no change but that of their shape.
 
     Raises:
         ValueError: for any other kind of space.
@@ -84,6 +85,7 @@ class Features(nn.Module):
             raise ValueError(f"the input space is {space}; a network reads Discrete, MultiDiscrete, MultiBinary or Box spaces")
         self.size = sum(self._classes) or math.prod(space.shape or ())
         self._scale = UnitScale(space)
+        self.only_flattens = isinstance(space, spaces.Box) and space.dtype == np.float32
         self.passes_on = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype in (np.float32, np.float64)
 
     def forward(self, inputs: Tensor) -> Tensor:
