@@ -144,3 +144,15 @@ def test_a_block_of_one_long_chunk_among_many_short_ones_needs_no_huge_memory(tm
     text = "a b c " * 200_000 + long
     corpus = encode([text], tmp_path / "c")
     assert len(corpus) == 800_000
+
+
+@pytest.mark.parametrize("tokenizer", ["regex", "character", "whitespace"])
+def test_full_stops_of_other_scripts_end_sentences_without_a_space(tmp_path: Path, tokenizer: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("我爱你。 你好吗？再见。\nवह गया।मैं आया।\n" * 2, encoding="utf-8")
+    corpus = encode(path, tmp_path / "corpus", tokenizer=tokenizer, sentences="punctuation")
+    sentences = [[corpus.words[i] for i in corpus.ids[a:b]] for a, b in zip(corpus.starts[:-1], corpus.starts[1:], strict=True)]
+    if tokenizer == "regex":
+        assert sentences[:5] == [["我爱你"], ["你好吗"], ["再见"], ["वह", "गया"], ["मैं", "आया"]]
+    else:
+        assert len(sentences) == (10 if tokenizer == "character" else 6)

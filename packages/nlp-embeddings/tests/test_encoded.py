@@ -144,5 +144,5 @@ def test_an_older_format_is_encoded_again(tmp_path: Path) -> None:
     encode(["a b"], tmp_path / "c")
     about = json.loads((tmp_path / "c" / "corpus.json").read_text())
     (tmp_path / "c" / "corpus.json").write_text(json.dumps(about | {"format": 1}))
-    with pytest.raises(DamagedCorpus, match="has the format 1; this version reads 2"):
+    with pytest.raises(DamagedCorpus, match="has the format 1; this version reads 3"):
         Corpus(tmp_path / "c")

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from nlp_embeddings.corpus.scan_kernels import Table, Tokens, rehash
-from nlp_embeddings.corpus.tokenizers import Tokenizer, is_abbreviation
+from nlp_embeddings.corpus.tokenizers import FULL_STOPS, Tokenizer, is_abbreviation
 
 _SIMPLE_BOUND = 1 << 24  # tokens
+_ENDS = ("!", "?", *FULL_STOPS)
 
 
 class ChunkWords:
@@ -181,5 +182,5 @@ def _flag(text: str, self_ending: bool) -> int:
     """Return the flag of a chunk; see `Tokens`."""
     bare = text.strip("\"'”’)]([")
     if self_ending:
-        return 2 if bare[-1:] in ("!", "?") or (bare[-1:] == "." and not is_abbreviation(bare[:-1])) else 0
+        return 2 if bare[-1:] in _ENDS or (bare[-1:] == "." and not is_abbreviation(bare[:-1])) else 0
     return 1 if is_abbreviation(bare) and bare != "i" else 0

@@ -16,7 +16,7 @@ from nlp_embeddings.corpus.chunks import ChunkTable, ChunkTokens, ChunkWords
 from nlp_embeddings.corpus.encoded import Corpus, new_corpus_folder
 from nlp_embeddings.corpus.scan_kernels import PADDING, expand, scan
 from nlp_embeddings.corpus.text_files import blocks_of_file, blocks_of_texts, corpus_files
-from nlp_embeddings.corpus.tokenizers import TOKENIZERS, Tokenizer
+from nlp_embeddings.corpus.tokenizers import TOKENIZERS, Tokenizer, with_stops_apart
 
 MAX_SENTENCE_WORDS = 10_000  # a longer sentence (a text without line breaks) is cut; no word of it is dropped
 _OUT_EVENTS = 1 << 20
@@ -86,7 +86,8 @@ def _scanned_pieces(blocks: Iterable[bytes], vocabulary: ChunkWords, sentences: 
     table, tokens = ChunkTable(), ChunkTokens(vocabulary, by_line)
     out = np.empty(_OUT_EVENTS, dtype=np.int32)
     state, open_words = np.zeros(2, dtype=np.int64), np.array([0, -1])
-    for block in blocks:
+    for given in blocks:
+        block = given if by_line else with_stops_apart(given, vocabulary.tokenizer.name)
         inside = np.frombuffer(block.translate(members) + PADDING, dtype=np.uint8)
         data = np.frombuffer((block.lower() if vocabulary.lowercase else block) + PADDING, dtype=np.uint8)  # ASCII capitals alone
         position = 0

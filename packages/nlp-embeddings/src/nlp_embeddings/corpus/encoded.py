@@ -15,7 +15,7 @@ import numpy as np
 
 from nlp_embeddings.scratch import Scratch, exclusive
 
-FORMAT = 2
+FORMAT = 3
 _FILES = ("words.txt", "counts.bin", "ids.bin", "starts.bin")
 _DIGEST_BYTES = 1 << 22
 

@@ -35,7 +35,11 @@ WORD = re.compile(rf"[^\W_]+(?:[{COMBINING_MARKS}]+[^\W_]*)*(?:['’][^\W_]+(?:[
 _CHARACTER = re.compile(rf"\S[{COMBINING_MARKS}]*")
 _ABBREVIATIONS_TEXT = "mr mrs ms messrs mme dr st prof rev hon jr sr vs esq capt col gen lt sgt vol fig eg ie viz etc"
 _ABBREVIATIONS = frozenset(_ABBREVIATIONS_TEXT.split())
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\n\s*\n")
+FULL_STOPS = "。！？।॥"
+"""Marks that end a sentence without a space after them: of Chinese and Japanese, and of the scripts of India."""
+_SENTENCE_END = re.compile(rf"(?<=[.!?])[\"'”’)\]]*\s+|(?<=[{FULL_STOPS}])[\"'”’)\]」』]*(?![{FULL_STOPS}])\s*|\n\s*\n")
+
+_STOP_BYTES = tuple(mark.encode() for mark in FULL_STOPS)
 
 
 class Tokenizer(NamedTuple):
@@ -89,7 +93,11 @@ def tokenize(text: str, tokenizer: str = "regex", *, lowercase: bool = True) -> 
 def split_sentences(text: str) -> list[str]:
     """Return the sentences of running text: cut after `.`, `!` and `?` before white space, and at blank lines; not after `Mr.` or initials.
 
+    The marks of `FULL_STOPS` need no white space after them.
+
     Example:
+        >>> split_sentences("我爱你。「走吧！」她说。"), split_sentences("वह गया। मैं आया।")
+        (['我爱你。', '「走吧！」', '她说。'], ['वह गया।', 'मैं आया।'])
         >>> split_sentences("Mr. Trelawney spoke. We sailed! And then?")
         ['Mr. Trelawney spoke.', 'We sailed!', 'And then?']
     """
@@ -105,6 +113,23 @@ def split_sentences(text: str) -> list[str]:
         start = match.end()
     last = text[start:].strip()
     return [*sentences, last] if last else sentences
+
+
+def with_stops_apart(block: bytes, tokenizer: str) -> bytes:
+    """Return UTF-8 text in which a space follows each of `FULL_STOPS`, so that the scanner, which reads bytes, ends the sentence there.
+
+    Tokens stay what they are: the tokenizer `regex`, which drops such marks, gets an exclamation mark and spaces of the same length;
+    `whitespace`, for which a space would cut a token, gets the text as it is.
+
+    Example:
+        >>> with_stops_apart("你好。再见।".encode(), "character").decode()
+        '你好。 再见। '
+    """
+    if block.isascii() or tokenizer not in ("regex", "character"):
+        return block
+    for mark in _STOP_BYTES:
+        block = block.replace(mark, b"!" + b" " * (len(mark) - 1) if tokenizer == "regex" else mark + b" ")
+    return block
 
 
 def has_full_stops(text: str) -> bool:
