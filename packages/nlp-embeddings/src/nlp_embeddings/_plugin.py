@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nlp_embeddings.classify import specs as classify
 from nlp_embeddings.corpus import specs as corpus
 from nlp_embeddings.evaluate import specs as evaluate
 from nlp_embeddings.models import specs as models
@@ -12,7 +13,7 @@ from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-_ROOMS = (corpus, evaluate, models, tagging)
+_ROOMS = (corpus, evaluate, models, tagging, classify)
 
 
 @hookimpl

@@ -62,7 +62,7 @@ class TaggerAgent(Agent):
             return [[" ".join(words[start:end]), name] for start, end, name in spans(tags)]
         return [list(pair) for pair in zip(words, tags, strict=True)]
 
-    def answers(self, path: Path) -> list[Any]:
+    def answers(self, path: Path, folder: Path) -> list[Any]:
         """Return the answers to the sentences of a file, one a line."""
         from nlp_embeddings.corpus.text_files import numbered_lines
 

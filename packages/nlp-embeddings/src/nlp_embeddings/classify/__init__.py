@@ -1,0 +1,1 @@
+"""Classes of texts: sentiment, topics, questions; one label or several."""
