@@ -29,4 +29,20 @@ def tasks() -> Iterator[TaskSpec]:
 
 def schemes() -> Iterator[TaskSchemeSpec]:
     """Yield the schemes."""
-    yield from ()
+    for name, target, summary, example, outputs in (
+        ("voc", "voc:VocTask", "Pictures with Pascal VOC annotations, one XML file each", "voc:cells", "boxes"),
+        ("coco", "coco:CocoTask", "Pictures with the annotations of COCO in one JSON file", "coco:cells.json", "boxes"),
+        ("yolo", "yolo_files:YoloFilesTask", "Pictures with text files of boxes, described in YAML", "yolo:cells.yaml", "boxes"),
+        ("instances", "instances:InstancesTask", "Pictures beside maps with a number for each object", "instances:cells", "instances"),
+    ):
+        yield TaskSchemeSpec(
+            name=name,
+            target=f"cv_models.tasks.{target}",
+            summary=summary,
+            argument="path",
+            example=example,
+            make_example=f"cv_models.tasks.{target.partition(':')[0]}:write_example",
+            traits=("data", "image-input", f"{outputs}-output"),
+            agents=("supervised",),
+            tags=("detection" if outputs == "boxes" else "instance segmentation", "vision"),
+        )
