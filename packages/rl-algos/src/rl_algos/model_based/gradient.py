@@ -134,18 +134,18 @@ class GradientPlanner(Planner):
 
     def __init__(self, model: Dynamics, actions: Actions, config: GradientConfig, rng: np.random.Generator) -> None:
         super().__init__(model, actions, MPCConfig(horizon=config.horizon, discount=config.discount), rng)
-        self._settings = config
+        self._dynamics, self._settings = model, config
 
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """Return actions [N, ...] at observations [N, ...]."""
-        state, plan = self._model.state_of(inputs), self.plan
+    def decide(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the numbers in [-1, 1] of actions [N, D] at observations [N, ...], and move the plans on."""
+        state, plan = self.state_of(inputs), self.plan
         if self._settings.num_candidates:
             shooting = RandomShooting(self._settings.num_candidates + 1, hold=self._settings.horizon // 2)
             plan = shooting(partial(self.returns, state), plan, self._rng)
         for _ in range(self._settings.num_iterations):
             plan = self.improved(state, plan)
         self.plan = np.concatenate([plan[:, 1:], plan[:, -1:]], axis=1)
-        return self._actions(plan[:, 0])
+        return plan[:, 0]
 
     def improved(self, state: np.ndarray, plan: np.ndarray) -> np.ndarray:
         """Return better plans [N, H, D] from states [N, S], by one backward and one forward pass; those that get no better stay."""
@@ -155,7 +155,7 @@ class GradientPlanner(Planner):
         for t in range(horizon):
             around = np.concatenate([states[t], plan[:, t]], axis=1)[:, None] + shifts
             flat = around.reshape(-1, around.shape[2])
-            after, reward, terminated = self._model.step(flat[:, : state.shape[1]].copy(), self._actions(flat[:, state.shape[1] :]))
+            after, reward, terminated = self._dynamics.step(flat[:, : state.shape[1]].copy(), self.actions(flat[:, state.shape[1] :]))
             after, cost = after.reshape(num_plans, len(shifts), -1), -reward.reshape(num_plans, -1).astype(np.float64)
             expansions.append(expand(after, cost, config.difference))
             states.append(after[:, 0])
@@ -176,7 +176,7 @@ class GradientPlanner(Planner):
             apart = state.reshape(num_plans, len(sizes), -1) - states[:, t, None]
             action = plan[:, t, None] + sizes[:, None] * steps[:, t, None] + np.einsum("nds,nks->nkd", gains[:, t], apart)
             played[:, :, t] = np.clip(action, -1.0, 1.0)
-            state, reward, terminated = self._model.step(state, self._actions(played[:, :, t].reshape(-1, size)))
+            state, reward, terminated = self._dynamics.step(state, self.actions(played[:, :, t].reshape(-1, size)))
             total += self._settings.discount**t * np.where(alive, reward, 0.0)
             alive &= ~terminated
         self.model_steps += len(state) * horizon

@@ -55,7 +55,7 @@ class Planner:
     """The receding horizon: one plan for each environment, moved on after every decision; a `rl_core.task.Predict` with a memory.
 
     Args:
-        model: Dynamics that plans are played in.
+        model: Dynamics that plans are played in; `None` where a subclass plays them.
         actions: The map to actions of the task.
         config: Settings.
         rng: The stream of the candidates.
@@ -63,13 +63,15 @@ class Planner:
     Attributes:
         plan: The plans [N, H, D] that the next decision begins from.
         model_steps: Predicted transitions so far.
+        trace: Predicted returns [N, P] of each iteration, where a list is given to collect them.
     """
 
-    def __init__(self, model: Dynamics, actions: Actions, config: MPCConfig, rng: np.random.Generator) -> None:
-        self._model, self._actions, self._config, self._rng = model, actions, config, rng
+    def __init__(self, model: Dynamics | None, actions: Actions, config: MPCConfig, rng: np.random.Generator) -> None:
+        self._model, self.actions, self._config, self._rng = model, actions, config, rng
         self._optimiser = optimiser_of(config, actions.num_choices)
         self.plan = np.zeros((0, config.horizon, actions.size))
         self.model_steps = 0
+        self.trace: list[np.ndarray] | None = None
 
     def begin(self, starts: np.ndarray) -> None:
         """Forget the plans of the environments that start an episode [N]."""
@@ -79,23 +81,42 @@ class Planner:
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Return actions [N, ...] at observations [N, ...]."""
-        plan = self._optimiser(partial(self.returns, self._model.state_of(inputs)), self.plan, self._rng)
+        return self.actions(self.decide(inputs))
+
+    def decide(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the numbers in [-1, 1] of actions [N, D] at observations [N, ...], and move the plans on."""
+        plan = self._optimiser(partial(self.returns, self.state_of(inputs)), self.plan, self._rng)
         self.plan = np.concatenate([plan[:, 1:], np.zeros_like(plan[:, :1])], axis=1)
-        return self._actions(plan[:, 0])
+        return plan[:, 0]
+
+    def state_of(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the states [N, S] that observations [N, ...] show."""
+        assert self._model is not None
+        return self._model.state_of(inputs)
 
     def returns(self, state: np.ndarray, sequences: np.ndarray) -> np.ndarray:
         """Return the predicted returns [N, P] of sequences [N, P, H, D] from states [N, S]."""
         num_plans, num_candidates, horizon, size = sequences.shape
         flat = sequences.reshape(-1, horizon, size)
-        states = np.repeat(state, num_candidates, axis=0)
-        total = np.concatenate([self._play(states[i : i + AT_ONCE], flat[i : i + AT_ONCE]) for i in range(0, len(flat), AT_ONCE)])
+        states, at_once = np.repeat(state, num_candidates, axis=0), self.at_once
+        total = np.concatenate([self.play(states[i : i + at_once], flat[i : i + at_once]) for i in range(0, len(flat), at_once)])
         self.model_steps += len(flat) * horizon
-        return total.reshape(num_plans, num_candidates)
+        returns = total.reshape(num_plans, num_candidates)
+        if self.trace is not None:
+            self.trace.append(returns)
+        return returns
 
-    def _play(self, state: np.ndarray, sequences: np.ndarray) -> np.ndarray:
+    @property
+    def at_once(self) -> int:
+        """Number of sequences in one call of `play`."""
+        return AT_ONCE
+
+    def play(self, state: np.ndarray, sequences: np.ndarray) -> np.ndarray:
+        """Return the predicted returns [B] of sequences [B, H, D] from states [B, S]."""
+        assert self._model is not None
         total, alive = np.zeros(len(state)), np.ones(len(state), dtype=np.bool_)
         for t in range(sequences.shape[1]):
-            state, reward, terminated = self._model.step(state, self._actions(sequences[:, t]))
+            state, reward, terminated = self._model.step(state, self.actions(sequences[:, t]))
             total += self._config.discount**t * np.where(alive, reward, 0.0)
             alive &= ~terminated
         return total

@@ -1,16 +1,86 @@
-"""Specs of the agents that plan with a model of the dynamics."""
+"""Specs of the agents that plan with a model of the dynamics, known or learned."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rl_core.api import AgentSpec
 
+ANY = ("control vector-input discrete-output", "control vector-input continuous-output")
 FITS = ("control dynamics vector-input discrete-output", "control dynamics vector-input continuous-output")
+
+_TINY_MODEL: Mapping[str, Any] = {
+    "num_envs": 2,
+    "steps_per_iteration": 3,
+    "learning_starts": 4,
+    "fit_every": 4,
+    "horizon": 2,
+    "num_candidates": 4,
+    "num_iterations": 1,
+    "num_particles": 2,
+    "num_members": 2,
+    "hidden_layers": (4,),
+    "model_updates": 2,
+    "model_batch_size": 4,
+    "num_held_steps": 2,
+}
 
 
 def agents() -> Iterator[AgentSpec]:
-    """Yield the specs of agents, sorted by name."""
+    """Yield the specs of agents that plan with known dynamics, and of those that learn them."""
+    yield from _planners()
+    yield from _learners()
+
+
+def _learners() -> Iterator[AgentSpec]:
+    chua = "Chua, Calandra, McAllister, Levine. Deep reinforcement learning in a handful of trials, 2018"
+    nagabandi = "Nagabandi, Kahn, Fearing, Levine. Neural network dynamics for model-based deep reinforcement learning, 2018"
+    shooting = {"optimiser": "random", "num_candidates": 100, "horizon": 10, "num_particles": 1, "learning_starts": 100}
+    for name, summary, reference, task, budget, config in (
+        ("pets", "Plans by CEM through a probabilistic ensemble that it learns", chua, "Pendulum-v1", 2_000, {}),
+        (
+            "deterministic-model",
+            "Plans by CEM through one deterministic network that it learns",
+            nagabandi,
+            "Pendulum-v1",
+            2_000,
+            {"model": "deterministic", "num_particles": 1},
+        ),
+        (
+            "dropout-model",
+            "Plans by CEM through one network with dropout, a mask a trajectory",
+            "Gal, McAllister, Rasmussen. Improving PILCO with Bayesian neural network dynamics models, 2016",
+            "Pendulum-v1",
+            2_000,
+            {"model": "dropout"},
+        ),
+        (
+            "simple-mbrl",
+            "Learns a small model, shoots 100 random sequences, takes the best one",
+            nagabandi,
+            "CartPole-v1",
+            2_000,
+            {"model": "deterministic", **shooting},
+        ),
+    ):
+        yield AgentSpec(
+            name=name,
+            target="rl_algos.model_based.pets:PETS",
+            summary=summary,
+            reference=reference,
+            fits=ANY,
+            unit="environment steps",
+            task=task,
+            budget=budget,
+            config=config,
+            presets=f"rl_algos:model_based/presets/{'mbrl' if name == 'simple-mbrl' else 'pets'}.yaml",
+            tiny=_TINY_MODEL,
+            tags=("model-based", "learned model", "planning"),
+        )
+
+
+def _planners() -> Iterator[AgentSpec]:
     for name, summary, reference, config in (
         (
             "mpc-cem",

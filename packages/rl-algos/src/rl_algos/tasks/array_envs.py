@@ -23,6 +23,9 @@ from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
 from rl_core.task import Dynamics, DynamicsTask
 
+Outcome = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Rewards [N] and terminations [N] of observations [N, ...], actions [N, ...] and next observations [N, ...]."""
+
 
 class Problem(NamedTuple):
     """A control problem as compiled functions of its states.
@@ -37,6 +40,8 @@ class Problem(NamedTuple):
         time_limit: Steps after which an episode is cut.
         target: Mean return that counts as solved.
         state_of: States [N, S], float64, of observations [N, ...]; `None` where an observation does not show the state.
+        outcome: Rewards [N] and terminations [N] of observations, actions and next observations, for models that learn the rest; `None`
+            where it is not given.
     """
 
     start: Callable[[np.ndarray], np.ndarray]
@@ -48,6 +53,7 @@ class Problem(NamedTuple):
     time_limit: int
     target: float
     state_of: Callable[[np.ndarray], np.ndarray] | None = None
+    outcome: Outcome | None = None
 
 
 class ArrayDynamics:

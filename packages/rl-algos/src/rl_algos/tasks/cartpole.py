@@ -33,8 +33,24 @@ def start(uniform: np.ndarray) -> np.ndarray:
 
 
 @kernel
+def push(state: np.ndarray, forces: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
+    """Apply forces [N] to states [N, 4] for one step; see `move`."""
+    for n in range(len(state)):
+        x, x_dot, theta, theta_dot = state[n]
+        cos, sin = math.cos(theta), math.sin(theta)
+        acceleration = (forces[n] + MASS_POLE * HALF_LENGTH * theta_dot**2 * sin) / MASS
+        theta_acc = (GRAVITY * sin - cos * acceleration) / (HALF_LENGTH * (4.0 / 3.0 - MASS_POLE * cos**2 / MASS))  # (23)
+        x_acc = acceleration - MASS_POLE * HALF_LENGTH * theta_acc * cos / MASS  # (24)
+        x, x_dot = x + TAU * x_dot, x_dot + TAU * x_acc
+        theta, theta_dot = theta + TAU * theta_dot, theta_dot + TAU * theta_acc
+        state[n, 0], state[n, 1], state[n, 2], state[n, 3] = x, x_dot, theta, theta_dot
+        reward[n] = 1.0
+        terminated[n] = abs(x) > X_LIMIT or abs(theta) > THETA_LIMIT
+
+
+@kernel
 def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
-    """Push each cart and integrate by Euler's method.
+    """Push each cart one way or the other and integrate by Euler's method.
 
     Args:
         state: Position, velocity, angle from upright, angular velocity [N, 4]; becomes the next state.
@@ -42,18 +58,28 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
         reward: Becomes 1 for every step, also the last [N].
         terminated: Becomes true where cart or pole left its range [N].
     """
+    forces = np.empty(len(state))
     for n in range(len(state)):
-        x, x_dot, theta, theta_dot = state[n]
-        force = FORCE if action[n] == 1 else -FORCE
-        cos, sin = math.cos(theta), math.sin(theta)
-        push = (force + MASS_POLE * HALF_LENGTH * theta_dot**2 * sin) / MASS
-        theta_acc = (GRAVITY * sin - cos * push) / (HALF_LENGTH * (4.0 / 3.0 - MASS_POLE * cos**2 / MASS))  # (23)
-        x_acc = push - MASS_POLE * HALF_LENGTH * theta_acc * cos / MASS  # (24)
-        x, x_dot = x + TAU * x_dot, x_dot + TAU * x_acc
-        theta, theta_dot = theta + TAU * theta_dot, theta_dot + TAU * theta_acc
-        state[n, 0], state[n, 1], state[n, 2], state[n, 3] = x, x_dot, theta, theta_dot
-        reward[n] = 1.0
-        terminated[n] = abs(x) > X_LIMIT or abs(theta) > THETA_LIMIT
+        forces[n] = FORCE if action[n] == 1 else -FORCE
+    push(state, forces, reward, terminated)
+
+
+@kernel
+def move_continuous(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
+    """Push each cart by a share in [-1, 1] of the force [N, 1]; otherwise as `move`."""
+    forces = np.empty(len(state))
+    for n in range(len(state)):
+        forces[n] = FORCE * min(max(float(action[n, 0]), -1.0), 1.0)
+    push(state, forces, reward, terminated)
+
+
+def outcome(obs: np.ndarray, action: np.ndarray, next_obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rewards [N] and terminations [N], which next observations [N, 4] alone decide.
+
+    >>> outcome(np.zeros((2, 4)), np.zeros(2), np.array([[0.0, 0, 0.1, 0], [2.5, 0, 0, 0]]))
+    (array([1., 1.]), array([False,  True]))
+    """
+    return np.ones(len(obs)), (np.abs(next_obs[:, 0]) > X_LIMIT) | (np.abs(next_obs[:, 2]) > THETA_LIMIT)
 
 
 @kernel
@@ -93,6 +119,15 @@ class CartPole(ArrayTask):
         time_limit=500,
         target=475.0,
         state_of=state_of,
+        outcome=outcome,
+    )
+
+
+class ContinuousCartPole(ArrayTask):
+    """The same with a force anywhere between the two pushes and 200 steps, as in `mbrl-lib`'s tutorial of PETS; 200 is the most."""
+
+    problem = CartPole.problem._replace(
+        move=move_continuous, output_space=spaces.Box(-1.0, 1.0, (1,), dtype=np.float32), time_limit=200, target=200.0
     )
 
 
@@ -103,5 +138,5 @@ class MaskedCartPole(ArrayTask):
     """
 
     problem = CartPole.problem._replace(
-        observe=observe_masked, state_of=None, input_space=spaces.Box(-_HIGH[::2], _HIGH[::2], dtype=np.float32)
+        observe=observe_masked, state_of=None, outcome=None, input_space=spaces.Box(-_HIGH[::2], _HIGH[::2], dtype=np.float32)
     )

@@ -64,6 +64,16 @@ def state_of(obs: np.ndarray) -> np.ndarray:
     return state
 
 
+def outcome(obs: np.ndarray, action: np.ndarray, next_obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rewards [N] and terminations [N] of observations [N, 3] and torques [N, 1]; the next observations do not matter.
+
+    >>> outcome(np.array([[0.0, 1.0, 2.0]]), np.array([[1.0]]), np.zeros((1, 3)))[0].round(4).tolist()  # -(pi / 2)^2 - 0.4 - 0.001
+    [-2.8684]
+    """
+    angle, torque = np.arctan2(obs[:, 1], obs[:, 0]), np.clip(action[:, 0], -MAX_TORQUE, MAX_TORQUE)
+    return -(angle**2 + 0.1 * obs[:, 2] ** 2 + 0.001 * torque**2), np.zeros(len(obs), dtype=np.bool_)
+
+
 _HIGH = np.array([1.0, 1.0, MAX_SPEED], dtype=np.float32)
 
 
@@ -80,4 +90,5 @@ class Pendulum(ArrayTask):
         time_limit=200,
         target=-200.0,
         state_of=state_of,
+        outcome=outcome,
     )

@@ -72,6 +72,15 @@ def _control_tasks() -> Iterator[TaskSpec]:
         tags=("classic control",),
     )
     yield TaskSpec(
+        name="CartPoleContinuous-v1",
+        target="rl_algos.tasks.cartpole:ContinuousCartPole",
+        summary="CartPole with a force of any size, 200 steps",
+        reference="Barto, Sutton, Anderson. Neuronlike adaptive elements, 1983",
+        traits=("control", "dynamics", "vector-input", "continuous-output"),
+        agent="pets",
+        tags=("classic control",),
+    )
+    yield TaskSpec(
         name="LunarLander-v3",
         target="rl_core.gym_task:GymTask",
         summary="Land a rocket softly between two flags",
