@@ -236,3 +236,14 @@ update(module, optimiser, torch.zeros(4, 8, 8, 1), torch.zeros(4, dtype=torch.lo
 print("torch._dynamo" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def test_other_betas_are_those_of_torch() -> None:
+    ours, theirs = nn.Parameter(torch.tensor([1.0, -2.0])), nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimiser, oracle = Optimiser("adam", [ours], learning_rate=0.1), torch.optim.Adam([theirs], lr=0.1, betas=(0.5, 0.9))
+    optimiser.set_betas(0.5, 0.9)
+    for gradient in ([3.0, 0.5], [-1.0, 2.0], [0.1, -0.1]):
+        for parameter, method in ((ours, optimiser), (theirs, oracle)):
+            parameter.grad = torch.tensor(gradient)
+            method.step()
+    torch.testing.assert_close(ours, theirs)

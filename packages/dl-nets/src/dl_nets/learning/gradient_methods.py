@@ -26,7 +26,9 @@ def momentum_step(gradient: Tensor, velocity: Tensor, momentum: float, nesterov:
     return gradient.add(velocity, alpha=momentum) if nesterov else velocity
 
 
-def adam_step(gradient: Tensor, first: Tensor, second: Tensor, num_steps: int, epsilon: float) -> Tensor:
+def adam_step(
+    gradient: Tensor, first: Tensor, second: Tensor, num_steps: int, epsilon: float, betas: tuple[float, float] = (BETA_1, BETA_2)
+) -> Tensor:
     """Return the direction [P]: m / (sqrt(v) + epsilon), with the moments m and v corrected for their start at 0. Changes all three.
 
     m <- beta_1 m + (1 - beta_1) g and v <- beta_2 v + (1 - beta_2) g^2; then m / (1 - beta_1^t) and v / (1 - beta_2^t).
@@ -37,6 +39,7 @@ def adam_step(gradient: Tensor, first: Tensor, second: Tensor, num_steps: int, e
         second: v [P].
         num_steps: t, this step included.
         epsilon: > 0.
+        betas: beta_1 and beta_2, in [0, 1).
 
     Source: Kingma and Ba, *Adam: a method for stochastic optimization*, 2015, algorithm 1.
 
@@ -45,10 +48,11 @@ def adam_step(gradient: Tensor, first: Tensor, second: Tensor, num_steps: int, e
     >>> adam_step(torch.tensor([3.0, -0.5]), torch.zeros(2), torch.zeros(2), num_steps=1, epsilon=1e-8)
     tensor([ 1.0000, -1.0000])
     """
-    first.lerp_(gradient, 1.0 - BETA_1)
-    second.mul_(BETA_2).addcmul_(gradient, gradient, value=1.0 - BETA_2)
-    root = torch.div(second, 1.0 - BETA_2**num_steps, out=gradient).sqrt_().add_(epsilon)  # in its place: memory is slower than sums
-    return (first / (1.0 - BETA_1**num_steps)).div_(root)
+    beta_1, beta_2 = betas
+    first.lerp_(gradient, 1.0 - beta_1)
+    second.mul_(beta_2).addcmul_(gradient, gradient, value=1.0 - beta_2)
+    root = torch.div(second, 1.0 - beta_2**num_steps, out=gradient).sqrt_().add_(epsilon)  # in its place: memory is slower than sums
+    return (first / (1.0 - beta_1**num_steps)).div_(root)
 
 
 def rmsprop_step(gradient: Tensor, second: Tensor, epsilon: float) -> Tensor:

@@ -196,6 +196,7 @@ class Optimiser:
         self.momentum = momentum
         self.epsilon = epsilon
         self.l1, self.l2 = l1, l2
+        self._betas = (BETA_1, BETA_2)
         self._num_steps = 0
         self.flat = parameters if isinstance(parameters, Flat) else Flat(*(p for p in parameters if p.requires_grad))
         self.moments = [torch.zeros_like(self.flat.vector) for _ in range(_NUM_MOMENTS.get(name, 0))]
@@ -204,6 +205,11 @@ class Optimiser:
         self._last_rate = learning_rate
         if name == "ftrl":  # the z of the first weights, for which the step would give them back
             self.moments[0].copy_(-self.flat.vector * (BETA_FTRL / learning_rate + weight_decay) - l1 * self.flat.vector.sign())
+
+    def set_betas(self, beta_1: float, beta_2: float) -> None:
+        """Set how much of both moments of `adam` and `adamw` stays at each step, in [0, 1); before the first step."""
+        self._betas = (beta_1, beta_2)
+        self.fast = self._fast_adam()
 
     @property
     def num_steps(self) -> int:
@@ -326,10 +332,11 @@ class Optimiser:
         if not plain or vector.device.type != "cpu" or vector.dtype != torch.float32:
             return None
         first, second = (moment.numpy() for moment in self.moments)
+        beta_1, beta_2 = self._betas
         with announced("Adam"):
-            adam_pass(*(np.zeros(1, np.float32) for _ in range(4)), BETA_1, BETA_2, 0.0, 1.0, self.epsilon, math.inf)
+            adam_pass(*(np.zeros(1, np.float32) for _ in range(4)), beta_1, beta_2, 0.0, 1.0, self.epsilon, math.inf)
         return FlatAdam(
-            vector.numpy(), self.flat.gradient.numpy(), beta_1=BETA_1, beta_2=BETA_2, epsilon=self.epsilon, moments=(first, second)
+            vector.numpy(), self.flat.gradient.numpy(), beta_1=beta_1, beta_2=beta_2, epsilon=self.epsilon, moments=(first, second)
         )
 
     def _direction(self, gradient: Tensor) -> Tensor:
@@ -341,7 +348,7 @@ class Optimiser:
             case "rmsprop":
                 return rmsprop_step(gradient, self.moments[0], self.epsilon)
             case _:
-                return adam_step(gradient, self.moments[0], self.moments[1], self.num_steps, self.epsilon)
+                return adam_step(gradient, self.moments[0], self.moments[1], self.num_steps, self.epsilon, self._betas)
 
 
 def clip_gradient_norm(parameters: Iterable[nn.Parameter], bound: float) -> Tensor:
