@@ -13,7 +13,7 @@ from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookim
 
 RL_API = 2
 
-AGENTS = (classic, learning)
+AGENTS = (classic, generative, learning)
 NETWORKS = (classic, generative, networks)
 TASKS = (generative, tasks)
 

@@ -80,3 +80,33 @@ def show(axes: Any, image: np.ndarray) -> None:
     flat = np.clip(image, 0.0, 1.0)
     axes.imshow(flat[..., 0] if flat.shape[2] != 3 else flat, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
+
+
+def snapshots(path: Path, kept: Sequence[Mapping[str, Any]], real: Any) -> None:
+    """Write a PNG of what was generated from the same noise at several times: sheets of images, or points of the plane.
+
+    Args:
+        path: The file to write.
+        kept: Each with "progress" and "outputs" [N, ...].
+        real: Some real examples [M, ...], beside the last ones.
+    """
+    titles = [f"after {each['progress']:,} examples" for each in kept]
+    real = np.asarray(real)
+    if real.ndim == 4:
+        sheets = [sheet(np.asarray(each["outputs"]), 8) for each in kept]
+        grids(path, [*sheets, sheet(real[:64], 8)], [*titles, "real examples"], title="generated from the same noise")
+        return
+    if real.shape[1] < 2:
+        return
+    columns = min(4, len(kept))
+    lines = -(-len(kept) // columns)
+    figure = new_figure(2.8 * columns, 2.8 * lines)
+    for index, (each, name) in enumerate(zip(kept, titles, strict=True)):
+        axes = figure.add_subplot(lines, columns, index + 1)
+        axes.scatter(real[:, 0], real[:, 1], s=12, color="C7", label="real")
+        axes.scatter(each["outputs"][:, 0], each["outputs"][:, 1], s=5, color="C3", label="generated")
+        axes.set_title(name, fontsize=9)
+        axes.set(xlabel="first number", ylabel="second number")
+        if index == 0:
+            axes.legend(fontsize=7)
+    figure.savefig(path, dpi=120)

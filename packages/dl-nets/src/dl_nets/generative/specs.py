@@ -9,7 +9,20 @@ from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec
 
 def agents() -> Iterator[AgentSpec]:
     """Yield the agents."""
-    yield from ()
+    yield AgentSpec(
+        name="gan",
+        target="dl_nets.generative.gan:GAN",
+        summary="Generator against discriminator: learns to draw examples from noise",
+        reference="Goodfellow and others, Generative adversarial nets, 2014",
+        fits=("data generation",),
+        unit="examples",
+        budget=500_000,
+        task="ring-of-gaussians",
+        network="leaky-mlp",
+        presets="dl_nets:generative/presets/gan.yaml",
+        tiny={"batch_size": 16, "updates_per_step": 3, "averaging": 0.9, "penalty": "gradient"},
+        tags=("unsupervised", "generation"),
+    )
 
 
 def networks() -> Iterator[NetworkSpec]:
@@ -42,6 +55,16 @@ def networks() -> Iterator[NetworkSpec]:
             tags=("unsupervised", "dimensionality reduction", "anomaly detection"),
         )
     yield NetworkSpec(
+        name="leaky-mlp",
+        target="dl_nets.generative.leaky:LeakyMLP",
+        summary="Perceptron with leaky rectifiers, for both players of a gan",
+        reference="Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models, 2013",
+        fits=("vector-input", "image-input", "array-input", "discrete-input"),
+        task="breast-cancer",
+        tiny={"hidden": (8,)},
+        tags=("generation",),
+    )
+    yield NetworkSpec(
         name="variational-autoencoder",
         target="dl_nets.generative.variational:VariationalAutoencoder",
         summary="Autoencoder with random codes, from which new inputs are drawn",
@@ -56,7 +79,20 @@ def networks() -> Iterator[NetworkSpec]:
 
 def tasks() -> Iterator[TaskSpec]:
     """Yield the tasks."""
-    yield from ()
+    for name, summary, config in (
+        ("ring-of-gaussians", "Draw points around 8 modes on a circle", {}),
+        ("grid-of-gaussians", "Draw points around 25 modes on a square grid", {"layout": "grid", "modes": 25}),
+    ):
+        yield TaskSpec(
+            name=name,
+            target="dl_nets.generative.gaussians:Gaussians",
+            summary=summary,
+            reference="Metz, Poole, Pfau and Sohl-Dickstein, Unrolled generative adversarial networks, 2017",
+            config=config,
+            traits=("data", "vector-input", "continuous-output", "generation"),
+            agent="gan",
+            tags=("unsupervised", "generation", "synthetic"),
+        )
 
 
 def schemes() -> Iterator[TaskSchemeSpec]:
