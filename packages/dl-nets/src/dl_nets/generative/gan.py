@@ -261,7 +261,7 @@ class GAN(Agent):
         """Return the network of the discriminator, with its config.
 
         Raises:
-            ValueError: if there is no such network, or its config is wrong.
+            ValueError: if no network has this name, or its config is wrong.
         """
         config, network = self.config, self.network
         assert network is not None
