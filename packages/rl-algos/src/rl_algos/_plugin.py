@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from rl_algos.bandits import specs as bandits
 from rl_algos.continuous import specs as continuous
+from rl_algos.games import specs as games
 from rl_algos.model_based import specs as model_based
 from rl_algos.on_policy import specs as on_policy
 from rl_algos.planning import specs as planning
 from rl_algos.q_learning import specs as q_learning
 from rl_algos.search import specs as search
+from rl_algos.self_play import specs as self_play
 from rl_algos.tabular import specs as tabular
 from rl_algos.tasks import specs as task_specs
 from rl_algos.tree_search import specs as tree_search
@@ -18,7 +20,7 @@ from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-ROOMS = (bandits, continuous, model_based, on_policy, planning, q_learning, search, tabular, tree_search)
+ROOMS = (bandits, continuous, model_based, on_policy, planning, q_learning, search, self_play, tabular, tree_search)
 
 
 @hookimpl
@@ -32,6 +34,7 @@ def rl_agents() -> Iterator[AgentSpec]:
 def rl_tasks() -> Iterator[TaskSpec]:
     """Yield the tasks."""
     yield from task_specs.tasks()
+    yield from games.tasks()
 
 
 @hookimpl

@@ -6,7 +6,7 @@ Chess and Shogi by Planning with a Learned Model (2020), for the scale of values
 
 *Departures*: none.
 
-A rule takes (tree, node, width, uniform number in [0, 1)) and returns an action.
+A rule takes (tree, node, width, uniform number in [0, 1)) and returns an action. One whose prior is negative is not allowed.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ def ucb1(tree: Tree, node: int, width: float, uniform: float) -> int:
     total, untried = 0, 0
     for action in range(num_actions):
         total += tree.visits[node, action]
-        untried += tree.visits[node, action] == 0
+        untried += tree.visits[node, action] == 0 and tree.priors[node, action] >= 0
     best, ties, log_total = -math.inf, untried, math.log(max(total, 1))
     if untried == 0:
         for action in range(num_actions):
-            score = scaled(tree, node, action) + width * math.sqrt(log_total / tree.visits[node, action])
-            if score > best:
-                best, ties = score, 0
-            ties += score == best
+            if tree.visits[node, action] > 0:
+                score = scaled(tree, node, action) + width * math.sqrt(log_total / tree.visits[node, action])
+                if score > best:
+                    best, ties = score, 0
+                ties += score == best
     rank = int(uniform * ties)
     for action in range(num_actions):
         if untried > 0:
-            chosen = tree.visits[node, action] == 0
-        else:
+            chosen = tree.visits[node, action] == 0 and tree.priors[node, action] >= 0
+        elif tree.visits[node, action] > 0:
             chosen = scaled(tree, node, action) + width * math.sqrt(log_total / tree.visits[node, action]) == best
+        else:
+            chosen = False
         if chosen:
             if rank == 0:
                 return action
@@ -59,6 +62,8 @@ def puct(tree: Tree, node: int, width: float, uniform: float) -> int:
         total += tree.visits[node, action]
     best, chosen = -math.inf, 0
     for action in range(tree.visits.shape[1]):
+        if tree.priors[node, action] < 0:
+            continue
         score = width * tree.priors[node, action] * math.sqrt(max(total, 1)) / (1 + tree.visits[node, action])
         if tree.visits[node, action] > 0:
             score += scaled(tree, node, action)

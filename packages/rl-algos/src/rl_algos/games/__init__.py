@@ -1,0 +1,1 @@
+"""Board games of two players: rules, tasks against an opponent, and opponents."""

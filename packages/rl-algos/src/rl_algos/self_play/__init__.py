@@ -1,0 +1,1 @@
+"""Agents that learn by playing against themselves, with a search before every move."""
