@@ -56,6 +56,13 @@ def test_any_size_is_padded_and_cut_and_the_padding_does_not_reach_far(reduction
     torch.testing.assert_close(module(larger)[:, :37, :22], module(images), rtol=1e-4, atol=1e-4)  # 40 x 24 needs no padding
 
 
+def test_images_standardised_by_themselves_look_alike_in_any_light() -> None:
+    module = build(UNet(UNetConfig(channels=(4, 6), standardise="image")), 16, 16, 1, 2).eval()
+    dark = torch.from_numpy(np.random.default_rng(0).integers(0, 60, (2, 16, 16, 1), dtype=np.uint8))
+    torch.testing.assert_close(module(dark * 4 + 9), module(dark), rtol=0.02, atol=0.02)
+    assert torch.isfinite(module(torch.zeros(1, 16, 16, 1, dtype=torch.uint8))).all()
+
+
 def test_attention_gates_compute_the_paper_s_equations() -> None:
     gate = AttentionGate(6, 5, np.random.default_rng(0))
     skip, coarse = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0)), torch.ones(2, 5, 4, 4)

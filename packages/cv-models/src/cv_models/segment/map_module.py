@@ -5,7 +5,7 @@ Letters: B batch, C channels, K classes, H W image.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from gymnasium import Space, spaces
@@ -17,6 +17,7 @@ from cv_models.segment.losses import MapLoss, map_loss
 from dl_nets.learning.losses import weighted_mean
 from dl_nets.networks.spaces import UnitScale, image_shape
 
+DARK = 1e-3  # added to an image's deviation, of a range of 1: noise of an empty image stays small
 PIXELS_AT_ONCE = 2**20  # of the images that are answered together: more only cost memory
 
 
@@ -45,22 +46,38 @@ def padding_to(height: int, width: int, multiple: int) -> tuple[int, int]:
     return -height % multiple, -width % multiple
 
 
+class MapSettings(Protocol):
+    """The settings that all networks of label maps share."""
+
+    @property
+    def loss(self) -> MapLoss:
+        """Name of the loss."""
+
+    @property
+    def reduction(self) -> int:
+        """Images are averaged down by it first, and logits interpolated up by it."""
+
+    @property
+    def standardise(self) -> str:
+        """`fixed`, or `image`: by each image's own mean and deviation."""
+
+
 class MapModule(nn.Module):
     """A network inside the steps that all of them share: scaling, padding, loss, and the likeliest class of each pixel.
 
     Args:
         network: From images [B, C, H, W] to logits [B, K, H, W], for heights and widths that are multiples of `multiple`.
         input_space: Space of one image.
+        settings: Loss, reduction and standardisation.
         multiple: Images of other sizes are padded by their border pixels, and the logits cut.
-        loss: Name of the loss.
-        reduction: Images are averaged down by it first, and logits interpolated up by it.
     """
 
-    def __init__(self, network: nn.Module, input_space: Space[Any], *, multiple: int, loss: MapLoss, reduction: int = 1) -> None:
+    def __init__(self, network: nn.Module, input_space: Space[Any], settings: MapSettings, multiple: int = 1) -> None:
         super().__init__()
         self.scale, self.standardise = UnitScale(input_space), Standardise(image_shape(input_space)[2])
-        self.network, self.loss_name = network, loss
-        self._multiple, self._reduction = multiple * reduction, reduction
+        self.network, self.loss_name = network, settings.loss
+        self._multiple, self._reduction = multiple * settings.reduction, settings.reduction
+        self._by_image = settings.standardise == "image"
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits [B, H, W, K] of images [B, H, W, C]."""
@@ -69,7 +86,12 @@ class MapModule(nn.Module):
     def prepared(self, inputs: Tensor) -> Tensor:
         """Return images [B, H, W, C] as the network sees them [B, C, H', W'], standardised, padded and reduced."""
         height, width = inputs.shape[1:3]
-        images: Tensor = self.standardise(self.scale(inputs))
+        images: Tensor = self.scale(inputs)
+        if self._by_image:
+            deviation, mean = torch.std_mean(images, (1, 2, 3), keepdim=True)
+            images = ((images - mean) / (deviation + DARK)).permute(0, 3, 1, 2)
+        else:
+            images = self.standardise(images)
         rows, columns = padding_to(height, width, self._multiple)
         if rows or columns:
             images = functional.pad(images, (0, columns, 0, rows), mode="replicate")

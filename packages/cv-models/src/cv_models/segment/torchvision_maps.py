@@ -35,6 +35,9 @@ class TorchvisionMapsConfig:
     ] = "mobilenet-v3-small"
     width: Annotated[Positive, Doc("factor of the filters of a mobilenet")] = 1.0
     reduction: Annotated[Count, Doc("pixels of each side that are averaged into one first; maps are interpolated up again")] = 1
+    standardise: Annotated[
+        Literal["fixed", "image"], Doc("colours less a mean and over a deviation: fixed ones, or each image's own, for unlike exposures")
+    ] = "fixed"
     loss: Annotated[MapLoss, Doc("cross-entropy, dice, focal, boundary (cross-entropy that weighs borders), or a sum of two")] = (
         "dice+cross-entropy"
     )
@@ -93,4 +96,4 @@ class TorchvisionMaps(Network):
         if channels not in (1, 3):
             raise ValueError(f"the image has {channels} channels; this network takes 1 or 3: take network unet")
         model = torchvisions(lambda: build_model(self.config, num_classes), rng)
-        return MapModule(Maps(model), input_space, multiple=1, loss=self.config.loss, reduction=self.config.reduction)
+        return MapModule(Maps(model), input_space, self.config)

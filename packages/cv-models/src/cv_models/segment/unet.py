@@ -11,7 +11,7 @@ Letters: B batch, C channels, K classes, H W image.
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -41,6 +41,9 @@ class UNetConfig:
     batch_norm: Annotated[bool, Doc("whether each convolution is normalised over the batch")] = True
     dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability of dropping a number of the coarsest level in training")] = 0.0
     reduction: Annotated[Count, Doc("pixels of each side that are averaged into one first; maps are interpolated up again")] = 1
+    standardise: Annotated[
+        Literal["fixed", "image"], Doc("colours less a mean and over a deviation: fixed ones, or each image's own, for unlike exposures")
+    ] = "fixed"
     loss: Annotated[MapLoss, Doc("cross-entropy, dice, focal, boundary (cross-entropy that weighs borders), or a sum of two")] = (
         "dice+cross-entropy"
     )
@@ -150,4 +153,4 @@ class UNet(Network):
         _, _, channels, num_classes = map_shape(input_space, output_space)
         layers = Layers(self.config, channels, num_classes, rng)
         multiple = 2 ** (len(self.config.channels) - 1)
-        return MapModule(layers, input_space, multiple=multiple, loss=self.config.loss, reduction=self.config.reduction)
+        return MapModule(layers, input_space, self.config, multiple)
