@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from cv_models.classify import specs as classify
 from cv_models.detect import specs as detect
 from cv_models.segment import specs as segment
 from cv_models.tasks import box_specs, map_specs
-from rl_core.api import NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
+from rl_core.api import NetworkSpec, RunView, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
@@ -35,3 +36,21 @@ def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
     """Yield the open families of tasks."""
     for room in TASKS:
         yield from room.schemes()
+
+
+@hookimpl
+def rl_run_started(run: RunView) -> None:
+    """Draw the varied training pictures of a run that varies them, before it learns."""
+    if getattr(run.agent.task, "augments", False) and "image-input" in run.agent.task.traits():
+        from cv_models.figures import draw_varied
+
+        draw_varied(run)
+
+
+@hookimpl
+def rl_run_finished(run: RunView, result: Mapping[str, Any] | None, error: BaseException | None) -> None:
+    """Draw the confusion matrix of a classifier of pictures, and where it looks."""
+    if result is not None and {"data", "image-input", "discrete-output"} <= run.agent.task.traits():
+        from cv_models.figures import draw_classifier
+
+        draw_classifier(run)

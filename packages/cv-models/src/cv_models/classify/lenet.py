@@ -9,7 +9,6 @@ Letters: B batch, C channels, K outputs.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -81,12 +80,6 @@ class LeNet5(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs [B, K] of images [B, H, W, C]."""
         return self.head(self.features(inputs))
-
-    def draw(self, folder: Path, inputs: Tensor, class_names: tuple[str, ...]) -> None:
-        """Write the places that decide on the likeliest class of some images, by Grad-CAM."""
-        from cv_models.classify.grad_cam import draw_grad_cam
-
-        draw_grad_cam(self, inputs, class_names, folder / "grad-cam.png")
 
 
 class LeNet(Network):

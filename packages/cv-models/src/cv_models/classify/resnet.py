@@ -129,12 +129,6 @@ class ResidualNetwork(nn.Module):
         """Return outputs [B, K] of images [B, H, W, C]."""
         return self.head(self.features(inputs))
 
-    def draw(self, folder: Path, inputs: Tensor, class_names: tuple[str, ...]) -> None:
-        """Write the places that decide on the likeliest class of some images, by Grad-CAM."""
-        from cv_models.classify.grad_cam import draw_grad_cam
-
-        draw_grad_cam(self, inputs, class_names, folder / "grad-cam.png")
-
 
 def _attention(config: ResNetConfig, channels: int, rng: np.random.Generator) -> nn.Module:
     if config.attention == "squeeze-excitation":

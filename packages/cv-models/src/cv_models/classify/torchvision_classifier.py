@@ -64,12 +64,6 @@ class Classifier(nn.Module):
             images = functional.interpolate(images, (self._resize, self._resize), mode="bilinear", align_corners=False, antialias=True)
         return cast(Tensor, self.model(images))
 
-    def draw(self, folder: Path, inputs: Tensor, class_names: tuple[str, ...]) -> None:
-        """Write the places that decide on the likeliest class of some images, by Grad-CAM."""
-        from cv_models.classify.grad_cam import draw_grad_cam
-
-        draw_grad_cam(self, inputs, class_names, folder / "grad-cam.png")
-
 
 class TorchvisionClassifier(Network):
     """Builder of torchvision's classifiers."""

@@ -28,6 +28,7 @@ from dl_nets.networks.layers import Dropout
 from dl_nets.networks.spaces import UnitScale, image_shape, output_size
 from rl_core.config import Count, Doc, FilePath, Meta, configclass
 from rl_core.network import Network
+from rl_core.task import DataTask
 
 EPSILON = 1e-6  # added to the variance by layer normalisations
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}  # width, depth, heads; tiny and small: Touvron et al., 2021
@@ -192,16 +193,15 @@ class VisionTransformer(nn.Module):
         maps = functional.interpolate(flow, tuple(inputs.shape[1:3]), mode="bilinear", align_corners=False)[:, 0]
         return maps / maps.amax((1, 2), keepdim=True)
 
-    def draw(self, folder: Path, inputs: Tensor, class_names: tuple[str, ...]) -> None:
-        """Write where the class token, or the first patch, looks in some images."""
-        from cv_models.classify.grad_cam import SHOWN, draw_maps
+    def draw(self, folder: Path, task: DataTask) -> None:
+        """Write where the class token, or the first patch, looks in some test images."""
+        from cv_models.figures import draw_maps, labelled, shown_examples
 
-        shown = inputs[:SHOWN]
-        with torch.no_grad():
-            classes = self(shown).argmax(1).tolist()
-        words = [f"for {class_names[number]}" if class_names else f"for class {number}" for number in classes]
-        rows = [("attention", self.attention_maps(shown), words)]
-        draw_maps(shown, rows, folder / "attention.png", "attention roll-out over all blocks")
+        inputs = shown_examples(task, self.positions.device)
+        words = labelled(self(inputs), task)
+        draw_maps(
+            inputs, [("attention", self.attention_maps(inputs), words)], folder / "attention.png", "attention roll-out over all blocks"
+        )
 
     def load(self, path: Path) -> None:
         """Copy the weights of a file, ours or torchvision's, whose positions may be for another number of patches.

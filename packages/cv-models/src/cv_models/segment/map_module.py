@@ -5,6 +5,7 @@ Letters: B batch, C channels, K classes, H W image.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +17,7 @@ from cv_models.layers import Standardise
 from cv_models.segment.losses import MapLoss, map_loss
 from dl_nets.learning.losses import weighted_mean
 from dl_nets.networks.spaces import UnitScale, image_shape
+from rl_core.task import DataTask
 
 DARK = 1e-3  # added to an image's deviation, of a range of 1: noise of an empty image stays small
 PIXELS_AT_ONCE = 2**20  # of the images that are answered together: more only cost memory
@@ -113,3 +115,23 @@ class MapModule(nn.Module):
         """Return the likeliest class of each pixel [B, H, W]."""
         size = max(1, PIXELS_AT_ONCE // (inputs.shape[1] * inputs.shape[2]))
         return torch.cat([self.logits(part).argmax(1) for part in inputs.split(size)])
+
+    def attention_maps(self, inputs: Tensor) -> list[Tensor]:
+        """Return the weights [B, H, W] in [0, 1] that each attention gate of the network gives to places, coarse to fine."""
+        with_attention = getattr(self.network, "with_attention", None)
+        if with_attention is None:
+            return []
+        prepared, (height, width) = self.prepared(inputs), inputs.shape[1:3]
+        full = [side * self._reduction for side in prepared.shape[2:]]
+        maps = with_attention(prepared)[1]
+        return [functional.interpolate(each, full, mode="bilinear", align_corners=False)[:, 0, :height, :width] for each in maps]
+
+    def draw(self, folder: Path, task: DataTask) -> None:
+        """Write the weights of the attention gates for some test images, if the network has gates."""
+        from cv_models.figures import draw_maps, shown_examples
+
+        inputs = shown_examples(task, self.standardise.mean.device)
+        maps = self.attention_maps(inputs)
+        if maps:
+            rows = [(f"gate {level + 1} of {len(maps)}", each, [""] * len(inputs)) for level, each in enumerate(maps)]
+            draw_maps(inputs, rows, folder / "attention.png", "weights of the attention gates, coarse to fine")

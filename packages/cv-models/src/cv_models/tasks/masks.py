@@ -221,7 +221,7 @@ class MasksTask(MapTask):
         """Return picture and mask of each name.
 
         Raises:
-            ValueError: if there is no such folder, it holds no pictures, or a picture has no mask.
+            ValueError: if the folder is missing, it holds no pictures, or a picture has no mask.
         """
         folder = Path(self.config.path)
         images = files_by_stem(_part(folder, self.config.images, IMAGE_FOLDERS, "images"))
