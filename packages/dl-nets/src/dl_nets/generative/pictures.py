@@ -27,7 +27,7 @@ def sheet(images: np.ndarray, columns: int) -> np.ndarray:
 
 def rows(path: Path, images: Mapping[str, Any], *, title: str) -> None:
     """Write a PNG with a named row of images [N, H, W, C], numbers in [0, 1], for each item."""
-    parts = {name: np.asarray(row.cpu()) for name, row in images.items()}
+    parts = {name: np.asarray(row.cpu() if hasattr(row, "cpu") else row) for name, row in images.items()}
     count, height, width, _ = next(iter(parts.values())).shape
     figure = new_figure(0.8 * count + 1.2, 0.8 * len(parts) * height / width + 0.6)
     axes = figure.add_subplot()

@@ -108,6 +108,17 @@ def schemes() -> Iterator[TaskSchemeSpec]:
         tags=("unsupervised", "dimensionality reduction"),
     )
     yield TaskSchemeSpec(
+        name="generate",
+        target="dl_nets.generative.generate:Generate",
+        summary="The inputs of another task, to be drawn from noise",
+        reference="Heusel and others, GANs trained by a two time-scale update rule, 2017",
+        argument="task",
+        example="generate:digits",
+        traits=("data", "vector-input", "generation"),
+        agents=("gan",),
+        tags=("unsupervised", "generation"),
+    )
+    yield TaskSchemeSpec(
         name="anomalies",
         target="dl_nets.generative.reconstruct:Anomalies",
         summary="Is it unlike the inputs of the normal classes? Those of another task",
