@@ -145,5 +145,5 @@ def test_images_of_another_size_get_resized_positions_and_attention_says_where_i
     assert maps.shape == (4, 8, 8)
     torch.testing.assert_close(maps.amax((1, 2)), torch.ones(4))
     block = module.blocks[0]
-    weights = block.attention.weights(block.attention_norm(module.tokens(images())))
+    weights = block.attention.attention_weights(block.attention_norm(module.tokens(images())))
     torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)))

@@ -323,7 +323,7 @@ def test_patience_needs_a_validation_split(three_classes: ArrayTask, learner: Le
     three_classes._splits["validation"] = (np.zeros((0, 2), np.float32), np.zeros(0, np.int64))
     with pytest.raises(ValueError, match="patience is 3, but the task has no validation split"):
         learner(three_classes, patience=3)
-    assert set(learner(three_classes).step()) == {"loss", "learning_rate", "epoch"}
+    assert set(learner(three_classes).step()) == {"loss", "gradient_norm", "learning_rate", "epoch"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ SKIP = ("progress", "seconds")
 
 
 def learning_curve(lines: Sequence[Mapping[str, float]], path: Path, *, title: str, unit: str, headline: str = "") -> None:
-    """Write a PNG with a panel for each metric of a run, over its progress.
+    """Write a PNG with a panel for each metric of a run, over its progress; `validation_x` is drawn in the panel of `x`.
 
     Args:
         lines: The lines of `metrics.jsonl`.
@@ -24,17 +24,21 @@ def learning_curve(lines: Sequence[Mapping[str, float]], path: Path, *, title: s
         unit: Unit of progress.
         headline: The metric whose panel is first.
     """
-    names = sorted(metric_names(lines), key=lambda name: name != headline)
+    known_names = [name for name in metric_names(lines) if name != "epoch"]  # progress in another unit
+    names = sorted(
+        (name for name in known_names if name.removeprefix("validation_") not in known_names or not name.startswith("validation_")),
+        key=lambda name: name != headline,
+    )
     columns = min(3, max(1, len(names)))
     rows = max(1, -(-len(names) // columns))
     figure = new_figure(4.2 * columns, 2.8 * rows)
     for index, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, index + 1)
-        known = [(line["progress"], line[name]) for line in lines if name in line]
-        progress, values = np.array(known, dtype=float).T
-        axes.plot(progress, values, linewidth=0.8, alpha=0.35 if len(values) > 50 else 1.0, color="C0")
-        if len(values) > 50:
-            axes.plot(*_smoothed(progress, values), linewidth=1.6, color="C0")
+        validation = f"validation_{name}"
+        _draw_curve(axes, lines, name, "C0", "training" if validation in known_names else "")
+        if validation in known_names:
+            _draw_curve(axes, lines, validation, "C1", "validation")
+            axes.legend(fontsize=7)
         axes.set_title(name, fontsize=10)
         axes.set_xlabel(unit, fontsize=8)
         axes.tick_params(labelsize=8)
@@ -142,6 +146,14 @@ def _t_inside(t: float, degrees: int) -> float:
         total += term
         term *= cos * cos * (2 * k + 1) / (2 * k + 2)
     return float(sin * total)
+
+
+def _draw_curve(axes: Any, lines: Sequence[Mapping[str, float]], name: str, colour: str, label: str) -> None:
+    progress, values = np.array([(line["progress"], line[name]) for line in lines if name in line], dtype=float).T
+    many = len(values) > 50
+    axes.plot(progress, values, linewidth=0.8, alpha=0.35 if many else 1.0, color=colour, label="" if many else label)
+    if many:
+        axes.plot(*_smoothed(progress, values), linewidth=1.6, color=colour, label=label)
 
 
 def _smoothed(progress: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -97,7 +97,7 @@ class Attention(nn.Module):
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
         return query, key, value
 
-    def weights(self, tokens: Tensor) -> Tensor:
+    def attention_weights(self, tokens: Tensor) -> Tensor:
         """Return how much each token of tokens [B, T, D] looks at each other one [B, h, T, T]; rows sum to 1."""
         query, key, _ = self.heads(tokens)
         return torch.softmax(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5, dim=-1)
@@ -187,7 +187,7 @@ class VisionTransformer(nn.Module):
         tokens, weights = self.tokens(inputs), []
         for block in self.blocks:
             assert isinstance(block, Block)
-            weights.append(block.attention.weights(block.attention_norm(tokens)))
+            weights.append(block.attention.attention_weights(block.attention_norm(tokens)))
             tokens = block(tokens)
         flow = rollout(weights)[:, tokens.shape[1] - self._grid[0] * self._grid[1] :].reshape(-1, 1, *self._grid)
         maps = functional.interpolate(flow, tuple(inputs.shape[1:3]), mode="bilinear", align_corners=False)[:, 0]

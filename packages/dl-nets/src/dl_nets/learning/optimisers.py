@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -351,6 +351,11 @@ class Optimiser:
                 return adam_step(gradient, self.moments[0], self.moments[1], self.num_steps, self.epsilon, self._betas)
 
 
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Return the length [] of all gradients together; 0 where there are none."""
+    return _length([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
 def clip_gradient_norm(parameters: Iterable[nn.Parameter], bound: float) -> Tensor:
     """Return the length [] of all gradients together; a longer one than `bound` is shortened to it, in place.
 
@@ -362,7 +367,7 @@ def clip_gradient_norm(parameters: Iterable[nn.Parameter], bound: float) -> Tens
     (tensor(5.), tensor([0.6000, 0.8000]))
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    length = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    length = _length(gradients)
     factor = (bound / length).clamp(max=1.0)  # a tensor, so that a GPU need not be waited for
     for gradient in gradients:
         gradient.mul_(factor)
@@ -383,3 +388,7 @@ def gradient_step(module: nn.Module, optimiser: Optimiser | torch.optim.Optimize
     if max_gradient_norm:
         clip_gradient_norm(module.parameters(), max_gradient_norm)
     optimiser.step()
+
+
+def _length(gradients: Sequence[Tensor]) -> Tensor:
+    return torch.stack([gradient.norm() for gradient in gradients]).norm() if gradients else torch.zeros(())

@@ -28,6 +28,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from dl_nets.figures import draw as figures
 from dl_nets.learning import losses
 from dl_nets.learning.averaging import Averaged, AverageName
 from dl_nets.learning.class_losses import balanced_weights
@@ -47,7 +48,7 @@ from dl_nets.learning.losses import (
     target_rule,
 )
 from dl_nets.learning.metrics import MetricName, Metrics
-from dl_nets.learning.optimisers import Optimiser, OptimiserName, gradient_step
+from dl_nets.learning.optimisers import Optimiser, OptimiserName, gradient_norm, gradient_step
 from dl_nets.learning.schedules import ScheduleName, schedule
 from dl_nets.learning.steps import AT_ONCE, examples_a_step, examples_at_once, num_numbers
 from dl_nets.learning.streams import load_module_state, module_state
@@ -60,6 +61,7 @@ from rl_core.network import OwnLoss
 from rl_core.seeds import Seeds
 from rl_core.task import DataTask, Predict, Task
 
+NORM_EVERY = 50  # updates after which the length of the gradient is measured, and at the end of an epoch
 STATISTICS_NUMBERS = 2**24  # of the training targets at most that mean and deviation are computed from
 
 
@@ -246,7 +248,8 @@ class Supervised(Agent):
             self._rule.load_state_dict(state)
 
     def draw(self, folder: Path) -> None:
-        """Write the task's figures of the answers into `folder`, and the module's own, if it has a method `draw(folder, task)`."""
+        """Write figures of answers and module into `folder`, the task's own, and the module's, if it has a method `draw(folder, task)`."""
+        figures.draw(folder, self)
         self.task.draw_answers(folder, self.predict)
         module: Any = self.module.eval()
         if hasattr(module, "draw"):
@@ -289,6 +292,8 @@ class Supervised(Agent):
             self._averaged.add(self._module)
         shares = torch.tensor(sizes, dtype=torch.float64) / visited
         means = {name: float(torch.as_tensor(values, dtype=torch.float64) @ shares) for name, values in seen.items()}
+        if number // NORM_EVERY > first // NORM_EVERY or number + 1 == len(parts):
+            means["gradient_norm"] = float(gradient_norm(self._module.parameters()))
         return left - visited, {**means, "learning_rate": self._optimiser.learning_rate}
 
     def _variation(self, epoch: int) -> Callable[[np.ndarray], tuple[Batch, Batch]] | None:
@@ -329,7 +334,22 @@ class Supervised(Agent):
                 self._epochs_since_best += 1
             self.finished = self._epochs_since_best >= self.config.patience
         found = {metric: validation.judge.result()[metric], **(validation.metrics.result() if validation.metrics else {})}
-        return {"validation_loss": loss, **{f"validation_{name.replace(' ', '_')}": value for name, value in found.items()}}
+        scores = {f"validation_{name.replace(' ', '_')}": value for name, value in found.items()}
+        return {metric.replace(" ", "_"): self._training_score(), "validation_loss": loss, **scores}
+
+    def _training_score(self) -> float:
+        """Return the task's metric on some training examples, evenly spaced, about a third as many as are held out for validation."""
+        count = min(len(self._train), self._at_once, max(64, len(self._validation) // 3))
+        inputs, targets = self._train[np.linspace(0, len(self._train) - 1, count).astype(np.int64)]
+        (judge := self.task.judge()).add(self._answered(self._candidate, inputs, targets)[0], to_arrays(targets))
+        return judge.result()[self.task.metric]
+
+    def _answered(self, module: nn.Module, inputs: Any, targets: Any) -> tuple[Any, Any]:
+        """Return what a judge is given for a batch, and the outputs of the module, which are `None` where it brings its own loss."""
+        if has_own_loss(module):
+            return self._answers(module, inputs), None
+        outputs = self._forward(module, inputs)
+        return judged(self._rule, outputs, targets) if self.task.by_likelihood else self._rule.answers(outputs), outputs
 
     @torch.no_grad()
     def _look(self, start: int) -> int:
@@ -340,14 +360,11 @@ class Supervised(Agent):
         inputs, targets = self._validation[indices]
         weights = self._weights(targets)
         weight = float(len(indices) if weights is None else weights.sum())
-        outputs = None
         if has_own_loss(module):
             loss = batch_loss(module, inputs, targets, weights, self._rule.losses, self._precision)[0]
-            answers = self._answers(module, inputs)
-        else:
-            outputs = self._forward(module, inputs)
+        answers, outputs = self._answered(module, inputs, targets)
+        if outputs is not None:
             loss = losses.weighted_mean(self._rule.losses(outputs, targets), weights)
-            answers = judged(self._rule, outputs, targets) if self.task.by_likelihood else self._rule.answers(outputs)
         validation.loss += float(loss) * weight
         validation.weight += weight
         wanted = to_arrays(targets)

@@ -108,6 +108,16 @@ class Attention(nn.Module):
         outputs: Tensor = self.output(taken.transpose(1, 2).flatten(2))
         return outputs
 
+    def attention_weights(
+        self, steps: Tensor, memory: tuple[Tensor, Tensor], *, mask: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        """Return the share [B, N, T, S] of each of the memory in what each step takes; the arguments are those of `forward`."""
+        query, keys = self._by_head(self.query(steps)), memory[0]
+        scores = query @ keys.transpose(2, 3) / math.sqrt(query.shape[3])
+        if causal:
+            mask = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).tril(scores.shape[3] - scores.shape[2])
+        return torch.softmax(scores if mask is None else scores.masked_fill(~mask, -math.inf), dim=-1)
+
     def _by_head(self, steps: Tensor) -> Tensor:
         return steps.unflatten(2, (self._heads, -1)).transpose(1, 2)  # [B, N, T, D / N]
 
