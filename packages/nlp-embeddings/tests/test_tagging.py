@@ -133,11 +133,11 @@ def test_the_averaged_weights_are_the_mean_over_all_words(tmp_path: Path) -> Non
     task = TaggingTask(TaggingConfig(file=str(tmp_path / "a.tsv")))
     agent = PerceptronTagger(PerceptronConfig(sentences_per_step=1), task, None, seeds=Seeds(0), budget=40)
     agent.begin()
-    total = np.zeros(agent.weights.shape)
+    total = np.zeros(agent.model.weights.shape)
     while agent.progress < 40:
-        total += agent.weights  # the weights that meet each word
+        total += agent.model.weights  # the weights that meet each word
         agent.step()
-    np.testing.assert_allclose(agent._averaged, (total + agent.weights) / agent.clock, atol=1e-6)
+    np.testing.assert_allclose(agent.model.averaged, (total + agent.model.weights) / agent.model.clock, atol=1e-6)
 
 
 def test_taggers_reach_the_best_possible_score_of_the_grammar_and_of_the_templates() -> None:

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from nlp_embeddings.classify import specs as classify
 from nlp_embeddings.corpus import specs as corpus
 from nlp_embeddings.evaluate import specs as evaluate
+from nlp_embeddings.language_model import specs as language_model
 from nlp_embeddings.models import specs as models
+from nlp_embeddings.syntax import specs as syntax
 from nlp_embeddings.tagging import specs as tagging
 from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-_ROOMS = (corpus, evaluate, models, tagging, classify)
+_ROOMS = (corpus, evaluate, models, tagging, classify, language_model, syntax)
 
 
 @hookimpl

@@ -49,6 +49,7 @@ class FileTask(DataTask):
     Config: ClassVar[type] = FilesConfig
     encoding_fields: ClassVar[tuple[str, ...]] = ()
     needs_file: ClassVar[bool] = False
+    file_suffixes: ClassVar[tuple[str, ...]] = (".txt", ".jsonl")
     config: Any
 
     def __init__(self, config: Any) -> None:
@@ -89,23 +90,32 @@ class FileTask(DataTask):
     @cached_property
     def examples(self) -> dict[str, list[Any]]:
         """Examples by split."""
-        config = self.config
-        if not config.file:
+        if not self.config.file:
             return self.bundled_examples()
         if self.all_test:
-            return {"train": [], "validation": [], "test": self._read(config.test or config.file)}
-        found: dict[str, list[Any]] = {"train": self._read(config.file)}
+            return {"train": [], "validation": [], "test": self.read_file(self.config.test or self.config.file)}
+        return self.parts()
+
+    def parts(self) -> dict[str, list[Any]]:
+        """Return the examples of the files by split; every tenth of the first file where no other is named."""
+        config = self.config
+        found: dict[str, list[Any]] = {"train": self.read_file(config.file)}
         taken = {}
         for split, name, place in (("test", config.test, PART - 1), ("validation", config.validation, PART // 2 - 1)):
             if name:
-                found[split] = self._read(name)
+                found[split] = self.read_file(name)
             else:
                 taken[place] = split
                 found[split] = found["train"][place::PART]
         found["train"] = [example for number, example in enumerate(found["train"]) if number % PART not in taken]
         return found
 
-    def _read(self, name: str) -> list[Any]:
+    def read_file(self, name: str) -> list[Any]:
+        """Return the examples of a file.
+
+        Raises:
+            ValueError: if it is not an ordinary file, or cannot be read.
+        """
         path = Path(name).expanduser()
         require_file(path, "expected a text file of examples")
         return self.examples_of_file(path)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlp_embeddings.language_model.ngram import NGramConfig, NGramModel, discounts
+from nlp_embeddings.language_model.sampling import filtered
+from nlp_embeddings.language_model.task import LanguageConfig, LanguageTask
+from rl_core.seeds import Seeds
+
+
+def learned(task: LanguageTask, **config: object) -> NGramModel:
+    agent = NGramModel(NGramConfig(**config), task, None, seeds=Seeds(0), budget=config["order"])
+    while not agent.finished:
+        agent.step()
+    return agent
+
+
+def kneser_ney(text: list[int], order: int, size: int):
+    """The model of the paper in dictionaries: p(w | history)."""
+    levels = []
+    for n in range(1, order + 1):
+        grams = [(text[max(i - n, 0)] if i >= n else -1, tuple(text[max(i - n + 1, 0) : i]), text[i]) for i in range(len(text))]
+        counts: Counter = Counter((h, w) for _, h, w in (grams if n == order else set(grams)))
+        levels.append((counts, discounts(np.array(list(counts.values())))))
+
+    def p(history: tuple[int, ...], token: int) -> float:
+        value = 1 / size
+        for n, (counts, taken) in enumerate(levels, start=1):
+            h = history[len(history) - n + 1 :] if n > 1 else ()
+            total, left, own = 0, 0.0, 0.0
+            for (other, w), count in counts.items():
+                if other == h:
+                    total += count
+                    left += taken[min(count, 3)]
+                    own += (count - taken[min(count, 3)]) * (w == token)
+            value = own / total + left / total * value if total else value
+        return value
+
+    return p
+
+
+def test_probabilities_are_those_of_the_paper_and_sum_to_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "a.txt").write_text("".join(rng.choice(list("aab b\nc"), 300)))
+    task = LanguageTask(LanguageConfig(file=str(tmp_path / "a.txt")))
+    agent = learned(task, order=3)
+    reference = kneser_ney(task.text("train").tolist(), 3, len(task.vocabulary) - 1)
+    test = task.text("test")[:25]
+    ours = agent.next_token(test)
+    np.testing.assert_allclose(ours.sum(axis=1), 1.0, atol=1e-12)
+    for place in range(2, len(test)):
+        assert ours[place, test[place]] == pytest.approx(reference(tuple(test[:place].tolist()), int(test[place])), abs=1e-12)
+    np.testing.assert_allclose(np.exp(agent.log_probabilities(test)), ours[np.arange(len(test)), test], atol=1e-12)
+
+
+def test_the_markov_text_is_guessed_as_well_as_possible() -> None:
+    task = LanguageTask(LanguageConfig())
+    result = learned(task, order=3).evaluate(episodes=1, seeds=Seeds(0))
+    assert result["accuracy"] >= task.target
+    assert result["perplexity"] == pytest.approx(np.exp(result["nats a character"]))
+
+
+def test_a_text_of_one_symbol_is_certain(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a" * 400)
+    task = LanguageTask(LanguageConfig(file=str(tmp_path / "a.txt")))
+    assert learned(task, order=4, temperature=0.0, sample_tokens=5).answer("aa") == "aaaaaaa"
+
+
+def test_draws_follow_the_probabilities_and_entropy_rises_with_temperature() -> None:
+    p = np.array([0.4, 0.3, 0.2, 0.1])
+    draws = np.random.default_rng(0).choice(4, 100_000, p=filtered(p, top_k=3))
+    shares = np.bincount(draws, minlength=4) / 100_000
+    np.testing.assert_allclose(shares, np.array([4, 3, 2, 0]) / 9, atol=0.008)  # five standard deviations
+    entropies = [-(q * np.log(q)).sum() for q in (filtered(p, temperature=t) for t in (0.3, 0.7, 1.0, 2.0))]
+    assert entropies == sorted(entropies)
+
+
+def test_words_of_a_text_and_the_ends_of_lines_are_tokens(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("the cat sat\nthe dog sat\n" * 30)
+    task = LanguageTask(LanguageConfig(file=str(tmp_path / "a.txt"), token="word", length=4))
+    inputs, targets = task.read("train", np.array([0]))
+    assert task.text_of(inputs[0]) == "the cat sat \n"
+    assert task.text_of(targets[0]) == "cat sat \n the"
+    counts = defaultdict(int, Counter(task.examples["train"]))
+    assert counts["<eos>"] == counts["sat"]
+    assert learned(task, order=3, temperature=0.0, sample_tokens=2).answer("sat").split() == ["sat", "the"]
