@@ -12,6 +12,7 @@ from dl_nets.tasks import specs as tasks
 from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
+RL_WEIGHTS = "dl_nets.learning.transfer:Pretrained"
 
 AGENTS = (classic, generative, learning)
 NETWORKS = (classic, generative, networks)

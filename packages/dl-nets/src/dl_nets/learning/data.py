@@ -19,6 +19,7 @@ from rl_core.batches import Batch, Ragged
 from rl_core.judge import Judge
 from rl_core.task import DataTask
 
+FEATURES_AT_ONCE = 256  # examples whose features are computed in one call
 READ_AHEAD = 2  # batches that are read before they are asked for
 
 
@@ -187,16 +188,26 @@ class Examples:
         split: "train", "validation" or "test".
         device: Where batches are wanted.
         resident_megabytes: A larger split is read batch by batch.
+        features: Function of inputs on the device that is applied to them; computed once where the result is kept.
     """
 
-    def __init__(self, task: DataTask, split: str, device: torch.device, resident_megabytes: int) -> None:
-        self._task, self._split, self._device = task, split, device
+    def __init__(
+        self,
+        task: DataTask,
+        split: str,
+        device: torch.device,
+        resident_megabytes: int,
+        features: Callable[[Any], Tensor] | None = None,
+    ) -> None:
+        self._task, self._split, self._device, self._features = task, split, device, features
         self._count = task.num_examples(split)
         self._resident: tuple[Any, Any] | None = None
         if self._count and not task.costly:
             one = task.read(split, np.arange(1))
+            if features is not None:
+                one = to_arrays(self._on_device(one)[0]), one[1]
             if self._count * sum(batches.num_bytes(batch) for batch in one) <= resident_megabytes * 2**20:
-                self._resident = self._on_device(task.read(split, np.arange(self._count)))
+                self._resident = self._read_all()
 
     def __len__(self) -> int:
         return self._count
@@ -234,8 +245,20 @@ class Examples:
                 for future in pending:
                     future.cancel()
 
+    def _read_all(self) -> tuple[Any, Any]:
+        """Return all inputs and targets; features in parts, so that no more than a part of what they are computed from is held."""
+        if self._features is None:
+            return self._on_device(self._task.read(self._split, np.arange(self._count)))
+        features, targets = [], []
+        for start in range(0, self._count, FEATURES_AT_ONCE):
+            part = self._task.read(self._split, np.arange(start, min(start + FEATURES_AT_ONCE, self._count)))
+            features.append(self._on_device(part)[0])
+            targets.append(part[1])
+        return torch.cat(features), to_tensors(batches.concatenate(targets), self._device)
+
     def _on_device(self, examples: tuple[Batch, Batch]) -> tuple[Any, Any]:
-        return to_tensors(examples[0], self._device), to_tensors(examples[1], self._device)
+        inputs = to_tensors(examples[0], self._device)
+        return inputs if self._features is None else self._features(inputs), to_tensors(examples[1], self._device)
 
 
 def to_tensors(batch: Batch, device: torch.device) -> Any:

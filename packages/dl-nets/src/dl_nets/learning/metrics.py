@@ -114,7 +114,7 @@ class Metrics:
 
     @property
     def needs_outputs(self) -> bool:
-        """Whether `add` needs the module's outputs."""
+        """True if `add` needs the module's outputs."""
         return bool(self._levels)
 
     def add(self, answers: np.ndarray, targets: np.ndarray, outputs: np.ndarray | None = None) -> None:
@@ -191,5 +191,5 @@ class _Spread:
 
     @property
     def size(self) -> int:
-        """How many numbers were added."""
+        """The number of numbers that were added."""
         return self._count * self._mean.size

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -374,7 +374,17 @@ def clip_gradient_norm(parameters: Iterable[nn.Parameter], bound: float) -> Tens
     return length
 
 
-def gradient_step(module: nn.Module, optimiser: Optimiser | torch.optim.Optimizer, loss: Tensor, max_gradient_norm: float = 0.0) -> None:
+class Steps(Protocol):
+    """A mover of parameters against their gradients: an `Optimiser`, or one of torch's."""
+
+    def zero_grad(self) -> None:
+        """Set all gradients to 0."""
+
+    def step(self) -> Any:
+        """Move the parameters."""
+
+
+def gradient_step(module: nn.Module, optimiser: Steps, loss: Tensor, max_gradient_norm: float = 0.0) -> None:
     """Take one step down the gradient of a loss [].
 
     Args:

@@ -34,6 +34,7 @@ from dl_nets.learning.averaging import Averaged, AverageName
 from dl_nets.learning.class_losses import balanced_weights
 from dl_nets.learning.data import Examples, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.fine_tuning import FineTuning, Groups
 from dl_nets.learning.likelihood import WithLikelihood, judged
 from dl_nets.learning.losses import (
     ClassTargets,
@@ -48,7 +49,7 @@ from dl_nets.learning.losses import (
     target_rule,
 )
 from dl_nets.learning.metrics import MetricName, Metrics
-from dl_nets.learning.optimisers import Optimiser, OptimiserName, gradient_norm, gradient_step
+from dl_nets.learning.optimisers import Optimiser, OptimiserName, Steps, gradient_norm, gradient_step
 from dl_nets.learning.schedules import ScheduleName, schedule
 from dl_nets.learning.steps import AT_ONCE, examples_a_step, examples_at_once, num_numbers
 from dl_nets.learning.streams import load_module_state, module_state
@@ -90,6 +91,10 @@ class SupervisedConfig:
     patience: Annotated[
         Whole, Doc("epochs without a better validation loss before it ends; 0: learn to the end, the last parameters answer")
     ] = 0
+    loaded_rate: Annotated[NonNegative, Doc("factor of alpha for layers that network.from loaded")] = 1.0
+    unfreeze_every: Annotated[
+        Whole, Doc("epochs after which one more layer that network.freeze froze is learned, the last one first; 0: never")
+    ] = 0
     metrics: Annotated[
         tuple[MetricName, ...], Doc("further metrics of the validation and test splits, by name, such as f1, top_5, mae or rmse")
     ] = ()
@@ -99,7 +104,7 @@ class SupervisedConfig:
 
 def update(
     module: nn.Module,
-    optimiser: Optimiser | torch.optim.Optimizer,
+    optimiser: Steps,
     inputs: Any,
     targets: Any,
     weights: Tensor | None = None,
@@ -157,15 +162,18 @@ class Supervised(Agent):
         chosen = self._chosen_metrics()
         if own_loss and chosen is not None and chosen.needs_outputs:
             raise ValueError("metrics names a top_k, but the network brings its own loss and gives no probabilities; leave it out")
-        self._optimiser = Optimiser(
+        self._tuning = FineTuning(self._module, config.loaded_rate, config.unfreeze_every) if hasattr(self._module, "loaded") else None
+        make = partial(
+            Optimiser,
             config.optimiser,
-            self._module.parameters(),
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             momentum=config.momentum,
             l1=config.l1,
             l2=config.l2,
         )
+        plain = self._tuning is None or self._tuning.is_plain
+        self._optimiser = make(self._module.parameters()) if plain or self._tuning is None else self._tuning.optimiser(make)
         self._schedule = schedule(config.schedule)
         self._averaged = None if config.average == "none" else Averaged(self._module, config.average, config.average_decay)
         self._best = copy.deepcopy(self._module)  # answers when there is patience
@@ -258,12 +266,18 @@ class Supervised(Agent):
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the trainable parameters by name, as they are now."""
-        return {name: parameter.detach().cpu().numpy().copy() for name, parameter in self._module.named_parameters()}
+        parameters = self._module.named_parameters()
+        return {name: parameter.detach().cpu().numpy().copy() for name, parameter in parameters if parameter.requires_grad}
 
     def _learn(self, left: int) -> tuple[int, dict[str, float]]:
         """Take updates on about `left` examples, or to the end of the training split; return what is left, and metrics."""
         self._module.train()
         epoch, position = divmod(self.progress, self._epoch_size)
+        if self._tuning is not None:
+            self._tuning.enter(epoch)
+            if isinstance(self._optimiser, Groups):
+                self._optimiser.epoch = epoch
+        learning = self._learning_part(self._module)
         parts = self._batches(epoch)
         first = int(np.searchsorted(np.cumsum([len(part) for part in parts]), position, side="right"))
         if self._reader[0] != self.progress:
@@ -274,8 +288,8 @@ class Supervised(Agent):
         for number, part in enumerate(parts[first:], start=first):
             self._optimiser.learning_rate = self.config.learning_rate * self._schedule((epoch + number / len(parts)) / epochs)
             inputs, targets = next(reader)
-            loss, metrics = batch_loss(self._module, inputs, targets, self._weights(targets), self._rule.losses, self._precision)
-            gradient_step(self._module, self._optimiser, loss, self.config.max_gradient_norm)
+            loss, metrics = batch_loss(learning, inputs, targets, self._weights(targets), self._rule.losses, self._precision)
+            gradient_step(learning, self._optimiser, loss, self.config.max_gradient_norm)
             if self._averaged and self.config.average == "ema":
                 self._averaged.add(self._module)
             seen.setdefault("loss", []).append(loss.detach())
@@ -355,7 +369,7 @@ class Supervised(Agent):
     def _look(self, start: int) -> int:
         """Count loss and answers for the examples of the validation split from `start` on; return how many they are."""
         assert self._validation_run is not None
-        validation, module = self._validation_run[1], self._candidate.eval()
+        validation, module = self._validation_run[1], self._learning_part(self._candidate).eval()
         indices = np.arange(start, min(start + self._at_once, len(self._validation)))
         inputs, targets = self._validation[indices]
         weights = self._weights(targets)
@@ -392,12 +406,31 @@ class Supervised(Agent):
     @cached_property
     def _train(self) -> Examples:
         """The training split, read at the first step: a model that only predicts does not need it."""
-        return Examples(self.task, "train", self._torch_device, self.config.resident_megabytes)
+        return Examples(self.task, "train", self._torch_device, self.config.resident_megabytes, self._features)
 
     @cached_property
     def _validation(self) -> Examples:
         """The validation split."""
-        return Examples(self.task, "validation", self._torch_device, self.config.resident_megabytes)
+        return Examples(self.task, "validation", self._torch_device, self.config.resident_megabytes, self._features)
+
+    @cached_property
+    def _head(self) -> str:
+        """The name of the part that all learning is in where its inputs never change, as behind frozen layers; "" for the whole module."""
+        if self._tuning is None or self.task.augments or has_own_loss(self._module):
+            return ""
+        inputs = to_tensors(self.task.read("train", np.arange(min(8, self.task.num_examples("train"))))[0], self._torch_device)
+        return self._tuning.head(inputs, precision=self._precision)
+
+    @property
+    def _features(self) -> Callable[[Any], Tensor] | None:
+        """The function from inputs to those of the head; `None` where the whole module learns."""
+        if not self._head or self._tuning is None:
+            return None
+        return partial(self._tuning.features, self._head, precision=self._precision)
+
+    def _learning_part(self, module: nn.Module) -> nn.Module:
+        """Return the part of the module, or of a copy of it, that examples are given to."""
+        return module.get_submodule(self._head) if self._head else module
 
     @cached_property
     def _epoch_size(self) -> int:

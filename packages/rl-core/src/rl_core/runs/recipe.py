@@ -19,6 +19,8 @@ from rl_core.errors import RequestError, RlError, WorkError
 from rl_core.plugins.catalogue import Catalogue, Entry
 from rl_core.plugins.containment import author_remedy
 from rl_core.runs import choice, files
+from rl_core.runs.start import SETTINGS as start_settings
+from rl_core.runs.start import Start
 
 if TYPE_CHECKING:
     from rl_core.agent import Agent
@@ -112,6 +114,7 @@ class Resolved:
         options = {"seeds": seeds, "budget": settings.budget, "device": settings.device}
         try:
             agent: Agent = self.agent_class(self.agent_config, self.built_task, self.built_network, **options)
+            agent.warnings += getattr(self.built_network, "notes", [])
             if settings.device == "cuda" and not agent.uses_device:
                 raise RequestError(
                     f"agent {settings.agent} computes on the CPU only, so --device cuda would have no effect",
@@ -255,6 +258,17 @@ def resolve(
         return layers.given(from_file, file.name).given(options.get(key, {}), "the call").given(sets[scope], "--set")
 
     agent, task, network = choice.choose(catalogue, name, given)
+    asked = Settings().given(file.values.get("network_config", {}), file.name)
+    asked = asked.given(options.get("network_config", {}), "the call").given(sets["network"], "--set")
+    start = Start(
+        catalogue,
+        {key: asked.values[key] for key in start_settings if key in asked.values},
+        file.folder if asked.sources.get("from") == file.name else Path(),
+        optional=task_state is not None,
+    )
+    saved_as = start.network()
+    if saved_as is not None and network is None and (agent is None or agent.spec.network is not None):
+        network = catalogue.find(saved_as[0], "network")
 
     def offered(tuned: Mapping[str, Any]) -> Offer:
         given_settings = settings("task", task, tuned)
@@ -290,10 +304,15 @@ def resolve(
     built_network = None
     if network is not None:
         tuned = preset.get("network_config", {}) if preset.get("network", agent.spec.network) == network.name else {}
+        if saved_as is not None and saved_as[0] == network.name:
+            tuned = {**tuned, **saved_as[1]}
         network_settings = settings("network", network, tuned)
-        built_config = _config(network.load(), network_settings, network)
         sources |= _prefixed("network", network_settings)
-        network_config, built_network = config.to_plain(built_config), (network.make or network.load())(built_config)
+        for key in start_settings:
+            network_settings.values.pop(key, None)
+        built_config = _config(network.load(), network_settings, network)
+        network_config = {**config.to_plain(built_config), **start.settings}
+        built_network = start.around((network.make or network.load())(built_config))
     built_task = offer.built or _build_task(task, offer.config, task_state)
     budget = given.get("budget") or preset.get("budget")
     if budget is None:
