@@ -103,6 +103,33 @@ class GameEnvs(Envs):
         return self._rules.planes(self._boards)
 
 
+class SelfPlayEnvs(GameEnvs):
+    """N games without an opponent: the learner plays both sides, and sees each board from the side that moves.
+
+    Args:
+        rules: The game.
+        num_envs: N.
+        seeds: Not drawn from.
+    """
+
+    def __init__(self, rules: Rules, num_envs: int, seeds: Seeds) -> None:
+        super().__init__(rules, random_moves(rules), num_envs, seeds)
+
+    def reset(self) -> np.ndarray:
+        """Return observations of empty boards [N, rows, columns, 2]."""
+        self._boards[:] = 0
+        return self._rules.planes(self._boards)
+
+    def step(self, actions: np.ndarray) -> Transition:
+        """Play actions [N]; the reward is that of the side that moved."""
+        reward, over = self._rules.move(self._boards, actions)
+        final_obs = self._rules.planes(self._boards)
+        self._boards[over] = 0
+        obs = self._rules.planes(self._boards) if over.any() else final_obs
+        self._count(reward, over)
+        return Transition(obs, reward, over, np.zeros(self.num_envs, dtype=np.bool_), final_obs, self.extras())
+
+
 def _spaces(rules: Rules) -> tuple[spaces.Box, spaces.Discrete]:
     return spaces.Box(0.0, 1.0, (*rules.shape, 2), np.float32), spaces.Discrete(rules.num_actions)
 

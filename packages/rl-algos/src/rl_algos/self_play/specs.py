@@ -23,3 +23,17 @@ def agents() -> Iterator[AgentSpec]:
         tiny={"num_games": 4, "num_simulations": 4, "batch_size": 8, "moves_per_step": 6},
         tags=("games", "planning", "self-play"),
     )
+    yield AgentSpec(
+        name="muzero",
+        target="rl_algos.self_play.muzero:MuZero",
+        summary="Searches in a model that it learns, on games and on tasks for one player",
+        reference="Schrittwieser et al. Mastering Atari, Go, chess and shogi by planning with a learned model, 2020",
+        fits=("control vector-input discrete-output", "control game"),
+        unit="environment steps",
+        task="CartPole-v1",
+        network="mlp",
+        budget=60_000,
+        presets="rl_algos:self_play/presets/muzero.yaml",
+        tiny={"num_envs": 2, "num_simulations": 3, "batch_size": 8, "steps_per_iteration": 8, "num_steps": 2, "num_unrolled": 2},
+        tags=("model-based", "planning", "self-play"),
+    )

@@ -26,7 +26,7 @@ FORBIDDEN = -1.0
 
 
 class Leaves(NamedTuple):
-    """What a model says of the ends of a walk.
+    """A model's answers about the ends of a walk.
 
     Attributes:
         reward: Of the last action, to the player who took it [G].
