@@ -50,13 +50,23 @@ def detected(rows: Sequence[Sequence[Tensor]]) -> dict[str, Ragged]:
     return {name: Ragged(torch.cat(parts), splits) for name, parts in zip(names, zip(*rows, strict=True), strict=False)}
 
 
-def detector_spaces(input_space: Space[Any], output_space: Space[Any], *, masks: bool = False) -> tuple[spaces.Box, int]:
+def detector_spaces(
+    input_space: Space[Any], output_space: Space[Any], *, masks: bool = False, channels: Sequence[int] = ()
+) -> tuple[spaces.Box, int]:
     """Return the space of pictures and the number of classes.
 
+    Args:
+        input_space: What goes in.
+        output_space: What must come out.
+        masks: Whether instances are asked for instead of boxes.
+        channels: Numbers of channels that the detector takes; empty: any.
+
     Raises:
-        ValueError: if the inputs are not pictures, or the answers are not boxes (or instances, with `masks`).
+        ValueError: if the inputs are not such pictures, or the answers are not boxes (or instances, with `masks`).
     """
-    image_shape(input_space, 32)
+    shape = image_shape(input_space, 32)
+    if channels and shape[2] not in channels:
+        raise ValueError(f"the picture has {shape[2]} channels; this detector takes {' or '.join(map(str, channels))}")
     wanted = "instances-output" if masks else "boxes-output"
     if output_trait(output_space) != wanted or not {"box", "label", "score"} <= set(output_space.feature_space):
         parts = "box, label, score and mask" if masks else "box, label and score"

@@ -1,0 +1,70 @@
+"""The detectors of torchvision and transformers as networks: their own loss, exact to continue, and able to learn eight pictures."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cv_models.tasks.shape_boxes import ShapeBoxesConfig, ShapesDetection, ShapesInstances
+from dl_nets.learning.data import to_tensors
+from dl_nets.learning.streams import load_module_state, module_state
+from dl_nets.learning.supervised import Supervised, SupervisedConfig
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.seeds import Seeds
+
+
+def network(name: str, **config: Any) -> Any:
+    entry = Catalogue.discover().find(name, "network")
+    if entry.missing:
+        pytest.skip(f"{name} needs {', '.join(entry.missing)}")
+    return entry.load()(entry.load().Config(**config))
+
+
+def task_of(name: str, **config: Any) -> ShapesDetection:
+    kind = ShapesInstances if name == "mask-rcnn" else ShapesDetection
+    return kind(ShapeBoxesConfig(**{"num_train": 8, "num_validation": 0, **config}))
+
+
+@pytest.mark.parametrize("name", ["faster-rcnn", "ssd"])
+def test_updates_are_drawn_from_the_modules_own_seed_and_continue_exactly(name: str) -> None:
+    task = task_of(name)
+    built = [network(name, width=4).build(task.input_space, task.output_space, np.random.default_rng(0)) for _ in range(2)]
+    inputs, targets = (to_tensors(part, torch.device("cpu")) for part in task.read("train", np.arange(4)))
+    before = torch.get_rng_state()
+    first, second = built[0].training_loss(inputs, targets)[0], built[0].training_loss(inputs, targets)[0]
+    assert torch.equal(before, torch.get_rng_state())
+    state = copy.deepcopy(module_state(built[0]))
+    third = built[0].training_loss(inputs, targets)[0].item()
+    load_module_state(built[1], state)
+    assert built[1].training_loss(inputs, targets)[0].item() == third
+    if name == "faster-rcnn":
+        assert first.item() != second.item()  # other proposals were sampled
+
+
+def test_a_loss_without_learning_changes_nothing() -> None:
+    task = task_of("faster-rcnn")
+    made = network("faster-rcnn", width=4).build(task.input_space, task.output_space, np.random.default_rng(0)).eval()
+    inputs, targets = (to_tensors(part, torch.device("cpu")) for part in task.read("train", np.arange(4)))
+    before = module_state(made)
+    losses = [made.training_loss(inputs, targets)[0].item() for _ in range(2)]
+    assert losses[0] == losses[1]
+    assert all(np.array_equal(value, module_state(made)[key]) for key, value in before.items())
+    assert not any(module.training for module in made.modules())
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize(
+    ("name", "epochs", "learning_rate"),
+    [("faster-rcnn", 90, 1e-3), ("ssd", 90, 1e-3), ("mask-rcnn", 80, 1e-3), ("detr", 1500, 1e-3)],
+)
+def test_it_overfits_eight_pictures(name: str, epochs: int, learning_rate: float) -> None:
+    task = task_of(name)
+    settings = SupervisedConfig(epochs=epochs, batch_size=8, learning_rate=learning_rate, schedule="warm-up-cosine", max_gradient_norm=10.0)
+    agent = Supervised(settings, task, network(name), seeds=Seeds(0), budget=epochs * 8, device="cpu")
+    while agent.progress < agent.budget:
+        agent.step()
+    assert task.evaluate_split(agent.predict, "train", 8)["map50"] > 0.95
