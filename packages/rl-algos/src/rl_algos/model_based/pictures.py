@@ -44,7 +44,8 @@ def draw_model(agent: PETS, folder: Path) -> None:
     figure.suptitle(f"{agent.config.model}: a predicted trajectory beside the real one")
     figure.savefig(folder / "predicted_trajectories.png", dpi=120)
 
-    found = scores(model, rows, rng)
+    unseen = np.flatnonzero(agent.data.held_out[: agent.data.size])
+    found = scores(model, agent.data.rows(unseen) if len(unseen) >= 10 else rows, rng)
     figure = new_figure(5.0, 3.4)
     axes = figure.add_subplot(1, 1, 1)
     shown, label = (
@@ -55,7 +56,7 @@ def draw_model(agent: PETS, folder: Path) -> None:
     axes.plot(grid, np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi), color="black", label="target: the standard normal")
     axes.set_xlabel(label)
     axes.set_ylabel("density")
-    axes.set_title(f"{agent.config.model}: calibration one step ahead")
+    axes.set_title(f"{agent.config.model}: calibration one step ahead, on held-out transitions", fontsize=10)
     axes.legend(fontsize=8)
     figure.savefig(folder / "calibration.png", dpi=120)
 
