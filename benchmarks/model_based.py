@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
     agent: str
     task: str
-    config: dict[str, Any] = {}
+    config: dict[str, Any] | None = None
     budget: int | None = None
 
 
@@ -44,12 +44,12 @@ ROWS = {
     "simple-mbrl mixture": Row("simple-mbrl", "CartPole-v1", {"model": "mixture"}),
     "simple-mbrl bayesian": Row("simple-mbrl", "CartPole-v1", {"model": "bayesian", "num_particles": 5}),
     "mbpo": Row("mbpo", "Pendulum-v1"),
-    "sac, the steps of mbpo": Row("sac", "Pendulum-v1", {}, 4_000),
+    "sac, the steps of mbpo": Row("sac", "Pendulum-v1", None, 4_000),
     "steve": Row("steve", "Pendulum-v1"),
     "mve": Row("mve", "Pendulum-v1"),
-    "sac, the steps of steve": Row("sac", "Pendulum-v1", {}, 5_000),
+    "sac, the steps of steve": Row("sac", "Pendulum-v1", None, 5_000),
     "curiosity": Row("curiosity", "pendulum-sparse"),
-    "sac, sparse": Row("sac", "pendulum-sparse", {}, 10_000),
+    "sac, sparse": Row("sac", "pendulum-sparse", None, 10_000),
     "gp-mpc": Row("gp-mpc", "Pendulum-v1"),
 }
 CHECKS = {"z_deviation": "z", "mixture_z_deviation": "mixture z", "model_error": "1-step error", "open_loop_error": "15-step error"}
@@ -58,7 +58,7 @@ CHECKS = {"z_deviation": "z", "mixture_z_deviation": "mixture z", "model_error":
 def measure(catalogue: Catalogue, row: Row, seed: int) -> dict[str, Any]:
     """Return the score, the first episodes' returns and the model's checks of one run."""
     with tempfile.TemporaryDirectory() as folder:
-        options = {"config": row.config} | ({"budget": row.budget} if row.budget else {})
+        options = {"config": row.config or {}} | ({"budget": row.budget} if row.budget else {})
         resolved = recipe.resolve(catalogue, agent=row.agent, task=row.task, seed=seed, **options)
         start = time.process_time()
         with Run.create(resolved, catalogue, Path(folder) / "run") as run:
@@ -108,7 +108,7 @@ HEAD = [
     "steps as a ratio to the constant prediction's. Seconds are of the processor, with the evaluation.",
     f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}.",
     "",
-    "| agent | task | steps | return by seed | mean | best of episodes 1-5 | median of 6-9 | z | mixture z | 1-step error | 15-step error | s |",
+    "| agent | task | steps | return by seed | mean | best of 1-5 | median of 6-9 | z | mixture z | 1 step | 15 steps | s |",
     "|---|---|---:|---|---:|---|---|---:|---:|---:|---:|---:|",
 ]
 

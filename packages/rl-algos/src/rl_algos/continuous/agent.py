@@ -24,6 +24,7 @@ from rl_algos.parts.steps import Steps, require_steps, steps_within, warm_up_war
 from rl_algos.replay.buffer import Batch, ReplayBuffer, ReplaySettings
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, configclass
+from rl_core.envs import Transition
 from rl_core.network import Network
 from rl_core.task import ControlTask
 
@@ -170,9 +171,13 @@ class ContinuousAgent(Agent):
         else:
             action = self.explore()
         after = self.envs.step(self.actions.to_env(action))
-        self.replay.add(self.obs, action, after)
+        self.store(action, after)
         self.obs, self.starts = single(after.obs), after.terminated | after.truncated
         self.progress += self.config.num_envs
+
+    def store(self, action: np.ndarray, after: Transition) -> None:
+        """Keep one step of every environment, taken at `self.obs` with actions in [-1, 1] [N, D]."""
+        self.replay.add(self.obs, action, after)
 
     def actor_head(self, inputs: np.ndarray) -> np.ndarray:
         """Return the actor's outputs [B, D] or [B, 2 D] at observations [B, I]; they may be overwritten by the next call."""

@@ -146,6 +146,22 @@ class SAC(ContinuousAgent):
         self.move_targets()
         return losses
 
+    def targets(self, batch: Batch, noise: np.ndarray) -> np.ndarray:
+        """Return what Q(s, a) should be [B], with standard normal numbers for the next actions [B, D]."""
+        values, log_prob, _ = self.soft_values(batch.next_obs, noise)
+        return soft_target(batch.reward, batch.discount, values.min(axis=0), log_prob, math.exp(self.log_temperature.item()))
+
+    def soft_values(self, obs: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return Q'(s, a) of each target critic [2, B], ln pi(a|s) [B] and the policy's action a [B, D] that noise [B, D] chooses."""
+        if self.fast:
+            action, log_prob, _ = fast_squashed(self.fast.actor.forward(obs), noise)
+            pairs = np.concatenate((obs, action), axis=1)
+            return np.stack([critic.forward(pairs)[:, 0] for critic in self.fast.target_critics]), log_prob, action
+        with torch.no_grad():
+            drawn, log_probs = squashed(self.module["actor"](self.tensor(obs)), self.tensor(noise))
+            values = self.q(self.target, self.tensor(obs), drawn)
+        return values.cpu().numpy(), log_probs.cpu().numpy(), drawn.cpu().numpy()
+
     def torch_update(self, batch: Batch, noise: np.ndarray) -> Losses:
         """Take the gradient steps by torch.
 
@@ -153,13 +169,9 @@ class SAC(ContinuousAgent):
             batch: Transitions.
             noise: Standard normal numbers for the actions at `next_obs` and at `obs` [2, B, D].
         """
-        obs, action, reward, discount, next_obs, next_noise, new_noise = map(self.tensor, (*batch, *noise))
+        obs, action, new_noise = map(self.tensor, (batch.obs, batch.action, noise[1]))
         temperature = self.log_temperature.detach().exp()
-        with torch.no_grad():
-            next_action, next_log_prob = squashed(self.module["actor"](next_obs), next_noise)
-            next_value = self.q(self.target, next_obs, next_action).min(dim=0).values
-            target = soft_target(reward, discount, next_value, next_log_prob, temperature.item())
-        loss, value = self.critic_step(obs, action, target)
+        loss, value = self.critic_step(obs, action, self.tensor(self.targets(batch, noise[0])))
 
         new_action, log_prob = squashed(self.module["actor"](obs), new_noise)
         loss_of_policy = policy_loss(log_prob, self.q(self.module, obs, new_action).min(dim=0).values, temperature)
@@ -181,11 +193,7 @@ class SAC(ContinuousAgent):
         assert self.fast
         actor, critics, size = self.fast.actor, self.fast.critics, np.float32(len(batch.reward))
         temperature = math.exp(self.log_temperature.item())
-        next_action, next_log_prob, _ = fast_squashed(actor.forward(batch.next_obs), noise[0])
-        pairs = np.concatenate((batch.next_obs, next_action), axis=1)
-        first, second = (critic.forward(pairs)[:, 0] for critic in self.fast.target_critics)
-        target = batch.reward + batch.discount * (np.minimum(first, second) - np.float32(temperature) * next_log_prob)
-        loss, value = self.fast_critic_step(batch, target)
+        loss, value = self.fast_critic_step(batch, self.targets(batch, noise[0]))
 
         head = actor.forward(batch.obs)
         action, log_prob, spread = fast_squashed(head, noise[1])

@@ -223,14 +223,21 @@ class LearnedModel:
         return Prediction(mean, variance.clamp(min=1e-12).log(), found.end)
 
     @torch.no_grad()
-    def step(self, obs: Tensor, code: Tensor, functions: Functions, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return drawn next observations [M, B, S], predicted rewards [M, B] and ends [M, B], bool; the noise is one for all B."""
-        count, is_mixture = len(obs), self.network.kind == "mixture"
-        component = torch.from_numpy(rng.gumbel(size=(count, 1, self.network.num_components)).astype(np.float32)) if is_mixture else None
+    def step(
+        self, obs: Tensor, code: Tensor, functions: Functions, rng: np.random.Generator | None, num_noises: int = 1
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return drawn next observations [M, B, S], predicted rewards [M, B] and ends [M, B], bool.
+
+        The noise is one for all B, or one for each if `num_noises` is B; without a generator there is none.
+        """
+        count, is_mixture = len(obs), self.network.kind == "mixture" and rng is not None
+        component = None
+        if is_mixture and rng is not None:
+            component = torch.from_numpy(rng.gumbel(size=(count, num_noises, self.network.num_components)).astype(np.float32))
         found = self.predict(obs, code, functions, component)
         mean = found.mean
-        if found.log_variance is not None:
-            noise = torch.from_numpy(rng.standard_normal((count, 1, mean.shape[2]), dtype=np.float32))
+        if found.log_variance is not None and rng is not None:
+            noise = torch.from_numpy(rng.standard_normal((count, num_noises, mean.shape[2]), dtype=np.float32))
             mean = mean + found.log_variance.mul(0.5).exp_().mul_(noise)
         change = mean * torch.from_numpy(self.targets.std) + torch.from_numpy(self.targets.mean)
         after = torch.minimum(torch.maximum(obs + change[..., :-1], self._low), self._high)  # NaN stays

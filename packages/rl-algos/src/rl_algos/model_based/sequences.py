@@ -68,6 +68,16 @@ class Actions:
         actions = self._middle + self._half_width * plan
         return actions.reshape(len(plan), *self._space.shape).astype(self._space.dtype)
 
+    def numbers(self, actions: np.ndarray) -> np.ndarray:
+        """Return the numbers in [-1, 1] [B, D] that actions [B, ...] have.
+
+        >>> Actions(spaces.Box(0.0, 10.0, (1,))).numbers(np.array([[0.0], [7.5]])).tolist()
+        [[-1.0], [0.5]]
+        """
+        if self.num_choices is not None:
+            return ((2 * (actions - int(self._space.start)) + 1) / self.num_choices - 1)[:, None]
+        return (actions.reshape(len(actions), -1) - self._middle) / self._half_width
+
 
 class Optimiser(Protocol):
     """An optimiser of plans."""

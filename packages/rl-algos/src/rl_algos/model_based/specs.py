@@ -25,12 +25,27 @@ _TINY_MODEL: Mapping[str, Any] = {
     "model_batch_size": 4,
     "num_held_steps": 2,
 }
+_TINY_VALUE: Mapping[str, Any] = {
+    "num_envs": 2,
+    "iteration_steps": 4,
+    "learning_starts": 4,
+    "batch_size": 4,
+    "buffer_size": 12,
+    "num_updates": 1,
+    "num_members": 2,
+    "num_particles": 2,
+    "hidden_layers": (4,),
+    "fit_every": 4,
+    "model_updates": 2,
+    "model_batch_size": 4,
+}
 
 
 def agents() -> Iterator[AgentSpec]:
     """Yield the specs of agents that plan with known dynamics, and of those that learn them."""
     yield from _planners()
     yield from _learners()
+    yield from _value_learners()
 
 
 def _learners() -> Iterator[AgentSpec]:
@@ -77,6 +92,44 @@ def _learners() -> Iterator[AgentSpec]:
             presets=f"rl_algos:model_based/presets/{'mbrl' if name == 'simple-mbrl' else 'pets'}.yaml",
             tiny=_TINY_MODEL,
             tags=("model-based", "learned model", "planning"),
+        )
+
+
+def _value_learners() -> Iterator[AgentSpec]:
+    buckman = "Buckman and others. Sample-efficient reinforcement learning with stochastic ensemble value expansion, 2018"
+    for name, module, summary, reference, budget, config in (
+        (
+            "mbpo",
+            "mbpo:MBPO",
+            "SAC on short rollouts of its policy in a learned ensemble",
+            "Janner, Fu, Zhang, Levine. When to trust your model, 2019",
+            4_000,
+            {},
+        ),
+        (
+            "mve",
+            "steve:STEVE",
+            "SAC whose targets look three steps ahead in a learned model",
+            "Feinberg and others. Model-based value estimation for efficient model-free reinforcement learning, 2018",
+            5_000,
+            {"weighting": "last"},
+        ),
+        ("steve", "steve:STEVE", "SAC whose targets weigh horizons by the model's uncertainty", buckman, 5_000, {}),
+    ):
+        yield AgentSpec(
+            name=name,
+            target=f"rl_algos.model_based.{module}",
+            summary=summary,
+            reference=reference,
+            fits=("control vector-input continuous-output",),
+            unit="environment steps",
+            task="Pendulum-v1",
+            network="mlp",
+            budget=budget,
+            config=config,
+            presets="rl_algos:model_based/presets/value_learners.yaml",
+            tiny={**_TINY_VALUE, **({"rollouts_per_step": 2, "num_elites": 1} if name == "mbpo" else {"rollout_horizon": 1})},
+            tags=("model-based", "learned model", "actor-critic", "off-policy"),
         )
 
 
