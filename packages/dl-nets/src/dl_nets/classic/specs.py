@@ -22,6 +22,19 @@ def agents() -> Iterator[AgentSpec]:
         task="breast-cancer",
         tags=("classification", "linear", "gradient-free"),
     )
+    yield AgentSpec(
+        name="rbf-network",
+        target="dl_nets.classic.rbf:RBFNetwork",
+        summary="Gaussian units around centres of k-means, with a read-out by least squares",
+        reference="Moody and Darken, Fast learning in networks of locally-tuned processing units, 1989",
+        fits=(*CLASSES_OF_NUMBERS, "data vector-input continuous-output", "data array-input continuous-output"),
+        unit="examples",
+        budget=10_000,  # of another task the examples of its phases
+        task="breast-cancer",
+        presets="dl_nets:classic/presets/rbf-network.yaml",
+        tiny={"centres": 4, "iterations": 2, "centre_examples": 40, "tuning": "all", "tuning_epochs": 1},
+        tags=("classification", "regression", "clustering"),
+    )
 
 
 def networks() -> Iterator[NetworkSpec]:
