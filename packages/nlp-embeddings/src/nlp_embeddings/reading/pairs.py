@@ -1,0 +1,55 @@
+"""Pairs of texts: a source and its target, a question and its answer."""
+
+from __future__ import annotations
+
+import reprlib
+from pathlib import Path
+from typing import NamedTuple
+
+from nlp_embeddings.corpus.text_files import numbered_lines
+from nlp_embeddings.reading.labelled import json_object
+
+_SOURCES = ("source", "question", "input", "prompt")
+_TARGETS = ("target", "answer", "output", "reply")
+
+
+class TextPair(NamedTuple):
+    """A text and the one that belongs to it."""
+
+    source: str
+    target: str
+
+
+def read_pairs(path: Path) -> list[TextPair]:
+    """Read pairs of texts: `source<TAB>target` a line, further columns left out; or JSON lines with `source` and `target`.
+
+    Raises:
+        ValueError: naming the line that has another form, or if the file holds no pair.
+    """
+    json_lines, found = ".jsonl" in path.name.lower(), []
+    for number, line in numbered_lines(path):
+        if not line.strip():
+            continue
+        if json_lines:
+            fields = json_object(path, number, line)
+            pair = [next((fields[name] for name in names if name in fields), None) for names in (_SOURCES, _TARGETS)]
+        else:
+            pair = list(line.split("\t")[:2])
+        if len(pair) < 2 or not all(isinstance(text, str) and text.strip() for text in pair):
+            raise ValueError(f"{path}, line {number}: expected `source<TAB>target`, got {reprlib.repr(line)}")
+        found.append(TextPair(str(pair[0]).strip(), str(pair[1]).strip()))
+    if not found:
+        raise ValueError(f"{path} holds no pairs; expected lines of `source<TAB>target`")
+    return found
+
+
+def joined(sources: Path, targets: Path) -> list[TextPair]:
+    """Read pairs from two files with a text a line, line by line.
+
+    Raises:
+        ValueError: if the files have unlike numbers of lines.
+    """
+    left, right = ([line.strip() for _, line in numbered_lines(path)] for path in (sources, targets))
+    if len(left) != len(right):
+        raise ValueError(f"{sources} has {len(left)} lines and {targets} has {len(right)}; parallel files have as many lines as each other")
+    return [TextPair(*pair) for pair in zip(left, right, strict=True) if all(pair)]
