@@ -45,7 +45,7 @@ def test_resnet_computes_what_torchvision_s_computes_with_the_same_weights(depth
                     module.running_var.uniform_(0.5, 1.5)
     torch.save(theirs.state_dict(), tmp_path / "weights.pth")
     ours = build(ResNet(ResNetConfig(depth=depth, stem="large", weights=str(tmp_path / "weights.pth"))))  # type: ignore[arg-type]
-    seen = ours.standardise(ours.scale(BATCH))
+    seen = ours.standardise(ours.scale(BATCH)).contiguous()
     torch.testing.assert_close(ours(BATCH), theirs(seen), rtol=1e-5, atol=1e-5)
     assert set(ours.state_dict()) - {"dropout._extra_state"} == set(theirs.state_dict())
     other = build(ResNet(ResNetConfig(depth=depth, stem="large", weights=str(tmp_path / "weights.pth"))), classes=3)  # type: ignore[arg-type]

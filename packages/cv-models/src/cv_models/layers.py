@@ -19,6 +19,7 @@ from dl_nets.networks.layers import Dropout
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green and blue in [0, 1]
 
+LARGE = 128  # pixels: from this side on, forward passes are faster channels-last
 MOMENTUM = 0.1  # at least, of the statistics of torchvision's batch normalisation
 
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -81,6 +82,15 @@ class Standardise(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return standardised images [B, C, H, W]."""
         return ((images - self.mean) / self.deviation).permute(0, 3, 1, 2)
+
+
+def laid_out(images: Tensor, *, training: bool) -> Tensor:
+    """Return images [B, C, H, W] in the layout in which a residual network is fastest on a processor.
+
+    Steps, and forward passes on small images, are up to a third faster in torch's default layout: its convolutions rearrange their weights
+    for each batch in the other. Forward passes on images from 128 pixels on are a fifth faster channels-last.
+    """
+    return images.contiguous() if training or min(images.shape[2:]) < LARGE else images
 
 
 class StochasticDepth(Dropout):

@@ -18,7 +18,7 @@ from gymnasium import Space
 from torch import Tensor, nn
 
 from cv_models.classify.attention import CBAM, SqueezeExcitation
-from cv_models.layers import Standardise, conv
+from cv_models.layers import Standardise, conv, laid_out
 from cv_models.weights import load_weights
 from dl_nets.networks.initialisation import linear
 from dl_nets.networks.layers import Dropout
@@ -116,7 +116,8 @@ class ResidualNetwork(nn.Module):
 
     def features(self, inputs: Tensor) -> Tensor:
         """Return the features [B, C, H', W'] of images [B, H, W, C] behind the last stage."""
-        features = self.maxpool(self.relu(self.bn1(self.conv1(self.standardise(self.scale(inputs))))))
+        images = laid_out(self.standardise(self.scale(inputs)), training=self.training)
+        features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         for stage in range(1, 5):
             features = self.get_submodule(f"layer{stage}")(features)
         return cast(Tensor, features)

@@ -17,7 +17,7 @@ from gymnasium import Space
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cv_models.layers import Standardise, torchvisions
+from cv_models.layers import Standardise, laid_out, torchvisions
 from cv_models.weights import load_weights
 from dl_nets.networks.spaces import UnitScale, image_shape, output_size
 from rl_core.config import Doc, FilePath, Whole, configclass
@@ -62,7 +62,7 @@ class Classifier(nn.Module):
             images = images.expand(-1, 3, -1, -1)
         if self._resize:
             images = functional.interpolate(images, (self._resize, self._resize), mode="bilinear", align_corners=False, antialias=True)
-        return cast(Tensor, self.model(images))
+        return cast(Tensor, self.model(laid_out(images, training=self.training)))
 
 
 class TorchvisionClassifier(Network):
