@@ -70,7 +70,8 @@ def draw_report(task: BoxTask, folder: Path, predict: Predict) -> None:
         for picture, wanted, answer in zip(pictures, rows_of(targets), rows_of(answers), strict=True):
             scored.append((_quality(wanted, answer, task), picture, wanted, answer))
     scored.sort(key=lambda row: row[0])
-    for name, rows in (("worst", scored[:SHOWN]), ("best", scored[::-1][:SHOWN])):
+    best = sorted(scored, key=lambda row: (not len(row[2]["box"]), -row[0]))  # those with objects first
+    for name, rows in (("worst", scored[:SHOWN]), ("best", best[:SHOWN])):
         _draw_rows(task, rows, folder / f"{name}.png", f"{name} of {count} test pictures, by F1 at an overlap of 0.5")
     _draw_curves(judge.curves(), task.class_names, folder / "precision-recall.png")
     counts = judge.confusion.counts

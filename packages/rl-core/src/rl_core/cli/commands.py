@@ -205,6 +205,9 @@ def predict(obj: Any, folder: Path, text: str, probabilities: bool, out: Path | 
         text = sys.stdin.read() if text == "-" else text
         with stdout_to_stderr():
             rows = answers.rows_of(opened, text, probabilities=probabilities)
+        drawn = opened.folder / "predictions"
+        if answers.is_file(opened, text) and drawn.is_dir():
+            click.echo(f"drawn in {drawn}", err=True)
         if out is not None:
             answers.write(rows, out)
             click.echo(json.dumps({"run": str(folder), "answers": len(rows), "file": str(out)}) if as_json else f"wrote {out}")
