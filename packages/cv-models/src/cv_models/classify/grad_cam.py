@@ -37,6 +37,8 @@ def grad_cam(module: nn.Module, inputs: Tensor, classes: Tensor | None = None, l
     kept: list[Tensor] = []
 
     def keep(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        if not output.requires_grad:
+            output.requires_grad_()  # behind frozen layers alone
         kept.append(output)
         return output.clone()  # a layer that overwrites its input would overwrite the kept maps
 

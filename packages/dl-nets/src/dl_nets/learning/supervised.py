@@ -355,7 +355,7 @@ class Supervised(Agent):
         """Return the task's metric on some training examples, evenly spaced, about a third as many as are held out for validation."""
         count = min(len(self._train), self._at_once, max(64, len(self._validation) // 3))
         inputs, targets = self._train[np.linspace(0, len(self._train) - 1, count).astype(np.int64)]
-        (judge := self.task.judge()).add(self._answered(self._candidate, inputs, targets)[0], to_arrays(targets))
+        (judge := self.task.judge()).add(self._answered(self._learning_part(self._candidate), inputs, targets)[0], to_arrays(targets))
         return judge.result()[self.task.metric]
 
     def _answered(self, module: nn.Module, inputs: Any, targets: Any) -> tuple[Any, Any]:
