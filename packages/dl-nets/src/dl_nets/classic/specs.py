@@ -23,6 +23,19 @@ def agents() -> Iterator[AgentSpec]:
         tags=("classification", "linear", "gradient-free"),
     )
     yield AgentSpec(
+        name="dbn",
+        target="dl_nets.classic.dbn:DBN",
+        summary="Boltzmann machines stacked layer by layer, then fine-tuned as a classifier",
+        reference="Hinton, Osindero and Teh, A fast learning algorithm for deep belief nets, 2006",
+        fits=CLASSES_OF_NUMBERS,
+        unit="examples",
+        budget=40_000,  # of another task the examples of its phases
+        task="digits",
+        presets="dl_nets:classic/presets/dbn.yaml",
+        tiny={"hidden": (4, 3), "pretraining_epochs": 1, "epochs": 2, "batch_size": 128},
+        tags=("classification", "unsupervised"),
+    )
+    yield AgentSpec(
         name="rbf-network",
         target="dl_nets.classic.rbf:RBFNetwork",
         summary="Gaussian units around centres of k-means, with a read-out by least squares",
@@ -39,6 +52,17 @@ def agents() -> Iterator[AgentSpec]:
 
 def networks() -> Iterator[NetworkSpec]:
     """Yield the networks."""
+    yield NetworkSpec(
+        name="rbm",
+        target="dl_nets.classic.rbm:RBM",
+        summary="Restricted Boltzmann machine: hidden causes of inputs, by contrastive divergence",
+        reference="Hinton, Training products of experts by minimizing contrastive divergence, 2002",
+        fits=("data reconstruction",),
+        task="reconstruct:digits",
+        agent="supervised",
+        tiny={"hidden": 4},
+        tags=("unsupervised", "energy-based"),
+    )
     yield NetworkSpec(
         name="softmax-regression",
         target="dl_nets.networks.mlp:MLP",

@@ -108,7 +108,7 @@ class Anomalies(View):
     """Inputs of another task: those of its normal classes to learn from, those of all classes in the test split. See `View`.
 
     Raises:
-        ValueError: if the task has no classes, or no such class.
+        ValueError: if the task has no classes, or none of such a name.
     """
 
     Config: ClassVar[type] = AnomaliesConfig
