@@ -126,6 +126,25 @@ def test_pictures_without_objects_and_any_size_are_learned() -> None:
     assert made(inputs).shape == (2, 12**2 + 6**2 + 3**2, 4 * 16 + 3)
 
 
+def test_detections_are_the_best_of_what_is_exported() -> None:
+    made = module(num_classes=3).eval()
+    with torch.no_grad():
+        for boxes_of, classes_of in zip(made.box_heads, made.class_heads, strict=True):
+            boxes_of.get_submodule("2").get_parameter("bias").copy_(-torch.arange(16.0).repeat(4))  # short distances
+            classes_of.get_submodule("2").get_parameter("bias").fill_(-2.0)
+    pictures = torch.from_numpy(ShapesDetection(ShapeBoxesConfig()).read("test", np.arange(2))[0])
+    everything, found = made.traced_answers(pictures).detach(), made.answers(pictures)
+    assert everything.shape == (2, 84, 4 + 3)
+    for raw, box, label, score in zip(everything, found["box"], found["label"], found["score"], strict=True):
+        assert len(box) > 3
+        assert score.tolist() == sorted(score.tolist(), reverse=True)
+        assert score[0] == raw[:, 4:].max()
+        for one, kind, value in zip(box, label, score, strict=True):
+            assert ((raw[:, :4] == one).all(1) & (raw[:, 4 + kind] == value)).any()
+        overlaps = pairwise_iou(box, box) * (label[:, None] == label) - torch.eye(len(box))
+        assert overlaps.max() <= 0.7
+
+
 def test_mosaics_end_before_the_run_does_and_keep_boxes_on_their_objects() -> None:
     task = ShapesDetection(ShapeBoxesConfig(num_train=40, mosaic=1.0, augment=("flip", "turn"), mosaic_until=0.8))
     indices = np.arange(12)

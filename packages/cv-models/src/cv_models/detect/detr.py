@@ -84,18 +84,22 @@ class DetrModule(nn.Module):
         metrics = {name: found.loss_dict[key].detach() for key, name in names.items()}
         return found.loss, {**metrics, "positives": len(asked.box) / max(1, len(inputs)), "highest_score": scores.max()}
 
+    def traced_answers(self, inputs: Tensor) -> Tensor:
+        """Return the box in pixels and the probability of each class of every query [B, Q, 4 + K]: what is exported."""
+        found = self.detector(pixel_values=self._pictures(inputs))
+        boxes = convert_boxes(found.pred_boxes.float(), "cxcywh", "xyxy").clamp(0, 1)
+        limit = boxes.new_tensor([self.width, self.height, self.width, self.height])
+        return torch.cat([boxes * limit, found.logits.float().softmax(-1)[..., :-1]], -1)
+
     @torch.no_grad()
     def answers(self, inputs: Tensor) -> dict[str, Any]:
         """Return the detections on pictures [B, H, W, C], best first: rows of boxes in pixels, labels and scores."""
-        found = self.detector(pixel_values=self._pictures(inputs))
-        scores, labels = found.logits.float().softmax(-1)[..., :-1].max(-1)
-        limit = scores.new_tensor([self.width, self.height] * 2)
-        boxes = convert_boxes(found.pred_boxes.float(), "cxcywh", "xyxy").clamp(0, 1) * limit
         rows = []
-        for box, label, score in zip(boxes, labels, scores, strict=True):
+        for found in self.traced_answers(inputs):
+            score, label = found[:, 4:].max(-1)
             order = score.argsort(descending=True, stable=True)
             order = order[score[order] > self.config.least_score]
-            rows.append((box[order], label[order], score[order]))
+            rows.append((found[order, :4], label[order], score[order]))
         return detected(rows)
 
     def get_extra_state(self) -> Tensor:

@@ -154,15 +154,19 @@ class YoloModule(nn.Module):
         found = {"positives": len(chosen.point) / max(len(inputs), 1), "highest_score": scores.max()}
         return torch.stack(list(parts.values())).sum(), {**metrics, **found}
 
-    @torch.no_grad()
-    def answers(self, inputs: Tensor) -> dict[str, Any]:
-        """Return the detections on pictures [B, H, W, C], best first: rows of boxes in pixels, labels and scores."""
+    def traced_answers(self, inputs: Tensor) -> Tensor:
+        """Return the box in pixels and the probability of each class at every point [B, A, 4 + K], with duplicates: what is exported."""
         raw = self(inputs).float()
         distances, logits = raw.split([raw.shape[-1] - self.num_classes, self.num_classes], -1)
         boxes = corners(self.points, expected_distances(distances, self.bins), self.strides)
         limit = boxes.new_tensor([self.width, self.height, self.width, self.height])
-        boxes = torch.minimum(boxes.clamp(min=0), limit)
-        return detected([self._best(*row) for row in zip(boxes, logits.sigmoid(), strict=True)])
+        return torch.cat([torch.minimum(boxes.clamp(min=0), limit), logits.sigmoid()], -1)
+
+    @torch.no_grad()
+    def answers(self, inputs: Tensor) -> dict[str, Any]:
+        """Return the detections on pictures [B, H, W, C], best first: rows of boxes in pixels, labels and scores."""
+        boxes, scores = self.traced_answers(inputs).split([4, self.num_classes], -1)
+        return detected([self._best(*row) for row in zip(boxes, scores, strict=True)])
 
     def _best(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes, labels and scores of one picture, without duplicates."""
