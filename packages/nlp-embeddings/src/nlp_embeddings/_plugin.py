@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nlp_embeddings.answering import specs as answering
 from nlp_embeddings.classify import specs as classify
 from nlp_embeddings.corpus import specs as corpus
 from nlp_embeddings.evaluate import specs as evaluate
@@ -16,7 +17,7 @@ from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-_ROOMS = (corpus, evaluate, models, tagging, classify, language_model, syntax, translation)
+_ROOMS = (corpus, evaluate, models, tagging, classify, language_model, syntax, translation, answering)
 
 
 @hookimpl

@@ -38,3 +38,20 @@ class Vector(spaces.Space):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vector)
+
+
+class AnyText(spaces.Text):
+    """The space of all texts, in any script and of any length; samples are small letters and spaces. Its traits are those of `Text`."""
+
+    def __init__(self) -> None:
+        super().__init__(max_length=40, min_length=1, charset="abcdefghijklmnopqrstuvwxyz ")
+
+    def contains(self, x: Any) -> bool:
+        """Return whether `x` is a text."""
+        return isinstance(x, str)
+
+    def __repr__(self) -> str:
+        return "AnyText()"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AnyText)

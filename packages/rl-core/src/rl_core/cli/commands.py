@@ -186,22 +186,33 @@ def evaluate(
 
 @click.command()
 @FOLDER
-@click.argument("text", metavar="INPUT")
+@click.argument("text", metavar="INPUT", required=False)
+@click.option("--interactive", is_flag=True, help="Answer each line that is typed, until the input ends.")
 @click.option("--probabilities", is_flag=True, help="Print the probability of each class as well.")
 @click.option("--out", type=UserPath(), help="A file for the answers: .csv for a table, else JSON lines.")
 @DEVICE
 @JSON
 @click.pass_obj
-def predict(obj: Any, folder: Path, text: str, probabilities: bool, out: Path | None, device: str | None, as_json: bool) -> None:
+def predict(
+    obj: Any, folder: Path, text: str | None, interactive: bool, probabilities: bool, out: Path | None, device: str | None, as_json: bool
+) -> None:
     """Answer an input, or each input of a file, with what a run has learned.
 
     INPUT is text or JSON, as the task reads it, or a file: rows.csv for a csv task, inputs.jsonl with one input in each line for any
-    task. `-` reads one input from standard input.
+    task. `-` reads one input from standard input. With --interactive every line of standard input is an input.
     """
     from rl_core.cli import answers
 
+    if interactive == (text is not None):
+        raise RequestError(
+            "an input and --interactive were given together" if interactive else "expected an input to answer, got none",
+            f"write: rl-core predict {folder} INPUT, or: rl-core predict {folder} --interactive",
+        )
     with _open(folder, _catalogue(obj), device=device) as opened:
         _warn(opened)
+        if text is None:
+            _converse(opened, probabilities, as_json)
+            return
         text = sys.stdin.read() if text == "-" else text
         with stdout_to_stderr():
             rows = answers.rows_of(opened, text, probabilities=probabilities)
@@ -218,6 +229,30 @@ def predict(obj: Any, folder: Path, text: str, probabilities: bool, out: Path | 
         else:
             answer = rows[0] if probabilities else rows[0]["answer"]
             click.echo(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+
+
+def _converse(run: Run, probabilities: bool, as_json: bool) -> None:
+    """Answer each line of standard input; an input that cannot be answered is reported, and the next one is read."""
+    from rl_core.cli import answers
+
+    prompt = sys.stdin.isatty()
+    while True:
+        if prompt:
+            click.echo("> ", nl=False, err=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if not line.strip():
+            continue
+        try:
+            with stdout_to_stderr():
+                (row,) = answers.rows_of(run, line.rstrip("\n"), probabilities=probabilities)
+        except RequestError as error:
+            click.echo(f"{error.message}; {error.hint}", err=True)
+            continue
+        answer = row if as_json or probabilities else row["answer"]
+        click.echo(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+        sys.stdout.flush()
 
 
 @click.command()

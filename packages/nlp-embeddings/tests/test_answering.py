@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rl_core
+from nlp_embeddings.answering.bot import BotConfig, RetrievalBot
+from nlp_embeddings.answering.task import DialogueConfig, DialogueTask
+from rl_core.seeds import Seeds
+
+
+def learned(task: DialogueTask, **config: object) -> RetrievalBot:
+    agent = RetrievalBot(BotConfig(**config), task, None, seeds=Seeds(0), budget=10**9)
+    while not agent.finished:
+        agent.step()
+    return agent
+
+
+@pytest.mark.parametrize("similarity", ["bm25", "cosine"])
+def test_the_shop_answers_what_it_can_and_refuses_the_rest(similarity: str) -> None:
+    task = DialogueTask(DialogueConfig())
+    result = learned(task, similarity=similarity).evaluate(episodes=1, seeds=Seeds(0))
+    assert result["accuracy"] >= 0.9
+    assert similarity == "cosine" or result["refused where there is none"] >= 0.9
+    assert result["AUROC of refusing"] >= 0.9
+
+
+def test_a_question_answers_itself_with_full_similarity_and_strangers_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("".join(f"what is word{n} of chapter{n}\tanswer {n}\n" for n in range(40)) + "who knows\toos\n")
+    agent = learned(DialogueTask(DialogueConfig(file=str(tmp_path / "a.tsv"), test=str(tmp_path / "a.tsv"))), neighbours=1)
+    answers, similar = agent.reply(["what is word3 of chapter3", "zebra zebra"])
+    assert answers[0] == "answer 3"
+    assert similar[1] == 0
+    assert agent.answer("zebra?") == "I am sorry, I do not know that."
+    known = agent.questions
+    assert np.mean([a == b for a, b in zip(agent.reply(known)[0], agent.replies, strict=True)]) == 1.0
+
+
+def test_a_conversation_is_held_line_by_line(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from rl_core.cli.cli import cli
+
+    rl_core.learn("retrieval-bot", seed=0, out=tmp_path / "bot")
+    runner = CliRunner()
+    result = runner.invoke(cli, ["predict", str(tmp_path / "bot"), "--interactive"], input="can I pay by card\n\nsing a song for me now\n")
+    assert result.stdout.splitlines() == ["We take cards and cash.", "I am sorry, I do not know that."]
