@@ -14,6 +14,7 @@ from cv_models.segment.map_module import MapModule
 from cv_models.segment.torchvision_maps import TorchvisionMaps, TorchvisionMapsConfig
 from cv_models.segment.unet import AttentionGate, UNet, UNetConfig
 from cv_models.tasks.shape_maps import ShapeMapsConfig, ShapesSegmentation
+from dl_nets.learning import steps
 from dl_nets.learning.supervised import Supervised, SupervisedConfig
 from rl_core.network import Network
 from rl_core.seeds import Seeds
@@ -124,6 +125,28 @@ def test_other_spaces_are_refused_in_words() -> None:
             UNet(UNetConfig()).build(given, wanted, np.random.default_rng(0))
 
 
+def test_a_run_that_is_continued_inside_an_epoch_learns_from_the_same_variations_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(steps.STEP_OPERATIONS, "cpu", 1.0)  # a batch a step
+    config = ShapeMapsConfig(size=16, num_train=6, num_validation=0, num_test=1, augment=("flip", "affine", "noise"), crop=12)
+
+    def agent() -> Supervised:
+        network = UNet(UNetConfig(channels=(2, 3), dropout=0.2))
+        settings = SupervisedConfig(batch_size=2)
+        return Supervised(settings, ShapesSegmentation(config), network, seeds=Seeds(0), budget=12, device="cpu")
+
+    whole, first, second = agent(), agent(), agent()
+    while first.progress < 4:
+        first.step()
+    assert first.progress == 4  # of 6 examples in an epoch
+    second.load_state_dict(first.state_dict())
+    second.progress = first.progress
+    for each in (whole, second):
+        while each.progress < each.budget:
+            each.step()
+    for name, value in whole.parameters().items():
+        assert value.tobytes() == second.parameters()[name].tobytes(), name
+
+
 NETWORKS: dict[str, tuple[Network, dict[str, Any]]] = {
     "unet": (UNet(UNetConfig(channels=(16, 32, 64))), {}),
     "attention-unet": (UNet(UNetConfig(channels=(16, 32, 64), gates=True)), {}),
@@ -139,7 +162,7 @@ def test_eight_pictures_are_learned_by_heart(name: str) -> None:
     size = 64 if name in ("unet", "attention-unet") else 128
     task = ShapesSegmentation(ShapeMapsConfig(size=size, num_train=8, num_validation=0, num_test=1))
     config = SupervisedConfig(**{"batch_size": 4, "learning_rate": 0.003, "weight_decay": 0.0, **settings})
-    agent = Supervised(config, task, network, seeds=Seeds(0), budget=8 * 150, device="cpu")
+    agent = Supervised(config, task, network, seeds=Seeds(0), budget=8 * 250, device="cpu")
     while agent.progress < agent.budget:
         agent.step()
     assert task.evaluate_split(agent.predict, "train")["mean IoU"] > 0.95

@@ -39,7 +39,7 @@ def resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     from PIL import Image
 
     image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(height, width, picture.shape[2])
+    return np.array(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(height, width, picture.shape[2])
 
 
 def resized_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
