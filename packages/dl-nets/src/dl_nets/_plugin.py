@@ -8,6 +8,7 @@ from dl_nets.classic import specs as classic
 from dl_nets.generative import specs as generative
 from dl_nets.learning import specs as learning
 from dl_nets.networks import specs as networks
+from dl_nets.recommend import specs as recommend
 from dl_nets.tasks import specs as tasks
 from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
@@ -15,8 +16,8 @@ RL_API = 2
 RL_WEIGHTS = "dl_nets.learning.transfer:Pretrained"
 
 AGENTS = (classic, generative, learning)
-NETWORKS = (classic, generative, networks)
-TASKS = (generative, tasks)
+NETWORKS = (classic, generative, networks, recommend)
+TASKS = (generative, recommend, tasks)
 
 
 @hookimpl

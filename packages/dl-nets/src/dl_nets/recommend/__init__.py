@@ -1,0 +1,1 @@
+"""Recommendation: ratings of items by users, and networks that fill in the missing ones."""
