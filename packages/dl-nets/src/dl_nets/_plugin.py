@@ -9,6 +9,7 @@ from dl_nets.generative import specs as generative
 from dl_nets.learning import specs as learning
 from dl_nets.networks import specs as networks
 from dl_nets.recommend import specs as recommend
+from dl_nets.spiking import specs as spiking
 from dl_nets.tasks import specs as tasks
 from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
@@ -16,7 +17,7 @@ RL_API = 2
 RL_WEIGHTS = "dl_nets.learning.transfer:Pretrained"
 
 AGENTS = (classic, generative, learning)
-NETWORKS = (classic, generative, networks, recommend)
+NETWORKS = (classic, generative, networks, recommend, spiking)
 TASKS = (generative, recommend, tasks)
 
 

@@ -414,10 +414,10 @@ def _values(outputs: Any) -> Tensor:
 def batch_loss(
     module: nn.Module, inputs: Any, targets: Any, weights: Tensor | None, loss: Loss, precision: torch.dtype
 ) -> tuple[Tensor, dict[str, Any]]:
-    """Return the mean loss [] of a batch, and further metrics where the module brings its own loss.
+    """Return the mean loss [] of a batch, and further metrics where the module brings its own loss, or measures its forward pass.
 
     Args:
-        module: From inputs to outputs, or one that brings its own loss.
+        module: From inputs to outputs, or one that brings its own loss. One with a method `measures()` gives metrics of its last pass.
         inputs: A batch of B examples.
         targets: A batch of B targets.
         weights: [B], >= 0: an example of weight 2 counts as two examples; all alike without them.
@@ -429,7 +429,8 @@ def batch_loss(
         if has_own_loss(module):
             return cast(OwnLoss, module).training_loss(inputs, targets, weights)
         outputs = module(inputs)
-    return weighted_mean(loss(as_float(outputs), targets), weights), {}
+    measures = getattr(module, "measures", None)
+    return weighted_mean(loss(as_float(outputs), targets), weights), measures() if measures else {}
 
 
 def has_own_loss(module: nn.Module) -> bool:
