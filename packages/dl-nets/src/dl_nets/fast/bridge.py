@@ -93,7 +93,8 @@ class Perceptron(nn.Module):
             return f"it is on {parameter.device.type}"
         if parameter.dtype != torch.float32:
             return f"its parameters are {parameter.dtype}"
-        if not all(parameter.requires_grad for parameter in self.parameters()):
+        learns = [parameter.requires_grad for parameter in self.parameters()]
+        if any(learns) and not all(learns):  # a target network, all of which is frozen, is only evaluated
             return "some of its layers are frozen"
         if Layout.of(self) is None:
             return "the fast path takes linear layers with tanh or relu between them, without normalisation or dropout"
