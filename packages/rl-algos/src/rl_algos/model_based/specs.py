@@ -46,6 +46,7 @@ def agents() -> Iterator[AgentSpec]:
     yield from _planners()
     yield from _learners()
     yield from _value_learners()
+    yield from _processes()
 
 
 def _learners() -> Iterator[AgentSpec]:
@@ -96,8 +97,11 @@ def _learners() -> Iterator[AgentSpec]:
 
 
 def _value_learners() -> Iterator[AgentSpec]:
+    pathak = "Pathak, Gandhi, Gupta. Self-supervised exploration via disagreement, 2019"
     buckman = "Buckman and others. Sample-efficient reinforcement learning with stochastic ensemble value expansion, 2018"
+    tiny: dict[str, dict[str, Any]] = {"mbpo": {"rollouts_per_step": 2, "num_elites": 1}, "curiosity": {}}
     for name, module, summary, reference, budget, config in (
+        ("curiosity", "curiosity:Curiosity", "SAC paid for what its ensemble of models disagrees about", pathak, 10_000, {}),
         (
             "mbpo",
             "mbpo:MBPO",
@@ -123,14 +127,39 @@ def _value_learners() -> Iterator[AgentSpec]:
             reference=reference,
             fits=("control vector-input continuous-output",),
             unit="environment steps",
-            task="Pendulum-v1",
+            task="pendulum-sparse" if name == "curiosity" else "Pendulum-v1",
             network="mlp",
             budget=budget,
             config=config,
             presets="rl_algos:model_based/presets/value_learners.yaml",
-            tiny={**_TINY_VALUE, **({"rollouts_per_step": 2, "num_elites": 1} if name == "mbpo" else {"rollout_horizon": 1})},
+            tiny={**_TINY_VALUE, **tiny.get(name, {"rollout_horizon": 1})},
             tags=("model-based", "learned model", "actor-critic", "off-policy"),
         )
+
+
+def _processes() -> Iterator[AgentSpec]:
+    yield AgentSpec(
+        name="gp-mpc",
+        target="rl_algos.model_based.gp_mpc:GPMPC",
+        summary="Plans through Gaussian processes by the moments of their predictions",
+        reference="Kamthe, Deisenroth. Data-efficient reinforcement learning with probabilistic model predictive control, 2018",
+        fits=("control vector-input continuous-output",),
+        unit="environment steps",
+        task="Pendulum-v1",
+        budget=400,
+        tiny={
+            "num_envs": 2,
+            "steps_per_iteration": 3,
+            "learning_starts": 4,
+            "fit_every": 6,
+            "fit_iterations": 2,
+            "horizon": 2,
+            "num_candidates": 4,
+            "num_iterations": 1,
+            "num_points": 6,
+        },
+        tags=("model-based", "learned model", "planning", "gaussian process"),
+    )
 
 
 def _planners() -> Iterator[AgentSpec]:

@@ -17,6 +17,8 @@ GRAVITY = 10.0  # m/s^2; mass and length are 1
 MAX_SPEED = 8.0  # rad/s
 MAX_TORQUE = 2.0  # N m
 DT = 0.05  # s, between two steps
+UPRIGHT = 0.95  # cosine of the angle from which the sparse task pays
+EFFORT = 0.01  # reward that a squared torque costs there
 
 
 @kernel
@@ -92,3 +94,32 @@ class Pendulum(ArrayTask):
         state_of=state_of,
         outcome=outcome,
     )
+
+
+@kernel
+def start_hanging(uniform: np.ndarray) -> np.ndarray:
+    """Return first states [N, 2] that hang almost at rest, from `uniform` [N, 2]."""
+    return (2.0 * uniform - 1.0) * 0.1 + np.array([math.pi, 0.0])
+
+
+@kernel
+def move_sparse(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
+    """Apply torques as `move` does; the reward [N] is 1 where the pendulum was upright, less a little for torque."""
+    upright = np.empty(len(state))
+    for n in range(len(state)):
+        upright[n] = 1.0 if math.cos(state[n, 0]) > UPRIGHT and abs(state[n, 1]) < 1.0 else 0.0
+    move(state, action, reward, terminated)
+    for n in range(len(state)):
+        reward[n] = upright[n] - EFFORT * min(max(action[n, 0], -MAX_TORQUE), MAX_TORQUE) ** 2
+
+
+def sparse_outcome(obs: np.ndarray, action: np.ndarray, next_obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rewards [N] and terminations [N] of `move_sparse` for observations [N, 3] and torques [N, 1]."""
+    upright = (obs[:, 0] > UPRIGHT) & (np.abs(obs[:, 2]) < 1.0)
+    return upright - EFFORT * np.clip(action[:, 0], -MAX_TORQUE, MAX_TORQUE) ** 2, np.zeros(len(obs), dtype=np.bool_)
+
+
+class SparsePendulum(ArrayTask):
+    """Hanging at first; 1 a step upright and slow, else only the cost of torque, so that doing nothing is a trap. Solved at 100 of 200."""
+
+    problem = Pendulum.problem._replace(start=start_hanging, move=move_sparse, outcome=sparse_outcome, target=100.0)

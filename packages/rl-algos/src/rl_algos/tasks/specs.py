@@ -137,6 +137,14 @@ def _control_tasks() -> Iterator[TaskSpec]:
         tags=("classic control", "partially observed"),
     )
     yield TaskSpec(
+        name="pendulum-sparse",
+        target="rl_algos.tasks.pendulum:SparsePendulum",
+        summary="Swing a hanging pendulum up: paid only upright, and torque costs",
+        traits=("control", "dynamics", "vector-input", "continuous-output"),
+        agent="curiosity",
+        tags=("classic control", "exploration"),
+    )
+    yield TaskSpec(
         name="pong-pixels",
         target="rl_algos.tasks.atari:PongPixels",
         summary="Pong from what moved on the screen, with two actions: up and down",
