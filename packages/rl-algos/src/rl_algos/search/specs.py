@@ -63,3 +63,15 @@ def agents() -> Iterator[AgentSpec]:
         budget=500_000,
         tiny={"num_pairs": 2},
     )
+    yield AgentSpec(
+        name="random",
+        target="rl_algos.search.random_actions:RandomActions",
+        summary="Acts at random and learns nothing: the floor of every table of scores",
+        reference="Brockman et al. OpenAI Gym, 2016",
+        fits=("control discrete-output", "control continuous-output"),
+        unit="environment steps",
+        task="CartPole-v1",
+        budget=4_000,
+        tiny={"num_envs": 2, "iteration_steps": 10},
+        tags=("baseline",),
+    )
