@@ -173,6 +173,20 @@ class Agent(ABC):
     def draw(self, folder: Path) -> None:
         """Write figures of what was learned into `folder`, at the end of a run; none by default."""
 
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return what was learned as arrays by name, for the format "arrays" of `export`; by default the parameters."""
+        return self.parameters()
+
     def export(self, form: str, out: Path) -> None:
-        """Write what was learned to the file `out`, in one of `export_formats`, for `rl-core export`."""
-        raise NotImplementedError(f"{type(self).__name__} exports nothing")
+        """Write what was learned to the file `out`, in one of `export_formats`, for `rl-core export`.
+
+        The format "arrays" is served here: `arrays`, as safetensors. Override the method for others.
+
+        Raises:
+            ValueError: if the agent cannot be written in this format; the message says why.
+        """
+        if form != "arrays":
+            raise NotImplementedError(f"{type(self).__name__} lists {form!r} in export_formats and does not override export")
+        from safetensors.numpy import save_file
+
+        save_file({name: np.ascontiguousarray(array) for name, array in self.arrays().items()}, out)

@@ -135,6 +135,9 @@ class TargetRule(Protocol):
     def answers(self, outputs: Any) -> Batch:
         """Return the answers [B, ...] in the output space."""
 
+    def traced_answers(self, outputs: Tensor) -> Tensor:
+        """Return the answers [B, ...] to outputs [B, ...] by functions of torch alone, which an exporter can follow."""
+
 
 class ClassTargets:
     """Classes: one an example, or one for each pixel of a map, each token, each item of ragged rows. The loss is their mean.
@@ -187,8 +190,12 @@ class ClassTargets:
     def answers(self, outputs: Any) -> Batch:
         """Return the likeliest class of each example, pixel, token or item."""
         if isinstance(outputs, Ragged):
-            return Ragged(self._likeliest(outputs.values), outputs.splits.cpu().numpy())
-        return self._likeliest(self._logits(outputs))
+            return Ragged(self._from_start(outputs.values.argmax(-1)).cpu().numpy(), outputs.splits.cpu().numpy())
+        return self.traced_answers(outputs).cpu().numpy()
+
+    def traced_answers(self, outputs: Tensor) -> Tensor:
+        """Return the likeliest class of each example, pixel or token."""
+        return self._from_start(self._logits(outputs).argmax(-1))
 
     def probabilities(self, outputs: Any) -> Tensor:
         """Return the probabilities [B, ..., K] of the classes, float64."""
@@ -201,13 +208,12 @@ class ClassTargets:
     def _from_zero(self, targets: Tensor) -> Tensor:
         return targets if self._start is None else targets - self._start.to(targets.device)
 
-    def _likeliest(self, logits: Tensor) -> np.ndarray:
-        likeliest = logits.argmax(-1).cpu()
-        return (likeliest if self._start is None else likeliest + self._start).numpy()
+    def _from_start(self, classes: Tensor) -> Tensor:
+        return classes if self._start is None else classes + self._start.to(classes.device)
 
     def _logits(self, outputs: Tensor) -> Tensor:
         assert self._shape is not None
-        return outputs.reshape(len(outputs), *self._shape)
+        return outputs.reshape(outputs.shape[0], *self._shape)
 
 
 class OneUnit:
@@ -231,7 +237,11 @@ class OneUnit:
 
     def answers(self, outputs: Any) -> Batch:
         """Return the likelier class [B]."""
-        return (outputs[:, 0] > 0).long().cpu().numpy() + self._start
+        return self.traced_answers(outputs).cpu().numpy()
+
+    def traced_answers(self, outputs: Tensor) -> Tensor:
+        """Return the likelier class [B]."""
+        return (outputs[:, 0] > 0).long() + self._start
 
     def probabilities(self, outputs: Any) -> Tensor:
         """Return the probabilities [B, 2] of the classes, float64."""
@@ -257,7 +267,11 @@ class FlagTargets:
 
     def answers(self, outputs: Any) -> Batch:
         """Return which flags are on [B, ...]."""
-        return (outputs.reshape(-1, *self._shape) > 0).cpu().numpy().astype(np.int8)
+        return self.traced_answers(outputs).cpu().numpy()
+
+    def traced_answers(self, outputs: Tensor) -> Tensor:
+        """Return which flags are on [B, ...]."""
+        return (outputs.reshape(-1, *self._shape) > 0).to(torch.int8)
 
 
 class NumberTargets:
@@ -300,14 +314,18 @@ class NumberTargets:
 
     def answers(self, outputs: Any) -> Batch:
         """Return predicted numbers [B, ...]."""
+        return self.traced_answers(outputs).cpu().numpy()
+
+    def traced_answers(self, outputs: Tensor) -> Tensor:
+        """Return predicted numbers [B, ...]."""
         if self._name in LINKED:
-            answers = LINKED[self._name][1](outputs.reshape(len(outputs), -1).double()).reshape(-1, *self._space.shape)
+            numbers = LINKED[self._name][1](outputs.flatten(1).double()).reshape(-1, *self._space.shape)
         else:
-            answers = self._in_units(outputs)
-        numbers = answers.cpu().numpy()
+            numbers = self._in_units(outputs)
         if self._space.dtype.kind in "iu":
-            numbers = np.rint(numbers)
-        return np.clip(numbers, self._space.low, self._space.high).astype(self._space.dtype)
+            numbers = numbers.round()
+        low, high = (torch.as_tensor(bound.astype(np.float64), device=numbers.device) for bound in (self._space.low, self._space.high))
+        return numbers.clamp(low, high).to(getattr(torch, self._space.dtype.name))
 
     def _in_units(self, outputs: Tensor) -> Tensor:
         """Return numbers in the task's unit [B, *shape], float64."""
@@ -350,6 +368,10 @@ class OwnRule:
         raise TypeError("a module that brings its own loss has no outputs to compare")
 
     def answers(self, outputs: Any) -> Batch:
+        """Raise: the module computes its answers."""
+        raise TypeError("a module that brings its own loss has no outputs to turn into answers")
+
+    def traced_answers(self, outputs: Tensor) -> Tensor:
         """Raise: the module computes its answers."""
         raise TypeError("a module that brings its own loss has no outputs to turn into answers")
 

@@ -34,6 +34,7 @@ from dl_nets.learning.averaging import Averaged, AverageName
 from dl_nets.learning.class_losses import balanced_weights
 from dl_nets.learning.data import Examples, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, exportable, write
 from dl_nets.learning.fine_tuning import FineTuning, Groups
 from dl_nets.learning.likelihood import WithLikelihood, judged
 from dl_nets.learning.losses import (
@@ -126,6 +127,7 @@ class Supervised(Agent):
     config: SupervisedConfig
     task: DataTask
     headline = "loss"
+    export_formats = FORMATS
 
     @classmethod
     def default_budget(cls, config: SupervisedConfig, task: Task) -> int | None:
@@ -263,6 +265,10 @@ class Supervised(Agent):
         if hasattr(module, "draw"):
             with torch.no_grad():
                 module.draw(folder, self.task)
+
+    def export(self, form: str, out: Path) -> None:
+        """Write the network that answers, in one of `export_formats`; see `dl_nets.learning.export`."""
+        write(exportable(self.module, self._rule, self.task.input_space), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the trainable parameters by name, as they are now."""

@@ -132,7 +132,7 @@ class Embedding(nn.Module):
     def forward(self, inputs: Tensor, start: int = 0) -> Tensor:
         """Return steps [B, T, D] of inputs [B, ...]; `start` is the position of the first of them."""
         if self.tokens is not None:
-            steps = self.tokens(inputs.reshape(len(inputs), -1).long() - self._first) * self._gain
+            steps = self.tokens(inputs.reshape(inputs.shape[0], -1).long() - self._first) * self._gain
         elif self.project is None:
             steps = self.scale(inputs)[:, :, None] * self.columns
         elif self._patch:

@@ -225,7 +225,7 @@ class SequenceReader(nn.Module):
             outputs: Tensor = network.cells.both_ways(vectors, steps == self._last_steps(inputs))
             return outputs
         starts = torch.zeros(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
-        outputs, _ = network.cells(vectors, network.initial_state(len(inputs)), starts)
+        outputs, _ = network.cells(vectors, network.initial_state(inputs.shape[0]), starts)
         return outputs
 
     def _last(self, hidden: Tensor, inputs: Tensor) -> Tensor:
@@ -239,7 +239,7 @@ class SequenceReader(nn.Module):
     def _last_steps(self, inputs: Tensor) -> Tensor:
         """Return the last step of each sequence that is not padding [B]; the first one of an empty text."""
         if self._padding is None:
-            return torch.full((len(inputs),), self.length - 1, device=inputs.device)
+            return torch.full((inputs.shape[0],), self.length - 1, device=inputs.device)
         return ((inputs != self._padding).sum(dim=1) - 1).clamp(min=0)
 
 

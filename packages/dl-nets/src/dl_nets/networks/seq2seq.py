@@ -87,7 +87,7 @@ class Seq2Seq(nn.Module):
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return logits [B, T, V] of each token of the targets [B, T], given inputs [B, S] and the targets before it."""
         memory, mask = self.encode(inputs)
-        before = torch.cat([self._begin(len(inputs), targets.device), targets[:, :-1].long()], dim=1)
+        before = torch.cat([self._begin(inputs.shape[0], targets.device), targets[:, :-1].long()], dim=1)
         steps = self.decoder(self.dropout(self.target(before)), causal=True, memory=self.decoder.remember(memory), memory_mask=mask)
         logits: Tensor = self.output(steps)
         return logits
@@ -115,13 +115,29 @@ class Seq2Seq(nn.Module):
         padding = self._padding if self._padding is not None else self._end or 0
         return beam_search(
             _Decoding(self, memory, mask),
-            self._begin(len(inputs), inputs.device),
+            self._begin(inputs.shape[0], inputs.device),
             self.length,
             beams=self._beams,
             end=self._end,
             padding=padding,
             length_penalty=self._length_penalty,
         )
+
+    def traced_answers(self, inputs: Tensor) -> Tensor:
+        """Return the answers [B, T] of one beam, in as many steps for each input, which an exporter can follow."""
+        memory, mask = self.encode(inputs)
+        read, tokens = self.decoder.remember(memory), self._begin(inputs.shape[0], inputs.device)
+        ended = torch.zeros_like(tokens[:, 0], dtype=torch.bool)
+        padding = self._padding if self._padding is not None else self._end or 0
+        banned = torch.zeros(self.size, device=inputs.device)
+        if self._end is not None and padding != self._end:
+            banned[padding] = -torch.inf
+        for _ in range(self.length):
+            steps = self.decoder(self.target(tokens), causal=True, memory=read, memory_mask=mask)
+            token = torch.where(ended, padding, (self.output(steps[:, -1]) + banned).argmax(dim=1))
+            ended = ended if self._end is None else ended | (token == self._end)
+            tokens = torch.cat([tokens, token[:, None]], dim=1)
+        return tokens[:, 1:]
 
     def _begin(self, count: int, device: torch.device) -> Tensor:
         return torch.full((count, 1), self.size, device=device)

@@ -93,7 +93,7 @@ class Features(nn.Module):
         if self.passes_on and inputs.ndim == 2 and inputs.dtype == torch.float32:
             return inputs
         if self._classes:
-            columns = (inputs.reshape(len(inputs), -1) - self._start).long()
+            columns = (inputs.reshape(inputs.shape[0], -1) - self._start).long()
             hot = [functional.one_hot(columns[:, index], classes) for index, classes in enumerate(self._classes)]
             return torch.cat(hot, dim=1).float()
         scaled: Tensor = self._scale(inputs)

@@ -144,6 +144,7 @@ class BanditAgent(Agent):
 
     Config: ClassVar[type] = BanditAgentConfig
     headline: ClassVar[str] = "reward"
+    export_formats = ("arrays",)
     state_fields: ClassVar[tuple[str, ...]] = ("values", "visits", "mean_reward", "regret", "envs")
     task: ControlTask
     envs: BanditEnvs
@@ -188,6 +189,10 @@ class BanditAgent(Agent):
         self.progress += num_pulls
         self.regret += float(regrets.sum())
         return rewards, regrets
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the estimate, or preference, and the pulls of each arm [A]."""
+        return {"values": self.values[0], "visits": self.visits[0]}
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return the arm of the largest estimate [B]."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,8 +18,10 @@ from torch import nn
 from dl_nets.fast.bridge import Flat, fast_path
 from dl_nets.fast.mlp import FastMLP
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, Exportable, write
 from dl_nets.learning.optimisers import Optimiser
-from rl_algos.continuous.bounded_actions import BoundedActions, pair_space
+from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions, pair_space
+from rl_algos.parts.exported import Observations, Policy, exportable
 from rl_algos.parts.losses import critic_loss
 from rl_algos.parts.steps import Steps, require_steps, steps_within, warm_up_warning
 from rl_algos.replay.buffer import Batch, ReplayBuffer, ReplaySettings
@@ -72,6 +75,7 @@ class ContinuousAgent(Agent):
     """
 
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields: ClassVar[tuple[str, ...]] = (
         "module",
         "target",
@@ -228,6 +232,14 @@ class ContinuousAgent(Agent):
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return the policy's actions [B, ...] at observations [B, I], without noise."""
         return self.actions.to_env(self.answer_policy(self.actor_head(single(inputs))))
+
+    def exported(self) -> Exportable:
+        """Return the policy without noise as a graph; its outputs are the actor's."""
+        return exportable(Policy(Observations(), self.module["actor"], BoundedAction(self.actions)), self.task.input_space)
+
+    def export(self, form: str, out: Path) -> None:
+        """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
+        write(self.exported(), form, out)
 
     def tensor(self, array: np.ndarray) -> torch.Tensor:
         """Return an array as a tensor on the networks' device."""

@@ -9,7 +9,9 @@ import math
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium import spaces
+from torch import Tensor, nn
 
 LEAST = 2.0**-25  # of (1 - u) / 2: half the distance of 1 from the float32 below it
 
@@ -25,6 +27,13 @@ class BoundedActions:
 
     Attributes:
         num_dimensions: D.
+        shape: Of one action.
+        low: Lowest action [...].
+        high: Highest action [...].
+        middle: Action of 0 between two bounds [...].
+        half_width: What 1 adds to it [...].
+        only_low: True where a dimension has no upper bound [...].
+        only_high: True where a dimension has no lower bound [...].
 
     Raises:
         ValueError: if the space is not a Box of floats, or has a dimension without any bound.
@@ -44,24 +53,55 @@ class BoundedActions:
                 "them, as in --set task.action_bounds=[-1,1] for an environment of Gymnasium, or take ppo"
             )
         self.num_dimensions = math.prod(space.shape)
-        self._shape, self._low, self._high = space.shape, space.low, space.high
-        self._only_low, self._only_high = has_low & ~has_high, has_high & ~has_low
+        self.shape, self.low, self.high = space.shape, space.low, space.high
+        self.only_low, self.only_high = has_low & ~has_high, has_high & ~has_low
         low, high = np.where(has_low, space.low, space.high - 1), np.where(has_high, space.high, space.low + 1)
-        self._middle, self._half_width = (high + low) / 2, (high - low) / 2
+        self.middle, self.half_width = (high + low) / 2, (high - low) / 2
 
     def to_env(self, action: np.ndarray) -> np.ndarray:
         """Return the actions in the Box [B, ...] of actions in [-1, 1] [B, D]."""
-        action = action.reshape(-1, *self._shape)
-        scaled = self._middle + self._half_width * action
-        if self._only_low.any() or self._only_high.any():
-            scaled = np.where(self._only_low, self._low - np.log(np.maximum((1 - action) / 2, LEAST)), scaled)
-            scaled = np.where(self._only_high, self._high + np.log(np.maximum((1 + action) / 2, LEAST)), scaled)
-        bounded: np.ndarray = np.minimum(np.maximum(scaled, self._low), self._high)  # the last bit may be outside
+        action = action.reshape(-1, *self.shape)
+        scaled = self.middle + self.half_width * action
+        if self.only_low.any() or self.only_high.any():
+            scaled = np.where(self.only_low, self.low - np.log(np.maximum((1 - action) / 2, LEAST)), scaled)
+            scaled = np.where(self.only_high, self.high + np.log(np.maximum((1 + action) / 2, LEAST)), scaled)
+        bounded: np.ndarray = np.minimum(np.maximum(scaled, self.low), self.high)  # the last bit may be outside
         return bounded
 
     def uniform(self, rng: np.random.Generator, num_envs: int) -> np.ndarray:
         """Return actions anywhere in [-1, 1] [N, D], float32."""
         return 2 * rng.random((num_envs, self.num_dimensions), dtype=np.float32) - 1
+
+
+class BoundedAction(nn.Module):
+    """Layer from the heads of a squashed policy [B, D or more] to actions in the Box [B, ...]: the tanh of the first D, then its bounds.
+
+    Args:
+        actions: The Box as [-1, 1]^D.
+    """
+
+    low: Tensor
+    high: Tensor
+    middle: Tensor
+    half_width: Tensor
+    only_low: Tensor
+    only_high: Tensor
+
+    def __init__(self, actions: BoundedActions) -> None:
+        super().__init__()
+        self._shape, self._size = actions.shape, actions.num_dimensions
+        self._one_sided = bool((actions.only_low | actions.only_high).any())
+        for name in ("low", "high", "middle", "half_width", "only_low", "only_high"):
+            self.register_buffer(name, torch.tensor(getattr(actions, name)))
+
+    def forward(self, head: Tensor) -> Tensor:
+        """Return actions [B, ...]."""
+        action = head[:, : self._size].tanh().reshape(-1, *self._shape)
+        scaled: Tensor = self.middle + self.half_width * action
+        if self._one_sided:
+            scaled = torch.where(self.only_low, self.low - ((1 - action) / 2).clamp(min=LEAST).log(), scaled)
+            scaled = torch.where(self.only_high, self.high + ((1 + action) / 2).clamp(min=LEAST).log(), scaled)
+        return torch.minimum(torch.maximum(scaled, self.low), self.high)
 
 
 def pair_space(input_space: gymnasium.Space, num_dimensions: int) -> spaces.Box:

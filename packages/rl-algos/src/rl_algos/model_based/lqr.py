@@ -99,6 +99,7 @@ class LQR(Agent):
     Config: ClassVar[type] = LQRConfig
     headline = "change"
     state_fields = ("matrix", "gain")
+    export_formats = ("arrays",)
     config: LQRConfig
     task: DynamicsTask
 

@@ -22,6 +22,7 @@ from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ import torch
 
 from dl_nets.fast.mlp import rmsprop_step
 from dl_nets.fast.threads import limited_threads, num_threads
+from dl_nets.learning.export import FORMATS, write
 from rl_algos.on_policy.a2c import A2C, LOSSES, A2CConfig
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, configclass
@@ -155,6 +157,7 @@ class A3C(Agent):
 
     Config: ClassVar[type] = A3CConfig
     headline = "episode_return"
+    export_formats = FORMATS
     config: A3CConfig
     task: ControlTask
     network: Network
@@ -198,6 +201,10 @@ class A3C(Agent):
     def predictor(self) -> Predict:
         """Return `predict`, or a player that remembers each episode."""
         return self._current().predictor()
+
+    def export(self, form: str, out: Path) -> None:
+        """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
+        write(self._current().exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable number, by name."""

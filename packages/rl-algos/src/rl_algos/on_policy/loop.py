@@ -8,6 +8,7 @@ Letters: T steps, N environments, B batch or T N transitions, A actions, D dimen
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -18,8 +19,10 @@ from torch import nn
 from dl_nets.fast.bridge import Flat, why_torch
 from dl_nets.fast.mlp import FastMLP, Layout
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, Exportable, write
 from rl_algos.on_policy.rollout import Batch, Collector, Rollout, advantages, flat
 from rl_algos.parts.distributions import Distribution, distribution
+from rl_algos.parts.exported import Observations, Policy, PolicyWithMemory, action_layer, exportable
 from rl_algos.parts.recurrence import Player, Sequences, Unroller, in_order, one_step
 from rl_core.agent import Agent
 from rl_core.compiling import vectorised
@@ -229,6 +232,7 @@ class OnPolicy(Agent):
     """
 
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields: ClassVar[tuple[str, ...]] = ("actor_critic", "collector")
     config: OnPolicyConfig
     task: ControlTask
@@ -299,6 +303,18 @@ class OnPolicy(Agent):
     def predictor(self) -> Predict:
         """Return `predict`, or a player that remembers each episode."""
         return Player(self._answer, self.state_size) if self.state_size else self.predict
+
+    def exported(self) -> Exportable:
+        """Return the greedy policy as a graph; one with a memory has the actor's part of it alone."""
+        observations = Observations(self.collector.moments if self.config.normalise_obs else None)
+        actor, action = self.actor_critic.actor, action_layer(self.actions)
+        if isinstance(actor, Unroller):
+            return exportable(PolicyWithMemory(observations, actor.network, action), self.task.input_space, actor.state_size)
+        return exportable(Policy(observations, actor, action), self.task.input_space)
+
+    def export(self, form: str, out: Path) -> None:
+        """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
+        write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable number, by name."""

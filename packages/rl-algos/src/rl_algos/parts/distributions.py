@@ -29,13 +29,16 @@ class Categorical:
 
     Args:
         space: Its `start` need not be 0.
+
+    Attributes:
+        first: Number of the first action.
     """
 
     scale_size = 0  # no parameters besides the head
 
     def __init__(self, space: spaces.Discrete) -> None:
         self.num_outputs = int(space.n)
-        self._start = int(space.start)
+        self.first = int(space.start)
 
     def noise(self, rng: np.random.Generator, *shape: int) -> np.ndarray:
         """Draw uniform numbers in [0, 1), one for each action to be sampled."""
@@ -51,7 +54,7 @@ class Categorical:
 
     def to_env(self, action: np.ndarray) -> np.ndarray:
         """Return actions as the environment numbers them [B]."""
-        return action + self._start if self._start else action
+        return action + self.first if self.first else action
 
     def log_prob(self, head: torch.Tensor, log_std: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities ln pi(a|s) [B] of actions [B].
@@ -124,14 +127,20 @@ class Gaussian:
 
     Args:
         space: Of float numbers.
+
+    Attributes:
+        middle: Action of the head 0 [...].
+        half_width: What a head of 1 adds [...].
+        low: Lowest action [...].
+        high: Highest action [...].
     """
 
     def __init__(self, space: spaces.Box) -> None:
         self.num_outputs = self.scale_size = math.prod(space.shape)
-        self._shape, self._low, self._high = space.shape, space.low, space.high
+        self._shape, self.low, self.high = space.shape, space.low, space.high
         low = np.where(np.isfinite(space.low), space.low, np.where(np.isfinite(space.high), space.high - 2.0, -1.0))
         high = np.where(np.isfinite(space.high), space.high, low + 2.0)
-        self._middle, self._half_width = ((high + low) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
+        self.middle, self.half_width = ((high + low) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
 
     def noise(self, rng: np.random.Generator, *shape: int) -> np.ndarray:
         """Draw standard normal numbers, D for each action to be sampled."""
@@ -153,8 +162,8 @@ class Gaussian:
         >>> Gaussian(spaces.Box(5.0, np.inf, (1,))).to_env(np.array([[-2.0], [0.0], [3.0]], dtype=np.float32)).tolist()
         [[5.0], [6.0], [9.0]]
         """
-        action = self._middle + self._half_width * action.reshape(-1, *self._shape)
-        return np.minimum(np.maximum(action, self._low), self._high)
+        action = self.middle + self.half_width * action.reshape(-1, *self._shape)
+        return np.minimum(np.maximum(action, self.low), self.high)
 
     def scale(self) -> np.ndarray:
         """Return the numbers of `to_env`: middle, half width, lowest and highest action [4, D], float32.
@@ -162,7 +171,7 @@ class Gaussian:
         >>> Gaussian(spaces.Box(0.0, 10.0, (1,))).scale().ravel().tolist()
         [5.0, 5.0, 0.0, 10.0]
         """
-        return np.stack([self._middle, self._half_width, self._low, self._high]).reshape(4, -1).astype(np.float32)
+        return np.stack([self.middle, self.half_width, self.low, self.high]).reshape(4, -1).astype(np.float32)
 
     def log_prob(self, head: torch.Tensor, log_std: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities ln pi(a|s) [B] of actions [B, D].

@@ -189,6 +189,7 @@ class Planner(Agent):
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("values", "policy", "error_bound")
+    export_formats = ("arrays",)
     task: Any  # a TabularTask
 
     def setup(self) -> None:
@@ -205,6 +206,10 @@ class Planner(Agent):
         self.values = np.zeros(self.mdp.num_states)
         self.policy = np.zeros(self.mdp.num_states, dtype=np.int64)
         self.error_bound = math.inf
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return values [S] and actions [S]."""
+        return {"values": self.values, "policy": self.policy}
 
     def action_values(self) -> np.ndarray:
         """Return q(s, a) [S, A] by one look ahead from v."""

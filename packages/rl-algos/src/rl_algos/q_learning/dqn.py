@@ -13,13 +13,16 @@ Letters: B batch, A actions, N environments, M numbers of a recurrent network's 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from gymnasium import spaces
 
+from dl_nets.learning.export import FORMATS, Exportable, write
 from rl_algos.parts.exploration import RANDOM, explore_rows, rate_at
+from rl_algos.parts.exported import LargestAction, Observations, Policy, PolicyWithMemory, exportable
 from rl_algos.parts.losses import td_loss
 from rl_algos.parts.normalisation import box_scale
 from rl_algos.parts.recurrence import Player
@@ -39,6 +42,7 @@ class DQN(Agent):
 
     Config: ClassVar[type] = DQNConfig
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields = ("module", "target", "optimiser", "replay", "visits", "state", "envs", "obs")
     config: DQNConfig
     task: ControlTask
@@ -197,6 +201,17 @@ class DQN(Agent):
     def tensor(self, array: np.ndarray) -> torch.Tensor:
         """Return an array as a tensor on the networks' device."""
         return torch.from_numpy(array).to(self.nets.device)
+
+    def exported(self) -> Exportable:
+        """Return the greedy policy as a graph; its outputs are Q."""
+        observations = Observations(scale=self.scale, stack_axis=self.config.stack_axis)
+        kind = PolicyWithMemory if self.nets.state_size else Policy
+        policy = kind(observations, self.module, LargestAction(self.first_action), self.q)
+        return exportable(policy, self.task.input_space, self.nets.state_size)
+
+    def export(self, form: str, out: Path) -> None:
+        """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
+        write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

@@ -8,8 +8,10 @@ Departures: none. Letters: P candidates, E episodes of each, M = P E episodes, n
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,7 +22,9 @@ from torch import nn
 from dl_nets.fast.bridge import why_torch
 from dl_nets.fast.mlp import Layout, flat_parameters
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, write
 from rl_algos.parts.distributions import Gaussian, distribution
+from rl_algos.parts.exported import Observations, Policy, action_layer, exportable
 from rl_algos.parts.normalisation import EPSILON, RunningMoments
 from rl_algos.search.kernels import Perceptrons, play_episodes, respond_each
 from rl_algos.tasks.array_envs import Problem
@@ -130,6 +134,12 @@ class Population:
         """Return greedy actions [B, ...] of one candidate [n] at observations [B, ...], without any change here."""
         return self._act(candidate.astype(np.float32)[None], np.zeros(len(obs), dtype=np.int64), obs)
 
+    def policy(self, candidate: np.ndarray) -> Policy:
+        """Return the greedy policy of one candidate [n] as a module of its own."""
+        network = copy.deepcopy(self._module)
+        nn.utils.vector_to_parameters(torch.from_numpy(candidate.astype(np.float32)).to(self._device), network.parameters())
+        return Policy(Observations(self.moments if self._normalise_obs else None), network, action_layer(self.actions))
+
     def state_dict(self) -> dict[str, Any]:
         """Return the running statistics, and the state of the environments: always at the start of episodes."""
         envs = {} if self._starts is not None else self._envs.state_dict()
@@ -213,6 +223,7 @@ class PolicySearch(Agent):
     """
 
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields: ClassVar[tuple[str, ...]] = ("population",)
     config: SearchConfig
     task: ControlTask
@@ -261,6 +272,10 @@ class PolicySearch(Agent):
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return the actions [B, ...] of the centre at observations [B, ...]."""
         return self.population.predict(self.centre, inputs)
+
+    def export(self, form: str, out: Path) -> None:
+        """Write the policy of the centre, in one of `export_formats`; see `dl_nets.learning.export`."""
+        write(exportable(self.population.policy(self.centre), self.task.input_space), form, out)
 
 
 def _is_compiled(task: ControlTask) -> bool:

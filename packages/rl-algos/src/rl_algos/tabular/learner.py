@@ -177,6 +177,7 @@ class TabularLearner(Agent):
     """
 
     headline: ClassVar[str] = "episode_return"
+    export_formats = ("arrays",)
     kernels: ClassVar[Kernels]
     state_fields: ClassVar[tuple[str, ...]] = ("tables", "envs")
     longest_episode: int = 0
@@ -297,6 +298,12 @@ class TabularLearner(Agent):
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return greedy actions [B] in states [B]; the first of several equally good ones."""
         return self.action_values()[np.asarray(inputs)].argmax(axis=-1)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return values [S] of a predictor; else action values [S, A] and the greedy policy [S]."""
+        if "q" not in self.tables:
+            return {"values": self.tables["values"]}
+        return {"action_values": self.action_values(), "policy": self.predict(np.arange(self.tables["q"].shape[1]))}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore tables and position.

@@ -292,13 +292,16 @@ def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 
 @click.command()
 @FOLDER
-@click.option("--format", "form", required=True, help="One of the formats that the agent writes.")
-@click.option("--out", required=True, type=UserPath(), help="The file to write.")
+@click.option("--format", "form", required=True, help="One of the formats that the agent writes: onnx, torch-export, state-dict, arrays.")
+@click.option("--out", type=UserPath(), help="The file to write.  [default: exported.* in the run's folder]")
 @DEVICE
 @JSON
 @click.pass_obj
-def export(obj: Any, folder: Path, form: str, out: Path, device: str | None, as_json: bool) -> None:
-    """Write what a run has learned in a format that other programs read."""
+def export(obj: Any, folder: Path, form: str, out: Path | None, device: str | None, as_json: bool) -> None:
+    """Write what a run has learned in a format that other programs read.
+
+    The file appears when it is whole. A graph (onnx, torch-export) takes the task's inputs and gives its answers, or greedy actions.
+    """
     with _open(folder, _catalogue(obj), device=device) as opened:
         formats = opened.agent.export_formats
         if form not in formats:
@@ -308,12 +311,22 @@ def export(obj: Any, folder: Path, form: str, out: Path, device: str | None, as_
                 else f"agent {opened.recipe.agent} writes none; its checkpoints are safetensors and JSON"
             )
             raise RequestError(f"agent {opened.recipe.agent} cannot export the format {form!r}", hint)
+        out = out or folder / f"exported{_SUFFIXES.get(form, f'.{form}')}"
+        part = out.with_name(f".{out.name}.part")
         try:
             with stdout_to_stderr():
-                opened.agent.export(form, out)
+                opened.agent.export(form, part)
+                part.replace(out)
         except OSError as error:
             raise WorkError(f"{str(out)!r} cannot be written: {error.strerror or error}", "give another --out") from error
+        except ValueError as error:
+            raise RequestError(str(error), f"its formats are: {', '.join(formats)}") from error
+        finally:
+            part.unlink(missing_ok=True)
         click.echo(json.dumps({"run": str(folder), "format": form, "file": str(out)}) if as_json else f"wrote {out}")
+
+
+_SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "state-dict": ".safetensors", "arrays": ".safetensors"}
 
 
 def limit_threads(threads: int) -> None:

@@ -1,0 +1,97 @@
+"""Measure the networks of dl-nets with their presets on real and drawn data: `rl-core run` on each pair, seeds 0 to 2.
+
+    NETWORKS_DATA=data python benchmarks/networks.py            # all rows; writes networks.json and networks.md
+    NETWORKS_DATA=data python benchmarks/networks.py mlp cnn    # some rows; the others keep what was measured before
+
+The folder holds `mnist`, the four idx files, and `text/tinyshakespeare.txt`. A score is what `rl-core run` reports on the test split,
+which was not used to choose any setting; settings were chosen with seeds from 100 on. Every run is a process with one thread.
+Processor seconds are those of the whole process, imports and evaluation included: other load on the machine changes them less than it
+changes wall time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+DATA = Path(os.environ.get("NETWORKS_DATA", "data"))
+MNIST = f"mnist:{DATA / 'mnist'}"
+SHAKESPEARE = f"char-lm:{DATA / 'text' / 'tinyshakespeare.txt'}"
+ROWS: dict[str, tuple[str, str, int, str]] = {
+    "mlp": ("mlp", MNIST, 3, ">= 0.984"),
+    "cnn": ("cnn", MNIST, 3, ">= 0.993"),
+    "gru": ("gru", MNIST, 3, ">= 0.985"),
+    "lstm": ("lstm", MNIST, 3, ">= 0.985"),
+    "bidirectional-gru": ("bidirectional-gru", MNIST, 3, ">= 0.985"),
+    "bidirectional-lstm": ("bidirectional-lstm", MNIST, 3, ">= 0.985"),
+    "char-lm": ("transformer-decoder", SHAKESPEARE, 1, "<= 1.88; a Kneser-Ney model of 6 characters has 1.523"),
+    "copy-gru": ("gru", "copy-memory", 3, ">= 0.99"),
+    "copy-lstm": ("lstm", "copy-memory", 3, ">= 0.99"),
+    "copy-rnn": ("rnn", "copy-memory", 3, "not solved"),
+    "reverse": ("transformer-seq2seq", "reverse", 3, ">= 0.99"),
+}
+"""Name of a row: network, task, number of seeds, target."""
+
+
+def run(network: str, task: str, seed: int) -> dict[str, Any]:
+    """Return score, metric and processor seconds of one run, and the number of its network's parameters."""
+    before = processor_seconds()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "rl_core", "run", network, "--task", task, "--seed", str(seed), "--device", "cpu"]
+        done = subprocess.run([*command, "--out", f"{folder}/run", "--json"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        seconds = processor_seconds() - before
+        result = json.loads(done.stdout)
+    return {"score": result["score"], "metric": result["metric"], "seconds": seconds}
+
+
+def processor_seconds() -> float:
+    """Return the processor seconds of all child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def table(measured: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the rows that were measured as Markdown."""
+    lines = ["| network | task | metric | seeds | mean | smallest to largest | target | processor seconds of a run |", "|" + "---|" * 8]
+    for name, (network, task, _, target) in ROWS.items():
+        if name in measured:
+            scores = [each["score"] for each in measured[name]]
+            seconds = statistics.mean(each["seconds"] for each in measured[name])
+            shown = task.partition(":")[0] if ":" in task else task
+            span = f"{min(scores):.4f} to {max(scores):.4f}"
+            metric = measured[name][0]["metric"]
+            mean = statistics.mean(scores)
+            lines.append(f"| `{network}` | `{shown}` | {metric} | {len(scores)} | {mean:.4f} | {span} | {target} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the rows that were named, or all, and write both files after each run."""
+    here = Path(__file__).parent
+    store = here / "networks.json"
+    measured: dict[str, list[dict[str, Any]]] = json.loads(store.read_text()) if store.exists() else {}
+    for name in sys.argv[1:] or ROWS:
+        network, task, seeds, _ = ROWS[name]
+        measured[name] = []
+        for seed in range(seeds):
+            measured[name].append(run(network, task, seed))
+            print(name, seed, measured[name][-1], flush=True)
+            store.write_text(json.dumps(measured, indent=1) + "\n")
+            text = (__doc__ or "").strip()
+            where = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, torch {version('torch')}"
+            (here / "networks.md").write_text(f"# Networks with their presets\n\n{text}\n\nMeasured on {where}.\n\n{table(measured)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Export of trained modules to files that other programs run or read.
+
+| format | file | read by |
+|---|---|---|
+| `onnx` | a graph with its weights | ONNX Runtime and many others; needs the extra `dl-nets[onnx]` to write |
+| `torch-export` | a graph with its weights | `torch.export.load(path).module()`, without this package; name it .pt2 |
+| `state-dict` | weights by name, safetensors | `safetensors.torch.load_file`, for a module of the same shape |
+
+A graph has the run's inputs as the task has them, batches of any size first, and returns the answers in the task's output space; what is
+before and after the network (scaling, normalisation, the choice among actions) is part of it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from dl_nets.learning.losses import TargetRule
+from rl_core.network import OwnLoss
+
+FORMATS = ("onnx", "torch-export", "state-dict")
+EXAMPLES = 3  # of the batch that is followed; neither 0 nor 1, which torch takes for fixed sizes
+
+
+class Exportable(NamedTuple):
+    """A module in the form in which it is exported.
+
+    Attributes:
+        graph: From inputs, by position, to a tuple of outputs.
+        network: Module whose weights a `state-dict` holds.
+        inputs: An example of each input by name, a batch of `EXAMPLES`.
+        outputs: Names of the outputs.
+    """
+
+    graph: nn.Module
+    network: nn.Module
+    inputs: Mapping[str, Tensor]
+    outputs: Sequence[str]
+
+
+class Answering(nn.Module):
+    """A network followed by the rule that turns its outputs into answers.
+
+    Args:
+        network: From inputs to outputs.
+        rule: Rule of the output space.
+    """
+
+    def __init__(self, network: nn.Module, rule: TargetRule) -> None:
+        super().__init__()
+        self.network = network
+        self._rule = rule
+
+    def forward(self, inputs: Any) -> tuple[Tensor, Tensor]:
+        """Return answers [B, ...] and the network's outputs [B, ...]."""
+        outputs = self.network(inputs).float()
+        return self._rule.traced_answers(outputs), outputs
+
+
+class OwnAnswers(nn.Module):
+    """A network that brings its own answers.
+
+    Args:
+        network: A module with `answers`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Any) -> tuple[Tensor]:
+        """Return answers [B, ...]."""
+        answer: Any = getattr(self.network, "traced_answers", None) or self.network.answers
+        return (answer(inputs),)
+
+
+def example(space: gymnasium.Space[Any], count: int = EXAMPLES) -> Tensor:
+    """Return `count` inputs of a space as a tensor: zeros, or the lowest values where 0 is outside.
+
+    Raises:
+        ValueError: if inputs of the space are not one array.
+
+    >>> example(spaces.Discrete(3, start=1)), example(spaces.Box(0, 255, (2,), "uint8"), 1)
+    (tensor([1, 1, 1]), tensor([[0, 0]], dtype=torch.uint8))
+    """
+    if isinstance(space, spaces.Discrete):
+        return torch.full((count,), int(space.start))
+    if not isinstance(space, spaces.Box | spaces.MultiBinary | spaces.MultiDiscrete) or space.shape is None or space.dtype is None:
+        raise ValueError(f"inputs are {space}; a graph is exported for inputs that are one array; export the format state-dict instead")
+    return torch.zeros(count, *space.shape, dtype=getattr(torch, space.dtype.name))
+
+
+def exportable(network: nn.Module, rule: TargetRule, space: gymnasium.Space[Any]) -> Exportable:
+    """Return a trained network with the rule of its output space, ready for export.
+
+    Args:
+        network: As `supervised` trained it.
+        rule: Rule of the output space.
+        space: Space of the inputs.
+    """
+    own = isinstance(network, OwnLoss)
+    graph = OwnAnswers(network) if own else Answering(network, rule)
+    return Exportable(graph, network, {"inputs": example(space)}, ("answers",) if own else ("answers", "outputs"))
+
+
+def write(made: Exportable, form: str, out: Path) -> None:
+    """Write a module to the file `out`; it is left as it was.
+
+    Args:
+        made: What to export.
+        form: One of `FORMATS`.
+        out: File to write.
+
+    Raises:
+        ValueError: if the extra for ONNX is not installed, or torch cannot follow the module.
+    """
+    if form == "state-dict":
+        from safetensors.torch import save_file
+
+        # Parameters may be views of one vector, which the format does not hold: each is written on its own.
+        save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in made.network.state_dict().items()}, out)
+        return
+    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    if form == "onnx" and missing:
+        raise ValueError(f"the format onnx needs {' and '.join(missing)}, not installed here; install them: pip install 'dl-nets[onnx]'")
+    was_training = made.graph.training
+    program = _followed(made)
+    made.graph.train(was_training)
+    if form == "torch-export":
+        graph = io.BytesIO()  # a path would have to end in .pt2
+        with _quiet():
+            torch.export.save(program, graph)
+        out.write_bytes(graph.getvalue())
+        return
+    with _quiet():
+        onnx = torch.onnx.export(program, input_names=list(made.inputs), output_names=list(made.outputs), dynamo=True, verbose=False)
+        assert onnx is not None
+        onnx.save(str(out))
+
+
+def _followed(made: Exportable) -> torch.export.ExportedProgram:
+    """Return the graph of a module for batches of any size.
+
+    Raises:
+        ValueError: if its steps depend on the numbers in its inputs, so that no graph has them.
+    """
+    batch = torch.export.Dim("batch", min=1)
+    sizes = tuple({0: batch} for _ in made.inputs)
+    with _quiet():
+        try:
+            return torch.export.export(made.graph.eval(), tuple(made.inputs.values()), dynamic_shapes=sizes)
+        except Exception as error:  # of many kinds: torch raises its own for each thing that it cannot follow
+            name = type(made.network).__name__
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ValueError(f"{name} cannot be exported as a graph ({first}); export the format state-dict instead") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' notes on their own progress from the user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,114 @@
+"""Exported networks, run from their files, answer as the agents that wrote them."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from dl_nets.learning.data import ArrayTask
+from dl_nets.learning.export import example, exportable, write
+from dl_nets.learning.losses import OwnRule
+from dl_nets.learning.supervised import Supervised, SupervisedConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from dl_nets.networks.recurrent import RecurrentConfig, RecurrentNetwork
+from dl_nets.networks.seq2seq import Seq2Seq, Seq2SeqConfig
+from rl_core.network import Network
+from rl_core.seeds import Seeds
+from rl_core.tokens import Tokens
+
+
+def trained(task: ArrayTask, network: Network) -> Supervised:
+    agent = Supervised(SupervisedConfig(epochs=2), task, network, seeds=Seeds(0), budget=100, device="cpu")
+    agent.step()
+    return agent
+
+
+def whole_numbers() -> ArrayTask:
+    """Sequences of three rows, and two whole numbers from 0 to 9 for each."""
+    inputs = np.random.default_rng(0).normal(size=(40, 3, 2)).astype(np.float32)
+    targets = np.clip(np.rint(5 + 3 * inputs.sum(axis=1)), 0, 9).astype(np.int64)
+    parts = {"train": slice(0, 24), "validation": slice(24, 32), "test": slice(32, 40)}
+    task = ArrayTask(None, {name: (inputs[part], targets[part]) for name, part in parts.items()}, spaces.Box(-9, 9, (3, 2)), ())
+    task.output_space = spaces.Box(0, 9, (2,), np.int64)
+    return task
+
+
+def loaded(path: Path) -> nn.Module:
+    return torch.export.load(io.BytesIO(path.read_bytes())).module()
+
+
+def test_a_graph_of_torch_answers_as_the_agent_for_batches_of_any_size(three_classes: ArrayTask, tmp_path: Path) -> None:
+    networks: tuple[Network, ...] = (MLP(MLPConfig(hidden=(4,), dropout=0.5)), RecurrentNetwork(RecurrentConfig("lstm", units=3)))
+    for task, network in zip((three_classes, whole_numbers()), networks, strict=True):
+        agent = trained(task, network)
+        agent.export("torch-export", tmp_path / "graph.pt2")
+        for count in (1, 7):
+            inputs = task.read("test", np.arange(count))[0]
+            answers, outputs = (part.detach().numpy() for part in loaded(tmp_path / "graph.pt2")(torch.from_numpy(inputs)))
+            np.testing.assert_array_equal(answers, agent.predict(inputs))
+            np.testing.assert_allclose(outputs, agent.module(torch.from_numpy(inputs)).detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "onnxscript")), reason="needs onnx, onnxscript and onnxruntime"
+)
+def test_onnx_runtime_answers_as_the_agent(three_classes: ArrayTask, tmp_path: Path) -> None:
+    import onnxruntime  # type: ignore[import-not-found, unused-ignore]
+
+    agent = trained(three_classes, MLP(MLPConfig(hidden=(4,), batch_norm=True)))
+    agent.export("onnx", tmp_path / "graph.onnx")
+    inputs = three_classes.read("test", np.arange(7))[0]
+    answers, outputs = onnxruntime.InferenceSession(str(tmp_path / "graph.onnx")).run(None, {"inputs": inputs})
+    np.testing.assert_array_equal(answers, agent.predict(inputs))
+    np.testing.assert_allclose(outputs, agent.module(torch.from_numpy(inputs)).detach().numpy(), atol=1e-4)
+
+
+def test_a_file_of_weights_fits_a_network_of_the_same_shape(three_classes: ArrayTask, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    agent = trained(three_classes, MLP(MLPConfig(hidden=(4,))))
+    agent.export("state-dict", tmp_path / "weights.safetensors")
+    other = MLP(MLPConfig(hidden=(4,))).build(three_classes.input_space, three_classes.output_space, np.random.default_rng(9))
+    other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    inputs = torch.ones(1, 2)
+    assert torch.equal(other(inputs), agent.module(inputs))
+
+
+def test_answers_of_tokens_are_written_in_as_many_steps_for_each_input(tmp_path: Path) -> None:
+    space = Tokens(3, 5, padding=0)
+    module = Seq2Seq(Seq2SeqConfig(width=4, depth=1, num_heads=1), space, Tokens(3, 4, padding=0, end=1), np.random.default_rng(0)).eval()
+    write(exportable(module, OwnRule("auto", 0.0), space), "torch-export", tmp_path / "graph.pt2")
+    inputs = torch.tensor([[3, 4, 0], [2, 2, 2]])
+    assert torch.equal(loaded(tmp_path / "graph.pt2")(inputs)[0], module.answers(inputs))
+
+
+class Halves(nn.Linear):
+    """A module whose number of steps depends on its inputs."""
+
+    def training_loss(self, inputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> tuple[Tensor, dict[str, Any]]:
+        return self(inputs).sum(), {}
+
+    def answers(self, inputs: Tensor) -> Tensor:
+        while inputs.abs().max() > 1:
+            inputs = inputs / 2
+        return self(inputs)
+
+
+def test_what_cannot_be_written_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = exportable(Halves(2, 1), OwnRule("auto", 0.0), spaces.Box(-9, 9, (2,)))
+    with pytest.raises(ValueError, match=r"Halves cannot be exported as a graph .*; export the format state-dict instead"):
+        write(made, "torch-export", tmp_path / "graph.pt2")
+    with pytest.raises(ValueError, match="a graph is exported for inputs that are one array"):
+        example(spaces.Dict(a=spaces.Discrete(2)))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'dl-nets\[onnx\]'"):
+        write(made, "onnx", tmp_path / "graph.onnx")
+    assert not list(tmp_path.iterdir())

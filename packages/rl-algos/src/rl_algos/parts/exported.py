@@ -1,0 +1,145 @@
+"""Policies as graphs: from observations as the environment gives them to actions as it takes them, greedy, for `rl-core export`.
+
+A graph of a policy with a memory has the memory as a second input and a third output, both [B, S]; it is 0 where an episode begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dl_nets.learning.export import EXAMPLES, Exportable, example
+from rl_algos.parts.distributions import Categorical, Distribution, Gaussian
+from rl_algos.parts.normalisation import EPSILON, RunningMoments
+
+
+class Observations(nn.Module):
+    """Layer from observations [B, ...] to what a network reads.
+
+    Args:
+        moments: Mean and variance to normalise by; `None` for none.
+        scale: Middle and half width of each number; `None` for none.
+        stack_axis: Axis of stacked frames, which becomes an image's channels; `None` for none.
+        limit: Normalised observations are cut at +-limit.
+    """
+
+    mean: Tensor | None
+    width: Tensor | None
+
+    def __init__(
+        self,
+        moments: RunningMoments | None = None,
+        scale: tuple[np.ndarray, np.ndarray] | None = None,
+        stack_axis: int | None = None,
+        limit: float = 10.0,
+    ) -> None:
+        super().__init__()
+        self._limit, self._stack_axis = limit, stack_axis
+        mean, width = (None, None) if scale is None else scale
+        if moments is not None:
+            mean, width = moments.mean, np.sqrt(moments.variance + EPSILON)
+        self._normalises = moments is not None
+        self.register_buffer("mean", None if mean is None else torch.tensor(mean))
+        self.register_buffer("width", None if width is None else torch.tensor(width))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return inputs [B, ...] of a network."""
+        if self._normalises and self.mean is not None and self.width is not None:
+            return ((observations - self.mean) / self.width).clamp(-self._limit, self._limit).float()
+        if observations.dtype == torch.float64:
+            observations = observations.float()
+        if self.mean is not None and self.width is not None:
+            observations = (observations - self.mean) / self.width
+        return observations if self._stack_axis is None else observations.movedim(1 + self._stack_axis, -1)
+
+
+class LargestAction(nn.Module):
+    """Layer from values or logits [B, A] to the action of the largest [B].
+
+    Args:
+        first: Number of the first action.
+    """
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self._first = first
+
+    def forward(self, head: Tensor) -> Tensor:
+        """Return actions [B]."""
+        return head.argmax(dim=1) + self._first
+
+
+class MeanAction(nn.Module):
+    """Layer from the means of a Gaussian [B, D] to actions in its Box [B, ...].
+
+    Args:
+        actions: The distribution.
+    """
+
+    middle: Tensor
+    half_width: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, actions: Gaussian) -> None:
+        super().__init__()
+        self._shape = actions.middle.shape
+        for name, values in (("middle", actions.middle), ("half_width", actions.half_width), ("low", actions.low), ("high", actions.high)):
+            self.register_buffer(name, torch.tensor(values))
+
+    def forward(self, head: Tensor) -> Tensor:
+        """Return actions [B, ...]."""
+        action: Tensor = self.middle + self.half_width * head.reshape(-1, *self._shape)
+        return torch.minimum(torch.maximum(action, self.low), self.high)
+
+
+class Policy(nn.Module):
+    """A policy without a memory.
+
+    Args:
+        observations: In front of the network.
+        network: From inputs [B, ...] to a head.
+        action: From heads to actions.
+        head: From the network's outputs to the head; `None` where they are it.
+    """
+
+    def __init__(
+        self, observations: nn.Module, network: nn.Module, action: nn.Module, head: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        super().__init__()
+        self.observations, self.network, self.action = observations, network, action
+        self._head = head or (lambda outputs: outputs)
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Return actions [B, ...] and heads [B, ...] at observations [B, ...]."""
+        head = self._head(self.network(self.observations(observations)))
+        return self.action(head), head
+
+
+class PolicyWithMemory(Policy):
+    """A policy that carries a memory [B, S]; its network is called with inputs, memory and starts, as `rl_core.network` has it."""
+
+    def forward(self, observations: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]  # one input more
+        """Return actions [B, ...], heads [B, ...] and the next memory [B, S] at observations [B, ...] that follow a memory."""
+        inputs = self.observations(observations)[None]
+        outputs, after = self.network(inputs, state, torch.zeros(inputs.shape[:2], dtype=torch.bool, device=inputs.device))
+        head = self._head(outputs[0])
+        return self.action(head), head, after
+
+
+def action_layer(actions: Distribution) -> nn.Module:
+    """Return the layer from a distribution's head to its most probable action."""
+    return LargestAction(actions.first) if isinstance(actions, Categorical) else MeanAction(actions)
+
+
+def exportable(policy: Policy, space: gymnasium.Space[Any], state_size: int = 0) -> Exportable:
+    """Return a policy ready for export, with observations of `space` and a memory [B, S] where it has one."""
+    inputs = {"observations": example(space)}
+    if not state_size:
+        return Exportable(policy, policy.network, inputs, ("actions", "outputs"))
+    return Exportable(policy, policy.network, {**inputs, "state": torch.zeros(EXAMPLES, state_size)}, ("actions", "outputs", "next_state"))

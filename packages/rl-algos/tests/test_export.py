@@ -1,0 +1,61 @@
+"""Exported policies, run from their files, act as the agents that wrote them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from rl_core.agent import Agent
+from rl_core.conformance import inputs
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.runs import recipe
+from rl_core.runs.run import Run
+
+FAMILIES: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("ppo", {"task": "Pendulum-v1"}, ["normalise_obs=true", "network.hidden=[4]", "num_envs=2"]),
+    ("a2c", {"network": "gru"}, ["network.units=3", "num_envs=2"]),
+    ("rainbow-lite", {"network": "lstm"}, ["network.units=3", "prioritised=false", "scale_obs=false"]),
+    ("sac", {}, ["network.hidden=[4]"]),
+    ("es", {}, ["normalise_obs=true", "network.hidden=[4]"]),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "settings"), FAMILIES, ids=[name for name, _, _ in FAMILIES])
+def test_a_graph_acts_as_the_agent(name: str, options: dict[str, Any], settings: list[str], tmp_path: Path) -> None:
+    catalogue = Catalogue.discover()
+    with Run.create(recipe.resolve(catalogue, name, overrides=settings, **options), catalogue, tmp_path / "run") as run:
+        agent: Agent = run.agent
+        agent.step()
+        agent.export("torch-export", tmp_path / "graph.pt2")
+        obs = inputs.batch(run.task, 5)
+        graph = torch.export.load(io.BytesIO((tmp_path / "graph.pt2").read_bytes())).module()
+        given, play = [torch.from_numpy(obs)], agent.predictor()
+        state_size = agent.exported().inputs["state"].shape[1] if "network" in options else 0
+        if state_size:
+            given.append(torch.zeros(5, state_size))
+            play.begin(np.ones(5, dtype=np.bool_))
+        for _ in range(3):  # the memory changes from step to step
+            actions, _, *state = graph(*given)
+            np.testing.assert_allclose(actions.detach().numpy(), play(obs), atol=1e-4)
+            given[1:] = state
+
+
+@pytest.mark.parametrize("name", ["q-learning", "value-iteration", "td0", "bandit-ucb"])
+def test_tables_are_written_as_arrays(name: str, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    catalogue = Catalogue.discover()
+    with Run.create(recipe.resolve(catalogue, name), catalogue, tmp_path / "run") as run:
+        run.agent.step()
+        run.agent.export("arrays", tmp_path / "table.safetensors")
+        arrays = load_file(tmp_path / "table.safetensors")
+        assert arrays
+        if "policy" in arrays:
+            assert isinstance(run.task.input_space, spaces.Discrete)
+            np.testing.assert_array_equal(arrays["policy"], run.agent.predict(np.arange(run.task.input_space.n)))
