@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--nuclei", type=Path)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--runs", type=Path, nargs="*", default=[])
+    parser.add_argument("--note", default="", help="a sentence below the table")
     options = parser.parse_args()
     lines = [
         "# Detectors on real pictures",
@@ -87,6 +88,7 @@ def main() -> None:
         for folder in folders:
             lines.append(row(folder))
             print(lines[-1], flush=True)
+    lines += ["", options.note] if options.note else []
     Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
