@@ -148,6 +148,7 @@ def extras(session: nox.Session) -> None:
     """The tests of what the extras bring, which `tests` skips because an environment there holds no extra."""
     for package, extra, chosen in (
         ("nlp-embeddings", "transformers", "contextual"),
+        ("dl-nets", "transformers", "hugging or zero_shot or zero-shot"),
         ("rl-algos", "atari,box2d,mujoco", "atari or extras or pong or ALE or LunarLander"),
     ):
         paths = [f"{path}[{extra}]" if Path(path).name.startswith(package.replace("-", "_")) else path for path in wheels(session, package)]

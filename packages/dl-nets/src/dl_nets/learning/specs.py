@@ -25,3 +25,16 @@ def agents() -> Iterator[AgentSpec]:
         tiny={"batch_size": 512},
         tags=("classification", "regression"),
     )
+    yield AgentSpec(
+        name="zero-shot",
+        target="dl_nets.learning.zero_shot:ZeroShot",
+        summary="Classes of images by their names, through a local CLIP-like model",
+        reference="Radford et al., Learning transferable visual models from natural language supervision, 2021",
+        requires=("transformers",),
+        extra="dl-nets[transformers]",
+        fits=("data image-input discrete-output",),
+        unit="images",
+        budget=1,
+        task="digits",
+        tags=("classification", "transfer", "deterministic"),
+    )

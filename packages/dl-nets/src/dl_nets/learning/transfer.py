@@ -13,6 +13,7 @@ Source: Yosinski, Clune, Bengio and Lipson, *How transferable are features in de
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -117,7 +118,7 @@ def read_weights(source: Path) -> dict[str, Tensor]:
         source: A run's folder, a `.safetensors`, `.pt` or `.pth` file, or a folder with one of `WEIGHT_FILES`.
 
     Raises:
-        RequestError: if there is no such file, or it does not hold tensors by name.
+        RequestError: if the file is missing or does not hold tensors by name.
     """
     path = source
     if source.is_dir() and not (source / "recipe.yaml").exists():
@@ -125,6 +126,8 @@ def read_weights(source: Path) -> dict[str, Tensor]:
     try:
         if (source / "recipe.yaml").exists():
             return _of_run(checkpoint.newest(source / "checkpoints")[1]["agent"])
+        if (source / "config.json").exists() and importlib.util.find_spec("transformers") is not None:
+            return _of_library(source)
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
@@ -142,6 +145,18 @@ def read_weights(source: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise RequestError(f"{str(source)!r} is not a mapping from names to tensors", "save a module's state_dict() with torch.save")
     return dict(state)
+
+
+def _of_library(folder: Path) -> dict[str, Tensor]:
+    """Return the tensors of a folder under the names that the installed version of the library transformers gives them."""
+    from dl_nets.networks.hugging_face import library
+
+    with torch.random.fork_rng(devices=[]):  # what the folder lacks is drawn from torch's global generator, and left out here
+        model, found = library().AutoModel.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True
+        )
+    missing = set(found["missing_keys"])
+    return {name: value for name, value in model.state_dict().items() if name not in missing}
 
 
 def _of_run(state: Mapping[str, Any]) -> dict[str, Tensor]:

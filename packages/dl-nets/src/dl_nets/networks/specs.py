@@ -115,3 +115,15 @@ def networks() -> Iterator[NetworkSpec]:
         tiny={"width": 8, "depth": 1, "num_heads": 2},
         tags=("attention", "sequences", "translation"),
     )
+    yield NetworkSpec(
+        name="hugging-face",
+        target="dl_nets.networks.hugging_face:HuggingFace",
+        summary="Models of the library transformers from a local folder, with a new head",
+        reference="Wolf et al., Transformers: state-of-the-art natural language processing, 2020",
+        requires=("transformers",),
+        extra="dl-nets[transformers]",
+        fits=("image-input", "token-input"),
+        task="digits",
+        tiny={"width": 8, "depth": 1},
+        tags=("transformer", "transfer"),
+    )

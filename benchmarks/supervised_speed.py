@@ -1,0 +1,222 @@
+"""Supervised learning beside a bare loop in torch, Lightning's Trainer and Keras 3: examples per second while learning, one thread.
+
+    python benchmarks/supervised_speed.py            # some minutes; writes supervised_speed.md
+    python benchmarks/supervised_speed.py mlp --pairs 1
+
+Each way learns 10 classes from the same arrays with the same network, batches of 64, AdamW and cross-entropy, shuffled anew in each
+epoch, without a validation split. The bare loop is what a careful user writes: tensors in memory, indices shuffled once an epoch, no
+metric read back. "eager" computes the same perceptron with torch layer by layer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="", KERAS_BACKEND="torch")
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from pairs import HEAD, Way, learning, paired, row
+from torch import nn
+
+from dl_nets.learning.data import ArrayTask
+from dl_nets.learning.supervised import Supervised, SupervisedConfig
+from dl_nets.networks.cnn import CNN, CNNConfig
+from dl_nets.networks.mlp import MLP, MLPConfig
+from dl_nets.networks.recurrent import RecurrentConfig, RecurrentNetwork
+from dl_nets.networks.transformer import TransformerConfig, TransformerNetwork
+from rl_core.network import Network
+from rl_core.seeds import Seeds
+
+EXAMPLES, BATCH, CLASSES = 4096, 64, 10
+SHAPES: dict[str, tuple[int, ...]] = {
+    "small mlp": (16,),
+    "mlp": (784,),
+    "cnn": (16, 16, 1),
+    "lstm": (16, 16),
+    "transformer": (16, 16),
+}
+ASKED = {"bare": 0.9, "eager": 2.0, "lightning": 2.0, "keras": 2.0}
+EPOCHS = {"small mlp": 8, "mlp": 4}
+
+
+def network(name: str, *, fast: bool = True) -> Network:
+    """Return the network of that name."""
+    return {
+        "small mlp": lambda: MLP(MLPConfig(hidden=(64, 64), fast=fast)),
+        "mlp": lambda: MLP(MLPConfig(hidden=(256, 128), activation="relu", fast=fast)),
+        "cnn": lambda: CNN(CNNConfig(channels=(16, 32), hidden=(64,))),
+        "lstm": lambda: RecurrentNetwork(RecurrentConfig(cell="lstm", units=64, fast=fast)),
+        "transformer": lambda: TransformerNetwork(TransformerConfig(width=64, depth=2, num_heads=4)),
+    }[name]()
+
+
+def task(name: str) -> ArrayTask:
+    """Return a task of random inputs and classes."""
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((EXAMPLES, *SHAPES[name])).astype(np.float32)
+    targets = rng.integers(0, CLASSES, EXAMPLES)
+    nothing = (inputs[:0], targets[:0])
+    splits = {"train": (inputs, targets), "validation": nothing, "test": nothing}
+    space = spaces.Box(-np.inf, np.inf, SHAPES[name], np.float32)
+    return ArrayTask(None, splits, space, tuple(map(str, range(CLASSES))))
+
+
+def built(name: str, seed: int, *, fast: bool = True) -> nn.Module:
+    """Return the module that `supervised` learns."""
+    made = task(name)
+    module: nn.Module = network(name, fast=fast).build(made.input_space, made.output_space, np.random.default_rng(seed))
+    return module
+
+
+def ours(name: str) -> Way:
+    """Return our way."""
+    data, steps = task(name), EPOCHS.get(name, 1) * EXAMPLES
+
+    def way(seed: int) -> Callable[[], int]:
+        config = SupervisedConfig(batch_size=BATCH)
+        agent = Supervised(config, data, network(name), seeds=Seeds(seed), budget=10 * steps, device="cpu")
+        return learning(agent, steps)
+
+    return way
+
+
+def bare(name: str, *, fast: bool) -> Way:
+    """Return a loop in plain torch."""
+    data = task(name)
+    inputs, targets = (torch.from_numpy(array) for array in data.read("train", np.arange(EXAMPLES)))
+
+    def way(seed: int) -> Callable[[], int]:
+        module = built(name, seed, fast=fast)
+        optimiser = torch.optim.AdamW(module.parameters(), lr=1e-3)
+        loss_of, generator = nn.CrossEntropyLoss(), torch.Generator().manual_seed(seed)
+
+        def work() -> int:
+            module.train()
+            for _ in range(EPOCHS.get(name, 1)):
+                for part in torch.randperm(EXAMPLES, generator=generator).split(BATCH):
+                    optimiser.zero_grad()
+                    loss = loss_of(module(inputs[part]), targets[part])
+                    loss.backward()
+                    optimiser.step()
+            return EPOCHS.get(name, 1) * EXAMPLES
+
+        return work
+
+    return way
+
+
+def with_lightning(name: str) -> Way:
+    """Return Lightning's Trainer."""
+    import logging
+
+    import lightning
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    data = task(name)
+    arrays = torch.utils.data.TensorDataset(*(torch.from_numpy(array) for array in data.read("train", np.arange(EXAMPLES))))
+
+    class Module(lightning.LightningModule):
+        """The same network."""
+
+        def __init__(self, seed: int) -> None:
+            super().__init__()
+            self.module, self.loss_of = built(name, seed, fast=False), nn.CrossEntropyLoss()
+
+        def training_step(self, batch: Any, index: int) -> torch.Tensor:
+            """Return the loss."""
+            return self.loss_of(self.module(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            """Return AdamW."""
+            return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+    def way(seed: int) -> Callable[[], int]:
+        loader = torch.utils.data.DataLoader(arrays, batch_size=BATCH, shuffle=True)
+        trainer = lightning.Trainer(
+            max_epochs=EPOCHS.get(name, 1), accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False,
+        )  # fmt: skip
+        module = Module(seed)
+
+        def work() -> int:
+            trainer.fit(module, loader)
+            return EPOCHS.get(name, 1) * EXAMPLES
+
+        return work
+
+    return way
+
+
+def with_keras(name: str) -> Way:
+    """Return Keras 3 on torch; perceptrons and convolutions alone."""
+    import keras
+
+    data = task(name)
+    inputs, targets = data.read("train", np.arange(EXAMPLES))
+    layers = keras.layers
+
+    def way(seed: int) -> Callable[[], int]:
+        bodies = {
+            "small mlp": lambda: [layers.Dense(64, "tanh"), layers.Dense(64, "tanh")],
+            "mlp": lambda: [layers.Dense(256, "relu"), layers.Dense(128, "relu")],
+            "cnn": lambda: [
+                layers.Conv2D(16, 3, padding="same", activation="relu"), layers.MaxPooling2D(2),
+                layers.Conv2D(32, 3, padding="same", activation="relu"), layers.AveragePooling2D(2),
+                layers.Flatten(), layers.Dense(64, "relu"),
+            ],
+            "lstm": lambda: [layers.LSTM(64)],
+        }  # fmt: skip
+        model = keras.Sequential([keras.Input(SHAPES[name]), *bodies[name](), layers.Dense(CLASSES)])
+        model.compile(keras.optimizers.AdamW(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+        def work() -> int:
+            model.fit(inputs, targets, batch_size=BATCH, epochs=EPOCHS.get(name, 1), verbose=0)
+            return EPOCHS.get(name, 1) * EXAMPLES
+
+        return work
+
+    return way
+
+
+def main() -> None:
+    """Time every network beside every other way."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("networks", nargs="*", default=list(SHAPES))
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--peers", nargs="*", default=["bare", "eager", "lightning", "keras"])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for name in arguments.networks:
+        plain = name not in ("small mlp", "mlp", "lstm")
+        peers: dict[str, Callable[[], Way] | None] = {
+            "bare": lambda name=name: bare(name, fast=True),
+            "eager": None if plain else lambda name=name: bare(name, fast=False),
+            "lightning": lambda name=name: with_lightning(name),
+            "keras": None if name == "transformer" else lambda name=name: with_keras(name),
+        }
+        for peer in arguments.peers:
+            make = peers[peer]
+            if make is not None:
+                rows.append(row(f"{name} beside {peer}", paired(ours(name), make(), arguments.pairs), ASKED[peer]))
+                print(rows[-1], flush=True)
+    if set(arguments.networks) == set(SHAPES) and arguments.pairs >= 5:
+        versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "lightning", "keras"))
+        text = (
+            f"# Supervised learning beside a bare loop, Lightning and Keras\n\nMade by `benchmarks/supervised_speed.py`, Python "
+            f"{platform.python_version()}, {versions}, one thread. Ratios are the peer's time a step by ours, medians over pairs.\n"
+            '"bare" is a hand-written loop over the same module, fast path included; "eager" the same with torch\'s layers.\n\n'
+        )
+        (Path(__file__).parent / "supervised_speed.md").write_text(text + "\n".join([*HEAD, *rows]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
