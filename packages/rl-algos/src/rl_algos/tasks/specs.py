@@ -214,6 +214,13 @@ def _table_tasks() -> Iterator[TaskSpec]:
             tags=("bandit",),
         )
     yield _model("blackjack", "blackjack:Blackjack", "Blackjack with an endless deck, its model known", BOOK, tags=("cards",))
+    yield _model(
+        "epidemic",
+        "operations:Epidemic",
+        "Choose measures against an infection in a closed group",
+        "Abbey. An examination of the Reed-Frost theory of epidemics, 1952",
+        tags=("health",),
+    )
     yield _model("gamblers-problem", "classic:GamblersProblem", "Bet on a coin until rich or ruined", BOOK)
     yield _model(
         "garnet",
@@ -228,9 +235,30 @@ def _table_tasks() -> Iterator[TaskSpec]:
         "Russell, Norvig. Artificial Intelligence: A Modern Approach, 4th edition, 2020",
         tags=("grid",),
     )
+    yield _model(
+        "inventory",
+        "operations:Inventory",
+        "Order goods for a warehouse before the demand is known",
+        "Puterman. Markov decision processes, 1994",
+        tags=("operations",),
+    )
+    yield _model(
+        "job-scheduling",
+        "operations:JobScheduling",
+        "Serve waiting jobs of several kinds at the least cost",
+        "Buyukkoc, Varaiya, Walrand. The c-mu rule revisited, 1985",
+        tags=("operations",),
+    )
     yield _model("maze", "grids:Maze", "Find the way out of a maze, and do not bump into walls", BOOK, agent="dyna-q", tags=("grid",))
     yield _model(
         "random-walk", "classic:RandomWalk", "A step to either side until an end is reached", BOOK, agent="td0", tags=("prediction",)
+    )
+    yield _model(
+        "smart-grid",
+        "operations:SmartGrid",
+        "Charge a battery while electricity is cheap, and use it while it is dear",
+        "stated in the source",
+        tags=("energy",),
     )
     yield _model(
         "student-mrp",
