@@ -22,7 +22,7 @@ from dl_nets.generative.noise import Noise
 from dl_nets.networks.initialisation import conv2d, linear
 from dl_nets.networks.spaces import Features, UnitScale, image_shape, output_size
 from dl_nets.spiking.neurons import Coding, encoded, integrated, spikes_of
-from rl_core.config import Count, Doc, Fraction, Positive, configclass
+from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 from rl_core.figure import new_figure
 from rl_core.network import Network
 from rl_core.task import DataTask
@@ -41,6 +41,7 @@ class SpikingConfig:
     threshold: Annotated[Positive, Doc("theta, membrane above which a neuron fires")] = 1.0
     slope: Annotated[Positive, Doc("k, steepness of the surrogate gradient 1 / (1 + k |u - theta|)^2")] = 5.0
     gain: Annotated[Positive, Doc("scale of the first weights")] = math.sqrt(2.0)
+    bias: Annotated[NonNegative, Doc("first biases of hidden neurons are drawn from U(0, bias): they fire without input, too")] = 0.5
 
 
 class SpikingLayers(nn.Module):
@@ -74,6 +75,9 @@ class SpikingLayers(nn.Module):
         for units in config.hidden:
             self.layers.append(linear(size, units, rng, gain=config.gain))
             size = units
+        for layer in [*self.convolutions, *self.layers]:
+            with torch.no_grad():
+                layer.bias.copy_(torch.from_numpy(rng.uniform(0.0, config.bias, len(layer.bias))))
         self.read_out = linear(size, outputs, rng)
         self.noise = Noise(rng)
         self._measured: dict[str, Tensor] = {}
