@@ -308,4 +308,4 @@ def take(batch: Any, indices: Tensor) -> Any:
         splits = functional.pad(lengths.cumsum(0), (1, 0))
         shift = torch.repeat_interleave(batch.splits[:-1][indices] - splits[:-1], lengths)
         return Ragged(take(batch.values, torch.arange(len(shift), device=shift.device) + shift), splits)
-    return batch[indices] if isinstance(batch, Tensor) else batch[indices.cpu().numpy()]
+    return batch.index_select(0, indices) if isinstance(batch, Tensor) else batch[indices.cpu().numpy()]

@@ -163,3 +163,14 @@ def schemes() -> Iterator[TaskSchemeSpec]:
         agents=("supervised",),
         tags=("forecasting", "sequences", "table"),
     )
+    yield TaskSchemeSpec(
+        name="npz",
+        target="dl_nets.tasks.npz:Npz",
+        summary="Arrays that NumPy saved: x and y, or x_train, y_train, x_test and y_test",
+        argument="path",
+        example="npz:points.npz",
+        make_example="dl_nets.tasks.npz:write_example",
+        traits=("data",),
+        agents=("supervised",),
+        tags=("classification", "regression"),
+    )
