@@ -13,7 +13,7 @@ from torch.nn import functional
 from cv_models.classify.attention import CBAM, SqueezeExcitation
 from cv_models.classify.grad_cam import grad_cam, rollout
 from cv_models.classify.lenet import LeNet, LeNetConfig
-from cv_models.classify.resnet import ResNet, ResNetConfig
+from cv_models.classify.resnet import Block, ResNet, ResNetConfig
 from cv_models.classify.torchvision_classifier import TorchvisionClassifier, TorchvisionConfig
 from cv_models.classify.vit import ViT, ViTConfig
 from cv_models.tasks.shape_maps import ShapeClassesConfig, ShapesClassification
@@ -29,7 +29,7 @@ def build(network: Network, space: spaces.Box = PICTURE, classes: int = 5) -> An
     return network.build(space, spaces.Discrete(classes), np.random.default_rng(0)).eval()
 
 
-@pytest.mark.parametrize(("depth", "blocks"), [(18, "basic"), (50, "bottleneck")])
+@pytest.mark.parametrize(("depth", "blocks"), [(18, "basic"), pytest.param(50, "bottleneck", marks=pytest.mark.learning)])
 def test_resnet_computes_what_torchvision_s_computes_with_the_same_weights(depth: int, blocks: str, tmp_path: Path) -> None:
     from torchvision.models import resnet
 
@@ -50,6 +50,17 @@ def test_resnet_computes_what_torchvision_s_computes_with_the_same_weights(depth
     assert set(ours.state_dict()) - {"dropout._extra_state"} == set(theirs.state_dict())
     other = build(ResNet(ResNetConfig(depth=depth, stem="large", weights=str(tmp_path / "weights.pth"))), classes=3)  # type: ignore[arg-type]
     torch.testing.assert_close(other.features(BATCH), ours.features(BATCH))
+
+
+def test_a_bottleneck_computes_what_torchvision_s_computes() -> None:
+    from torchvision.models.resnet import Bottleneck
+
+    ours = Block(16, 4, 2, ResNetConfig(depth=50), np.random.default_rng(0)).eval()
+    assert ours.downsample is not None
+    theirs = Bottleneck(16, 4, 2, nn.Sequential(nn.Conv2d(16, 16, 1, 2, bias=False), nn.BatchNorm2d(16))).eval()
+    theirs.load_state_dict(ours.state_dict())
+    features = torch.randn(2, 16, 9, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(ours(features), theirs(features))
 
 
 def test_attention_blocks_compute_their_papers_equations() -> None:

@@ -27,7 +27,9 @@ def test_varied_pictures_gates_roll_out_evidence_and_confusion_are_drawn(tmp_pat
     maps = ShapesSegmentation(ShapeMapsConfig(size=16, num_train=2, num_validation=0, num_test=2, augment=("flip", "turn")))
     segmenting = run(maps, UNet(UNetConfig(channels=(2, 3), gates=True)), tmp_path)
     _plugin.rl_run_started(segmenting)
-    segmenting.agent.draw(tmp_path / "figures")
+    maps.draw_answers(tmp_path / "figures", segmenting.agent.predict)
+    with torch.no_grad():
+        segmenting.agent.module.draw(tmp_path / "figures", maps)
     drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
     assert drawn == {"augmented", "attention", "best", "confusion", "worst"}
     (weights,) = segmenting.agent.module.attention_maps(torch.from_numpy(maps.read("test", np.arange(2))[0]))
@@ -42,5 +44,7 @@ def test_varied_pictures_gates_roll_out_evidence_and_confusion_are_drawn(tmp_pat
         (folder / "figures").mkdir(parents=True)
         classifying = run(classes, network, folder)
         _plugin.rl_run_finished(classifying, {}, None)
-        classifying.agent.draw(folder / "figures")
+        if isinstance(network, ViT):
+            with torch.no_grad():
+                classifying.agent.module.draw(folder / "figures", classes)
         assert {path.stem for path in (folder / "figures").iterdir()} == names
