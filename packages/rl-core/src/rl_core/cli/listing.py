@@ -14,7 +14,9 @@ from rl_core.errors import RequestError, RlError, printable
 from rl_core.plugins.catalogue import KINDS, Catalogue, Entry, fits, may_fit
 
 if TYPE_CHECKING:
+    from rl_core.cli.layers import Layer
     from rl_core.describe import ConfigField
+    from rl_core.runs.recipe import Resolved
 
 _TITLES = {"agent": "Agents", "network": "Networks", "task": "Tasks", "scheme": "Tasks by scheme", "logger": "Loggers"}
 _WIDEST_TYPE = 60  # characters of a type in a table
@@ -59,7 +61,10 @@ def list_components(call: Call, kind: str | None, partner: str | None, as_json: 
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def show(call: Call, name: str, kind: str | None, task: str | None, as_json: bool) -> None:
-    """Show one component: its config, defaults and source. With --task: the settings of a run on that task, and where each comes from."""
+    """Show one component: its config, defaults and source; the layers of a network.
+
+    With --task: the settings of a run on that task, where each comes from, and the layers of a network that was named.
+    """
     catalogue = call.catalogue()
     if task is not None:
         _show_settings(catalogue, name, task, as_json)
@@ -80,10 +85,14 @@ def show(call: Call, name: str, kind: str | None, task: str | None, as_json: boo
         "problem": problem,
         "also": [other.kind for other in catalogue.entries() if other.name == entry.name and other.kind != entry.kind],
     }
+    layers = _layers_by_default(catalogue, entry) if entry.kind == "network" else []
+    if entry.kind == "network":
+        document["layers"] = [row._asdict() for row in layers]
     if as_json:
         _print_json(document)
     else:
         _print_component(entry, document)
+        _print_layers(layers, str(document["defaults"]["task"]))
 
 
 def _show_settings(catalogue: Catalogue, name: str, task: str, as_json: bool) -> None:
@@ -94,12 +103,50 @@ def _show_settings(catalogue: Catalogue, name: str, task: str, as_json: bool) ->
         resolved = recipe.resolve(catalogue, name, task=task)
     rows = resolved.settings()
     if as_json:
-        _print_json({"name": name, "task": task, "settings": [row._asdict() for row in rows]})
+        layers = _layers(resolved) if resolved.network is not None and resolved.network.name == name else []
+        _print_json({"name": name, "task": task, "settings": [row._asdict() for row in rows], "layers": [row._asdict() for row in layers]})
         return
     import json
 
     _heading(f"{resolved.recipe.agent} on {resolved.recipe.task}")
     _table([(row.name, row.value if isinstance(row.value, str) else json.dumps(row.value), row.source) for row in rows])
+    if resolved.network is not None and resolved.network.name == name:
+        _print_layers(_layers(resolved), task)
+
+
+def _layers(resolved: Resolved) -> list[Layer]:
+    """Return the layers of a run's network; none where it cannot be built."""
+    from rl_core.cli.layers import layers_of
+    from rl_core.plugins.containment import stdout_to_stderr
+
+    if resolved.built_network is None:
+        return []
+    with stdout_to_stderr():
+        try:
+            return layers_of(resolved.built_network, resolved.built_task)
+        except ValueError as error:
+            raise RequestError(str(error), "name a task that fits with --task") from error
+
+
+def _layers_by_default(catalogue: Catalogue, entry: Entry) -> list[Layer]:
+    """Return the layers of a network on its default task; none where the task, or what it needs, is not there."""
+    from rl_core.plugins.containment import stdout_to_stderr
+    from rl_core.runs import recipe
+
+    try:
+        with stdout_to_stderr():
+            resolved = recipe.resolve(catalogue, entry.qualified)
+        return _layers(resolved)
+    except RlError:
+        return []
+
+
+def _print_layers(layers: Sequence[Layer], task: str) -> None:
+    if not layers:
+        return
+    _heading(f"Layers on {task} (B: batch)")
+    _table([("name", "kind", "outputs", "parameters"), *((row.name or "-", row.kind, row.shape, f"{row.parameters:,}") for row in layers)])
+    _line(f"{sum(row.parameters for row in layers):,} parameters")
 
 
 @click.command("doctor")
