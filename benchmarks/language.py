@@ -1,0 +1,270 @@
+"""Scores of the agents that tag, parse, classify, model and answer, on real files, beside other programs where those are installed.
+
+    python benchmarks/language.py DATA --text TEXT            # DATA: ewt.*.conllu.xz, ncbi.*.iob2.xz, sentence_polarity.zip, ...
+    python benchmarks/language.py DATA --only tags entities   # parts: tags entities trees sentiment characters bots topics
+
+Without a folder it prints a note and ends. Scores are of seeds 0 to 2 on the files' own test parts (sentiment: ten folds drawn with seed
+0); agents that draw no random numbers have one score. Times of ours and theirs are processor times of paired runs, one after the other in
+one process with one thread, so that only their ratio counts. Adds the rows of each part to language.json beside this file, and writes
+language.md from all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import lzma
+import os
+import platform
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import numpy as np
+
+import rl_core
+
+SEEDS = (0, 1, 2)
+HERE = Path(__file__).parent
+Row = tuple[str, str, str, str, str]  # task, agent, measure, score, beside
+
+
+def learn(agent: str, task: str, seed: int = 0, **options: Any) -> Any:
+    """Return the result of a run."""
+    with tempfile.TemporaryDirectory() as folder:
+        return rl_core.learn(agent, task=task, seed=seed, out=Path(folder) / "run", **options)
+
+
+def scores(agent: str, task: str, seeds: tuple[int, ...] = (0,), **options: Any) -> list[dict[str, float]]:
+    """Return the metrics of each seed."""
+    return [learn(agent, task, seed, **options).metrics for seed in seeds]
+
+
+def mean(rows: list[dict[str, float]], name: str) -> str:
+    """Return the mean of a metric, with its least and largest value where there are several runs."""
+    values = [row[name] for row in rows]
+    spread = f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
+
+
+def tags(data: Path, text: Path | None) -> list[Row]:
+    """Return the rows of tagging."""
+    task = f"tagging:{data}/ewt.train.conllu.xz"
+    config = {"validation": f"{data}/ewt.dev.conllu.xz", "test": f"{data}/ewt.test.conllu.xz"}
+    rows: list[Row] = []
+    for agent, seeds, wanted in (("hmm-tagger", (0,), ".918"), ("perceptron-tagger", SEEDS, ".938")):
+        found = scores(agent, task, seeds, task_config=config)
+        measure = f"accuracy {mean(found, 'accuracy')}, unseen words {mean(found, 'accuracy on unseen words')}"
+        rows.append(("EWT, universal tags", agent, measure, f">= {wanted}", beside_nltk(data) if agent.startswith("perceptron") else ""))
+    return rows
+
+
+def beside_nltk(data: Path) -> str:
+    """Return accuracy and time beside NLTK's averaged perceptron on the same sentences; "" where NLTK is missing."""
+    try:
+        from nltk.tag.perceptron import PerceptronTagger
+    except ImportError:
+        return ""
+    from nlp_embeddings.reading.columns import read_sentences
+
+    train, test = (read_sentences(data / f"ewt.{part}.conllu.xz") for part in ("train", "test"))
+    pairs = [list(zip(s.words, s.tags, strict=True)) for s in train]
+    theirs = PerceptronTagger(load=False)
+    start = time.process_time()
+    theirs.train(pairs, nr_iter=5)
+    fit = time.process_time() - start
+    start = time.process_time()
+    right = sum(tag == true for s in test for (_, tag), true in zip(theirs.tag(s.words), s.tags, strict=True))
+    tag = time.process_time() - start
+    words = sum(len(s.words) for s in test)
+    run = learn("perceptron-tagger", f"tagging:{data}/ewt.train.conllu.xz", task_config={"test": f"{data}/ewt.test.conllu.xz"}, budget=1000)
+    own = timed_fit(run.agent, 5 * len(run.agent.task.examples["train"]))
+    start = time.process_time()
+    run.agent.tag([s.words for s in test])
+    return f"NLTK {right / words:.3f}; fit {fit / own:.0f}, tags {tag / (time.process_time() - start):.0f} times as fast"
+
+
+def timed_fit(agent: Any, budget: int) -> float:
+    """Return the processor seconds that a new agent of the same kind takes for a budget; its code is compiled already."""
+    from rl_core.seeds import Seeds
+
+    fresh = type(agent)(agent.config, agent.task, None, seeds=Seeds(0), budget=budget)
+    start = time.process_time()
+    while not fresh.finished and fresh.progress < budget:
+        fresh.step()
+    return time.process_time() - start
+
+
+def entities(data: Path, text: Path | None) -> list[Row]:
+    """Return the row of entities."""
+    config = {"validation": f"{data}/ncbi.devel.iob2.xz", "test": f"{data}/ncbi.test.iob2.xz"}
+    run = learn("crf-tagger", f"entities:{data}/ncbi.train.iob2.xz", task_config=config)
+    own = timed_fit(run.agent, 60)
+    return [("NCBI disease", "crf-tagger", f"F1 {run.metrics['F1']:.3f} (strict spans)", ">= .78", beside_crfsuite(run.agent, own))]
+
+
+def beside_crfsuite(agent: Any, own: float) -> str:
+    """Return F1 and time of CRFsuite with the same features, penalties and iterations; "" where it is missing."""
+    try:
+        import pycrfsuite
+    except ImportError:
+        return ""
+    from nlp_embeddings.tagging.crf import templates_of
+    from nlp_embeddings.tagging.features import ATTRIBUTES
+
+    task, templates = agent.task, templates_of(2)
+
+    def features(words: list[str]) -> list[list[str]]:
+        return [
+            [f"{o}{name}={ATTRIBUTES[name](words[i + o]) if 0 <= i + o < len(words) else None}" for o, name in templates]
+            for i in range(len(words))
+        ]
+
+    trainer = pycrfsuite.Trainer(verbose=False)
+    for words, sentence in zip(task.sentences("train"), task.examples["train"], strict=True):
+        trainer.append(features(words), sentence.tags)
+    trainer.set_params({"c1": 0.1, "c2": 0.01, "max_iterations": 60})
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
+        trainer.train(f"{folder}/model")
+        theirs = time.process_time() - start
+        tagger = pycrfsuite.Tagger()
+        tagger.open(f"{folder}/model")
+        judge = task.judge()
+        for words, sentence in zip(task.sentences("test"), task.examples["test"], strict=True):
+            given = [task.number_of_tag[tag] for tag in tagger.tag(features(words))]
+            judge.add(np.array([given]), np.array([[task.number_of_tag[tag] for tag in sentence.tags]]))
+    return f"CRFsuite, same features: {judge.result()['F1']:.3f}; fit {theirs / own:.1f} times as fast"
+
+
+def trees(data: Path, text: Path | None) -> list[Row]:
+    """Return the row of parsing."""
+    config = {"validation": f"{data}/ewt.dev.conllu.xz", "test": f"{data}/ewt.test.conllu.xz"}
+    found = scores("dependency-parser", f"parsing:{data}/ewt.train.conllu.xz", (0,), task_config=config)
+    return [("EWT, trees", "dependency-parser", f"UAS {mean(found, 'UAS')}, LAS {mean(found, 'LAS')} (tags of its own)", "", "")]
+
+
+def sentiment(data: Path, text: Path | None) -> list[Row]:
+    """Return the rows of sentence polarity, ten folds."""
+    from nlp_embeddings.classify.lexicon import LIST as WORDS
+    from nlp_embeddings.classify.lexicon import LexiconConfig, sentiment, valences
+
+    with zipfile.ZipFile(data / "sentence_polarity.zip") as file:
+        texts = [
+            (kind, line)
+            for kind in ("neg", "pos")
+            for line in file.read(f"sentence_polarity/rt-polarity.{kind}").decode("latin-1").splitlines()
+            if line.strip()
+        ]
+    fold = np.random.default_rng(0).permutation(len(texts)) % 10
+    found: dict[str, list[float]] = {name: [] for name in ("naive-bayes", "nb-svm", "linear-classifier", "lexicon")}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(10):
+            for name, inside in (("train", fold != number), ("test", fold == number)):
+                Path(folder, f"{name}.tsv").write_text("".join(f"{texts[i][0]}\t{texts[i][1]}\n" for i in np.flatnonzero(inside)))
+            config = {"test": f"{folder}/test.tsv", "validation": f"{folder}/test.tsv"}  # nothing is chosen by the validation texts
+            for agent, values in found.items():
+                values.append(learn(agent, f"sentiment:{folder}/train.tsv", task_config=config).score)
+    plain = np.mean([(sentiment(line.split(), valences(WORDS), LexiconConfig()) > 0) == (kind == "pos") for kind, line in texts])
+    wanted = {"naive-bayes": ">= .78", "nb-svm": ">= .785", "linear-classifier": "", "lexicon": ">= .64"}
+    return [
+        (
+            "sentence polarity",
+            name,
+            f"accuracy {np.mean(v):.3f}",
+            wanted[name],
+            f"{plain:.3f} with the bound at 0" if name == "lexicon" else "",
+        )
+        for name, v in found.items()
+    ]
+
+
+def characters(data: Path, text: Path | None) -> list[Row]:
+    """Return the row of the characters of Shakespeare."""
+    if text is None:
+        return []
+    run = learn("ngram-lm", f"language-model:{text}", task_config={"validation_share": 0.0})
+    measure = f"{run.metrics['nats a character']:.4f} nats a character, next one right {run.metrics['accuracy']:.3f}"
+    return [(f"{text.name}, last tenth", "ngram-lm, order 6", measure, "<= 1.525", "")]
+
+
+def bots(data: Path, text: Path | None) -> list[Row]:
+    """Return the rows of the bot."""
+    rows: list[Row] = []
+    run = learn("retrieval-bot", f"dialogue:{data}/banking77.train.csv.xz", task_config={"test": f"{data}/banking77.test.csv.xz"})
+    rows.append(("banking77, intents", "retrieval-bot", f"accuracy {run.score:.3f}, refusals counted as wrong", ">= .79", ""))
+    with lzma.open(data / "clinc150.json.xz") as file:
+        found = json.load(file)
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("train", "val", "test"):
+            pairs = found[part] + (found[f"oos_{part}"] if part != "train" else [])
+            Path(folder, f"{part}.tsv").write_text("".join(f"{question}\t{intent}\n" for question, intent in pairs))
+        config = {"validation": f"{folder}/val.tsv", "test": f"{folder}/test.tsv"}
+        metrics = learn("retrieval-bot", f"dialogue:{folder}/train.tsv", task_config=config).metrics
+    measure = f"AUROC of refusing {metrics['AUROC of refusing']:.3f}, in scope {metrics['accuracy where there is an answer']:.3f}"
+    rows.append(("clinc150", "retrieval-bot", measure, "AUROC >= .90", ""))
+    return rows
+
+
+def topics(data: Path, text: Path | None) -> list[Row]:
+    """Return the rows of the bars."""
+    rows: list[Row] = []
+    for agent in ("lda", "nmf"):
+        found = scores(agent, "topic-bars", SEEDS)
+        rows.append(("topic-bars", agent, f"total variation {mean(found, 'total variation')}", "<= .05" if agent == "lda" else "", ""))
+    return rows
+
+
+PARTS: dict[str, Callable[[Path, Path | None], list[Row]]] = {
+    part.__name__: part for part in (tags, entities, trees, sentiment, characters, bots, topics)
+}
+
+
+def main() -> None:
+    """Measure the parts that are named and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--text", type=Path, help="the text for the language model")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    given = parser.parse_args()
+    if given.data is None:
+        print("name a folder with the files; nothing was measured")
+        return
+    kept = HERE / "language.json"
+    rows: dict[str, list[Row]] = json.loads(kept.read_text()) if kept.exists() else {}
+    for part in given.only:
+        rows[part] = PARTS[part](given.data.resolve(), given.text and given.text.resolve())
+        kept.write_text(json.dumps(rows, indent=1) + "\n")
+        write(rows)
+
+
+def write(rows: dict[str, list[Row]]) -> None:
+    """Write the table."""
+    versions = []
+    for name in ("nltk", "python-crfsuite"):
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    lines = [
+        "# Language: scores",
+        "",
+        "Written by `benchmarks/language.py`, which says how it is measured. Scores are on each file's own test part; of several seeds the",
+        f"mean, and the least and the largest. {platform.machine()}, Python {platform.python_version()}, {', '.join(versions)}.",
+        "",
+        "| task | agent | score | threshold | beside |",
+        "|---|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for part in PARTS for row in rows.get(part, [])),
+        "",
+    ]
+    (HERE / "language.md").write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
