@@ -46,3 +46,35 @@ def agents() -> Iterator[AgentSpec]:
             tiny={"pulls_per_iteration": 10},
             tags=("bandit", "exploration"),
         )
+    for name, target, summary, reference in (
+        (
+            "exp4",
+            "Exp4",
+            "Weighs experts by what their advice earned, whatever the rewards do",
+            "Auer, Cesa-Bianchi, Freund, Schapire. The nonstochastic multiarmed bandit problem, 2002",
+        ),
+        (
+            "lin-thompson",
+            "LinThompson",
+            "Draws what each item pays a user from linear models, and shows the best",
+            "Agrawal, Goyal. Thompson sampling for contextual bandits with linear payoffs, 2013",
+        ),
+        (
+            "linucb",
+            "LinUCB",
+            "Shows the item whose upper confidence bound is largest, by linear models",
+            "Li, Chu, Langford, Schapire. A contextual-bandit approach to personalized news article recommendation, 2010",
+        ),
+    ):
+        yield AgentSpec(
+            name=name,
+            target=f"rl_algos.bandits.contextual:{target}",
+            summary=summary,
+            reference=reference,
+            fits=("control contextual vector-input discrete-output",),
+            unit="pulls",
+            budget=5_000,
+            task="contextual-bandit",
+            tiny={"pulls_per_iteration": 10},
+            tags=("bandit", "exploration", "recommendation"),
+        )

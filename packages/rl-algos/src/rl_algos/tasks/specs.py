@@ -213,6 +213,20 @@ def _table_tasks() -> Iterator[TaskSpec]:
             config=config,
             tags=("bandit",),
         )
+    for name, summary, config in (
+        ("contextual-bandit", "Show each user the item they rate highest", {}),
+        ("thumbnails", "Show each user the picture they click", {"rewards": "clicks"}),
+    ):
+        yield TaskSpec(
+            name=name,
+            target="rl_algos.tasks.contextual_bandit:ContextualBandit",
+            summary=summary,
+            reference="Li, Chu, Langford, Schapire. A contextual-bandit approach to personalized news article recommendation, 2010",
+            traits=("contextual", "control", "vector-input", "discrete-output"),
+            agent="linucb",
+            config=config,
+            tags=("bandit", "recommendation"),
+        )
     yield _model("blackjack", "blackjack:Blackjack", "Blackjack with an endless deck, its model known", BOOK, tags=("cards",))
     yield _model(
         "epidemic",
