@@ -120,14 +120,15 @@ def table(measured: dict[str, dict[str, Any]]) -> str:
     details = []
     for name, row in ROWS.items():
         runs = [measured[key] for key in sorted(measured) if key.rpartition("/")[0] == name]
+        sign, task = (">=" if row.higher else "<="), row.task.replace("{mnist}", "...")
         if not runs:
+            lines.append(f"| {name} | `{task}` | {row.metric} | not measured yet | | {sign} {row.goal:g} | | |")
             continue
         mean = statistics.mean(each["value"] for each in runs)
         met = mean >= row.goal if row.higher else mean <= row.goal
         values = ", ".join(f"{each['value']:.4g}" for each in runs)
-        sign, verdict = (">=" if row.higher else "<="), "reached" if met else "**missed**"
+        verdict = "reached" if met else "**missed**"
         seconds = statistics.median(each["seconds"] for each in runs)
-        task = row.task.replace("{mnist}", "...")
         lines.append(f"| {name} | `{task}` | {row.metric} | {values} | {mean:.4g} | {sign} {row.goal:g} | {verdict} | {seconds:.0f} |")
         if row.component == "gan":
             means = {key: statistics.mean(each["metrics"][key] for each in runs) for key in runs[0]["metrics"]}
