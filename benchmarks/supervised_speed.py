@@ -35,7 +35,7 @@ from dl_nets.networks.transformer import TransformerConfig, TransformerNetwork
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 
-EXAMPLES, BATCH, CLASSES = 4096, 64, 10
+EXAMPLES, BATCH, CLASSES = 2048, 64, 10
 SHAPES: dict[str, tuple[int, ...]] = {
     "small mlp": (16,),
     "mlp": (784,),
@@ -44,7 +44,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "transformer": (16, 16),
 }
 ASKED = {"bare": 0.9, "eager": 2.0, "lightning": 2.0, "keras": 2.0}
-EPOCHS = {"small mlp": 8, "mlp": 4}
+EPOCHS = {"small mlp": 4, "mlp": 2}
 
 
 def network(name: str, *, fast: bool = True) -> Network:
@@ -208,7 +208,7 @@ def main() -> None:
             if make is not None:
                 rows.append(row(f"{name} beside {peer}", paired(ours(name), make(), arguments.pairs), ASKED[peer]))
                 print(rows[-1], flush=True)
-    if set(arguments.networks) == set(SHAPES) and arguments.pairs >= 5:
+    if set(arguments.networks) == set(SHAPES) and arguments.pairs >= 3:
         versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "lightning", "keras"))
         text = (
             f"# Supervised learning beside a bare loop, Lightning and Keras\n\nMade by `benchmarks/supervised_speed.py`, Python "

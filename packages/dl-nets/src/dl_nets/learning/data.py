@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,8 @@ from rl_core.judge import Judge
 from rl_core.task import DataTask
 
 FEATURES_AT_ONCE = 256  # examples whose features are computed in one call
+TARGETS_AT_ONCE = 1024  # examples that are read at once for their targets
+STATISTICS_NUMBERS = 2**24  # of the training targets at most that mean and deviation are computed from
 READ_AHEAD = 2  # batches that are read before they are asked for
 
 
@@ -259,6 +262,19 @@ class Examples:
     def _on_device(self, examples: tuple[Batch, Batch]) -> tuple[Any, Any]:
         inputs = to_tensors(examples[0], self._device)
         return inputs if self._features is None else self._features(inputs), to_tensors(examples[1], self._device)
+
+
+def read_targets(task: DataTask, indices: np.ndarray) -> np.ndarray:
+    """Return the training targets at `indices` [N, ...], read in parts."""
+    parts = np.array_split(indices, max(1, math.ceil(len(indices) / TARGETS_AT_ONCE)))
+    return np.concatenate([np.asarray(task.read("train", part)[1]) for part in parts])
+
+
+def some_targets(task: DataTask) -> np.ndarray:
+    """Return the training targets [N, ...], or evenly spaced ones where all are more than `STATISTICS_NUMBERS` numbers."""
+    count = task.num_examples("train")
+    most = max(1, STATISTICS_NUMBERS // math.prod(task.output_space.shape or ()))
+    return read_targets(task, np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.int64))
 
 
 def to_tensors(batch: Batch, device: torch.device) -> Any:

@@ -6,11 +6,15 @@ Letters: B batch, K classes, flags or numbers of an answer.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from gymnasium import Space, spaces
 
+from dl_nets.learning.steps import examples_at_once, num_numbers
+from rl_core.batches import Batch
+from rl_core.task import DataTask
 from rl_core.tokens import padding_of
 from rl_core.traits import output_trait
 
@@ -117,8 +121,8 @@ class Metrics:
         """True if `add` needs the module's outputs."""
         return bool(self._levels)
 
-    def add(self, answers: np.ndarray, targets: np.ndarray, outputs: np.ndarray | None = None) -> None:
-        """Count answers [B, ...] against targets [B, ...]; `outputs` are the logits [B, ..., K] of classes, for top-k."""
+    def add(self, answers: np.ndarray, targets: np.ndarray, outputs: Any = None) -> None:
+        """Count answers [B, ...] against targets [B, ...]; `outputs` are the logits [B, ..., K] of classes, for top-k, array or tensor."""
         self._count += len(targets)
         if self._classes:
             kept = np.ones(targets.shape, bool) if self._padding is None else targets != self._padding
@@ -126,7 +130,7 @@ class Metrics:
             pairs = np.bincount(wanted.astype(np.int64) * self._classes + found.astype(np.int64), minlength=self._classes**2)
             self._confusion += pairs.reshape(self._classes, self._classes)
             if outputs is not None and self._levels:
-                logits = outputs.reshape(-1, self._classes)[kept.ravel()]
+                logits = np.asarray(outputs.cpu() if hasattr(outputs, "cpu") else outputs).reshape(-1, self._classes)[kept.ravel()]
                 rank = (logits > logits[np.arange(len(wanted)), wanted][:, None]).sum(axis=1)
                 for level in self._levels:
                     self._among[level] += int((rank < level).sum())
@@ -168,6 +172,24 @@ class Metrics:
                 "bias": total / count,
             }
         return {name: found[name] for name in self._names}
+
+
+def judge_split(metrics: Metrics, task: DataTask, answered: Callable[[Batch], tuple[Any, Any]], split: str = "test") -> dict[str, float]:
+    """Return the metrics of a split, read in parts.
+
+    Args:
+        metrics: Nothing was added yet.
+        task: Source of the examples.
+        answered: Function from inputs to answers and outputs, which may be `None`.
+        split: "train", "validation" or "test".
+    """
+    count = task.num_examples(split)
+    size = examples_at_once(num_numbers(task.read(split, np.arange(1))[0]))
+    for start in range(0, count, size):
+        inputs, targets = task.read(split, np.arange(start, min(start + size, count)))
+        answers, outputs = answered(inputs)
+        metrics.add(np.asarray(answers), np.asarray(targets), outputs)
+    return metrics.result()
 
 
 class _Spread:

@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -30,16 +30,15 @@ from torch import Tensor, nn
 
 from dl_nets.figures import draw as figures
 from dl_nets.learning import losses
-from dl_nets.learning.averaging import Averaged, AverageName
+from dl_nets.learning.averaging import Averaged
 from dl_nets.learning.class_losses import balanced_weights
-from dl_nets.learning.data import Examples, to_arrays, to_tensors
+from dl_nets.learning.data import Examples, read_targets, some_targets, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, exportable, write
 from dl_nets.learning.fine_tuning import FineTuning, Groups
 from dl_nets.learning.likelihood import WithLikelihood, judged
 from dl_nets.learning.losses import (
     ClassTargets,
-    LossName,
     NumberTargets,
     OneUnit,
     OwnRule,
@@ -49,58 +48,21 @@ from dl_nets.learning.losses import (
     has_own_loss,
     target_rule,
 )
-from dl_nets.learning.metrics import MetricName, Metrics
-from dl_nets.learning.optimisers import Optimiser, OptimiserName, Steps, gradient_norm, gradient_step
-from dl_nets.learning.schedules import ScheduleName, schedule
-from dl_nets.learning.steps import AT_ONCE, examples_a_step, examples_at_once, num_numbers
+from dl_nets.learning.metrics import Metrics, judge_split
+from dl_nets.learning.optimisers import Optimiser, Steps, gradient_norm, gradient_step
+from dl_nets.learning.schedules import schedule
+from dl_nets.learning.steps import examples_a_step, examples_at_once, num_numbers
 from dl_nets.learning.streams import load_module_state, module_state
+from dl_nets.learning.supervised_config import SupervisedConfig as SupervisedConfig
 from rl_core import batches
 from rl_core.agent import Agent
 from rl_core.batches import Batch
-from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, Whole, configclass
 from rl_core.judge import Judge
 from rl_core.network import OwnLoss
 from rl_core.seeds import Seeds
 from rl_core.task import DataTask, Predict, Task
 
 NORM_EVERY = 50  # updates after which the length of the gradient is measured, and at the end of an epoch
-STATISTICS_NUMBERS = 2**24  # of the training targets at most that mean and deviation are computed from
-
-
-@configclass
-class SupervisedConfig:
-    """Settings of the learner from examples."""
-
-    learning_rate: Annotated[Positive, Doc("alpha, step size at the start of the schedule")] = 1e-3
-    schedule: Annotated[ScheduleName, Doc("course of alpha over the budget")] = "cosine"
-    epochs: Annotated[Count, Doc("passes over the training split, where no budget is given")] = 50
-    batch_size: Annotated[Whole, Doc("B, examples of one update; 1: stochastic, 0: all of the training split, batch gradient descent")] = 64
-    optimiser: Annotated[OptimiserName, Doc("gradient method")] = "adamw"
-    momentum: Annotated[float, Meta(ge=0, lt=1), Doc("mu, of the optimisers momentum and nesterov")] = 0.9
-    weight_decay: Annotated[NonNegative, Doc("lambda, pull of the weight matrices towards 0")] = 0.01
-    l1: Annotated[NonNegative, Doc("weight of the penalty sum |w| of the weight matrices; with l2 the elastic net")] = 0.0
-    l2: Annotated[NonNegative, Doc("weight of the penalty sum w^2 of the weight matrices")] = 0.0
-    loss: Annotated[LossName, Doc("auto: cross-entropy of classes and flags, squared-error of numbers")] = "auto"
-    label_smoothing: Annotated[float, Meta(ge=0, lt=1), Doc("share of cross-entropy's target that is spread over all classes")] = 0.0
-    class_weights: Annotated[
-        Literal["none", "balanced"], Doc("balanced: an example counts N / (K n), n of the N training examples having its class of K")
-    ] = "none"
-    max_gradient_norm: Annotated[NonNegative, Doc("longer gradients are shortened to it; 0 is off")] = 0.0
-    average: Annotated[AverageName, Doc("ema: a running average of the weights answers; swa: their mean over the last epochs")] = "none"
-    average_decay: Annotated[float, Meta(ge=0, lt=1), Doc("d, share of the average that ema keeps at each update")] = 0.999
-    average_start: Annotated[Fraction, Doc("share of the budget after which swa begins")] = 0.75
-    patience: Annotated[
-        Whole, Doc("epochs without a better validation loss before it ends; 0: learn to the end, the last parameters answer")
-    ] = 0
-    loaded_rate: Annotated[NonNegative, Doc("factor of alpha for layers that network.from loaded")] = 1.0
-    unfreeze_every: Annotated[
-        Whole, Doc("epochs after which one more layer that network.freeze froze is learned, the last one first; 0: never")
-    ] = 0
-    metrics: Annotated[
-        tuple[MetricName, ...], Doc("further metrics of the validation and test splits, by name, such as f1, top_5, mae or rmse")
-    ] = ()
-    precision: Annotated[Literal["auto", "float32", "bfloat16"], Doc("of the forward pass; auto is bfloat16 on CUDA")] = "auto"
-    resident_megabytes: Annotated[Whole, Doc("a split up to this size is kept on the device whole, MiB")] = 1024
 
 
 def update(
@@ -160,7 +122,9 @@ class Supervised(Agent):
         module = self.network.build(self.task.input_space, losses.module_space(space, config.loss), self.seeds.numpy("network"))
         self._module: nn.Module = module.to(self._torch_device)
         own_loss, names = has_own_loss(self._module), (config.loss, config.label_smoothing)
-        self._rule: TargetRule = OwnRule(*names) if own_loss else target_rule(space, *names, self._some_train_targets, self._torch_device)
+        self._rule: TargetRule = (
+            OwnRule(*names) if own_loss else target_rule(space, *names, partial(some_targets, self.task), self._torch_device)
+        )
         chosen = self._chosen_metrics()
         if own_loss and chosen is not None and chosen.needs_outputs:
             raise ValueError("metrics names a top_k, but the network brings its own loss and gives no probabilities; leave it out")
@@ -209,14 +173,12 @@ class Supervised(Agent):
         scores = super().evaluate(episodes=episodes, seeds=seeds)
         if not self.config.metrics:
             return scores
-        chosen = Metrics(self.config.metrics, self.task.output_space)
-        size = examples_at_once(num_numbers(self.task.read("test", np.arange(1))[0]))
-        for start in range(0, self.task.num_examples("test"), size):
-            inputs, targets = self.task.read("test", np.arange(start, min(start + size, self.task.num_examples("test"))))
+
+        def answered(inputs: Batch) -> tuple[Any, Any]:
             outputs = None if has_own_loss(self._module) else self._forward(self.module, to_tensors(inputs, self._torch_device))
-            answers = self.predict(inputs) if outputs is None else self._rule.answers(outputs)
-            chosen.add(np.asarray(answers), np.asarray(targets), _logits(outputs) if chosen.needs_outputs else None)
-        return scores | chosen.result()
+            return (self.predict(inputs), None) if outputs is None else (self._rule.answers(outputs), outputs)
+
+        return scores | judge_split(Metrics(self.config.metrics, self.task.output_space), self.task, answered)
 
     def answer(self, text: str) -> Any:
         """Return the class's name, or the numbers, for one input as the task reads it."""
@@ -391,7 +353,7 @@ class Supervised(Agent):
         validation.judge.add(answers, wanted)
         if validation.metrics:
             plain = answers["answers"] if isinstance(answers, dict) else answers
-            validation.metrics.add(np.asarray(plain), np.asarray(wanted), _logits(outputs) if validation.metrics.needs_outputs else None)
+            validation.metrics.add(np.asarray(plain), np.asarray(wanted), outputs)
         return len(indices)
 
     @property
@@ -465,8 +427,7 @@ class Supervised(Agent):
             return None
         space = self.task.output_space
         assert isinstance(space, spaces.Discrete)
-        count = self.task.num_examples("train")
-        classes = np.concatenate([self._train_targets(np.arange(count))]) - int(space.start)
+        classes = read_targets(self.task, np.arange(self.task.num_examples("train"))) - int(space.start)
         return torch.tensor(balanced_weights(classes, int(space.n)), device=self._torch_device)
 
     def _chosen_metrics(self) -> Metrics | None:
@@ -513,17 +474,6 @@ class Supervised(Agent):
         with torch.autocast(self._torch_device.type, self._precision, enabled=self._precision != torch.float32):
             return to_arrays(cast(OwnLoss, module).answers(inputs))
 
-    def _train_targets(self, indices: np.ndarray) -> np.ndarray:
-        """Return the training targets at `indices` [N, ...], read in parts."""
-        parts = np.array_split(indices, max(1, math.ceil(len(indices) / AT_ONCE)))
-        return np.concatenate([np.asarray(self.task.read("train", part)[1]) for part in parts])
-
-    def _some_train_targets(self) -> np.ndarray:
-        """Return the training targets [N, ...], or evenly spaced ones where all are more than `STATISTICS_NUMBERS` numbers."""
-        count = self.task.num_examples("train")
-        most = max(1, STATISTICS_NUMBERS // math.prod(self.task.output_space.shape or ()))
-        return self._train_targets(np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.int64))
-
 
 class ValidationRun:
     """A look at the validation split: the sum of its losses so far, the judge of its answers, and the metrics of the config."""
@@ -532,7 +482,3 @@ class ValidationRun:
         self.judge = judge
         self.metrics = metrics
         self.loss = self.weight = 0.0
-
-
-def _logits(outputs: Any) -> np.ndarray | None:
-    return outputs.cpu().numpy() if isinstance(outputs, Tensor) else None
