@@ -195,7 +195,7 @@ class VisionTransformer(nn.Module):
 
     def draw(self, folder: Path, task: DataTask) -> None:
         """Write where the class token, or the first patch, looks in some test images."""
-        from cv_models.figures import draw_maps, labelled, shown_examples
+        from cv_models.drawn_maps import draw_maps, labelled, shown_examples
 
         inputs = shown_examples(task, self.positions.device)
         words = labelled(self(inputs), task)

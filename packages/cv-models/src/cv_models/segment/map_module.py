@@ -128,7 +128,7 @@ class MapModule(nn.Module):
 
     def draw(self, folder: Path, task: DataTask) -> None:
         """Write the weights of the attention gates for some test images, if the network has gates."""
-        from cv_models.figures import draw_maps, shown_examples
+        from cv_models.drawn_maps import draw_maps, shown_examples
 
         inputs = shown_examples(task, self.standardise.mean.device)
         maps = self.attention_maps(inputs)

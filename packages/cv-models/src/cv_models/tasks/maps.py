@@ -24,7 +24,7 @@ PIXELS_AT_ONCE = 4_000_000  # of the pictures of an evaluation that are read and
 
 @configclass
 class AugmentConfig:
-    """How training pictures are varied."""
+    """Settings of the variations of training pictures."""
 
     augment: Annotated[
         tuple[Transform, ...],
@@ -74,7 +74,7 @@ class MapTask(DataTask):
 
     @property
     def at_once(self) -> int:
-        """How many pictures are read and answered together."""
+        """The number of pictures that are read and answered together."""
         height, width, _ = self.input_space.shape or (1, 1, 1)
         return max(1, PIXELS_AT_ONCE // (height * width))
 

@@ -20,7 +20,7 @@ SPLITS = ("train", "validation", "test")
 
 @configclass
 class ShapeMapsConfig(AugmentConfig):
-    """How many pictures of shapes there are, and what is on them."""
+    """The number of pictures, and the shapes on them."""
 
     size: Annotated[int, Meta(ge=16, le=512), Doc("side of the pictures, pixels")] = 48
     most_objects: Annotated[Count, Doc("largest number of shapes on a picture; the smallest is 1")] = 3
@@ -31,7 +31,7 @@ class ShapeMapsConfig(AugmentConfig):
 
 
 class ShapesSegmentation(MapTask):
-    """Which pixels belong to a circle, a square or a triangle?
+    """The task of finding the pixels of circles, squares and triangles.
 
     Args:
         config: The set of pictures.
@@ -67,7 +67,7 @@ class ShapesSegmentation(MapTask):
 
 @configclass
 class ShapeClassesConfig(AugmentConfig):
-    """How many pictures of one shape there are."""
+    """The number of pictures of one shape."""
 
     size: Annotated[int, Meta(ge=16, le=512), Doc("side of the pictures, pixels")] = 32
     num_train: Annotated[Count, Doc("pictures to learn from")] = 600
