@@ -20,7 +20,7 @@ from rl_algos.model_based.pets import PETS, PETSConfig
 from rl_algos.tasks.pendulum import Pendulum
 from rl_core.seeds import Seeds
 
-HORIZON, CANDIDATES, ITERATIONS, PARTICLES, DECISIONS = 15, 100, 3, 20, 10
+HORIZON, CANDIDATES, ITERATIONS, PARTICLES, DECISIONS = 15, 100, 3, 20, 5
 
 
 def ours(seed: int) -> Callable[[], int]:
@@ -90,12 +90,12 @@ def main() -> None:
     ]
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        pairs = paired(ours, theirs, 7)
+        pairs = paired(ours, theirs, 5)
         ratio = statistics.median(pair.ratio() for pair in pairs)
         mine, other = (statistics.median(side.steps / side.seconds for side in sides) for sides in zip(*pairs, strict=True))
         lines.append(f"| {threads} | {len(pairs)} | {mine:.1f} | {other:.1f} | **{ratio:.1f}** |")
         print(lines[-1], flush=True)
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
