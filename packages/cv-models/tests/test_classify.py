@@ -134,6 +134,7 @@ def test_attention_that_stays_at_home_rolls_out_to_the_token_itself() -> None:
     torch.testing.assert_close(rollout([stay, stay]), torch.eye(4)[0].expand(2, 4))
     even = torch.full((2, 3, 4, 4), 0.25)
     torch.testing.assert_close(rollout([even, even]).sum(1), torch.ones(2))
+    torch.testing.assert_close(rollout([stay, stay], mean=True), torch.full((2, 4), 0.25))
 
 
 NETWORKS: dict[str, Network] = {

@@ -59,11 +59,12 @@ def grad_cam(module: nn.Module, inputs: Tensor, classes: Tensor | None = None, l
     return maps / maps.amax((1, 2), keepdim=True).clamp(min=1e-12), chosen.detach()
 
 
-def rollout(attention: Sequence[Tensor]) -> Tensor:
+def rollout(attention: Sequence[Tensor], *, mean: bool = False) -> Tensor:
     """Return how much each token of the input enters the first token of the output [B, T]: the product of (A + I) / 2, A a mean over heads.
 
     Args:
         attention: Weights [B, h, T, T] of each layer, rows that sum to 1.
+        mean: Whether the answer is read from the mean of all output tokens instead of the first one.
 
     One layer whose first token looks at the second alone:
 
@@ -72,6 +73,6 @@ def rollout(attention: Sequence[Tensor]) -> Tensor:
     """
     flow = torch.eye(attention[0].shape[-1])[None]
     for weights in attention:
-        mean = weights.mean(1)
-        flow = (mean + torch.eye(mean.shape[-1])) / 2 @ flow
-    return flow[:, 0]
+        over_heads = weights.mean(1)
+        flow = (over_heads + torch.eye(over_heads.shape[-1])) / 2 @ flow
+    return flow.mean(1) if mean else flow[:, 0]

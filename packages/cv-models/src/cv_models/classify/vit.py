@@ -189,12 +189,14 @@ class VisionTransformer(nn.Module):
             assert isinstance(block, Block)
             weights.append(block.attention.attention_weights(block.attention_norm(tokens)))
             tokens = block(tokens)
-        flow = rollout(weights)[:, tokens.shape[1] - self._grid[0] * self._grid[1] :].reshape(-1, 1, *self._grid)
+        flow = rollout(weights, mean=self.pooling == "mean")[:, tokens.shape[1] - self._grid[0] * self._grid[1] :].reshape(
+            -1, 1, *self._grid
+        )
         maps = functional.interpolate(flow, tuple(inputs.shape[1:3]), mode="bilinear", align_corners=False)[:, 0]
         return maps / maps.amax((1, 2), keepdim=True)
 
     def draw(self, folder: Path, task: DataTask) -> None:
-        """Write where the class token, or the first patch, looks in some test images."""
+        """Write where the class token, or the mean of all patches, looks in some test images."""
         from cv_models.drawn_maps import draw_maps, labelled, shown_examples
 
         inputs = shown_examples(task, self.positions.device)
