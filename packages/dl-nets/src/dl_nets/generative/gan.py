@@ -211,7 +211,8 @@ class GAN(Agent):
             metrics["generator_loss"] = generator_loss(config.loss, fooled)
             self._descend(of_generator, self.generator, metrics["generator_loss"])
             if config.averaging:
-                average_into(self.average, self.generator, config.averaging)
+                steps = self.updates // config.discriminator_updates  # early on the average is short, or it would keep the first weights
+                average_into(self.average, self.generator, min(config.averaging, (1 + steps) / (10 + steps)))
         return {name: value.detach() for name, value in metrics.items()}
 
     def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
