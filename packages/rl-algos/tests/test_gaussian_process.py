@@ -83,12 +83,3 @@ def test_disagreement_is_paid_and_one_network_cannot_disagree() -> None:
     assert bonus.mean() == pytest.approx(1.0, rel=1e-3)  # of the usual size, by definition
     with pytest.raises(ValueError, match="cannot disagree with itself"):
         Curiosity(CuriosityConfig(model="deterministic"), task, network, seeds=Seeds(0), budget=100)
-
-
-@pytest.mark.learning
-def test_gaussian_processes_hold_the_pendulum_upright_after_400_steps() -> None:
-    task = Pendulum(Pendulum.Config())
-    agent = GPMPC(GPMPCConfig(), task, None, seeds=Seeds(0), budget=400)
-    while agent.progress < 400:
-        agent.step()
-    assert agent.evaluate(episodes=5, seeds=Seeds(0, ("evaluation",)))["mean return"] >= -400
