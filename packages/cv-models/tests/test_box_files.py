@@ -16,6 +16,7 @@ from cv_models.tasks.box_files import BoxFilesConfig, BoxFilesTask
 from cv_models.tasks.coco import CocoConfig, CocoTask
 from cv_models.tasks.instances import InstancesConfig, InstancesTask
 from cv_models.tasks.pictures import fit_of, letterbox, read_picture
+from cv_models.tasks.shape_boxes import ShapeBoxesConfig, ShapesDetection
 from cv_models.tasks.shapes import KINDS, scene
 from cv_models.tasks.voc import VocTask
 from cv_models.tasks.yolo_files import YoloFilesTask
@@ -196,3 +197,12 @@ def test_a_picture_is_written_with_its_objects_and_a_json_beside_it(tmp_path: Pa
     assert drawn.shape == (128, 128, 3)
     changed = (drawn != np.asarray(Image.open(path))).any(-1)
     assert changed[np.kron(made.masks[0], np.ones((2, 2), bool))].mean() > 0.9
+
+
+def test_a_report_has_pictures_curves_and_confusion(tmp_path: Path) -> None:
+    task = ShapesDetection(ShapeBoxesConfig(num_test=6))
+    targets = task.read("test", np.arange(6))[1]
+    task.draw_answers(tmp_path, lambda inputs: targets)
+    drawn = {path.name: np.asarray(Image.open(path)) for path in tmp_path.iterdir()}
+    assert set(drawn) == {"best.png", "worst.png", "precision-recall.png", "confusion.png"}
+    assert all(picture.std() > 5 for picture in drawn.values())
