@@ -44,7 +44,7 @@ def guesses(rng: np.random.Generator, wanted: dict[str, np.ndarray], *, masks: b
         moved["mask"] = np.zeros_like(wanted["mask"])
         for mask, source, (dx, dy) in zip(moved["mask"], wanted["mask"], shift, strict=True):
             mask[:] = np.roll(source, (dy, dx), (0, 1))
-    both = {name: np.concatenate([moved[name], other[name]]) for name in moved}
+    both = {name: np.concatenate([moved[name], wanted[name][::2], other[name]]) for name in moved}  # every second object twice
     both["score"] = (rng.integers(1, 20, len(both["label"])) / 20).astype(np.float32)
     return both
 
