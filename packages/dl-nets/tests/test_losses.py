@@ -8,7 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets.learning import losses, number_losses
+from dl_nets.learning import class_losses, losses, number_losses
 
 
 def test_smoothed_cross_entropy_of_three_classes_is_what_paper_and_pencil_say() -> None:
@@ -66,7 +66,7 @@ def test_each_loss_is_torchs_own() -> None:
             nn.KLDivLoss(reduction="batchmean")(torch.log_softmax(logits, 1), probabilities),
         ),
         "smoothed": (
-            losses.smoothed_divergence(logits, classes, 0.2) - losses.smoothed_divergence(torch.zeros(6, 4), classes, 0.2),
+            class_losses.smoothed_divergence(logits, classes, 0.2) - class_losses.smoothed_divergence(torch.zeros(6, 4), classes, 0.2),
             nn.CrossEntropyLoss(label_smoothing=0.2)(logits, classes) - math.log(4),
         ),
     }
