@@ -85,12 +85,20 @@ def run_pytest(session: nox.Session, *arguments: str, may_be_empty: bool = False
 @nox.session(python=PYTHONS)
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def tests(session: nox.Session, package: str) -> None:
-    """The fast tests of a package, in an environment that holds only it and what it declares."""
+    """The fast tests of a package, in an environment that holds only it and what it declares.
+
+    All of them on the Python that runs nox; on another one the tests of the host, which meets the language most, and conformance.
+    """
     arguments = narrow(session, package)
     session.install("-c", LOCK, *wheels(session, package), *testing(package))
     if package in TORCHLESS:
         session.run("python", "-c", WITHOUT_TORCH)
-    run_pytest(session, f"packages/{package}/tests", "-m", "not learning", *arguments, may_be_empty=bool(arguments))
+    two = ("-n", "2", "--dist", "worksteal")  # processes; `-- -n 0` runs all in one
+    whole = session.python == RUNNING or package == "rl-core"
+    folder = f"packages/{package}/tests"
+    run_pytest(
+        session, *two, folder if whole else f"{folder}/test_conformance.py", "-m", "not learning", *arguments, may_be_empty=bool(arguments)
+    )
     session.install("-c", LOCK, *group("declared"))  # after the tests, so that they cannot lean on what deptry brings
     session.run("deptry", f"packages/{package}/src", "--config", f"packages/{package}/pyproject.toml", "--ignore", "DEP002")
 
