@@ -32,7 +32,7 @@ def agents() -> Iterator[AgentSpec]:
         unit="environment steps",
         task="CartPole-v1",
         network="mlp",
-        budget=60_000,
+        budget=80_000,
         presets="rl_algos:self_play/presets/muzero.yaml",
         tiny={"num_envs": 2, "num_simulations": 3, "batch_size": 8, "steps_per_iteration": 8, "num_steps": 2, "num_unrolled": 2},
         tags=("model-based", "planning", "self-play"),
