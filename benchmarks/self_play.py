@@ -38,7 +38,7 @@ def main() -> None:
     lines = [
         "# AlphaZero and MuZero",
         "",
-        f"Written by `benchmarks/self_play.py`: presets, {GAMES:,} games, or 100 episodes of CartPole-v1, for each seed; seconds of learning.",
+        f"Written by `benchmarks/self_play.py`: presets, {GAMES:,} games or 100 episodes for each seed; seconds of learning.",
         "",
         "| agent | task | against | seed | steps | seconds | result |",
         "|---|---|---|---:|---:|---:|---|",
