@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from rl_core.cli.cli import cli
@@ -17,6 +18,7 @@ def test_the_table_has_every_layer_and_every_parameter() -> None:
 
 
 def test_a_network_that_carries_a_state_is_shown_for_one_step() -> None:
+    pytest.importorskip("rl_algos", reason="an agent that carries a network's state comes with rl-algos")
     done = CliRunner().invoke(cli, ["show", "lstm", "--task", "CartPole-v1"])
     assert "cells.forwards.0.projection  Linear" in done.stdout
 

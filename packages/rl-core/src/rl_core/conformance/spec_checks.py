@@ -102,6 +102,8 @@ def _task_of_preset(subject: Subject, key: str, name: str) -> Any:
     """
     scheme, colon, rest = name.partition(":")
     schemes = [entry.spec.name for entry in subject.catalogue.entries("scheme")]
+    if _is_elsewhere(subject, name) and scheme not in schemes and name not in [entry.name for entry in subject.catalogue.entries("task")]:
+        return None
     if colon and rest == "*":
         if scheme in schemes:
             return None
@@ -253,6 +255,11 @@ def _task_refuses(subject: Subject, values: Mapping[str, Any]) -> bool:
     return False
 
 
+def _is_elsewhere(subject: Subject, name: str) -> bool:
+    """Return whether a name, or the scheme of a task's, is that of a sibling package other than the subject's."""
+    return SIBLINGS.get(name.partition(":")[0], subject.package) != subject.package
+
+
 def _find(subject: Subject, name: str | None, kind: str) -> Any:
     """Return the spec of a default; `None` where none is named or its package is not installed."""
     if not name:
@@ -260,7 +267,7 @@ def _find(subject: Subject, name: str | None, kind: str) -> Any:
     try:
         return subject.catalogue.find(name, kind).spec
     except RlError as error:
-        if SIBLINGS.get(name, subject.package) != subject.package:
+        if _is_elsewhere(subject, name):
             return None
         raise Fault(f"the default {kind} {name!r} is not there: {error.message}; {error.hint}") from error
 

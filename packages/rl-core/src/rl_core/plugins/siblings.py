@@ -7,20 +7,35 @@ from __future__ import annotations
 
 _COMPONENTS = {
     "rl-algos": """
-        a2c a3c ars bandit-epsilon-greedy bandit-gradient bandit-optimistic bandit-thompson bandit-ucb cem cma-es ddpg double-dqn
-        double-q-learning dqn dueling-dqn dyna-q dyna-q-plus es expected-sarsa mc-control mc-exploring-starts mc-off-policy
-        mc-off-policy-prediction mc-prediction mc-q-learning mcts mcts-rollouts modified-policy-iteration n-step-dqn n-step-sarsa npg
-        per-dqn policy-evaluation policy-iteration ppo prioritised-sweeping q-learning rainbow-lite reinforce reinforce-baseline
-        reinforce-crossentropy sac sarsa sarsa-lambda td-lambda td0 td3 trpo value-iteration vpg
-        bandit-bernoulli bandit-drifting bandit-gaussian blackjack gamblers-problem garnet grid-robot maze pong-pixels random-walk
-        student-mrp windy-gridworld ALE binned
+        a2c a3c ALE alphazero ars bandit-bernoulli bandit-drifting bandit-epsilon-greedy bandit-gaussian bandit-gradient
+        bandit-optimistic bandit-thompson bandit-ucb binned blackjack cem cma-es connect-four contextual-bandit curiosity ddpg
+        deterministic-model double-dqn double-q-learning dqn dropout-model dueling-dqn dyna-q dyna-q-plus epidemic es exp4
+        expected-sarsa gamblers-problem garnet gp-mpc grid-robot inventory job-scheduling lin-thompson linear-quadratic linucb lqr
+        maze mbpo mc-control mc-exploring-starts mc-off-policy mc-off-policy-prediction mc-prediction mc-q-learning mcts
+        mcts-rollouts mdp modified-policy-iteration mpc-cem mpc-cma mpc-gradient mpc-mppi mpc-random muzero mve n-step-dqn
+        n-step-sarsa npg pendulum-sparse per-dqn pets policy-evaluation policy-iteration pong-pixels ppo prioritised-sweeping
+        q-learning rainbow-lite random random-walk reinforce reinforce-baseline reinforce-crossentropy sac sarsa sarsa-lambda
+        simple-mbrl smart-grid steve student-mrp td-lambda td0 td3 thumbnails tic-tac-toe trpo value-iteration vpg windy-gridworld
     """,
-    "dl-nets": "supervised cnn gru lstm mlp rnn breast-cancer diabetes digits wine csv",
+    "dl-nets": """
+        adding-problem anomalies autoencoder bidirectional-gru bidirectional-lstm bidirectional-rnn breast-cancer char-lm cnn
+        convolutional-autoencoder copy-memory csv dbn deep-rnn denoising-autoencoder diabetes digits dnn gan generate
+        grid-of-gaussians gru hugging-face images leaky-mlp low-rank-ratings lstm matrix-factorisation mlp mnist
+        neural-factorisation npz perceptron ratings rbf-network rbm reconstruct reverse ring-of-gaussians rnn series simple-cnn sine
+        softmax-regression spiking spirals supervised text-classification transformer transformer-decoder transformer-seq2seq
+        two-moons variational-autoencoder wine xor zero-shot
+    """,
     "nlp-embeddings": """
-        bag-of-words bm25 cbow contextual fasttext glove lsa ppmi skip-gram text-classifier tf-idf treasure-island treasure-island-parts
-        analogies classification corpus similarity
+        analogies bag-of-words bm25 cbow central-sentences cipher classification contextual copy-letters corpus crf-tagger dates
+        dependency-parser dialogue entities fasttext glove grammar-tags hmm-tagger ibm-model language-model lda lead lexicon lexrank
+        linear-classifier lsa markov-text naive-bayes nb-svm ngram-lm nmf parsing perceptron-tagger ppmi retrieval-bot sentiment
+        similarity skip-gram summaries tagging template-dialogue template-entities template-opinions text-classifier textrank tf-idf
+        topic-bars topics toy-trees translation treasure-island treasure-island-parts
     """,
-    "cv-models": "vit",
+    "cv-models": """
+        attention-unet cbam-resnet coco deeplabv3 detr faster-rcnn fcn instances lenet mask-rcnn masks resnet se-resnet
+        shapes-classification shapes-detection shapes-instances shapes-segmentation ssd torchvision unet vit voc yolo yolo-small
+    """,
 }
 
 SIBLINGS: dict[str, str] = {name: package for package, names in _COMPONENTS.items() for name in names.split()}
