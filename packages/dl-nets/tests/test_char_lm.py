@@ -60,7 +60,8 @@ def test_a_model_is_judged_by_the_probability_of_what_follows(book: Path) -> Non
     assert scores["nats per character"] < 0.1
     inputs, targets = task.read("test", np.arange(task.num_examples("test")))
     assert scores["accuracy"] == pytest.approx((agent.predict(inputs) == targets).mean())
-    assert agent.answer("dabc")[-1] == "d"
+    assert agent.answer("dabc") == "dabc" + "dabc" * 50  # 200 characters, drawn
+    assert agent.answer("dabc") == agent.answer("dabc")
 
 
 def test_a_short_prompt_is_filled_and_strange_characters_are_refused_with_their_line(book: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -46,6 +46,22 @@ class PredictLikelihood(Predict, Protocol):
 
     def with_likelihood(self, inputs: Any, targets: Any, /) -> Mapping[str, Any]:
         """Return "answers" [B, ...] and "log_likelihood" [B, ...], ln of the probability of each target: of a class or of each token."""
+
+
+@runtime_checkable
+class ContinuesText(Protocol):
+    """A task whose answer to a text is what goes on behind it, drawn token by token from an agent that scores the next one."""
+
+    def continued(self, text: str, scores: Callable[[Any], np.ndarray]) -> str:
+        """Return a text with what was drawn behind it.
+
+        Args:
+            text: The beginning.
+            scores: Function from inputs [B, ...] to logits of the token that follows each input [B, V].
+
+        Raises:
+            ValueError: if the text cannot be read.
+        """
 
 
 class Task(ABC):

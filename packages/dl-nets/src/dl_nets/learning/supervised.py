@@ -60,7 +60,8 @@ from rl_core.batches import Batch
 from rl_core.judge import Judge
 from rl_core.network import OwnLoss
 from rl_core.seeds import Seeds
-from rl_core.task import DataTask, Predict, Task
+from rl_core.task import ContinuesText, DataTask, Predict, Task
+from rl_core.traits import output_shape
 
 NORM_EVERY = 50  # updates after which the length of the gradient is measured, and at the end of an epoch
 
@@ -181,7 +182,14 @@ class Supervised(Agent):
         return scores | judge_split(Metrics(self.config.metrics, self.task.output_space), self.task, answered)
 
     def answer(self, text: str) -> Any:
-        """Return the class's name, or the numbers, for one input as the task reads it."""
+        """Return the class's name, or the numbers, for one input as the task reads it; a text that goes on, of a task that asks for one."""
+
+        def next_token(inputs: Any) -> np.ndarray:
+            outputs = self._forward(self.module, to_tensors(inputs, self._torch_device)).flatten(1)
+            return outputs[:, -(output_shape(self.task.output_space) or (1,))[-1] :].float().cpu().numpy()
+
+        if isinstance(self.task, ContinuesText) and not has_own_loss(self._module):
+            return self.task.continued(text, next_token)
         return self.task.describe(self.predict(self.task.parse(text)))[0]
 
     def probabilities(self, inputs: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ Source: Shannon, *Prediction and entropy of printed English*, 1951; the split of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -36,6 +36,8 @@ class CharLmConfig:
     validation_fraction: Annotated[float, Meta(ge=0, lt=1), Doc("share of the characters that are held out before the test part")] = 0.05
     test_fraction: Annotated[float, Meta(gt=0, lt=1), Doc("share of the characters at the end that the score is computed on")] = 0.1
     max_characters: Annotated[int, Meta(ge=2), Doc("V, largest vocabulary; rarer characters become one, U+FFFD")] = 256
+    written: Annotated[Count, Doc("characters that an answer writes behind a text")] = 200
+    temperature: Annotated[float, Meta(ge=0), Doc("of the characters written; 0 takes the likeliest, 1 draws as the model says")] = 0.8
     encoding: Annotated[str, Doc("encoding of the file: utf-8, utf-16, latin-1, cp1252, ...")] = "utf-8"
 
     def __post_init__(self) -> None:
@@ -172,6 +174,16 @@ class CharLm(DataTask):
     def text(self, tokens: np.ndarray) -> str:
         """Return tokens [n] as a text."""
         return "".join(self.vocabulary[token] for token in tokens)
+
+    def continued(self, text: str, scores: Callable[[Any], np.ndarray]) -> str:
+        """Return a text with `written` characters behind it, the same for the same text; see `rl_core.task.ContinuesText`."""
+        rng = np.random.Generator(np.random.PCG64(0))
+        for _ in range(self.config.written):
+            logits = scores(self.parse(text))[0].astype(np.float64)
+            if self.config.temperature:
+                logits = logits / self.config.temperature + rng.gumbel(size=len(logits))  # the largest is drawn by the softmax
+            text += self.vocabulary[int(logits.argmax())]
+        return text
 
     def describe(self, predictions: np.ndarray) -> list[Any]:
         """Return the characters that are the likeliest to follow each character of the inputs; the last one goes on behind the text."""
