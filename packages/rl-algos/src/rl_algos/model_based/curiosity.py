@@ -28,7 +28,7 @@ class CuriosityConfig(ModelSACConfig):
 def disagreement(mean: torch.Tensor) -> np.ndarray:
     """Return the deviation of members' predictions [E, B, S], as the root of the mean variance of the numbers [B].
 
-    >>> disagreement(torch.tensor([[[1.0, 0.0]], [[3.0, 0.0]]])).round(4).tolist()  # deviations of 1 and 0
+    >>> print(disagreement(torch.tensor([[[1.0, 0.0]], [[3.0, 0.0]]])).round(4))  # deviations of 1 and 0
     [0.7071]
     """
     spread: np.ndarray = mean.var(dim=0, correction=0).mean(dim=1).sqrt().numpy()
