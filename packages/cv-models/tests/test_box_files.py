@@ -15,11 +15,12 @@ from cv_models.tasks import coco, instances, voc, yolo_files
 from cv_models.tasks.box_files import BoxFilesConfig, BoxFilesTask
 from cv_models.tasks.coco import CocoConfig, CocoTask
 from cv_models.tasks.instances import InstancesConfig, InstancesTask
-from cv_models.tasks.pictures import fit_of, letterbox, read_picture
+from cv_models.tasks.pictures import fit_of, letterbox
 from cv_models.tasks.shape_boxes import ShapeBoxesConfig, ShapesDetection
 from cv_models.tasks.shapes import KINDS, scene
 from cv_models.tasks.voc import VocTask
 from cv_models.tasks.yolo_files import YoloFilesTask
+from dl_nets.tasks.picture_files import read_picture
 
 
 def examples(tmp_path: Path) -> dict[str, BoxFilesTask]:

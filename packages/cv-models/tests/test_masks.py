@@ -11,8 +11,8 @@ from PIL import Image
 from cv_models.tasks.judges import MapJudge
 from cv_models.tasks.label_files import read_labels
 from cv_models.tasks.masks import MasksConfig, MasksTask, write_example
-from cv_models.tasks.pictures import read_picture
 from cv_models.tasks.shape_maps import ShapeMapsConfig, ShapesSegmentation
+from dl_nets.tasks.picture_files import read_picture
 
 
 @pytest.fixture

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file by name: `.safetensors`, or `.pth` and `.pt` as torchvision publishes them.
-
-    Raises:
-        ValueError: naming the file that is missing, damaged, or holds anything but tensors.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)  # tensors alone: objects of other kinds are refused
-    except Exception as error:
-        raise ValueError(f"the weights {str(path)!r} cannot be read: {type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"the weights {str(path)!r} are not a mapping from names to tensors; save a module's state_dict()")
-    return dict(state)
+from dl_nets.learning.weight_files import read_tensors
 
 
 def load_weights(
@@ -45,7 +27,7 @@ def load_weights(
     Raises:
         ValueError: if the file does not have the module's other tensors in their shapes.
     """
-    given = read_weights(path)
+    given = read_tensors(path)
     state = rename(given) if rename else given
     own = module.state_dict()
     wanted = {name for name in own if not name.endswith(("num_batches_tracked", "_extra_state"))}

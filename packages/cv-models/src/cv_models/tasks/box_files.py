@@ -22,8 +22,9 @@ import numpy as np
 from cv_models.tasks.box_formats import clip_boxes
 from cv_models.tasks.boxes import BoxAugmentConfig, BoxTask
 from cv_models.tasks.object_rows import objects
-from cv_models.tasks.pictures import fit_of, letterbox, read_picture
+from cv_models.tasks.pictures import fit_of, letterbox
 from dl_nets.learning.data import check_fractions, split_indices
+from dl_nets.tasks.picture_files import read_picture
 from rl_core.config import Doc, FilePath, Meta, Whole, configclass
 
 SPLITS = ("train", "validation", "test")

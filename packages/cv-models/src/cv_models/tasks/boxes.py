@@ -14,7 +14,8 @@ import numpy as np
 
 from cv_models.tasks.average_precision import AveragePrecision, Confusion, Curves, Overlaps, best_first, box_overlaps, mask_overlaps
 from cv_models.tasks.object_rows import objects, objects_space, picture_space, rows_of
-from cv_models.tasks.pictures import SUFFIXES, fit_of, letterbox, read_picture
+from cv_models.tasks.pictures import fit_of, letterbox
+from dl_nets.tasks.picture_files import SUFFIXES, read_picture
 from rl_core.batches import Batch, Ragged
 from rl_core.config import Doc, Fraction, NonNegative, configclass
 from rl_core.seeds import Seeds

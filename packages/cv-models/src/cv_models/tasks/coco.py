@@ -14,7 +14,7 @@ import numpy as np
 
 from cv_models.tasks.box_files import BoxFilesConfig, BoxFilesTask, Collection, Labelled, labelled
 from cv_models.tasks.box_formats import convert_boxes
-from cv_models.tasks.pictures import picture_size
+from dl_nets.tasks.picture_files import picture_size
 from rl_core.config import Doc, FilePath, configclass
 
 

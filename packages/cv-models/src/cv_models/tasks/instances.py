@@ -13,7 +13,8 @@ import numpy as np
 
 from cv_models.tasks.box_files import BoxFilesConfig, BoxFilesTask, Collection, Labelled, labelled
 from cv_models.tasks.label_files import files_by_stem, read_labels, resized_labels
-from cv_models.tasks.pictures import fit_of, picture_size
+from cv_models.tasks.pictures import fit_of
+from dl_nets.tasks.picture_files import picture_size
 from rl_core.config import Count, Doc, configclass
 
 PICTURE_FOLDERS = ("images", "image", "pictures")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cv_models.tasks.pictures import SUFFIXES, picture_size
+from dl_nets.tasks.picture_files import SUFFIXES, picture_size
 
 
 def read_labels(path: Path) -> np.ndarray:

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from cv_models.augment.transforms import Transform, vary
 from cv_models.tasks.judges import MapJudge
 from cv_models.tasks.label_files import resized, resized_labels
-from cv_models.tasks.pictures import SUFFIXES, read_picture
+from dl_nets.tasks.picture_files import SUFFIXES, read_picture
 from rl_core.batches import Batch
 from rl_core.config import Doc, NonNegative, Whole, configclass
 from rl_core.seeds import Seeds

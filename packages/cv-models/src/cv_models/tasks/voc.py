@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from cv_models.tasks.box_files import BoxFilesTask, Collection, Labelled, labelled
-from cv_models.tasks.pictures import SUFFIXES, picture_size
+from dl_nets.tasks.picture_files import SUFFIXES, picture_size
 
 PICTURE_FOLDERS = ("JPEGImages", "images", "Images")
 SPLIT_FILES = {"train": "train", "validation": "val", "test": "test"}

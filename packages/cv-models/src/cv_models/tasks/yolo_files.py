@@ -15,7 +15,7 @@ import numpy as np
 
 from cv_models.tasks.box_files import BoxFilesTask, Collection, Labelled, labelled
 from cv_models.tasks.box_formats import absolute, convert_boxes
-from cv_models.tasks.pictures import SUFFIXES, picture_size
+from dl_nets.tasks.picture_files import SUFFIXES, picture_size
 from rl_core.documents import parse_yaml
 
 SPLIT_KEYS = {"train": "train", "validation": "val", "test": "test"}

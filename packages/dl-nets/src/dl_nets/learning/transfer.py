@@ -24,6 +24,7 @@ import torch
 from gymnasium import Space
 from torch import Tensor, nn
 
+from dl_nets.learning.weight_files import read_tensors
 from rl_core import documents
 from rl_core.errors import RequestError
 from rl_core.network import Network
@@ -128,23 +129,16 @@ def read_weights(source: Path) -> dict[str, Tensor]:
             return _of_run(checkpoint.newest(source / "checkpoints")[1]["agent"])
         if (source / "config.json").exists() and importlib.util.find_spec("transformers") is not None:
             return _of_library(source)
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
         if not path.is_file():
             raise ValueError(f"expected a run, a file of weights, or a folder with {' or '.join(WEIGHT_FILES)}")
-        state = torch.load(path, map_location="cpu", weights_only=True)  # tensors alone; nothing in the file is run
+        return read_tensors(path)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else ""
+        cause = error.__cause__ or error  # what `read_tensors` met
+        reason = str(cause).splitlines()[0] if str(cause) else ""
         raise RequestError(
-            f"the weights of network.from, {str(source)!r}, cannot be read: {type(error).__name__}: {reason[:200]}",
+            f"the weights of network.from, {str(source)!r}, cannot be read: {type(cause).__name__}: {reason[:200]}",
             "give a run folder, a .safetensors or .pth file of a state_dict, or a folder that save_pretrained wrote",
         ) from error
-    state = state.get("state_dict", state) if isinstance(state, Mapping) else state
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise RequestError(f"{str(source)!r} is not a mapping from names to tensors", "save a module's state_dict() with torch.save")
-    return dict(state)
 
 
 def _of_library(folder: Path) -> dict[str, Tensor]:

@@ -39,7 +39,7 @@ def read_picture(path: Path, *, grey: bool = False, smallest: tuple[int, int] | 
     Raises:
         ValueError: naming the file, if it cannot be read as a picture, is cut off, or is too large.
     """
-    pixels = np.asarray(decoded(path, grey=grey, smallest=smallest))
+    pixels = np.array(decoded(path, grey=grey, smallest=smallest))  # a copy, which can be written to
     return pixels[..., None] if grey else pixels
 
 
