@@ -9,9 +9,8 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from dl_nets.fast.mlp import FastMLP, Layout, flat_parameters
+from dl_nets.fast.mlp import FastMLP, FlatAdam, Layout, flat_parameters
 from dl_nets.fast.threads import limited_threads, num_threads
-from dl_nets.learning.optimisers import FlatAdam
 from dl_nets.networks.mlp import MLP, MLPConfig
 
 

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from dl_nets.learning.schedules import ScheduleName, schedule, step, warm_up
+from dl_nets.learning.optimisers import ScheduleName, schedule, step, warm_up
 
 ENDS = {
     "constant": (1.0, 1.0, 1.0),

@@ -12,9 +12,9 @@ Letters: B batch, I inputs and O outputs of a layer, P parameters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from torch import nn
@@ -356,3 +356,103 @@ def _views(layout: Layout, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.
         biases.append(flat[start : start + outputs])
         start += outputs
     return weights, biases
+
+
+class FlatAdam:
+    """Adam on a flat vector of parameters, with the gradient clipped by its norm, in one compiled pass.
+
+    Args:
+        parameters: [P], float32, changed in place.
+        gradient: [P], float32, left as it is.
+        beta_1: Decay of the mean, in [0, 1).
+        beta_2: Decay of the square, in [0, 1).
+        epsilon: Added to the root of the square, > 0.
+        moments: Arrays for the running means of the gradient and of its square [P]; new ones without them.
+
+    The first step has the length of the learning rate, whatever the gradient:
+
+    >>> parameters, gradient = np.array([1.0, 1.0], dtype=np.float32), np.array([3.0, -4.0], dtype=np.float32)
+    >>> FlatAdam(parameters, gradient).step(0.1, max_norm=1.0)
+    5.0
+    >>> print(parameters)
+    [0.9 1.1]
+    """
+
+    def __init__(
+        self,
+        parameters: np.ndarray,
+        gradient: np.ndarray,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        moments: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        self._parameters, self._gradient = parameters, gradient
+        self._betas, self._epsilon = (beta_1, beta_2), epsilon
+        self._mean, self._square = moments or (np.zeros_like(parameters), np.zeros_like(parameters))
+        self.num_steps = 0
+
+    def step(self, learning_rate: float, max_norm: float = np.inf) -> float:
+        """Change the parameters, and return the norm of the gradient before it was clipped to `max_norm`."""
+        self.num_steps += 1
+        beta_1, beta_2 = self._betas
+        step_size = learning_rate / (1.0 - beta_1**self.num_steps)
+        correction = (1.0 - beta_2**self.num_steps) ** 0.5
+        return float(
+            adam_pass(
+                self._parameters, self._gradient, self._mean, self._square, beta_1, beta_2, step_size, correction, self._epsilon, max_norm
+            )
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return both moments [P] and the number of steps."""
+        return {"mean": self._mean.copy(), "square": self._square.copy(), "num_steps": self.num_steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self._mean[:], self._square[:] = state["mean"], state["square"]
+        self.num_steps = int(state["num_steps"])
+
+
+@vectorised
+def adam_pass(
+    parameters: np.ndarray,
+    gradient: np.ndarray,
+    mean: np.ndarray,
+    square: np.ndarray,
+    beta_1: float,
+    beta_2: float,
+    step_size: float,
+    correction: float,
+    epsilon: float,
+    max_norm: float,
+) -> float:
+    """Return the norm of the gradient [P]; parameters and moments [P] are changed in place by one step of Adam.
+
+    Args:
+        parameters: theta.
+        gradient: g, scaled by max_norm / (|g| + 1e-6) where that is less than 1, as torch does.
+        mean: m.
+        square: v.
+        beta_1: Decay of m.
+        beta_2: Decay of v.
+        step_size: alpha / (1 - beta_1^t).
+        correction: sqrt(1 - beta_2^t).
+        epsilon: Added to sqrt(v) / correction.
+        max_norm: Longest gradient that is not scaled.
+    """
+    total = np.float32(0.0)
+    for i in range(len(gradient)):
+        total += gradient[i] * gradient[i]
+    norm = np.sqrt(total)
+    scale = np.float32(min(1.0, max_norm / (norm + 1e-6)))
+    keep_1, keep_2 = np.float32(beta_1), np.float32(beta_2)
+    add_1, add_2 = np.float32(1.0 - beta_1), np.float32(1.0 - beta_2)
+    alpha, root, small = np.float32(step_size), np.float32(1.0 / correction), np.float32(epsilon)
+    for i in range(len(gradient)):
+        clipped = gradient[i] * scale
+        mean[i] = keep_1 * mean[i] + add_1 * clipped
+        square[i] = keep_2 * square[i] + add_2 * clipped * clipped
+        parameters[i] -= alpha * mean[i] / (np.sqrt(square[i]) * root + small)
+    return norm

@@ -36,8 +36,7 @@ from dl_nets.generative.adversarial import (
 )
 from dl_nets.learning.data import Examples
 from dl_nets.learning.devices import resolve_device
-from dl_nets.learning.optimisers import Optimiser, clip_gradient_norm
-from dl_nets.learning.schedules import ScheduleName, schedule
+from dl_nets.learning.optimisers import Optimiser, ScheduleName, clip_gradient_norm, schedule
 from dl_nets.learning.streams import load_module_state, module_state
 from rl_core import config as configs
 from rl_core.agent import Agent

@@ -1,10 +1,13 @@
-"""Gradient methods by name, on all parameters of a network as one vector.
+"""Gradient methods by name, on all parameters of a network as one vector, and schedules of their learning rates.
 
 Adam, AdamW, RMSprop and gradient descent agree with torch's own methods to the last digits. They are written again because making
 torch's first optimiser imports its compiler, which takes longer than importing torch itself, and because on one vector a step is a
 handful of operations whatever the number of layers. FTRL is not in torch. All others are torch's, imported when they are chosen.
 
 Batch, stochastic and minibatch gradient descent are one method, `sgd`, on batches of another size.
+
+A schedule is a multiplier of the learning rate as a function of the fraction of the budget that is done: `schedule("linear")(0.25)` is
+0.75, so that after a quarter of the budget the rate is at three quarters of its first value.
 
 Letters: P parameters in all.
 """
@@ -13,7 +16,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -21,7 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from dl_nets.fast.bridge import Flat
-from dl_nets.fast.kernels import announced, vectorised
+from dl_nets.fast.kernels import announced
+from dl_nets.fast.mlp import FlatAdam, adam_pass
 from dl_nets.learning.gradient_methods import BETA_1, BETA_2, BETA_FTRL, adam_step, ftrl_step, momentum_step, rmsprop_step
 
 OptimiserName = Literal[
@@ -30,6 +35,14 @@ OptimiserName = Literal[
 """Gradient methods by name. Sources of those that are torch's: `adagrad`, Duchi, Hazan and Singer 2011; `adadelta`, Zeiler 2012 (its
 own learning rate is 1); `adamax`, Kingma and Ba 2015, section 7.1; `nadam`, Dozat 2016; `radam`, Liu et al. 2020; `asgd`, Polyak and
 Juditsky 1992; `rprop`, Riedmiller and Braun 1993, for whole training splits."""
+
+ScheduleName = Literal[
+    "constant", "linear", "cosine", "step", "exponential", "warm-up", "warm-up-linear", "warm-up-cosine", "polynomial", "cosine-restarts",
+    "one-cycle", "triangular", "warm-up-inverse-root",
+]  # fmt: skip
+
+Schedule = Callable[[float], float]
+"""Fraction done, in [0, 1], to a multiplier, in [0, 1]."""
 
 _NUM_MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "ftrl": 2}
 _OF_TORCH = {
@@ -41,106 +54,6 @@ _OF_TORCH = {
     "asgd": "ASGD",
     "rprop": "Rprop",
 }
-
-
-class FlatAdam:
-    """Adam on a flat vector of parameters, with the gradient clipped by its norm, in one compiled pass.
-
-    Args:
-        parameters: [P], float32, changed in place.
-        gradient: [P], float32, left as it is.
-        beta_1: Decay of the mean, in [0, 1).
-        beta_2: Decay of the square, in [0, 1).
-        epsilon: Added to the root of the square, > 0.
-        moments: Arrays for the running means of the gradient and of its square [P]; new ones without them.
-
-    The first step has the length of the learning rate, whatever the gradient:
-
-    >>> parameters, gradient = np.array([1.0, 1.0], dtype=np.float32), np.array([3.0, -4.0], dtype=np.float32)
-    >>> FlatAdam(parameters, gradient).step(0.1, max_norm=1.0)
-    5.0
-    >>> print(parameters)
-    [0.9 1.1]
-    """
-
-    def __init__(
-        self,
-        parameters: np.ndarray,
-        gradient: np.ndarray,
-        *,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        moments: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> None:
-        self._parameters, self._gradient = parameters, gradient
-        self._betas, self._epsilon = (beta_1, beta_2), epsilon
-        self._mean, self._square = moments or (np.zeros_like(parameters), np.zeros_like(parameters))
-        self.num_steps = 0
-
-    def step(self, learning_rate: float, max_norm: float = np.inf) -> float:
-        """Change the parameters, and return the norm of the gradient before it was clipped to `max_norm`."""
-        self.num_steps += 1
-        beta_1, beta_2 = self._betas
-        step_size = learning_rate / (1.0 - beta_1**self.num_steps)
-        correction = (1.0 - beta_2**self.num_steps) ** 0.5
-        return float(
-            adam_pass(
-                self._parameters, self._gradient, self._mean, self._square, beta_1, beta_2, step_size, correction, self._epsilon, max_norm
-            )
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return both moments [P] and the number of steps."""
-        return {"mean": self._mean.copy(), "square": self._square.copy(), "num_steps": self.num_steps}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self._mean[:], self._square[:] = state["mean"], state["square"]
-        self.num_steps = int(state["num_steps"])
-
-
-@vectorised
-def adam_pass(
-    parameters: np.ndarray,
-    gradient: np.ndarray,
-    mean: np.ndarray,
-    square: np.ndarray,
-    beta_1: float,
-    beta_2: float,
-    step_size: float,
-    correction: float,
-    epsilon: float,
-    max_norm: float,
-) -> float:
-    """Return the norm of the gradient [P]; parameters and moments [P] are changed in place by one step of Adam.
-
-    Args:
-        parameters: theta.
-        gradient: g, scaled by max_norm / (|g| + 1e-6) where that is less than 1, as torch does.
-        mean: m.
-        square: v.
-        beta_1: Decay of m.
-        beta_2: Decay of v.
-        step_size: alpha / (1 - beta_1^t).
-        correction: sqrt(1 - beta_2^t).
-        epsilon: Added to sqrt(v) / correction.
-        max_norm: Longest gradient that is not scaled.
-    """
-    total = np.float32(0.0)
-    for i in range(len(gradient)):
-        total += gradient[i] * gradient[i]
-    norm = np.sqrt(total)
-    scale = np.float32(min(1.0, max_norm / (norm + 1e-6)))
-    keep_1, keep_2 = np.float32(beta_1), np.float32(beta_2)
-    add_1, add_2 = np.float32(1.0 - beta_1), np.float32(1.0 - beta_2)
-    alpha, root, small = np.float32(step_size), np.float32(1.0 / correction), np.float32(epsilon)
-    for i in range(len(gradient)):
-        clipped = gradient[i] * scale
-        mean[i] = keep_1 * mean[i] + add_1 * clipped
-        square[i] = keep_2 * square[i] + add_2 * clipped * clipped
-        parameters[i] -= alpha * mean[i] / (np.sqrt(square[i]) * root + small)
-    return norm
 
 
 class Optimiser:
@@ -402,3 +315,149 @@ def gradient_step(module: nn.Module, optimiser: Steps, loss: Tensor, max_gradien
 
 def _length(gradients: Sequence[Tensor]) -> Tensor:
     return torch.stack([gradient.norm() for gradient in gradients]).norm() if gradients else torch.zeros(())
+
+
+def constant(fraction_done: float) -> float:
+    """Return 1.
+
+    >>> constant(0.7)
+    1.0
+    """
+    return 1.0
+
+
+def linear(fraction_done: float) -> float:
+    """Return 1 - f: from 1 down to 0.
+
+    >>> linear(0.25)
+    0.75
+    """
+    return 1.0 - fraction_done
+
+
+def cosine(fraction_done: float) -> float:
+    """Return (1 + cos(pi f)) / 2: from 1 down to 0, slow at both ends.
+
+    Source: Loshchilov and Hutter, *SGDR: stochastic gradient descent with warm restarts*, 2017, equation 5, without restarts.
+
+    >>> round(cosine(1 / 3), 4), cosine(0.5)
+    (0.75, 0.5)
+    """
+    return 0.5 * (1.0 + math.cos(math.pi * fraction_done))
+
+
+def step(fraction_done: float, num_levels: int = 3, factor: float = 0.1) -> float:
+    """Return factor^i on the i-th of `num_levels` equal stretches: 1, 0.1, 0.01.
+
+    >>> [round(step(f), 4) for f in (0.0, 0.33, 0.34, 0.99, 1.0)]
+    [1.0, 1.0, 0.1, 0.01, 0.01]
+    """
+    return factor ** min(int(fraction_done * num_levels), num_levels - 1)
+
+
+def exponential(fraction_done: float, end: float = 0.01) -> float:
+    """Return end^f: from 1 down to `end`, by the same factor on every stretch.
+
+    >>> round(exponential(0.5), 4)
+    0.1
+    """
+    return math.pow(end, fraction_done)
+
+
+def polynomial(fraction_done: float, power: float = 2.0) -> float:
+    """Return (1 - f)^power: from 1 down to 0, slow at the end.
+
+    >>> polynomial(0.5)
+    0.25
+    """
+    return math.pow(1.0 - fraction_done, power)
+
+
+def cosine_restarts(fraction_done: float, num_cycles: int = 4) -> float:
+    """Return `cosine` of the fraction of the present cycle that is done, of `num_cycles` equal cycles.
+
+    Source: Loshchilov and Hutter, *SGDR: stochastic gradient descent with warm restarts*, 2017, section 3, with T_mult = 1.
+
+    >>> [round(cosine_restarts(f), 4) for f in (0.0, 0.125, 0.25, 1.0)]
+    [1.0, 0.5, 1.0, 0.0]
+    """
+    return cosine(fraction_done * num_cycles % 1.0 if fraction_done < 1.0 else 1.0)
+
+
+def one_cycle(fraction_done: float, share: float = 0.3, start: float = 0.04) -> float:
+    """Return a multiplier that rises along a half cosine from `start` to 1 over the first `share`, then falls along another to 0.
+
+    Source: Smith and Topin, *Super-convergence: very fast training of neural networks using large learning rates*, 2018.
+
+    >>> [round(one_cycle(f), 4) for f in (0.0, 0.15, 0.3, 0.65, 1.0)]
+    [0.04, 0.52, 1.0, 0.5, 0.0]
+    """
+    if fraction_done < share:
+        return 1.0 - (1.0 - start) * cosine(fraction_done / share)
+    return cosine((fraction_done - share) / (1.0 - share))
+
+
+def triangular(fraction_done: float, num_cycles: int = 4, low: float = 0.1) -> float:
+    """Return a multiplier that goes up and down along lines between `low` and 1, `num_cycles` times.
+
+    Source: Smith, *Cyclical learning rates for training neural networks*, 2017, section 3.2.
+
+    >>> [round(triangular(f), 4) for f in (0.0, 0.0625, 0.125, 0.25)]
+    [0.1, 0.55, 1.0, 0.1]
+    """
+    return 1.0 - (1.0 - low) * abs(fraction_done * num_cycles % 1.0 * 2.0 - 1.0)
+
+
+def inverse_root(fraction_done: float, share: float = 0.1) -> float:
+    """Return 1 / sqrt(1 + f (1 - share) / share), which behind a warm-up over `share` of a budget is sqrt(t_warm-up / t).
+
+    Source: Vaswani et al., *Attention is all you need*, 2017, equation 3.
+
+    >>> inverse_root(1.0), inverse_root(1.0, share=0.25)  # sqrt(0.1) and sqrt(0.25)
+    (0.31622776601683794, 0.5)
+    """
+    return 1.0 / math.sqrt(1.0 + fraction_done * (1.0 - share) / share)
+
+
+def warm_up(fraction_done: float, then: Schedule = constant, share: float = 0.1, start: float = 0.01) -> float:
+    """Return a multiplier that rises from `start` to 1 along a line over the first `share`, `then` follows another schedule.
+
+    It starts above 0, so that the first update is not lost.
+
+    >>> [round(value, 3) for value in (warm_up(0.05), warm_up(0.1), warm_up(0.55, then=linear))]
+    [0.505, 1.0, 0.5]
+    """
+    if fraction_done < share:
+        return start + (1.0 - start) * fraction_done / share
+    return then((fraction_done - share) / (1.0 - share))
+
+
+_SCHEDULES: dict[str, Schedule] = {
+    "constant": constant,
+    "linear": linear,
+    "cosine": cosine,
+    "step": step,
+    "exponential": exponential,
+    "warm-up": warm_up,
+    "warm-up-linear": partial(warm_up, then=linear),
+    "warm-up-cosine": partial(warm_up, then=cosine),
+    "polynomial": polynomial,
+    "cosine-restarts": cosine_restarts,
+    "one-cycle": one_cycle,
+    "triangular": triangular,
+    "warm-up-inverse-root": partial(warm_up, then=inverse_root),
+}
+
+
+def schedule(name: ScheduleName) -> Schedule:
+    """Return the schedule of that name; it is constant before 0 and beyond 1, since a last step may overshoot a budget.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    >>> schedule("linear")(0.25), schedule("linear")(1.01)
+    (0.75, 0.0)
+    """
+    if name not in _SCHEDULES:
+        raise ValueError(f"schedule is {name!r}; it must be one of {', '.join(get_args(ScheduleName))}")
+    return lambda fraction_done: _SCHEDULES[name](min(max(fraction_done, 0.0), 1.0))

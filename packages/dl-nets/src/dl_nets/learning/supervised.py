@@ -49,8 +49,7 @@ from dl_nets.learning.losses import (
     target_rule,
 )
 from dl_nets.learning.metrics import Metrics, judge_split
-from dl_nets.learning.optimisers import Optimiser, Steps, gradient_norm, gradient_step
-from dl_nets.learning.schedules import schedule
+from dl_nets.learning.optimisers import Optimiser, Steps, gradient_norm, gradient_step, schedule
 from dl_nets.learning.steps import examples_a_step, examples_at_once, num_numbers
 from dl_nets.learning.streams import load_module_state, module_state
 from dl_nets.learning.supervised_config import SupervisedConfig as SupervisedConfig

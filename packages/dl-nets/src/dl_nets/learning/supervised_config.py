@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from dl_nets.learning.averaging import AverageName
 from dl_nets.learning.losses import LossName
 from dl_nets.learning.metrics import MetricName
-from dl_nets.learning.optimisers import OptimiserName
-from dl_nets.learning.schedules import ScheduleName
+from dl_nets.learning.optimisers import OptimiserName, ScheduleName
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, Whole, configclass
 
 

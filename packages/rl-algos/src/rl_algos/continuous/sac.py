@@ -22,7 +22,6 @@ from torch.nn.functional import softplus
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.continuous.agent import ContinuousAgent, ContinuousConfig
 from rl_algos.parts.distributions import HALF_LOG_TWO_PI
-from rl_algos.parts.returns import soft_target
 from rl_algos.replay.buffer import Batch
 from rl_core.config import Doc, Positive, configclass
 
@@ -86,6 +85,25 @@ def fast_squashed(head: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.n
     log_slope = 2 * (np.float32(math.log(2)) - far - np.log1p(np.exp(-2 * far)))  # the same for u and -u
     log_prob = (np.float32(-0.5) * noise * noise - log_std - np.float32(HALF_LOG_TWO_PI) - log_slope).sum(axis=1)
     return np.tanh(before), log_prob, spread
+
+
+def soft_target(
+    reward: np.ndarray, discount: np.ndarray, next_value: np.ndarray, next_log_prob: np.ndarray, temperature: float
+) -> np.ndarray:
+    """Return what Q(s, a) should be [B], r + gamma (Q'(s', a') - alpha ln pi(a'|s')). ((2) and (3))
+
+    Args:
+        reward: r [B].
+        discount: gamma, or 0 where the episode terminated [B].
+        next_value: The smaller Q'(s', a') of two critics [B].
+        next_log_prob: ln pi(a'|s') [B].
+        temperature: alpha.
+
+    >>> one = np.ones(1)
+    >>> soft_target(one, 0.5 * one, 4 * one, -2 * one, 0.5)  # 1 + 0.5 (4 + 1)
+    array([3.5])
+    """
+    return reward + discount * (next_value - temperature * next_log_prob)
 
 
 def policy_loss(log_prob: torch.Tensor, value: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:

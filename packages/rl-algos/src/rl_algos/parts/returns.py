@@ -67,22 +67,3 @@ def smoothed(action: Numbers, noise: Numbers, clip: float) -> Numbers:
     tensor([[ 0.1000, -0.5000,  1.0000]])
     """
     return (action + noise.clip(-clip, clip)).clip(-1.0, 1.0)
-
-
-def soft_target(reward: Numbers, discount: Numbers, next_value: Numbers, next_log_prob: Numbers, temperature: float) -> Numbers:
-    """Return what Q(s, a) should be [B] where entropy is rewarded: r + gamma (Q'(s', a') - alpha ln pi(a'|s')).
-
-    Args:
-        reward: r [B].
-        discount: gamma, or 0 where the episode terminated [B].
-        next_value: The smaller Q'(s', a') of two critics [B].
-        next_log_prob: ln pi(a'|s') [B].
-        temperature: alpha.
-
-    Source: T. Haarnoja and others, "Soft actor-critic algorithms and applications", 2018, (2) and (3).
-
-    >>> one = torch.ones(1)
-    >>> soft_target(one, 0.5 * one, 4 * one, -2 * one, 0.5)  # 1 + 0.5 (4 + 1)
-    tensor([3.5000])
-    """
-    return reward + discount * (next_value - temperature * next_log_prob)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from scipy.stats import rankdata
 
-from dl_nets.learning.optimisers import FlatAdam
+from dl_nets.fast.mlp import FlatAdam
 from rl_algos.search.population import PolicySearch, Scores, SearchConfig
 from rl_core.config import Count, Doc, NonNegative, Positive, configclass
 
