@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rl_algos.bandits import specs as bandits
 from rl_algos.continuous import specs as continuous
 from rl_algos.games import specs as games
+from rl_algos.meta import specs as meta
 from rl_algos.model_based import specs as model_based
 from rl_algos.on_policy import specs as on_policy
 from rl_algos.planning import specs as planning
@@ -35,6 +36,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     """Yield the tasks."""
     yield from task_specs.tasks()
     yield from games.tasks()
+    yield from meta.tasks()
 
 
 @hookimpl
