@@ -26,7 +26,7 @@ from rl_core.runs.run import Run
 pytestmark = pytest.mark.usefixtures("probe")
 RESULT = {
     "run", "agent", "task", "network", "seed", "progress", "unit", "seconds", "score", "metric", "headline", "metrics", "target",
-    "higher_is_better", "reached",
+    "higher_is_better", "reached", "best",
 }  # fmt: skip
 
 

@@ -43,12 +43,14 @@ class Agent(ABC):
             the manifest. Empty: there is only one way.
         uses_device: Whether `device` was read. A run with device "cuda" is refused where `setup()` does not read it.
         state_fields: Names of the attributes that change while learning; see `state_dict`.
+        learned_fields: Those of them that another run may start from: weights, tables, statistics of observations.
     """
 
     Config: ClassVar[type]
     headline: ClassVar[str] = ""
     export_formats: ClassVar[tuple[str, ...]] = ()
     state_fields: ClassVar[tuple[str, ...]] = ()
+    learned_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, task: Task, network: Network | None, *, seeds: Seeds, budget: int, device: str = "auto") -> None:
         self.config = config
@@ -140,6 +142,21 @@ class Agent(ABC):
     def upgrade_state(cls, state: Mapping[str, Any], version: str) -> Mapping[str, Any]:
         """Return a state that an older version of the package saved, as `load_state_dict` takes it now; `version` is that version."""
         return state
+
+    def start_from(self, state: Mapping[str, Any]) -> None:
+        """Take over what another run of this agent learned, for `rl-core run --from RUN`: by default the `learned_fields`.
+
+        Statistics of optimisers, buffers, environments and progress begin anew.
+
+        Args:
+            state: What `state_dict` returned in that run.
+
+        Raises:
+            ValueError: if the state does not fit, or there is nothing that can be taken over.
+        """
+        if not self.learned_fields:
+            raise ValueError(f"{type(self).__name__} names no learned_fields, so it cannot start from another run")
+        restore_state(self, self.learned_fields, state)
 
     def parameters(self) -> Mapping[str, np.ndarray]:
         """Return the trainable parameters by name; the conformance kit checks that a step changes each. Empty: there are none."""

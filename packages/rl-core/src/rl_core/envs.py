@@ -9,13 +9,33 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     import gymnasium
+
+
+_learning_goes_on: ContextVar[bool] = ContextVar("learning_goes_on", default=False)
+
+
+@contextmanager
+def learning_goes_on() -> Iterator[None]:
+    """Mark an evaluation after which learning continues, so that the environments of the learning stay open."""
+    token = _learning_goes_on.set(True)
+    try:
+        yield
+    finally:
+        _learning_goes_on.reset(token)
+
+
+def learning_will_go_on() -> bool:
+    """Return whether the caller is in an evaluation after which learning continues."""
+    return _learning_goes_on.get()
 
 
 class Transition(NamedTuple):

@@ -11,11 +11,22 @@ from typing import Any
 
 import numpy as np
 
+from rl_core.metric_names import common
+
 SKIP = ("progress", "seconds")
 
 
-def learning_curve(lines: Sequence[Mapping[str, float]], path: Path, *, title: str, unit: str, headline: str = "") -> None:
-    """Write a PNG with a panel for each metric of a run, over its progress; `validation_x` is drawn in the panel of `x`.
+def learning_curve(
+    lines: Sequence[Mapping[str, float]],
+    path: Path,
+    *,
+    title: str,
+    unit: str,
+    headline: str = "",
+    metric: str = "",
+    target: float | None = None,
+) -> None:
+    """Write a PNG with a panel for each metric of a run that changes, over its progress.
 
     Args:
         lines: The lines of `metrics.jsonl`.
@@ -23,23 +34,26 @@ def learning_curve(lines: Sequence[Mapping[str, float]], path: Path, *, title: s
         title: Title above the panels.
         unit: Unit of progress.
         headline: The metric whose panel is first.
+        metric: Name of the number that the task is judged by.
+        target: Its target, a line in its panel; `None` where there is none.
     """
-    known_names = [name for name in metric_names(lines) if name != "epoch"]  # progress in another unit
-    names = sorted(
-        (name for name in known_names if name.removeprefix("validation_") not in known_names or not name.startswith("validation_")),
-        key=lambda name: name != headline,
-    )
-    columns = min(3, max(1, len(names)))
-    rows = max(1, -(-len(names) // columns))
+    drawn = panels(lines, headline)
+    columns = min(3, max(1, len(drawn)))
+    rows = max(1, -(-len(drawn) // columns))
     figure = new_figure(4.2 * columns, 2.8 * rows)
-    for index, name in enumerate(names):
+    for index, (name, curves) in enumerate(drawn.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
-        validation = f"validation_{name}"
-        _draw_curve(axes, lines, name, "C0", "training" if validation in known_names else "")
-        if validation in known_names:
-            _draw_curve(axes, lines, validation, "C1", "validation")
+        for number, (label, curve) in enumerate(curves.items()):
+            _draw_curve(axes, lines, curve, f"C{number}", label if len(curves) > 1 else "")
+        if target is not None and metric and common(name) == common(metric):
+            axes.axhline(target, color="0.3", linestyle="--", linewidth=1.0, label=f"target {target:g}")
             axes.legend(fontsize=7)
-        axes.set_title(name, fontsize=10)
+        elif len(curves) > 1:
+            axes.legend(fontsize=7)
+        if spans_decades([line[curve] for curve in curves.values() for line in lines if curve in line]):
+            axes.set_yscale("log")
+        kind = next(iter(curves))
+        axes.set_title(name if len(curves) > 1 or kind == "learning" else f"{name} ({kind})", fontsize=10)
         axes.set_xlabel(unit, fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.25)
@@ -79,6 +93,45 @@ def comparison(groups: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], pa
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=120)
+
+
+def panels(lines: Sequence[Mapping[str, float]], headline: str = "") -> dict[str, dict[str, str]]:
+    """Return the metrics that are drawn in each panel: a mapping of labels to names, by the name of the panel.
+
+    `validation_x` and the evaluations while learning are drawn in the panel of what they measure. A metric that never changes has no
+    panel.
+
+    >>> panels([{"progress": n, "episode_return": n, "evaluation_mean_return": n, "n": 3} for n in (1, 2)])
+    {'episode return': {'learning': 'episode_return', 'evaluation': 'evaluation_mean_return'}}
+    """
+    first: dict[str, float] = {}
+    changing: dict[str, None] = {}
+    for line in lines:
+        for name, value in line.items():
+            if first.setdefault(name, value) != value:
+                changing[name] = None
+    names = [name for name in metric_names(lines) if name != "epoch" and (name in changing or len(lines) < 2 or name == headline)]
+    found: dict[str, dict[str, str]] = {}
+    for name in sorted(names, key=lambda name: name != headline):
+        measured, label = name, "learning"
+        for kind in ("validation", "evaluation"):
+            if name.startswith(f"{kind}_"):
+                measured, label = name.removeprefix(f"{kind}_"), kind
+        found.setdefault(common(measured).replace("_", " "), {})[label] = name
+    return found
+
+
+def spans_decades(values: Sequence[float]) -> bool:
+    """Return whether values are better drawn on a logarithmic axis: all positive, and the middle ones three decades apart.
+
+    >>> spans_decades([1e-4, 1e-3, 1.0]), spans_decades([0.0, 1.0]), spans_decades([1.0] * 99 + [1e5])
+    (True, False, False)
+    """
+    array = np.asarray(values, dtype=float)
+    if len(array) < 3 or not (array > 0).all() or not np.isfinite(array).all():
+        return False
+    low, high = np.quantile(array, [0.05, 0.95])
+    return bool(high > 1000 * low)
 
 
 def metric_names(lines: Sequence[Mapping[str, float]]) -> list[str]:
@@ -151,7 +204,8 @@ def _t_inside(t: float, degrees: int) -> float:
 def _draw_curve(axes: Any, lines: Sequence[Mapping[str, float]], name: str, colour: str, label: str) -> None:
     progress, values = np.array([(line["progress"], line[name]) for line in lines if name in line], dtype=float).T
     many = len(values) > 50
-    axes.plot(progress, values, linewidth=0.8, alpha=0.35 if many else 1.0, color=colour, label="" if many else label)
+    marker = "" if many or label != "evaluation" else "."
+    axes.plot(progress, values, linewidth=0.8, alpha=0.35 if many else 1.0, color=colour, label="" if many else label, marker=marker)
     if many:
         axes.plot(*_smoothed(progress, values), linewidth=1.6, color=colour, label=label)
 

@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_core.config import Count, Doc, Whole, configclass
-from rl_core.envs import Envs
+from rl_core.envs import Envs, learning_will_go_on
 from rl_core.errors import EnvironmentFailure, RequestError
 from rl_core.gym_envs import GymEnvs, name_of
 from rl_core.gym_interface import GymInterface
@@ -119,18 +119,24 @@ class GymTask(ControlTask):
     def evaluation_envs(self, episodes: int, seeds: Seeds) -> Envs:
         """Return the environments that `episodes` episodes of an evaluation are played in.
 
-        Those of training are closed first; should training go on, they are built anew and replayed. No more instances are made than
+        Those of training are closed first, unless training is known to go on and both can exist; should it go on, those that were
+        closed are built anew and replayed. No more instances are made than
         training has (8 where it has none), and fewer where they cannot be made; which episodes are played does not depend on that.
         Where the environment has no time limit, episodes are cut after 200,000 steps divided by their number, at least 1,000, which
         is logged.
         """
         count = min(episodes, self._training_envs or INSTANCES_WITHOUT_TRAINING, self.config.instances or episodes)
         limit = self._evaluation_limit(episodes)
-        _close(list(self._live))
+        if not learning_will_go_on():
+            _close(list(self._live))
         while True:
             try:
                 return self._opened(count, seeds, lanes=LANES, limit=limit)
             except Exception:
+                others = [envs for envs in self._live if envs.is_open]
+                if others:
+                    _close(others)
+                    continue
                 if count == 1:
                     raise
                 count //= 2

@@ -14,7 +14,7 @@ from rl_core.errors import RequestError
 from rl_core.plugins import catalogue as catalogues
 from rl_core.plugins.catalogue import Catalogue, Kind
 from rl_core.plugins.in_process import entry_of
-from rl_core.runs import recipe
+from rl_core.runs import parent, recipe
 from rl_core.runs.progress import in_notebook
 from rl_core.runs.run import Run
 
@@ -40,6 +40,10 @@ class Options(TypedDict, total=False):
         device: "auto", "cpu" or "cuda".
         threads: Threads of the linear algebra.
         checkpoint_every: Distance of checkpoints in the agent's unit.
+        evaluate_every: Distance of evaluations while learning in the agent's unit; the checkpoint of the best one is kept.
+        evaluate_episodes: Episodes of each of them.
+        stop_at_target: Whether the run ends when one of them reaches the task's target.
+        from_run: A run's folder, or a checkpoint of it, whose weights the agent starts from.
         config: The agent's settings by name.
         network_config: The network's settings by name.
         task_config: The task's settings by name.
@@ -52,6 +56,10 @@ class Options(TypedDict, total=False):
     device: Literal["auto", "cpu", "cuda"]
     threads: int
     checkpoint_every: int
+    evaluate_every: int
+    evaluate_episodes: int
+    stop_at_target: bool
+    from_run: str
     config: Mapping[str, Any]
     network_config: Mapping[str, Any]
     task_config: Mapping[str, Any]
@@ -74,6 +82,7 @@ class Result:
         progress: How much was learned, in `unit`.
         unit: Unit of the progress, such as "environment steps".
         seconds: Time spent learning.
+        best: Progress, score and checkpoint of the best evaluation while learning; `None` without one.
     """
 
     run: Path
@@ -86,6 +95,7 @@ class Result:
     progress: int
     unit: str
     seconds: float
+    best: Mapping[str, Any] | None = None
 
     @property
     def figures(self) -> list[Path]:
@@ -150,11 +160,13 @@ def learn(
     for kind, given in _given(task=task, network=network):
         settings[kind] = given if isinstance(given, str) else _added(catalogue, given, kind)
     leader = name if name is None or isinstance(name, str) else _added_leader(catalogue, name, settings)
+    if "from_run" in settings:
+        settings["from_run"] = str(parent.checkpoint_of(Path(settings["from_run"])))
     resolved = recipe.resolve(catalogue, leader, overrides=overrides, **settings)
     with Run.create(resolved, catalogue, Path(out) if out is not None else None) as run:
         _log_warnings(run)
         result = run.learn(quiet=not (in_notebook() or _on_terminal()) if quiet is None else quiet)
-        keys = ("score", "metric", "metrics", "target", "reached", "progress", "unit", "seconds")
+        keys = ("score", "metric", "metrics", "target", "reached", "progress", "unit", "seconds", "best")
         return Result(run.folder, run.agent, **{key: result[key] for key in keys})
 
 

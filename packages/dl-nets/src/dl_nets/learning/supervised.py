@@ -214,6 +214,12 @@ class Supervised(Agent):
             **(self._rule.state_dict() if isinstance(self._rule, NumberTargets) else {}),
         }
 
+    def start_from(self, state: Mapping[str, Any]) -> None:
+        """Take over the module of another run, and the scale of its targets."""
+        load_module_state(self._module, state["module"])
+        if isinstance(self._rule, NumberTargets):
+            self._rule.load_state_dict(state)
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         load_module_state(self._module, state["module"])

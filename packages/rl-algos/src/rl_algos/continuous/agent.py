@@ -88,6 +88,7 @@ class ContinuousAgent(Agent):
         "obs",
         "starts",
     )
+    learned_fields: ClassVar[tuple[str, ...]] = ("module", "target")
     num_critics: ClassVar[int] = 2
     outputs_per_dimension: ClassVar[int] = 1
     config: Any  # a `ContinuousConfig`

@@ -130,6 +130,7 @@ class SAC(ContinuousAgent):
     """An agent with a random policy, two critics, and a temperature that weighs entropy against reward."""
 
     Config: ClassVar[type] = SACConfig
+    learned_fields = (*ContinuousAgent.learned_fields, "log_temperature")
     state_fields = (*ContinuousAgent.state_fields, "log_temperature", "temperature_optimiser")
     outputs_per_dimension = 2
     config: SACConfig

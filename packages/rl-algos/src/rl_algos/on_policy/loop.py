@@ -8,6 +8,7 @@ Letters: T steps, N environments, B batch or T N transitions, A actions, D dimen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -234,6 +235,7 @@ class OnPolicy(Agent):
     headline = "episode_return"
     export_formats = FORMATS
     state_fields: ClassVar[tuple[str, ...]] = ("actor_critic", "collector")
+    learned_fields: ClassVar[tuple[str, ...]] = ("actor_critic",)
     config: OnPolicyConfig
     task: ControlTask
     network: Network
@@ -268,6 +270,11 @@ class OnPolicy(Agent):
             actor, critic, self.actions, log_std=config.log_std, device=device_for(actor, self.device), together=self.together
         )
         self.path = path_of(actor, critic, by_hand=self.by_hand and self.actor_critic.fast is not None)
+
+    def start_from(self, state: Mapping[str, Any]) -> None:
+        """Take over the networks of another run, and its statistics of observations."""
+        super().start_from(state)
+        self.collector.moments.load_state_dict(state["collector"]["moments"])
 
     @property
     def has_critic(self) -> bool:

@@ -43,6 +43,7 @@ class DQN(Agent):
     Config: ClassVar[type] = DQNConfig
     headline = "episode_return"
     export_formats = FORMATS
+    learned_fields = ("module", "target")
     state_fields = ("module", "target", "optimiser", "replay", "visits", "state", "envs", "obs")
     config: DQNConfig
     task: ControlTask

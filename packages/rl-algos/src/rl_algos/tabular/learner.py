@@ -305,6 +305,13 @@ class TabularLearner(Agent):
             return {"values": self.tables["values"]}
         return {"action_values": self.action_values(), "policy": self.predict(np.arange(self.tables["q"].shape[1]))}
 
+    def start_from(self, state: Mapping[str, Any]) -> None:
+        """Take over the values of another run; visits, traces and models begin anew."""
+        for name in ("q", "values"):
+            if name in self.tables:
+                place = f"{type(self).__name__}.tables[{name!r}]"
+                self.tables[name][...] = require_array(place, state["tables"][name], self.tables[name])
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore tables and position.
 

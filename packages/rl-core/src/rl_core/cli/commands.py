@@ -83,6 +83,7 @@ EPISODES = click.option(
 LOGGER = click.option(
     "--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to use, such as tensorboard."
 )
+BEST = click.option("--best", is_flag=True, help="Take the checkpoint of the best evaluation while learning, not the newest.")
 FOLDER = click.argument("folder", metavar="RUN", type=UserPath())
 
 
@@ -106,6 +107,10 @@ FOLDER = click.argument("folder", metavar="RUN", type=UserPath())
 @click.option("--device", type=DEVICES, help="Where tensors are placed.  [default: auto]")
 @click.option("--threads", type=WholeNumber(), help="Threads of the linear algebra.  [default: 1]")
 @click.option("--checkpoint-every", type=WholeNumber(), help="Distance of checkpoints, in the agent's unit.  [default: every 30 seconds]")
+@click.option("--evaluate-every", type=WholeNumber(), help="Evaluate at each multiple of this progress, and keep the best checkpoint.")
+@click.option("--evaluate-episodes", type=WholeNumber(), help="Episodes of each of these evaluations.  [default: 20]")
+@click.option("--stop-at-target", is_flag=True, default=None, help="End when one of these evaluations reaches the task's target.")
+@click.option("--from", "parent", type=UserPath(), help="A run, or a checkpoint of it, to start from: its weights and settings.")
 @EPISODES
 @LOGGER
 @JSON
@@ -121,16 +126,26 @@ def run(
     episodes: int,
     loggers: tuple[str, ...],
     as_json: bool,
+    parent: Path | None,
     **options: Any,
 ) -> None:
     """Learn a task: NAME is an agent, a network or a task, and the rest takes its defaults."""
     from rl_core.runs import recipe
 
     values = recipe.RecipeFile() if file is None else recipe.read(file)
+    catalogue = _catalogue(obj)
+    if parent is not None:
+        from rl_core.runs import parent as parents
+
+        saved = parents.checkpoint_of(parent)
+        options["from_run"] = str(saved)
+        if file is None:
+            named = {"task": options["task"], "network": options["network"]}
+            named |= {} if name is None else {catalogue.find(name).kind: name}
+            values = parents.recipe_of(saved, named)
     limit_threads(options["threads"] or values.values.get("threads") or recipe.Recipe.threads)
     from rl_core.runs.run import Run
 
-    catalogue = _catalogue(obj)
     with stdout_to_stderr():
         resolved = recipe.resolve(catalogue, name, file=values, overrides=overrides, **options)
     if dry_run:
@@ -168,14 +183,15 @@ def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tu
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A field of the task's config: task.size=8.")
 @EPISODES
 @click.option("--seed", type=WholeNumber(0), help="Seed of the evaluation.  [default: the run's]")
+@BEST
 @DEVICE
 @JSON
 @click.pass_obj
 def evaluate(
-    obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...], as_json: bool, device: str | None, **options: Any
+    obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...], as_json: bool, device: str | None, best: bool, **options: Any
 ) -> None:
-    """Score what a run has learned, at its newest checkpoint."""
-    with _open(folder, _catalogue(obj), device=device) as opened:
+    """Score what a run has learned, at its newest checkpoint or its best one."""
+    with _open(folder, _catalogue(obj), device=device, best=best) as opened:
         _warn(opened)
         with stdout_to_stderr():
             if task is not None or overrides:
@@ -190,11 +206,12 @@ def evaluate(
 @click.option("--interactive", is_flag=True, help="Answer each line that is typed, until the input ends.")
 @click.option("--probabilities", is_flag=True, help="Print the probability of each class as well.")
 @click.option("--out", type=UserPath(), help="A file for the answers: .csv for a table, else JSON lines.")
+@BEST
 @DEVICE
 @JSON
 @click.pass_obj
 def predict(
-    obj: Any, folder: Path, text: str | None, interactive: bool, probabilities: bool, out: Path | None, device: str | None, as_json: bool
+    obj: Any, folder: Path, text: str | None, interactive: bool, probabilities: bool, out: Path | None, as_json: bool, **options: Any
 ) -> None:
     """Answer an input, or each input of a file, with what a run has learned.
 
@@ -208,7 +225,7 @@ def predict(
             "an input and --interactive were given together" if interactive else "expected an input to answer, got none",
             f"write: rl-core predict {folder} INPUT, or: rl-core predict {folder} --interactive",
         )
-    with _open(folder, _catalogue(obj), device=device) as opened:
+    with _open(folder, _catalogue(obj), **options) as opened:
         _warn(opened)
         if text is None:
             _converse(opened, probabilities, as_json)
@@ -294,15 +311,16 @@ def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 @FOLDER
 @click.option("--format", "form", required=True, help="One of the formats that the agent writes: onnx, torch-export, state-dict, arrays.")
 @click.option("--out", type=UserPath(), help="The file to write.  [default: exported.* in the run's folder]")
+@BEST
 @DEVICE
 @JSON
 @click.pass_obj
-def export(obj: Any, folder: Path, form: str, out: Path | None, device: str | None, as_json: bool) -> None:
+def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, **options: Any) -> None:
     """Write what a run has learned in a format that other programs read.
 
     The file appears when it is whole. A graph (onnx, torch-export) takes the task's inputs and gives its answers, or greedy actions.
     """
-    with _open(folder, _catalogue(obj), device=device) as opened:
+    with _open(folder, _catalogue(obj), **options) as opened:
         formats = opened.agent.export_formats
         if form not in formats:
             hint = (
@@ -390,6 +408,9 @@ def _report(result: Mapping[str, Any], as_json: bool) -> None:
     for name, value in result["metrics"].items():
         if name != result["metric"]:
             click.echo(f"  {name}  {_number(value)}")
+    best = result["best"]
+    if best is not None:
+        click.echo(f"  best evaluation  {_number(best['score'])} at {best['progress']:,} {result['unit']}, kept in {best['checkpoint']}")
     click.echo(f"  {result['progress']:,} {result['unit']} in {result['seconds']:.1f} s")
     click.echo(f"  {result['run']}")
 

@@ -103,6 +103,33 @@ def save(folder: Path, progress: int, state: Mapping[str, Any], keep: int = 3, p
     return path
 
 
+def keep(saved: Path, folder: Path) -> Path:
+    """Put the checkpoint `saved` into `folder` as its only one, by links to the same files where the disk has them.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path, temporary = folder / saved.name, folder / f".{saved.name}.writing"
+    make_folder(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(saved, temporary, copy_function=_link)
+    sync_folder(temporary)
+    shutil.rmtree(path, ignore_errors=True)
+    temporary.rename(path)
+    sync_folder(folder)
+    for other in folder.iterdir():
+        if other.name != path.name and not other.is_symlink() and other.is_dir():
+            shutil.rmtree(other, ignore_errors=True)
+    return path
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a disk without links
+        shutil.copyfile(source, target)
+
+
 def load(path: Path) -> dict[str, Any]:
     """Return the state in the checkpoint at `path`, arrays as NumPy arrays.
 

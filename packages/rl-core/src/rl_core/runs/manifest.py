@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rl_core.runs.recipe import Resolved
 
 
-def write(folder: Path, resolved: Resolved, *, progress: int, path: str = "") -> None:
+def write(folder: Path, resolved: Resolved, *, progress: int, path: str = "", parent: dict[str, Any] | None = None) -> None:
     """Write `manifest.json`, or add this session to an existing one.
 
     Args:
@@ -31,6 +31,7 @@ def write(folder: Path, resolved: Resolved, *, progress: int, path: str = "") ->
         resolved: The components of the run.
         progress: Where the session starts, in the agent's unit.
         path: How the agent computes, in words; empty where there is only one way.
+        parent: The run that this one started from: its folder, progress and checksum; `None` where there is none.
     """
     packages = sorted({"rl-core", *(entry.package for entry in resolved.entries())})
     now = versions(packages)
@@ -52,6 +53,9 @@ def write(folder: Path, resolved: Resolved, *, progress: int, path: str = "") ->
             },
         ],
     }
+    parent = before.get("parent") or parent
+    if parent is not None:
+        document["parent"] = parent
     files.replace(folder / "manifest.json", (json.dumps(document, indent=1) + "\n").encode())
 
 

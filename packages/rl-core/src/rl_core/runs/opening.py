@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from rl_core.api import RunView
-from rl_core.errors import WorkError
+from rl_core.errors import RequestError, WorkError
 from rl_core.runs import checkpoint, recipe
 
 
-def newest_checkpoint(folder: Path) -> tuple[int, dict[str, Any], list[str]] | None:
+def newest_checkpoint(folder: Path, *, best: bool = False) -> tuple[int, dict[str, Any], list[str]] | None:
     """Return what `checkpoint.newest` does; `None` if the run has no checkpoint.
 
+    Args:
+        folder: The run's folder.
+        best: Whether to return the checkpoint of the best evaluation in place of the newest.
+
     Raises:
+        RequestError: if the best one is asked for and the run kept none.
         WorkError: if there are checkpoints and none is whole.
     """
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / ("best" if best else "checkpoints")
+    if best and not checkpoint.names(checkpoints):
+        raise RequestError(f"{str(folder)!r} kept no best checkpoint", "leave out --best, or learn with --evaluate-every N")
     if not checkpoint.names(checkpoints):
         return None
     try:

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from rl_core.task import Task
 
 
+LEAST = {"seed": 0, "budget": 1, "threads": 1, "checkpoint_every": 1, "evaluate_every": 1, "evaluate_episodes": 1}
+"""The least value of each number of a recipe."""
+PLAIN_FIELDS = (
+    "seed", "device", "threads", "checkpoint_every", "evaluate_every", "evaluate_episodes", "stop_at_target", "from_run",
+)  # fmt: skip
+"""The fields that no component has a say in."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that a run depends on, as in `recipe.yaml`. A field that is `None` in a request is filled in by `resolve`."""
@@ -41,6 +49,10 @@ class Recipe:
     device: Literal["auto", "cpu", "cuda"] = "auto"  # device of tensors; auto: a GPU if there is one, but the CPU for perceptrons
     threads: int = 1  # threads of the linear algebra, >= 1; part of the recipe because sums depend on it
     checkpoint_every: int | None = None  # interval of checkpoints in the agent's unit, >= 1; null: every 30 seconds
+    evaluate_every: int | None = None  # interval of evaluations while learning, in the agent's unit, >= 1; null: only at the end
+    evaluate_episodes: int = 20  # episodes of each of them, for a control task, >= 1
+    stop_at_target: bool = False  # whether the run ends at the first of them that reaches the task's target
+    from_run: str | None = None  # checkpoint of another run whose weights the agent starts from; null: it starts from scratch
     config: Mapping[str, Any] = field(default_factory=dict)  # the agent's config fields
     network_config: Mapping[str, Any] = field(default_factory=dict)  # the network's config fields
     task_config: Mapping[str, Any] = field(default_factory=dict)  # the task's config fields
@@ -326,7 +338,7 @@ def resolve(
         config=config.to_plain(agent_config),
         network_config=network_config,
         task_config=config.to_plain(offer.config),
-        **{key: given[key] for key in ("seed", "device", "threads", "checkpoint_every") if key in given},
+        **{key: given[key] for key in PLAIN_FIELDS if key in given},
     )
     return Resolved(recipe, agent, task, network, built_task, built_network, agent_class, agent_config, sources)
 
@@ -432,7 +444,7 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_ranges(values: Mapping[str, Any], where: str) -> None:
-    for name, least in (("seed", 0), ("budget", 1), ("threads", 1), ("checkpoint_every", 1)):
+    for name, least in LEAST.items():
         value = values.get(name)
         if value is not None and value < least:
             raise RequestError(f"{name!r} of {where} is {reprlib.repr(value)}", f"it must be a whole number of at least {least}")

@@ -7,7 +7,6 @@ line a step, `checkpoints/` (see `rl_core.runs.checkpoint`), `result.json` and `
 from __future__ import annotations
 
 import json
-import math
 import os
 import shlex
 import time
@@ -24,7 +23,8 @@ from rl_core.errors import EnvironmentFailure, RequestError, RlError, WorkError
 from rl_core.gym_envs import replay_postponed
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.plugins.containment import author_remedy
-from rl_core.runs import checkpoint, files, manifest, metrics_log, opening, recipe, soundness
+from rl_core.runs import checkpoint, files, manifest, metrics_log, opening, parent, recipe, result, soundness
+from rl_core.runs.evaluations import Evaluations
 from rl_core.runs.metrics_log import MetricsLog
 from rl_core.runs.progress import Progress, told_when_slow
 from rl_core.runs.signals import StopRequest
@@ -58,6 +58,7 @@ class Run:
         spec: The agent's spec.
         seeds: The random streams.
         agent: The live agent.
+        evaluations: Evaluations while it learns, and the best of them.
         warnings: Sentences that the user should read.
     """
 
@@ -71,6 +72,7 @@ class Run:
         self.spec: AgentSpec = resolved.agent.spec
         self.seeds = Seeds(self.recipe.seed)
         self.agent = resolved.build_agent(self.seeds)
+        self.evaluations = Evaluations(self)
         self.warnings: list[str] = []
         self._seconds_before = 0.0  # spent learning before the clock was started
         self._clock: float | None = None  # when it was started; it runs while the agent learns
@@ -96,6 +98,7 @@ class Run:
         if out is not None:
             files.require_free(out)
         run = cls(out or Path(), resolved, catalogue)
+        parent.start(run.agent, run.recipe)
         run.warnings += run.agent.warnings
         processors = os.cpu_count() or 1
         if run.recipe.threads > processors:
@@ -141,6 +144,7 @@ class Run:
         device: str | None = None,
         lock: bool = False,
         accept_changed_data: bool = False,
+        best: bool = False,
     ) -> Run:
         """Return the run in `folder` at its newest whole checkpoint, or at its beginning when it has none.
 
@@ -151,10 +155,11 @@ class Run:
             device: Where tensors are placed: "auto", "cpu" or "cuda"; by default as the recipe says.
             lock: Whether the run will be continued; only one process may.
             accept_changed_data: Whether to continue on data that changed since the checkpoint.
+            best: Whether to return it at the checkpoint of its best evaluation instead.
 
         Raises:
-            RequestError: if the folder is not a run's, what it needs is not installed, the new budget is used up already, or a run to be
-                continued has data that changed.
+            RequestError: if the folder is not a run's, it kept no best checkpoint, what it needs is not installed, the new budget is used
+                up already, or a run to be continued has data that changed.
             WorkError: if there are checkpoints and none is whole.
         """
         folder, catalogue = Path(folder), catalogue or Catalogue.discover()
@@ -163,7 +168,7 @@ class Run:
         held = manifest.Lock(folder) if lock else None
         try:
             file = replace(recipe.read(path), versions=manifest.recipe_versions(folder))
-            saved = opening.newest_checkpoint(folder)
+            saved = opening.newest_checkpoint(folder, best=best)
             task_state = None if saved is None else saved[1].get("task")
             run = cls(folder, recipe.resolve(catalogue, file=file, budget=budget, device=device, task_state=task_state), catalogue)
             run._lock = held
@@ -188,6 +193,7 @@ class Run:
             if lock:
                 run.warnings += run.agent.warnings
                 run._write_recipe()
+                run.evaluations.keep_missed()
         except BaseException:
             if held is not None:
                 held.release()
@@ -220,14 +226,14 @@ class Run:
             WorkError: if a metric or a parameter is not finite, the agent ends the process, or the disk is full.
         """
         self.catalogue.call_run_hook("rl_run_started", run=self)
-        result: dict[str, Any] | None = None
+        document: dict[str, Any] | None = None
         problem: BaseException | None = None
         try:
             with threadpoolctl.threadpool_limits(self.recipe.threads):
                 self._loop(quiet=quiet, until=until)
                 with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
-                    result = self.conclude(episodes)
-            return result
+                    document = self.conclude(episodes)
+            return document
         except (EnvironmentFailure, MemoryError, SystemExit) as error:
             problem = self._in_words(error)
             raise problem from error
@@ -237,7 +243,7 @@ class Run:
         finally:
             if isinstance(problem, RequestError) and not self.agent.progress:
                 self._discard()
-            self.catalogue.call_run_hook("rl_run_finished", run=self, result=result, error=problem)
+            self.catalogue.call_run_hook("rl_run_finished", run=self, result=document, error=problem)
 
     def _in_words(self, error: EnvironmentFailure | MemoryError | SystemExit) -> RlError:
         """Return the error to raise for one that says nothing to a user."""
@@ -257,16 +263,20 @@ class Run:
         end = budget if until is None else min(until, budget)
         with StopRequest(self.command("resume")) as stop, self._open_log(), Progress(self, quiet=quiet) as progress:
             self._clock = self._checkpoint_clock = time.monotonic()
-            if self._whole is None and self.task.state_dict():
-                self.checkpoint()  # from the first step on, the run knows the data that it began with
+            if self._whole is None and (self.task.state_dict() or self.recipe.from_run):
+                self.checkpoint()  # from the first step on, the run knows the data, or the weights, that it began with
             while agent.progress < end and not agent.finished:
                 before = agent.progress
                 metrics = agent.step()
                 self._unsaved = True
                 soundness.require_progress(self, before)
                 soundness.require_metrics(self, metrics)
+                if self.evaluations.due(before):
+                    metrics = {**metrics, **self._evaluate_meanwhile()}
                 self.record(metrics)
                 progress.show(metrics)
+                if self.evaluations.is_better:
+                    self.evaluations.keep(self.checkpoint())
                 if stop.requested:
                     self.checkpoint()
                     raise Stopped(self._stopped("stopped"))
@@ -276,6 +286,14 @@ class Run:
             self.checkpoint()
             if agent.progress < budget and not agent.finished:
                 raise Paused(self._stopped("paused"))
+
+    def _evaluate_meanwhile(self) -> dict[str, float]:
+        """Return the numbers of an evaluation of the agent as it is now; time that passes is not counted as learning."""
+        began = time.monotonic()
+        numbers = self.evaluations.evaluate()
+        assert self._clock is not None
+        self._clock += time.monotonic() - began
+        return numbers
 
     def _stopped(self, how: str) -> str:
         return f"{how} at {self.agent.progress:,} {self.spec.unit} and saved; continue with: {self.command('resume')}"
@@ -335,6 +353,7 @@ class Run:
                 "finished": self.agent.finished,
                 "budget": self.budget,
                 "version": self.resolved.agent.version,
+                **self.evaluations.state_dict(),
             }
             try:
                 if self._log is not None:
@@ -358,33 +377,15 @@ class Run:
     def conclude(self, episodes: int = EVALUATION_EPISODES) -> dict[str, Any]:
         """Evaluate, write `result.json` and the figures."""
         before = len(self.agent.warnings)
-        result = self.summary(self.evaluate(episodes=episodes))
+        document = self.summary(self.evaluate(episodes=episodes))
         self.warnings += self.agent.warnings[before:]
-        self._write("result.json", json.dumps(result, indent=1) + "\n")
-        self._draw()
-        return result
+        self._write("result.json", json.dumps(document, indent=1) + "\n")
+        result.draw(self)
+        return document
 
     def summary(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Return the JSON document of a run, as every command prints it; a number that is not finite is null."""
-        finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-        score = finite[self.task.metric]
-        return {
-            "run": str(self.folder),
-            "agent": self.recipe.agent,
-            "task": self.task_name,
-            "network": self.recipe.network,
-            "seed": self.recipe.seed,
-            "progress": self.agent.progress,
-            "unit": self.spec.unit,
-            "seconds": round(self.seconds, 3),
-            "score": score,
-            "metric": self.task.metric,
-            "headline": self.agent.headline,
-            "metrics": finite,
-            "target": self.task.target,
-            "higher_is_better": self.task.higher_is_better,
-            "reached": None if score is None else self.task.reached(score),
-        }
+        return result.summary(self, metrics)
 
     def change_task(self, name: str, overrides: Sequence[str] = ()) -> None:
         """Judge the agent on another task, which must have the same spaces.
@@ -432,6 +433,7 @@ class Run:
         checkpoints = self.folder / "checkpoints"
         if saved is None:
             self.warnings.append("the run has no checkpoint: the agent is at its beginning")
+            parent.start(self.agent, self.recipe)
             return
         progress, state, refused = saved
         self.warnings += refused
@@ -443,6 +445,7 @@ class Run:
             self.agent.finished = bool(state["finished"]) and state["budget"] >= self.budget
             self._checkpointed, self._unsaved = progress, state["budget"] != self.budget or self._data_accepted
             self._whole = checkpoints / str(progress)
+            self.evaluations.restore(state, self._whole)
         except Exception as error:
             raise WorkError(
                 f"checkpoint {progress} of {str(self.folder)!r} does not fit agent {self.spec.name}: {type(error).__name__}: {error}",
@@ -461,7 +464,8 @@ class Run:
         """Write the recipe, and add this session to the manifest."""
         self._write("recipe.yaml", self.recipe.to_yaml())
         try:
-            manifest.write(self.folder, self.resolved, progress=self.agent.progress, path=self.agent.path)
+            origin = parent.described(self.recipe)
+            manifest.write(self.folder, self.resolved, progress=self.agent.progress, path=self.agent.path, parent=origin)
         except OSError as error:
             raise opening.disk_error(self, "manifest.json", error) from error
 
@@ -474,21 +478,3 @@ class Run:
     def command(self, name: str) -> str:
         """Return a command on this run, as a user types it."""
         return f"rl-core {name} {shlex.quote(str(self.folder))}"
-
-    def _draw(self) -> None:
-        """Draw the figures; one that cannot be drawn is a warning, since the run itself is complete."""
-        figures = self.folder / "figures"
-        try:
-            files.make_folder(figures)
-            from rl_core import figure
-
-            figure.learning_curve(
-                metrics_log.read(self.folder, metrics_log.ENOUGH_TO_DRAW),
-                figures / "learning-curve.png",
-                title=f"{self.recipe.agent} on {self.recipe.task}",
-                unit=self.spec.unit,
-                headline=self.agent.headline,
-            )
-            self.agent.draw(figures)
-        except (OSError, ImportError, ValueError) as error:
-            self.warnings.append(f"figures could not be drawn: {error}")

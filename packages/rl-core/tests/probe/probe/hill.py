@@ -24,6 +24,7 @@ class Hill(Agent):
     """A linear policy; it is changed at every episode's end, and the change kept when the return was no worse."""
 
     Config = HillConfig
+    learned_fields = ("best",)
 
     def setup(self) -> None:
         self.envs = self.task.envs(self.config.num_envs, self.seeds.child("envs"))
