@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cv_models.classify import specs as classify
+from cv_models.describe import specs as describe
 from cv_models.detect import specs as detect
 from cv_models.segment import specs as segment
 from cv_models.tasks import box_specs, map_specs
@@ -13,8 +14,8 @@ from rl_core.api import NetworkSpec, RunView, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-NETWORKS = (classify, segment, detect)
-TASKS = (map_specs, box_specs)
+NETWORKS = (classify, segment, detect, describe)
+TASKS = (map_specs, box_specs, describe)
 
 
 @hookimpl

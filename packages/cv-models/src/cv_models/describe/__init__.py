@@ -1,0 +1,1 @@
+"""Pictures in words: captions of pictures, texts and pictures in one space, and pictures from captions."""
