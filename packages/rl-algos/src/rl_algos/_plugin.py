@@ -9,6 +9,7 @@ from rl_algos.continuous import specs as continuous
 from rl_algos.games import specs as games
 from rl_algos.meta import specs as meta
 from rl_algos.model_based import specs as model_based
+from rl_algos.offline import specs as offline
 from rl_algos.on_policy import specs as on_policy
 from rl_algos.planning import specs as planning
 from rl_algos.q_learning import specs as q_learning
@@ -21,7 +22,7 @@ from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-ROOMS = (bandits, continuous, model_based, on_policy, planning, q_learning, search, self_play, tabular, tree_search)
+ROOMS = (bandits, continuous, model_based, offline, on_policy, planning, q_learning, search, self_play, tabular, tree_search)
 
 
 @hookimpl
@@ -37,6 +38,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     yield from task_specs.tasks()
     yield from games.tasks()
     yield from meta.tasks()
+    yield from offline.tasks()
 
 
 @hookimpl

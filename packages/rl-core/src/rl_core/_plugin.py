@@ -8,10 +8,12 @@ from rl_core.api import LoggerSpec, TaskSchemeSpec, hookimpl
 
 RL_API = 2
 
+_OFFLINE_AGENTS = ("iql", "behaviour-cloning")
+
 
 @hookimpl
 def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
-    """Any Gymnasium environment."""
+    """Any Gymnasium environment, and files of transitions."""
     yield TaskSchemeSpec(
         name="gym",
         target="rl_core.gym_task:GymTask",
@@ -22,6 +24,30 @@ def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
         traits=("control",),
         agents=("ppo", "dqn", "q-learning"),
         tags=("control", "gymnasium"),
+    )
+    yield TaskSchemeSpec(
+        name="offline",
+        target="rl_core.recorded_files:OfflineFile",
+        summary="Transitions in a file, as rl-core collect writes it",
+        argument="path",
+        example="offline:expert.npz",
+        make_example="rl_core.recorded_files:write_example",
+        traits=("offline",),
+        agents=_OFFLINE_AGENTS,
+        tags=("offline", "transitions"),
+    )
+    yield TaskSchemeSpec(
+        name="minari",
+        target="rl_core.recorded_files:MinariTask",
+        summary="Transitions of a data set of Minari",
+        reference="Younis and others. Minari, 2024",
+        argument="id",
+        example="minari:D4RL/door/human-v2",
+        traits=("offline",),
+        agents=_OFFLINE_AGENTS,
+        requires=("minari",),
+        extra="rl-core[minari]",
+        tags=("offline", "transitions"),
     )
 
 

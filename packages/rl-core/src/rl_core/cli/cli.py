@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("rl_core.cli.commands:predict", "Answer one input with what a run has learned."),
     "compare": ("rl_core.cli.commands:compare", "Several runs as a table and one picture."),
     "export": ("rl_core.cli.commands:export", "Write what a run has learned in a format that other programs read."),
+    "collect": ("rl_core.cli.collect:collect", "Write the transitions that a policy meets, to learn from as data."),
     "check": ("rl_core.cli.check:check", "Hold components against the contract."),
     "doctor": ("rl_core.cli.listing:doctor", "Plugins, how they load, and what is wrong with them."),
 }
