@@ -2,7 +2,9 @@
 
     NETWORKS_DATA=data python benchmarks/networks.py            # all rows; writes networks.json and networks.md
     NETWORKS_DATA=data python benchmarks/networks.py mlp cnn    # some rows; the others keep what was measured before
+    python benchmarks/networks.py --table                       # the table, from what was measured
 
+Seeds that networks.json holds already are not run again; delete a row there to measure it anew.
 The folder holds `mnist`, the four idx files, and `text/tinyshakespeare.txt`. A score is what `rl-core run` reports on the test split,
 which was not used to choose any setting; settings were chosen with seeds from 100 on. Every run is a process with one thread.
 Processor seconds are those of the whole process, imports and evaluation included: other load on the machine changes them less than it
@@ -77,20 +79,26 @@ def table(measured: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def main() -> None:
-    """Run the rows that were named, or all, and write both files after each run."""
+    """Run the missing seeds of the rows that were named, or of all, and write both files after each run."""
     here = Path(__file__).parent
     store = here / "networks.json"
     measured: dict[str, list[dict[str, Any]]] = json.loads(store.read_text()) if store.exists() else {}
-    for name in sys.argv[1:] or ROWS:
+    for name in [] if sys.argv[1:] == ["--table"] else sys.argv[1:] or ROWS:
         network, task, seeds, _ = ROWS[name]
-        measured[name] = []
-        for seed in range(seeds):
-            measured[name].append(run(network, task, seed))
-            print(name, seed, measured[name][-1], flush=True)
+        runs = measured.setdefault(name, [])
+        for seed in range(len(runs), seeds):
+            runs.append(run(network, task, seed))
+            print(name, seed, runs[-1], flush=True)
             store.write_text(json.dumps(measured, indent=1) + "\n")
-            text = (__doc__ or "").strip()
-            where = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, torch {version('torch')}"
-            (here / "networks.md").write_text(f"# Networks with their presets\n\n{text}\n\nMeasured on {where}.\n\n{table(measured)}\n")
+            write(here, measured)
+    write(here, measured)
+
+
+def write(here: Path, measured: dict[str, list[dict[str, Any]]]) -> None:
+    """Write the page."""
+    text = (__doc__ or "").strip()
+    where = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, torch {version('torch')}"
+    (here / "networks.md").write_text(f"# Networks with their presets\n\n{text}\n\nMeasured on {where}.\n\n{table(measured)}\n")
 
 
 if __name__ == "__main__":

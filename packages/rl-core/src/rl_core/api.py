@@ -25,7 +25,7 @@ A spec is data: names, sentences and import strings. It never holds a class, so 
 | inputs | `vector-input`, `image-input` (H, W, C), `array-input`, `discrete-input`, `token-input` (ids, [T]) |
 | | `text-input`, `dict-input` (parts by name), `ragged-input` (rows of unlike length) |
 | outputs | `discrete-output`, `continuous-output`, `binary-output`, `image-output`, `map-output`, `token-output` |
-| | `ragged-output`, `text-output`, `boxes-output`, `instances-output`; see `rl_core.traits` |
+| | `ragged-output`, `text-output`, `boxes-output`, `instances-output`, `dict-output`; see `rl_core.traits` |
 | extras | `cost`, `legal`, `goal`: arrays that transitions carry besides |
 
 A plugin may invent further traits. `fits` of an agent or a network is a tuple of alternatives; each is a string of

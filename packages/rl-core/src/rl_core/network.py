@@ -11,6 +11,7 @@ on the output space:
 | `MultiDiscrete` [H, W] of K classes (a label map) | logits [B, H, W, K] |
 | `MultiDiscrete` [T] of V tokens | logits [B, T, V] |
 | `Sequence(Discrete(K))` | `Ragged` logits, values [N, K]: one for each item of the target's rows |
+| `Dict` of the above | a dict of the outputs of each part |
 | `Text`, `Sequence(Dict(box, label[, mask]))`, anything else | a module with its own loss |
 
 A flat row [B, K] of the same numbers in the same order is accepted wherever the table has more than two axes.

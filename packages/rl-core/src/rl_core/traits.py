@@ -12,6 +12,7 @@
 | `Text` | `text-output` | the module brings its own loss |
 | `Sequence(Dict(box, label))` | `boxes-output` | the module brings its own loss |
 | `Sequence(Dict(box, label, mask))` | `instances-output` | the module brings its own loss |
+| `Dict` of plain spaces | `dict-output` | a dict of the outputs of each part |
 
 Rows of tokens are best stated as `rl_core.tokens.Tokens`, a `MultiDiscrete` that says which ids are padding and the end of a text.
 """

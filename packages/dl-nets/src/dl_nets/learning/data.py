@@ -264,17 +264,24 @@ class Examples:
         return inputs if self._features is None else self._features(inputs), to_tensors(examples[1], self._device)
 
 
-def read_targets(task: DataTask, indices: np.ndarray) -> np.ndarray:
-    """Return the training targets at `indices` [N, ...], read in parts."""
+def read_targets(task: DataTask, indices: np.ndarray, part: str = "") -> np.ndarray:
+    """Return the training targets at `indices` [N, ...], or a part of them by its name, read in parts."""
     parts = np.array_split(indices, max(1, math.ceil(len(indices) / TARGETS_AT_ONCE)))
-    return np.concatenate([np.asarray(task.read("train", part)[1]) for part in parts])
+    targets: Any = batches.concatenate([task.read("train", each)[1] for each in parts])
+    return np.asarray(targets[part] if part else targets)
 
 
-def some_targets(task: DataTask) -> np.ndarray:
-    """Return the training targets [N, ...], or evenly spaced ones where all are more than `STATISTICS_NUMBERS` numbers."""
-    count = task.num_examples("train")
-    most = max(1, STATISTICS_NUMBERS // math.prod(task.output_space.shape or ()))
-    return read_targets(task, np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.int64))
+def some_targets(task: DataTask, part: str = "") -> np.ndarray:
+    """Return the training targets [N, ...], or evenly spaced ones where all are more than `STATISTICS_NUMBERS` numbers.
+
+    Args:
+        task: Source of the targets.
+        part: Name of the part of the targets; "" where they are one array.
+    """
+    count, space = task.num_examples("train"), task.output_space
+    shape = space[part].shape if part and isinstance(space, spaces.Dict) else space.shape
+    most = max(1, STATISTICS_NUMBERS // math.prod(shape or ()))
+    return read_targets(task, np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.int64), part)
 
 
 def to_tensors(batch: Batch, device: torch.device) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rl_core.api import AgentSpec
 
-OUTPUTS = ("discrete", "continuous", "binary", "image", "map", "token", "ragged", "text", "boxes", "instances")
+OUTPUTS = ("discrete", "continuous", "binary", "image", "map", "token", "ragged", "text", "boxes", "instances", "dict")
 
 
 def agents() -> Iterator[AgentSpec]:

@@ -31,8 +31,8 @@ from torch import Tensor, nn
 from dl_nets.figures import draw as figures
 from dl_nets.learning import losses
 from dl_nets.learning.averaging import Averaged
-from dl_nets.learning.class_losses import balanced_weights
-from dl_nets.learning.data import Examples, read_targets, some_targets, to_arrays, to_tensors
+from dl_nets.learning.class_weights import ClassWeights
+from dl_nets.learning.data import Examples, some_targets, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, exportable, write
 from dl_nets.learning.fine_tuning import FineTuning, Groups
@@ -46,10 +46,10 @@ from dl_nets.learning.losses import (
     as_float,
     batch_loss,
     has_own_loss,
-    target_rule,
 )
 from dl_nets.learning.metrics import Metrics, judge_split
 from dl_nets.learning.optimisers import Optimiser, Steps, gradient_norm, gradient_step, schedule
+from dl_nets.learning.several_outputs import PartTargets, network_space, rule_of
 from dl_nets.learning.steps import examples_a_step, examples_at_once, num_numbers
 from dl_nets.learning.streams import load_module_state, module_state
 from dl_nets.learning.supervised_config import SupervisedConfig as SupervisedConfig
@@ -109,21 +109,20 @@ class Supervised(Agent):
         self._precision = torch.bfloat16 if use_bfloat16 else torch.float32
         if config.patience and not self.task.num_examples("validation"):
             raise ValueError(f"patience is {config.patience}, but the task has no validation split to be patient about; set patience=0")
-        if config.class_weights != "none" and not isinstance(space, spaces.Discrete):
-            raise ValueError(
-                f"class_weights is {config.class_weights!r}, but the task does not ask for one class of each example; set it to none"
-            )
+        self._weights = ClassWeights(config.class_weights, self.task, self._torch_device)
         if self.budget < self.task.num_examples("train"):
             self.warnings.append(
                 f"the budget of {self.budget:,} examples is less than one epoch, {self.task.num_examples('train'):,}; "
                 "to learn for a number of epochs leave it out, and set epochs"
             )
         assert self.network is not None
-        module = self.network.build(self.task.input_space, losses.module_space(space, config.loss), self.seeds.numpy("network"))
+        module = self.network.build(self.task.input_space, network_space(space, config), self.seeds.numpy("network"))
         self._module: nn.Module = module.to(self._torch_device)
-        own_loss, names = has_own_loss(self._module), (config.loss, config.label_smoothing)
+        own_loss = has_own_loss(self._module)
         self._rule: TargetRule = (
-            OwnRule(*names) if own_loss else target_rule(space, *names, partial(some_targets, self.task), self._torch_device)
+            OwnRule(config.loss, config.label_smoothing)
+            if own_loss
+            else rule_of(space, config, partial(some_targets, self.task), self._torch_device)
         )
         chosen = self._chosen_metrics()
         if own_loss and chosen is not None and chosen.needs_outputs:
@@ -211,13 +210,13 @@ class Supervised(Agent):
             "best_loss": self._best_loss,
             "epochs_since_best": self._epochs_since_best,
             **({"averaged": self._averaged.state_dict()} if self._averaged else {}),
-            **(self._rule.state_dict() if isinstance(self._rule, NumberTargets) else {}),
+            **(self._rule.state_dict() if isinstance(self._rule, NumberTargets | PartTargets) else {}),
         }
 
     def start_from(self, state: Mapping[str, Any]) -> None:
         """Take over the module of another run, and the scale of its targets."""
         load_module_state(self._module, state["module"])
-        if isinstance(self._rule, NumberTargets):
+        if isinstance(self._rule, NumberTargets | PartTargets):
             self._rule.load_state_dict(state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -229,7 +228,7 @@ class Supervised(Agent):
         self._best_loss, self._epochs_since_best = state["best_loss"], state["epochs_since_best"]
         if self._averaged:
             self._averaged.load_state_dict(state["averaged"])
-        if isinstance(self._rule, NumberTargets):
+        if isinstance(self._rule, NumberTargets | PartTargets):
             self._rule.load_state_dict(state)
 
     def draw(self, folder: Path) -> None:
@@ -269,7 +268,7 @@ class Supervised(Agent):
         for number, part in enumerate(parts[first:], start=first):
             self._optimiser.learning_rate = self.config.learning_rate * self._schedule((epoch + number / len(parts)) / epochs)
             inputs, targets = next(reader)
-            loss, metrics = batch_loss(learning, inputs, targets, self._weights(targets), self._rule.losses, self._precision)
+            loss, metrics = batch_loss(learning, inputs, targets, self._weights.of(targets), self._rule.losses, self._precision)
             gradient_step(learning, self._optimiser, loss, self.config.max_gradient_norm)
             if self._averaged and self.config.average == "ema":
                 self._averaged.add(self._module)
@@ -328,7 +327,9 @@ class Supervised(Agent):
             else:
                 self._epochs_since_best += 1
             self.finished = self._epochs_since_best >= self.config.patience
-        found = {metric: validation.judge.result()[metric], **(validation.metrics.result() if validation.metrics else {})}
+        judged_as = validation.judge.result()
+        each = judged_as if isinstance(self.task.output_space, spaces.Dict) else {metric: judged_as[metric]}
+        found = {**each, **(validation.metrics.result() if validation.metrics else {})}
         scores = {f"validation_{name.replace(' ', '_')}": value for name, value in found.items()}
         return {metric.replace(" ", "_"): self._training_score(), "validation_loss": loss, **scores}
 
@@ -353,7 +354,7 @@ class Supervised(Agent):
         validation, module = self._validation_run[1], self._learning_part(self._candidate).eval()
         indices = np.arange(start, min(start + self._at_once, len(self._validation)))
         inputs, targets = self._validation[indices]
-        weights = self._weights(targets)
+        weights = self._weights.of(targets)
         weight = float(len(indices) if weights is None else weights.sum())
         if has_own_loss(module):
             loss = batch_loss(module, inputs, targets, weights, self._rule.losses, self._precision)[0]
@@ -433,27 +434,9 @@ class Supervised(Agent):
         """Examples that a step visits."""
         return examples_a_step(self._module, self._numbers, self._torch_device.type)
 
-    @cached_property
-    def _class_weights(self) -> Tensor | None:
-        """Weight [K] of an example of each class; `None` where all count alike."""
-        if self.config.class_weights == "none":
-            return None
-        space = self.task.output_space
-        assert isinstance(space, spaces.Discrete)
-        classes = read_targets(self.task, np.arange(self.task.num_examples("train"))) - int(space.start)
-        return torch.tensor(balanced_weights(classes, int(space.n)), device=self._torch_device)
-
     def _chosen_metrics(self) -> Metrics | None:
         """Return the metrics of the config, with nothing added yet; `None` where it names none."""
         return Metrics(self.config.metrics, self.task.output_space) if self.config.metrics else None
-
-    def _weights(self, targets: Any) -> Tensor | None:
-        """Return the weights [B] of examples with these targets [B]; `None` where all count alike."""
-        if self._class_weights is None:
-            return None
-        space = self.task.output_space
-        assert isinstance(space, spaces.Discrete)
-        return self._class_weights[targets - int(space.start)]
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         """Return the indices of each batch; the order is fixed by the seed and the epoch's number."""

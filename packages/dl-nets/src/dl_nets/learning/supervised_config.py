@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Annotated, Literal
 
 from dl_nets.learning.averaging import AverageName
@@ -25,9 +28,17 @@ class SupervisedConfig:
     l1: Annotated[NonNegative, Doc("weight of the penalty sum |w| of the weight matrices; with l2 the elastic net")] = 0.0
     l2: Annotated[NonNegative, Doc("weight of the penalty sum w^2 of the weight matrices")] = 0.0
     loss: Annotated[LossName, Doc("auto: cross-entropy of classes and flags, squared-error of numbers")] = "auto"
+    losses: Annotated[Mapping[str, LossName], Doc("the loss of each answer of a task that asks for several")] = field(default_factory=dict)
+    loss_weights: Annotated[
+        Mapping[str, float], Doc("weight of the loss of each answer of a task that asks for several, >= 0; 1 where it is not named")
+    ] = field(default_factory=dict)
     label_smoothing: Annotated[float, Meta(ge=0, lt=1), Doc("share of cross-entropy's target that is spread over all classes")] = 0.0
     class_weights: Annotated[
-        Literal["none", "balanced"], Doc("balanced: an example counts N / (K n), n of the N training examples having its class of K")
+        Literal["none", "balanced"] | tuple[float, ...] | Mapping[str, float],
+        Doc(
+            "balanced: an example counts N / (K n), n of the N training examples having its class of K; or the weight of each class in "
+            "order, or {class: weight}, >= 0"
+        ),
     ] = "none"
     max_gradient_norm: Annotated[NonNegative, Doc("longer gradients are shortened to it; 0 is off")] = 0.0
     average: Annotated[AverageName, Doc("ema: a running average of the weights answers; swa: their mean over the last epochs")] = "none"
@@ -45,3 +56,8 @@ class SupervisedConfig:
     ] = ()
     precision: Annotated[Literal["auto", "float32", "bfloat16"], Doc("of the forward pass; auto is bfloat16 on CUDA")] = "auto"
     resident_megabytes: Annotated[Whole, Doc("a split up to this size is kept on the device whole, MiB")] = 1024
+
+    def __post_init__(self) -> None:
+        for name, weight in self.loss_weights.items():
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"loss_weights gives {name} the weight {weight}; it must be >= 0")

@@ -51,6 +51,16 @@ def networks() -> Iterator[NetworkSpec]:
         tiny={"channels": (4,), "hidden": (8,)},
         tags=("vision",),
     )
+    yield NetworkSpec(
+        name="graph",
+        target="dl_nets.networks.graph:GraphNetwork",
+        summary="Graph of layers by config: several inputs and outputs, shared weights",
+        reference="LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998",
+        fits=("dict-input", "vector-input", "image-input", "array-input", "token-input", "discrete-input"),
+        task="digit-pairs",
+        tiny={"units": 8},
+        tags=("graph",),
+    )
     elman, cho = "Elman, Finding structure in time, 1990", "Cho and others, Learning phrase representations using RNN, 2014"
     hochreiter = "Hochreiter and Schmidhuber, Long short-term memory, 1997"
     both_ways = "Schuster and Paliwal, Bidirectional recurrent neural networks, 1997"

@@ -19,6 +19,14 @@ def tasks() -> Iterator[TaskSpec]:
         tags=("classification", "vision"),
     )
     yield TaskSpec(
+        name="digit-pairs",
+        target="dl_nets.tasks.digit_pairs:DigitPairs",
+        summary="Which of two digits is larger, and what is their sum? Two inputs, two answers",
+        traits=("data", "dict-input", "dict-output"),
+        agent="supervised",
+        tags=("classification", "regression", "vision"),
+    )
+    yield TaskSpec(
         name="breast-cancer",
         target="dl_nets.tasks.sklearn_tables:BundledTable",
         summary="Malignant or benign? 569 cell samples, 30 numbers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,10 +48,12 @@ def gradients(module: Any, inputs: Batch, targets: Batch | None = None) -> dict[
     if has_own_loss(module) and targets is not None:
         module.training_loss(tensors(inputs), tensors(targets), None)[0].backward()
     else:
-        result = module(tensors(inputs))
-        result = (result.values if isinstance(result, Ragged) else result).float()
-        weights = torch.as_tensor(np.random.default_rng(0).standard_normal(tuple(result.shape)), dtype=torch.float32)
-        (result * weights).sum().backward()
+        given, rng = module(tensors(inputs)), np.random.default_rng(0)
+        total = torch.zeros(())
+        for part in given.values() if isinstance(given, Mapping) else (given,):
+            result = (part.values if isinstance(part, Ragged) else part).float()
+            total = total + (result * torch.as_tensor(rng.standard_normal(tuple(result.shape)), dtype=torch.float32)).sum()
+        total.backward()
     return {
         name: None if parameter.grad is None else parameter.grad.numpy()
         for name, parameter in module.named_parameters()

@@ -143,7 +143,19 @@ def _traits(given: gymnasium.Space[Any], wanted: gymnasium.Space[Any]) -> tuple[
 
 
 def _hold_shape(module: Any, given: gymnasium.Space[Any], wanted: gymnasium.Space[Any], batch: Batch) -> None:
-    got, size, shape = modules.outputs(module, batch), batches.count(batch), output_shape(wanted)
+    got = modules.outputs(module, batch)
+    if isinstance(wanted, spaces.Dict):
+        if not isinstance(got, dict) or set(got) != set(wanted.spaces):
+            raise Fault(f"inputs of {given} give {type(got).__name__}; for {wanted} it must be a dict of {', '.join(wanted.spaces)}")
+        for name, part in wanted.spaces.items():
+            _hold_part(got[name], given, part, batches.count(batch))
+    else:
+        _hold_part(got, given, wanted, batches.count(batch))
+
+
+def _hold_part(got: Any, given: gymnasium.Space[Any], wanted: gymnasium.Space[Any], size: int) -> None:
+    """Hold the outputs for one answer to its space."""
+    shape = output_shape(wanted)
     if isinstance(got, Ragged):
         got = got.values
     elif shape is not None:
