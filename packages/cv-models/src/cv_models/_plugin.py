@@ -10,12 +10,13 @@ from cv_models.describe import specs as describe
 from cv_models.detect import specs as detect
 from cv_models.segment import specs as segment
 from cv_models.tasks import box_specs, map_specs
+from cv_models.watch import specs as watch
 from rl_core.api import NetworkSpec, RunView, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-NETWORKS = (classify, segment, detect, describe)
-TASKS = (map_specs, box_specs, describe)
+NETWORKS = (classify, segment, detect, describe, watch)
+TASKS = (map_specs, box_specs, describe, watch)
 
 
 @hookimpl

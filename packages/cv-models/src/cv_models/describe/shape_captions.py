@@ -75,7 +75,7 @@ def scenes(rng: np.random.Generator, count: int, size: int) -> Scenes:
     y, x = np.mgrid[0:size, 0:size] + 0.5
     pixels = np.broadcast_to(ground[:, None, None, None], pictures.shape).astype(np.float32)
     for number in range(2):
-        place, row, column = np.nonzero(_inside(kind[:, number], x, y, centres[:, number], radius[:, number]))
+        place, row, column = np.nonzero(inside(kind[:, number], x, y, centres[:, number], radius[:, number]))
         pixels[place, row, column] = paint[:, number][place]
     pixels += np.float32(NOISE) * rng.standard_normal(pixels.shape, np.float32)
     pictures[:] = np.clip(pixels, 0, 255)
@@ -85,7 +85,7 @@ def scenes(rng: np.random.Generator, count: int, size: int) -> Scenes:
     return Scenes(pictures, centres, captions)
 
 
-def _inside(kind: np.ndarray, x: np.ndarray, y: np.ndarray, centre: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def inside(kind: np.ndarray, x: np.ndarray, y: np.ndarray, centre: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Return which pixels are inside each shape [n, S, S]; squares and triangles stand upright and have about the area of the circle."""
     right, down = (grid[None] - centre[:, place, None, None] for place, grid in enumerate((x, y)))
     r = radius[:, None, None]
