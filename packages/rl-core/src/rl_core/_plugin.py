@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rl_core.api import LoggerSpec, TaskSchemeSpec, hookimpl
+from rl_core.api import LauncherSpec, LoggerSpec, TaskSchemeSpec, hookimpl
 
 RL_API = 2
 
@@ -61,3 +61,9 @@ def rl_loggers() -> Iterable[LoggerSpec]:
         requires=("tensorboardX",),
         extra="rl-core[tensorboard]",
     )
+
+
+@hookimpl
+def rl_launchers() -> Iterable[LauncherSpec]:
+    """What starts the workers of a sweep."""
+    yield LauncherSpec(name="local", target="rl_core.launchers.local:LocalLauncher", summary="Processes of this machine")

@@ -191,3 +191,8 @@ class TaskSchemeSpec(Spec):
 @dataclass(frozen=True, kw_only=True)
 class LoggerSpec(Spec):
     """A logger, chosen with `--logger NAME`. `target` names a class built without arguments, whose instance implements run hooks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LauncherSpec(Spec):
+    """A launcher, chosen with `--launcher NAME`. `target` names a `rl_core.launchers.launcher.Launcher`."""

@@ -14,6 +14,7 @@ import numpy as np
 from rl_core.metric_names import common
 
 SKIP = ("progress", "seconds")
+MOST_IN_LEGEND = 20  # groups; more would cover the curves
 
 
 def learning_curve(
@@ -61,37 +62,39 @@ def learning_curve(
     figure.savefig(path, dpi=120)
 
 
-def comparison(groups: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], path: Path, *, metric: str, unit: str) -> None:
-    """Write a PNG with one curve a group: the mean over its runs, and the 95 % interval of that mean.
+def comparison(
+    tasks: Mapping[str, Mapping[str, Sequence[Sequence[Mapping[str, float]]]]],
+    path: Path,
+    *,
+    metric: str,
+    unit: str,
+    targets: Mapping[str, float | None] | None = None,
+) -> None:
+    """Write a PNG with a panel for each task and one curve a group: the mean over its runs, and the 95 % interval of that mean.
 
     Args:
-        groups: The metrics' lines of each run, by the name of the group.
+        tasks: By the name of the task, the metrics' lines of each run by the name of the group.
         path: The file to write.
         metric: The metric to draw.
         unit: Unit of progress.
+        targets: The score of each task that counts as solved, drawn as a dashed line.
     """
-    figure = new_figure(7.0, 4.2)
-    axes = figure.add_subplot(1, 1, 1)
-    for index, (name, runs) in enumerate(groups.items()):
-        curves = []
-        for lines in runs:
-            known = [(line["progress"], line[metric]) for line in lines if metric in line]
-            if known:
-                curves.append(_smoothed(*np.array(known, dtype=float).T))
-        if not curves:
-            continue
-        low, high = max(curve[0][0] for curve in curves), min(curve[0][-1] for curve in curves)
-        grid = np.linspace(low, max(high, low), 200)
-        values = np.array([np.interp(grid, *curve) for curve in curves])
-        mean = values.mean(axis=0)
-        axes.plot(grid, mean, color=f"C{index}", label=f"{name} (n = {len(curves)})")
-        if len(curves) > 1:
-            half = student_t95(len(curves) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(curves))
-            axes.fill_between(grid, mean - half, mean + half, color=f"C{index}", alpha=0.2, linewidth=0)
-    axes.set_xlabel(unit)
-    axes.set_ylabel(metric)
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=8)
+    columns = min(3, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure = new_figure(7.0 if columns == 1 else 5.0 * columns, 4.2 * rows)
+    for place, (task, groups) in enumerate(tasks.items()):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        for index, (name, runs) in enumerate(groups.items()):
+            _draw_group(axes, runs, metric, name, f"C{index % 10}", "-" if index < 10 else "--")
+        target = (targets or {}).get(task)
+        if target is not None:
+            axes.axhline(target, color="black", linewidth=1.0, linestyle=":", label=f"target {target:g}")
+        axes.set_title(f"{metric} on {task}", fontsize=10)
+        axes.set_xlabel(unit)
+        axes.set_ylabel(metric)
+        axes.grid(alpha=0.25)
+        if len(groups) <= MOST_IN_LEGEND:
+            axes.legend(fontsize=8)
     figure.savefig(path, dpi=120)
 
 
@@ -132,6 +135,25 @@ def spans_decades(values: Sequence[float]) -> bool:
         return False
     low, high = np.quantile(array, [0.05, 0.95])
     return bool(high > 1000 * low)
+
+
+def _draw_group(axes: Any, runs: Sequence[Sequence[Mapping[str, float]]], metric: str, name: str, colour: str, style: str) -> None:
+    """Draw the mean of the curves of some runs, and the 95 % interval of that mean."""
+    curves = []
+    for lines in runs:
+        known = [(line["progress"], line[metric]) for line in lines if metric in line]
+        if known:
+            curves.append(_smoothed(*np.array(known, dtype=float).T))
+    if not curves:
+        return
+    low, high = max(curve[0][0] for curve in curves), min(curve[0][-1] for curve in curves)
+    grid = np.linspace(low, max(high, low), 200)
+    values = np.array([np.interp(grid, *curve) for curve in curves])
+    mean = values.mean(axis=0)
+    axes.plot(grid, mean, color=colour, linestyle=style, label=f"{name} (n = {len(curves)})")
+    if len(curves) > 1:
+        half = student_t95(len(curves) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(curves))
+        axes.fill_between(grid, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
 
 
 def metric_names(lines: Sequence[Mapping[str, float]]) -> list[str]:

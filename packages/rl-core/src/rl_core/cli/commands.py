@@ -1,4 +1,4 @@
-"""Commands that work on runs: run, resume, eval, predict, compare, export.
+"""Commands that work on one run: run, resume, eval, predict, export.
 
 Nothing heavy is imported before the number of threads is known: linear algebra libraries read it when they load.
 """
@@ -166,10 +166,19 @@ def run(
 @DEVICE
 @EPISODES
 @LOGGER
+@click.option("--workers", type=WholeNumber(1), help="Of a sweep: workers to start.  [default: one for each processor, at most 8]")
+@click.option("--launcher", default="local", show_default=True, help="Of a sweep: what starts the workers.")
+@click.option("--retry-failed", is_flag=True, help="Of a sweep: try the failed runs again.")
 @JSON
 @click.pass_obj
 def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Continue a run that was stopped or killed, from its newest whole checkpoint."""
+    """Continue a run that was stopped or killed, from its newest whole checkpoint; or what is left of a sweep."""
+    steering = {name: options.pop(name) for name in ("workers", "launcher", "retry_failed")}
+    if (folder / "sweep.yaml").is_file():
+        from rl_core.cli.sweeping import resume_sweep
+
+        resume_sweep(obj, folder, until=until, as_json=as_json, **steering)
+        return
     catalogue = _catalogue(obj)
     with _open(folder, catalogue, lock=True, **options) as opened:
         _add_loggers(catalogue, loggers)
@@ -270,41 +279,6 @@ def _converse(run: Run, probabilities: bool, as_json: bool) -> None:
         answer = row if as_json or probabilities else row["answer"]
         click.echo(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
         sys.stdout.flush()
-
-
-@click.command()
-@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=UserPath())
-@click.option("--out", type=UserPath(), help="Where the picture goes.  [default: compare.png beside the first run]")
-@JSON
-def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Compare runs: means over seeds with 95 % intervals, the best first, as a table and a picture."""
-    from rl_core.runs import compare as comparing
-
-    runs = [folder for folder in folders if not folder.is_file()]
-    if not runs:
-        raise RequestError(f"{str(folders[0])!r} is a file, not a run folder", "name run folders, such as runs/*")
-    for file in sorted(set(folders) - set(runs)):
-        click.echo(f"skipped {file}: it is a file, not a run folder", err=True)
-    result = comparing.compare(runs, out)
-    if as_json:
-        click.echo(json.dumps(result))
-        return
-    rows = [("", result["metric"], "95 % interval", "runs", "seconds")]
-    for group in result["groups"]:
-        interval = group["interval"]
-        rows.append(
-            (
-                group["name"],
-                f"{group['mean']:.4g}",
-                f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else "needs 2 runs",
-                str(len(group["scores"])),
-                f"{group['seconds']:.1f}",
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    click.echo(f"picture: {result['figure']}" if result["figure"] else f"no picture: {result['no_figure']}")
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from rl_core.describe import ConfigField
     from rl_core.runs.recipe import Resolved
 
-_TITLES = {"agent": "Agents", "network": "Networks", "task": "Tasks", "scheme": "Tasks by scheme", "logger": "Loggers"}
+_TITLES = {
+    "agent": "Agents",
+    "network": "Networks",
+    "task": "Tasks",
+    "scheme": "Tasks by scheme",
+    "logger": "Loggers",
+    "launcher": "Launchers",
+}
 _WIDEST_TYPE = 60  # characters of a type in a table
 _SLOW_MILLISECONDS = 100.0
 
@@ -61,10 +69,15 @@ def list_components(call: Call, kind: str | None, partner: str | None, as_json: 
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def show(call: Call, name: str, kind: str | None, task: str | None, as_json: bool) -> None:
-    """Show one component: its config, defaults and source; the layers of a network.
+    """Show one component: its config, defaults and source; the layers of a network. Or the states of a sweep's runs, by its folder.
 
     With --task: the settings of a run on that task, where each comes from, and the layers of a network that was named.
     """
+    if kind is None and is_sweep(name):
+        from rl_core.cli.sweeping import show_sweep
+
+        show_sweep(Path(name), as_json)
+        return
     catalogue = call.catalogue()
     if task is not None:
         _show_settings(catalogue, name, task, as_json)
@@ -180,14 +193,19 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         ctx.exit(1)
 
 
+def is_sweep(name: str) -> bool:
+    """Return whether a name is the folder of a sweep."""
+    return (Path(name) / "sweep.yaml").is_file()
+
+
 def _find_any(catalogue: Catalogue, name: str, kind: str | None) -> Entry:
-    """Return the component that `show` means: a runnable one first, then a scheme (with or without its colon) or a logger."""
+    """Return the component that `show` means: a runnable one first, then a scheme (with or without its colon), a logger or a launcher."""
     if kind is not None:
         return catalogue.find(name, kind)
     try:
         return catalogue.find(name)
     except RequestError:
-        for other in ("scheme", "logger"):
+        for other in ("scheme", "logger", "launcher"):
             try:
                 return catalogue.find(name.removesuffix(":"), other)
             except RequestError:
@@ -282,6 +300,8 @@ def _run_line(entry: Entry) -> str | None:
         return f"rl-core run {name} --task {entry.spec.task}{network} --seed 0"  # no budget: a preset may have another
     if entry.kind == "logger":
         return f"rl-core run ppo --logger {name}"
+    if entry.kind == "launcher":
+        return f"rl-core sweep ppo --seeds 0-9 --out sweeps/ppo --launcher {name}"
     return f"rl-core run {entry.spec.example if entry.kind == 'scheme' else name} --seed 0"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, Spec, TaskSchemeSpec, TaskSpec
+from rl_core.api import AgentSpec, LauncherSpec, LoggerSpec, NetworkSpec, Spec, TaskSchemeSpec, TaskSpec
 from rl_core.errors import RequestError, RlError, nearest
 from rl_core.plugins.containment import author_remedy, contained, contained_import, stdout_to_stderr
 from rl_core.plugins.installed import normalised
@@ -17,8 +17,8 @@ from rl_core.plugins.loading import DISABLE_VARIABLE, Broken, Plugin, Plugins
 from rl_core.plugins.siblings import SIBLINGS
 from rl_core.plugins.spec_problems import forget_what_was_seen, is_installed, plain_spec, problem_of, unresolved
 
-Kind = Literal["agent", "network", "task", "scheme", "logger"]
-KINDS: tuple[Kind, ...] = ("agent", "network", "task", "scheme", "logger")
+Kind = Literal["agent", "network", "task", "scheme", "logger", "launcher"]
+KINDS: tuple[Kind, ...] = ("agent", "network", "task", "scheme", "logger", "launcher")
 RUNNABLE: tuple[Kind, ...] = ("agent", "network", "task")
 _HOOKS: dict[Kind, tuple[str, type[Spec]]] = {
     "agent": ("rl_agents", AgentSpec),
@@ -26,6 +26,7 @@ _HOOKS: dict[Kind, tuple[str, type[Spec]]] = {
     "task": ("rl_tasks", TaskSpec),
     "scheme": ("rl_task_schemes", TaskSchemeSpec),
     "logger": ("rl_loggers", LoggerSpec),
+    "launcher": ("rl_launchers", LauncherSpec),
 }
 _GYMNASIUM_ID = re.compile(r"([\w-]+/)?[\w.-]+-v\d+")  # with its version, as all of Gymnasium's own have it
 
@@ -40,7 +41,7 @@ class Entry:
     """One component of the catalogue.
 
     Attributes:
-        kind: "agent", "network", "task", "scheme" (a family of tasks) or "logger".
+        kind: "agent", "network", "task", "scheme" (a family of tasks), "logger" or "launcher".
         spec: Its spec. For `gym:CartPole-v1` a task's spec made from the scheme's.
         package: Its distribution.
         version: Version of the distribution.
@@ -346,13 +347,21 @@ class Catalogue:
         return RequestError(message, hint)
 
 
-_NOUNS = {"agent": "an agent", "network": "a network", "task": "a task", "scheme": "a family of tasks", "logger": "a logger"}
+_NOUNS = {
+    "agent": "an agent",
+    "network": "a network",
+    "task": "a task",
+    "scheme": "a family of tasks",
+    "logger": "a logger",
+    "launcher": "a launcher",
+}
 _USES = {
     "agent": "name it as the agent: rl-core run {name}",
     "network": "name it as the network: --network {name}",
     "task": "name it as the task: --task {name}",
     "scheme": "name one of the family: {example}",
     "logger": "name it as a logger: --logger {name}",
+    "launcher": "name it as a launcher of a sweep: --launcher {name}",
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, RunView, TaskSchemeSpec, TaskSpec, hookspec
+from rl_core.api import AgentSpec, LauncherSpec, LoggerSpec, NetworkSpec, RunView, TaskSchemeSpec, TaskSpec, hookspec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,12 @@ def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
 @hookspec
 def rl_loggers() -> Iterable[LoggerSpec]:
     """Return the loggers of this plugin; one is used in a run only if `--logger` names it."""
+    return ()
+
+
+@hookspec
+def rl_launchers() -> Iterable[LauncherSpec]:
+    """Return the launchers of this plugin, which start the workers of a sweep."""
     return ()
 
 

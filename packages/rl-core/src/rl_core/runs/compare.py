@@ -1,22 +1,32 @@
-"""Comparison of runs: a table of means over seeds with 95 % intervals, and one figure."""
+"""Comparison of runs: a table of means and interquartile means over seeds with 95 % intervals, ranks over tasks, and one figure."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rl_core import documents, figure
 from rl_core.errors import RequestError, WorkError
-from rl_core.runs import files, metrics_log, recipe
+from rl_core.runs import files, metrics_log, recipe, statistics
+
+_KEYS = ("agent", "task", "network", "seed", "score", "metric", "seconds", "target", "unit", "headline", "higher_is_better")
+
+
+class _Label(NamedTuple):
+    """The name of a run among others: its task, and the rest of what distinguishes it from them but its seed."""
+
+    task: str
+    method: str
+    name: str
 
 
 def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
-    """Return groups of runs that differ only in their seed, the best mean first.
+    """Return groups of runs that differ only in their seed, task by task, the best mean first.
 
     Args:
         folders: Folders of finished runs.
@@ -26,75 +36,142 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
         RequestError: if a folder is not a run or has no score yet, two are the same run, or they are judged by different metrics.
         WorkError: if the picture cannot be written.
     """
-    groups: dict[str, list[tuple[dict[str, Any], list[dict[str, float]]]]] = {}
     labels = _labels([documents.read(recipe.path_in(folder)) for folder in folders])
+    results: list[dict[str, Any]] = []
     seen: dict[tuple[str, int], Path] = {}
     for folder, label in zip(folders, labels, strict=True):
         result = _result(folder)
-        twin = seen.setdefault((label, result["seed"]), folder)
+        twin = seen.setdefault((label.name, result["seed"]), folder)
         if twin is not folder:
             raise RequestError(
                 f"{str(folder)!r} has the same recipe and seed as {str(twin)!r}, so it is not a second sample", "name one of them"
             )
-        groups.setdefault(label, []).append((result, metrics_log.read(folder, metrics_log.ENOUGH_TO_DRAW)))
-    results = [result for runs in groups.values() for result, _ in runs]
+        results.append(result)
     kinds = sorted({f"{result['task']} ({result['metric']})" for result in results})
     if len({result["metric"] for result in results}) > 1:
         raise RequestError(f"these runs are judged by different metrics: {', '.join(kinds)}", "compare runs of one metric at a time")
-    rows = [_row(label, [result for result, _ in runs]) for label, runs in groups.items()]
-    rows.sort(key=lambda row: row["mean"], reverse=results[0]["higher_is_better"])
-    if out is not None and not out.suffix:
-        out = out.with_name(f"{out.name}.png")
-    picture, headline, no_figure = None, results[0]["headline"], ""
-    names = [figure.metric_names(lines) for runs in groups.values() for _, lines in runs]
-    common = [name for name in names[0] if all(name in other for other in names)]
-    if common:
-        picture = out or folders[0].resolve().parent / "compare.png"
-        curves = {label: [lines for _, lines in runs] for label, runs in groups.items()}
-        units = " or ".join(dict.fromkeys(result["unit"] for result in results))
-        try:
-            figure.comparison(curves, picture, metric=headline if headline in common else common[0], unit=units)
-        except (OSError, ValueError) as error:
-            raise WorkError(f"the figure {str(picture)!r} cannot be written: {error}", "give another --out, ending in .png") from error
-    else:
-        recorded = "; ".join(f"{label}: {', '.join(metrics) or 'nothing'}" for label, metrics in _recorded(groups))
-        no_figure = f"these runs record no metric in common while they learn ({recorded})"
+    groups = rows((label.name, result) for label, result in zip(labels, results, strict=True))
+    picture, no_figure = _draw(folders, labels, results, out)
     return {
         "metric": results[0]["metric"],
         "higher_is_better": results[0]["higher_is_better"],
-        "groups": rows,
+        "groups": groups,
+        "overall": _overall(labels, results),
         "figure": str(picture) if picture else None,
         "no_figure": no_figure or None,
     }
 
 
-def _recorded(groups: Mapping[str, list[tuple[dict[str, Any], list[dict[str, float]]]]]) -> list[tuple[str, list[str]]]:
-    """Return each group's label with the names of the metrics that its first run recorded."""
-    return [(label, figure.metric_names(runs[0][1])) for label, runs in groups.items()]
+def rows(labelled: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Return a row for each group: its scores, their mean and interquartile mean with intervals, and its rank on its task.
+
+    Args:
+        labelled: The name of its group and the content of `result.json` of each run, each with a score.
+    """
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for name, result in labelled:
+        groups.setdefault(name, []).append(result)
+    by_task: dict[str, list[dict[str, Any]]] = {}
+    for name, results in groups.items():
+        by_task.setdefault(results[0]["task"], []).append(_row(name, results))
+    found = []
+    for task_rows in by_task.values():
+        task_rows.sort(key=lambda row: row["mean"], reverse=bool(task_rows[0]["higher_is_better"]))
+        for place, row in enumerate(task_rows):
+            row["rank"] = 1 + sum(other["mean"] != row["mean"] for other in task_rows[:place])
+        found += task_rows
+    return found
 
 
-def _row(label: str, results: list[dict[str, Any]]) -> dict[str, Any]:
-    scores = np.array([result["score"] for result in results])
-    half = figure.student_t95(len(scores) - 1) * scores.std(ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else None
+def _row(name: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    scores = np.array([result["score"] for result in results], dtype=float)
+    several = len(scores) > 1
+    half = figure.student_t95(len(scores) - 1) * scores.std(ddof=1) / np.sqrt(len(scores)) if several else None
     return {
-        "name": label,
+        "name": name,
         "agent": results[0]["agent"],
         "task": results[0]["task"],
         "network": results[0]["network"],
+        "metric": results[0]["metric"],
+        "higher_is_better": results[0]["higher_is_better"],
         "seeds": [result["seed"] for result in results],
         "scores": scores.tolist(),
         "mean": float(scores.mean()),
         "interval": None if half is None else [float(scores.mean() - half), float(scores.mean() + half)],
+        "interquartile_mean": float(statistics.interquartile_mean(scores)),
+        "interquartile_interval": list(statistics.bootstrap_interval([scores])) if several else None,
         "seconds": float(np.mean([result["seconds"] for result in results])),
         "target": results[0]["target"],
     }
 
 
+def _overall(labels: Sequence[_Label], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each method that has runs on every task, the best first; empty for one task.
+
+    Scores are normalised task by task: 0 is the worst score of all these runs on it, 1 the best.
+    """
+    tasks = list(dict.fromkeys(label.task for label in labels))
+    if len(tasks) < 2:
+        return []
+    sign = 1.0 if results[0]["higher_is_better"] else -1.0
+    scores: dict[str, dict[str, list[float]]] = {}
+    for label, result in zip(labels, results, strict=True):
+        scores.setdefault(label.method, {}).setdefault(label.task, []).append(sign * result["score"])
+    every = {task: [score for per_task in scores.values() for score in per_task.get(task, ())] for task in tasks}
+    whole = {
+        method: [statistics.normalised(np.array(per_task[task]), min(every[task]), max(every[task])) for task in tasks]
+        for method, per_task in scores.items()
+        if len(per_task) == len(tasks)
+    }
+    ordered = sorted(whole, key=lambda method: -float(statistics.interquartile_mean(np.concatenate(whole[method]))))
+    found = []
+    for place, method in enumerate(ordered):
+        second = ordered[place + 1] if place + 1 < len(ordered) else None
+        found.append(
+            {
+                "name": method,
+                "tasks": len(tasks),
+                "runs": sum(map(len, whole[method])),
+                "interquartile_mean": float(statistics.interquartile_mean(np.concatenate(whole[method]))),
+                "interquartile_interval": list(statistics.bootstrap_interval(whole[method])),
+                "better_than_next": None if second is None else statistics.probability_of_improvement(whole[method], whole[second]),
+            }
+        )
+    return found
+
+
+def _draw(
+    folders: Sequence[Path], labels: Sequence[_Label], results: Sequence[Mapping[str, Any]], out: Path | None
+) -> tuple[Path | None, str]:
+    """Write the figure; returns its path, or why there is none."""
+    curves: dict[str, dict[str, list[list[dict[str, float]]]]] = {}
+    for folder, label in zip(folders, labels, strict=True):
+        lines = metrics_log.read(folder, metrics_log.ENOUGH_TO_DRAW)
+        curves.setdefault(label.task, {}).setdefault(label.name, []).append(lines)
+    groups = {name: runs for per_task in curves.values() for name, runs in per_task.items()}
+    recorded = {name: figure.metric_names(runs[0]) for name, runs in groups.items()}
+    names = [figure.metric_names(lines) for runs in groups.values() for lines in runs]
+    common = [name for name in names[0] if all(name in other for other in names)]
+    if not common:
+        said = "; ".join(f"{name}: {', '.join(metrics) or 'nothing'}" for name, metrics in recorded.items())
+        return None, f"these runs record no metric in common while they learn ({said})"
+    if out is not None and not out.suffix:
+        out = out.with_name(f"{out.name}.png")
+    picture, headline = out or folders[0].resolve().parent / "compare.png", results[0]["headline"]
+    units = " or ".join(dict.fromkeys(result["unit"] for result in results))
+    targets = {result["task"]: result["target"] for result in results}
+    metric = headline if headline in common else common[0]
+    try:
+        figure.comparison(curves, picture, metric=metric, unit=units, targets=targets if metric == headline else {})
+    except (OSError, ValueError) as error:
+        raise WorkError(f"the figure {str(picture)!r} cannot be written: {error}", "give another --out, ending in .png") from error
+    return picture, ""
+
+
 def _result(folder: Path) -> dict[str, Any]:
-    keys = ("agent", "task", "network", "seed", "score", "metric", "seconds", "target", "unit", "headline", "higher_is_better")
     try:
         document = json.loads(files.read(folder / "result.json"))
-        result = {key: document[key] for key in keys}
+        result = {key: document[key] for key in _KEYS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{str(folder)!r} has no result yet", f"finish it first: rl-core resume {shlex.quote(str(folder))}") from error
     if not isinstance(result["score"], int | float):
@@ -102,15 +179,21 @@ def _result(folder: Path) -> dict[str, Any]:
     return result
 
 
-def _labels(recipes: Sequence[dict[str, Any]]) -> list[str]:
+def _labels(recipes: Sequence[dict[str, Any]]) -> list[_Label]:
     """Return a name for each run: agent, task, network, and the settings in which the runs with these three differ."""
-    bases = [" ".join(str(settings[key]) for key in ("agent", "task", "network") if settings.get(key)) for settings in recipes]
+    bases = [tuple(str(settings[key]) for key in ("agent", "task", "network") if settings.get(key)) for settings in recipes]
+    flat = [_flat(settings) for settings in recipes]
+    of_base: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for base, values in zip(bases, flat, strict=True):
+        of_base.setdefault(base, []).append(values)
+    varied = {
+        base: [key for key in sorted(set().union(*same)) if len({values.get(key) for values in same}) > 1] for base, same in of_base.items()
+    }
     labels = []
-    for base, settings in zip(bases, recipes, strict=True):
-        flat = _flat(settings)
-        others = [_flat(other) for other, same in zip(recipes, bases, strict=True) if same == base]
-        differing = [key for key in sorted(flat) if any(other.get(key) != flat[key] for other in others)]
-        labels.append(", ".join([base, *(f"{key}={flat[key]}" for key in differing)]))
+    for base, values in zip(bases, flat, strict=True):
+        differing = [f"{key}={values[key]}" for key in varied[base] if key in values]
+        method = ", ".join([" ".join(part for place, part in enumerate(base) if place != 1), *differing])
+        labels.append(_Label(base[1], method, ", ".join([" ".join(base), *differing])))
     return labels
 
 
@@ -119,12 +202,8 @@ def _flat(settings: dict[str, Any]) -> dict[str, str]:
     flat = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            flat.update(
-                {
-                    f"{key.removesuffix('config').removesuffix('_')}{'.' if key != 'config' else ''}{name}": _text(item)
-                    for name, item in value.items()
-                }
-            )
+            scope = key.removesuffix("config").removesuffix("_")
+            flat.update({f"{scope}{'.' if scope else ''}{name}": _text(item) for name, item in value.items()})
         elif key in ("budget", "threads"):
             flat[key] = _text(value)
     return flat

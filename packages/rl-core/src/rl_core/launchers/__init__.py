@@ -1,0 +1,1 @@
+"""Launchers: the ways to start the workers of a sweep."""
