@@ -41,6 +41,7 @@ def test_entries_are_sorted_by_kind_and_name(catalogue: Catalogue) -> None:
         ("task", "map"),
         ("scheme", "gym"),
         ("logger", "tensorboard"),
+        ("launcher", "local"),
     ]
     assert [entry.name for entry in catalogue.entries("task")] == ["coin", "map"]
 

@@ -42,9 +42,9 @@ def test_runs_are_grouped_by_all_but_their_seed_with_an_interval_of_the_mean(pro
     assert three["interval"] == pytest.approx([3 - half, 3 + half], abs=1e-3)
     assert (program.folder / "picture.png").read_bytes().startswith(b"\x89PNG")
     table = program.succeed("compare", "large", *small).out
-    assert re.search(r"squared error +95 % interval +runs +seconds\n", table)
-    assert re.search(r"batch_size=16 +4 +needs 2 runs +1 ", table)
-    assert re.search(r"batch_size=8 +3 +-3\.572 to 9\.572 +3 ", table)
+    assert re.search(r"squared error +95 % interval +interquartile mean +95 % interval +runs +seconds\n", table)
+    assert re.search(r"batch_size=16 +4 +needs 2 runs +4 +needs 2 runs +1 ", table)
+    assert re.search(r"batch_size=8 +3 +-3\.572 to 9\.572 +3 +1 to 6 +3 ", table)
     assert f"picture: {program.folder / 'compare.png'}" in table
 
 

@@ -96,6 +96,7 @@ FAULTS = [  # component, check, what the check says
     ("claims-a-loss", "keeps-its-word-on-losses", "own_loss is True, and the module has neither"),
     ("misread", "builds-its-example", "misread:0.5 does not offer data"),
     ("deaf", "takes-part-in-runs", "has none of the run hooks"),
+    ("endless", "is-made-from-its-config", "has no method stop"),
 ]
 PROVEN_ELSEWHERE = {
     "loads-without-problems": "test_conformance_plugins.py",

@@ -207,7 +207,7 @@ def test_the_command_ends_with_0_where_all_is_well_and_says_how_much_was_checked
 def test_a_package_stands_for_its_plugin_and_all_that_it_brings(faulty: None) -> None:
     found = named(Catalogue.discover(), "faulty")
     assert found[0].kind == "plugin"
-    assert {subject.kind for subject in found} == {"plugin", "agent", "network", "task", "scheme", "logger"}
+    assert {subject.kind for subject in found} == {"plugin", "agent", "network", "task", "scheme", "logger", "launcher"}
 
 
 def test_a_component_that_lacks_a_module_is_skipped_with_the_remedy(install: Install) -> None:

@@ -17,6 +17,7 @@ def test_the_hooks_are_those_of_the_contract() -> None:
     assert HOOKS == [
         "rl_agents",
         "rl_checkpoint_saved",
+        "rl_launchers",
         "rl_loggers",
         "rl_metrics",
         "rl_networks",

@@ -65,5 +65,5 @@ def rl_loggers() -> Iterable[LoggerSpec]:
 
 @hookimpl
 def rl_launchers() -> Iterable[LauncherSpec]:
-    """What starts the workers of a sweep."""
+    """Yield the ways to start the workers of a sweep."""
     yield LauncherSpec(name="local", target="rl_core.launchers.local:LocalLauncher", summary="Processes of this machine")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def check(obj: Any, name: str | None, everything: bool, names: tuple[str, ...], steps: int | None, listing: bool, as_json: bool) -> None:
     """Hold a component to the contract: NAME is an agent, a network, a task, or a package with all that it brings."""
-    from rl_core.cli.commands import limit_threads
+    from rl_core.cli.options import limit_threads
 
     limit_threads(1)
     from rl_core.conformance import checks, subjects

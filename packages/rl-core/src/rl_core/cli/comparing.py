@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rl_core.cli.commands import JSON, UserPath
+from rl_core.cli.options import JSON, UserPath
 from rl_core.errors import RequestError
 
 

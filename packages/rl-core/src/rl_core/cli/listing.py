@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -69,14 +68,14 @@ def list_components(call: Call, kind: str | None, partner: str | None, as_json: 
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
 def show(call: Call, name: str, kind: str | None, task: str | None, as_json: bool) -> None:
-    """Show one component: its config, defaults and source; the layers of a network. Or the states of a sweep's runs, by its folder.
+    """Show one component: its config, defaults and source; the layers of a network. Of the folder of a sweep: the states of its runs.
 
     With --task: the settings of a run on that task, where each comes from, and the layers of a network that was named.
     """
-    if kind is None and is_sweep(name):
+    if kind is None and _is_sweep(name):
         from rl_core.cli.sweeping import show_sweep
 
-        show_sweep(Path(name), as_json)
+        show_sweep(name, as_json)
         return
     catalogue = call.catalogue()
     if task is not None:
@@ -193,8 +192,10 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         ctx.exit(1)
 
 
-def is_sweep(name: str) -> bool:
+def _is_sweep(name: str) -> bool:
     """Return whether a name is the folder of a sweep."""
+    from pathlib import Path
+
     return (Path(name) / "sweep.yaml").is_file()
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rl_core.cli.cli import Call
-from rl_core.cli.commands import DEVICES, EPISODES, JSON, UNTIL, UserPath, WholeNumber, limit_threads
 from rl_core.cli.completion import component_names
+from rl_core.cli.options import DEVICES, EPISODES, JSON, UNTIL, UserPath, WholeNumber, limit_threads
 from rl_core.errors import RequestError, printable
 from rl_core.plugins.containment import stdout_to_stderr
 from rl_core.runs.signals import STOPPED
@@ -44,6 +44,9 @@ LAUNCHER_SET = click.option("--launcher-set", multiple=True, metavar="KEY=VALUE"
 @click.option("--device", type=DEVICES, help="Where tensors are placed.  [default: auto]")
 @click.option("--threads", type=WholeNumber(), help="Threads of the linear algebra of each run.  [default: 1]")
 @click.option("--checkpoint-every", type=WholeNumber(), help="Distance of checkpoints, in the agent's unit.  [default: every 30 seconds]")
+@click.option("--evaluate-every", type=WholeNumber(), help="Evaluate at each multiple of this progress, and keep the best checkpoint.")
+@click.option("--evaluate-episodes", type=WholeNumber(), help="Episodes of each of these evaluations.  [default: 20]")
+@click.option("--stop-at-target", is_flag=True, default=None, help="End a run when one of these evaluations reaches the task's target.")
 @EPISODES
 @WORKERS
 @LAUNCHER
@@ -113,8 +116,9 @@ def sweep(
 @click.option("--workers", type=WholeNumber(1), default=1, show_default=True, help="Processes that work.")
 @click.option("--cpus", hidden=True, default="", help="Processors that this worker may use: 0,1.")
 @click.option("--parent", hidden=True, type=int, help="End with this process.")
+@JSON
 @click.pass_obj
-def work(obj: Call, folder: Path, until: int | None, workers: int, cpus: str, parent: int | None) -> None:
+def work(obj: Call, folder: Path, until: int | None, workers: int, cpus: str, parent: int | None, as_json: bool) -> None:
     """Learn the runs of a sweep that no other worker has, until none is left.
 
     Any number of workers may share a folder, on any number of machines. Exit status: 0 when nothing is left, 1 when runs failed or the
@@ -134,8 +138,11 @@ def work(obj: Call, folder: Path, until: int | None, workers: int, cpus: str, pa
         crew.start(found.folder)
         while not crew.is_gone():
             time.sleep(0.2)
-        return
-    status = Worker(Assignment(found, until), _say, obj.disabled).work()
+        status = 0
+    else:
+        status = Worker(Assignment(found, until), _say, obj.disabled).work()
+    if as_json:
+        click.echo(json.dumps({"sweep": str(folder), "status": status}))
     raise SystemExit(status)
 
 
@@ -152,7 +159,7 @@ def resume_sweep(obj: Call, folder: Path, *, until: int | None, as_json: bool, r
 
 
 def coordinate(found: Sweep, crew: Crew, *, until: int | None, as_json: bool) -> None:
-    """Have workers learn what is left of a sweep, print what came out, and end with the exit status for it."""
+    """Have workers learn what is left of a sweep, print its summary, and end with the exit status for it."""
     from rl_core.sweeps import coordinator
 
     began = time.monotonic()
@@ -192,11 +199,11 @@ def print_summary(document: dict[str, Any]) -> None:
     click.echo(", ".join(f"{count:,} {state}" for state, count in document["counts"].items() if count))
 
 
-def show_sweep(folder: Path, as_json: bool) -> None:
+def show_sweep(folder: str, as_json: bool) -> None:
     """Print the state of a sweep; nothing is learned."""
     from rl_core.sweeps import plan
 
-    document = summarise(plan.read(folder), seconds=0.0)
+    document = summarise(plan.read(Path(folder)), seconds=0.0)
     click.echo(json.dumps(document)) if as_json else print_summary(document)
 
 

@@ -74,6 +74,7 @@ def all_checks() -> tuple[Check, ...]:
         ("task", family_checks.FAMILY, frozenset({"family"})),
         ("scheme", (*spec_checks.COMPONENT, *plugin_checks.SCHEME), frozenset()),
         ("logger", plugin_checks.LOGGER, frozenset()),
+        ("launcher", plugin_checks.LAUNCHER, frozenset()),
     ]
     return tuple(Check(kind, function, traits) for kind, functions, traits in tables for function in functions)
 

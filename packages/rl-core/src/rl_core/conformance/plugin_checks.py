@@ -1,4 +1,4 @@
-"""Checks of a plugin as a whole, of its schemes and of its loggers."""
+"""Checks of a plugin as a whole, of its schemes, loggers and launchers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rl_core.plugins import hookspecs
 from rl_core.runs import recipe
 
 HEAVY = ("torch", "numpy", "numba", "gymnasium", "scipy", "pandas", "sklearn", "matplotlib", "tensorflow", "jax")
-_COLLECTING = ("rl_agents", "rl_networks", "rl_tasks", "rl_task_schemes", "rl_loggers")
+_COLLECTING = ("rl_agents", "rl_networks", "rl_tasks", "rl_task_schemes", "rl_loggers", "rl_launchers")
 _LOADED = (
     "import sys; before = set(sys.modules); import importlib; importlib.import_module(sys.argv[1]); print(*(set(sys.modules) - before))"
 )
@@ -142,6 +142,14 @@ def takes_part_in_runs(subject: Subject) -> None:
         raise Fault(f"{unmarked[0]} is not a run hook, or lacks @hookimpl")
 
 
+def is_made_from_its_config(subject: Subject) -> None:
+    """Check that the launcher is made from the defaults of its config, and has the methods of a launcher."""
+    launcher = subject.loaded(subject.loaded.Config())
+    for name in ("start", "look", "stop"):
+        if not callable(getattr(launcher, name, None)):
+            raise Fault(f"{subject.entry.spec.target} has no method {name}; see rl_core.launchers.launcher.Launcher")
+
+
 def _module_name(subject: Subject) -> str:
     if subject.plugin.status in ("failed", "incompatible"):
         raise Skipped("the plugin did not load")
@@ -151,3 +159,4 @@ def _module_name(subject: Subject) -> str:
 PLUGIN: tuple[Callable[[Any], None], ...] = (loads_without_problems, imports_lightly, imports_without_side_effects, repeats_its_hooks)
 SCHEME: tuple[Callable[[Any], None], ...] = (builds_its_example,)
 LOGGER: tuple[Callable[[Any], None], ...] = (takes_part_in_runs,)
+LAUNCHER: tuple[Callable[[Any], None], ...] = (is_made_from_its_config,)

@@ -36,7 +36,7 @@ class Subject:
 
     Args:
         catalogue: What is installed.
-        kind: "agent", "network", "task", "scheme", "logger" or "plugin".
+        kind: "agent", "network", "task", "scheme", "logger", "launcher" or "plugin".
         name: What results call it.
         package: The distribution that brings it.
         entry: The component; `None` for a plugin.

@@ -380,8 +380,12 @@ class Run:
         document = self.summary(self.evaluate(episodes=episodes))
         self.warnings += self.agent.warnings[before:]
         self._write("result.json", json.dumps(document, indent=1) + "\n")
-        result.draw(self)
+        self.draw()
         return document
+
+    def draw(self) -> None:
+        """Draw the figures."""
+        result.draw(self)
 
     def summary(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Return the JSON document of a run, as every command prints it; a number that is not finite is null."""

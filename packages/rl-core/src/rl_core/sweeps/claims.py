@@ -66,7 +66,7 @@ class Claims:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._identity = {**identity(), "token": ""}
-        self._clock = folder / f".clock-{secrets.token_hex(8)}"
+        self._clock = folder / f".clock-{os.getpid()}-{secrets.token_hex(4)}-{socket.gethostname()}"
 
     def taken(self) -> dict[str, int]:
         """Return the number of the newest lease of each run that has one."""
@@ -106,9 +106,9 @@ class Claims:
             if self._is_stale(_path(self._folder, run, number), now):
                 for each in range(number, 0, -1):
                     _path(self._folder, run, each).unlink(missing_ok=True)
-        for path in self._folder.iterdir():
+        for path in self._folder.glob(".*"):
             with suppress(OSError):
-                if path.name.startswith(".") and now - path.stat().st_mtime > STALE:
+                if now - path.stat().st_mtime > STALE or self._is_clock_of_ended(path.name):
                     path.unlink()
         self.close()
 
@@ -140,6 +140,13 @@ class Claims:
         except FileNotFoundError:  # released at this moment
             return True
         return age > STALE or _has_ended(_read(path), self._identity)
+
+    def _is_clock_of_ended(self, name: str) -> bool:
+        """Return whether a file is the clock of a process of this machine that has ended."""
+        kind, _, rest = name.partition("-")
+        pid, _, host = rest.partition("-")
+        mine = kind == ".clock" and host.partition("-")[2] == self._identity["host"] and bool(self._identity["boot"])
+        return mine and pid.isdecimal() and _started(int(pid)) == ""
 
     def _now(self) -> float:
         """Return the time by the clock of the file system, which the clock of this machine may differ from."""

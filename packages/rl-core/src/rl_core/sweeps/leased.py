@@ -71,9 +71,10 @@ class LeasedRun(Run):
         self._check(now=True)
         super()._write(name, text)
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw the figures, if the sweep asks for it."""
         if self.draws:
-            super()._draw()
+            super().draw()
 
     def _check(self, *, now: bool) -> None:
         if self.fence is not None:

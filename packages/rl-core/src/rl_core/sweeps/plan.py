@@ -57,7 +57,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Terms:
-    """What holds for every run of a sweep.
+    """The terms that hold for every run of a sweep.
 
     Attributes:
         episodes: Episodes of the evaluation of a control task.

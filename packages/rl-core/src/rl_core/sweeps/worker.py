@@ -103,7 +103,7 @@ class Worker:
             self._child = None
 
     def _take(self) -> tuple[plan.PlannedRun, Lease] | None:
-        """Return a run that nobody has, with its lease."""
+        """Return a run that no worker has, with its lease."""
         for run in list(self._left.values()):
             if self._is_over(run):
                 del self._left[run.id]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rl_core.api import AgentSpec, LoggerSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
+from rl_core.api import AgentSpec, LauncherSpec, LoggerSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 CONTROL = ("control", "vector-input", "discrete-output")
@@ -164,3 +164,9 @@ def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
 def rl_loggers() -> Iterator[LoggerSpec]:
     yield LoggerSpec(name="listens", target="faulty.loggers:Listens", summary="Listens")
     yield LoggerSpec(name="deaf", target="faulty.loggers:Deaf", summary="Does not listen")
+
+
+@hookimpl
+def rl_launchers() -> Iterator[LauncherSpec]:
+    """One that cannot stop what it starts."""
+    yield LauncherSpec(name="endless", target="faulty.loggers:Endless", summary="Cannot stop what it starts")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +33,7 @@ class LinearMap(Network):
         return rng.normal(0.0, self.config.scale, (input_space.shape[0], output_space.shape[0]))
 
 
-Fault = Literal["", "nan", "inf", "stuck", "print", "raise", "text", "nan score", "exit", "memory", "refuse"]
+Fault = Literal["", "nan", "inf", "stuck", "print", "raise", "text", "nan score", "exit", "memory", "refuse", "crash", "flood"]
 
 
 @configclass
@@ -113,6 +115,11 @@ class Slope(Agent):
                 self.progress -= 1
             case "print":
                 print("an agent that prints")
+            case "flood":
+                for _ in range(64):
+                    print("drowned" * 10_000)
+            case "crash":
+                os.kill(os.getpid(), signal.SIGKILL)
             case "raise":
                 raise RuntimeError("the agent broke down")
         return metrics

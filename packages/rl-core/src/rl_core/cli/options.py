@@ -1,0 +1,79 @@
+"""Options and types of arguments that several commands have in common."""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from rl_core.cli.completion import component_names
+
+
+class WholeNumber(click.ParamType):
+    """A whole number, also written as 1e6 or 10_000."""
+
+    name = "integer"
+
+    def __init__(self, least: int | None = None) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail with an example."""
+        try:
+            number = int(value)
+        except ValueError:
+            try:
+                exact = float(value)
+                number = int(exact)
+            except (ValueError, OverflowError):
+                number, exact = 0, 0.5
+            if number != exact:
+                self.fail(f"{value!r} is not a whole number; write for example 10000, 10_000 or 1e4", param, ctx)
+        if self.least is not None and number < self.least:
+            self.fail(f"{number} is less than {self.least}", param, ctx)
+        return number
+
+
+class UserPath(click.ParamType):
+    """A path, refused in words when the system cannot look it up: a NUL byte, a name too long, a loop of links."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        path = Path(value)
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:
+            self.fail(f"{reprlib.repr(str(path))} is not a valid path here: {getattr(error, 'strerror', None) or error}", param, ctx)
+        return path
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete files and folders."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+UNTIL = click.option("--until", type=WholeNumber(1), help="Pause at this progress, with the budget unchanged.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+DEVICES = click.Choice(["auto", "cpu", "cuda"])
+DEVICE = click.option("--device", type=DEVICES, help="Where tensors are placed.  [default: as in training]")
+EPISODES = click.option(
+    "--episodes", type=WholeNumber(1), default=100, show_default=True, help="Episodes of the evaluation of a control task."
+)
+LOGGER = click.option(
+    "--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to use, such as tensorboard."
+)
+BEST = click.option("--best", is_flag=True, help="Take the checkpoint of the best evaluation while learning, not the newest.")
+FOLDER = click.argument("folder", metavar="RUN", type=UserPath())
+
+
+def limit_threads(threads: int) -> None:
+    """Set the number of threads of linear algebra and compiled loops; it has no effect once they are imported."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = str(max(1, threads))
