@@ -9,8 +9,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from rl_core.cli.options import JSON, UserPath, WholeNumber, _catalogue, _open
+from rl_core.cli.commands import _catalogue, _open
 from rl_core.cli.completion import component_names
+from rl_core.cli.options import JSON, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.containment import stdout_to_stderr
 
