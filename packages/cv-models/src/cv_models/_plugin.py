@@ -8,6 +8,7 @@ from typing import Any
 from cv_models.classify import specs as classify
 from cv_models.describe import specs as describe
 from cv_models.detect import specs as detect
+from cv_models.generate import specs as generate
 from cv_models.segment import specs as segment
 from cv_models.tasks import box_specs, map_specs
 from cv_models.watch import specs as watch
@@ -15,8 +16,8 @@ from rl_core.api import NetworkSpec, RunView, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-NETWORKS = (classify, segment, detect, describe, watch)
-TASKS = (map_specs, box_specs, describe, watch)
+NETWORKS = (classify, segment, detect, describe, watch, generate)
+TASKS = (map_specs, box_specs, describe, watch, generate)
 
 
 @hookimpl

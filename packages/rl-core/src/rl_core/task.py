@@ -64,6 +64,18 @@ class ContinuesText(Protocol):
         """
 
 
+@runtime_checkable
+class DrawsAnswers(Protocol):
+    """A task whose answer to a text is a file, such as a sheet of pictures."""
+
+    def answer_text(self, text: str, predict: Predict, folder: Path) -> Any:
+        """Return what JSON holds of the answer to one input, such as the path of a file written into `folder`, which is made then.
+
+        Raises:
+            ValueError: if the text cannot be read.
+        """
+
+
 class Task(ABC):
     """Base class of every kind of task.
 

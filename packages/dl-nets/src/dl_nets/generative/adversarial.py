@@ -4,7 +4,7 @@ D(x) is a logit: no sigmoid within. Losses are means over a batch.
 
 Sources: Goodfellow et al., *Generative adversarial nets*, 2014; least squares: Mao et al. 2017; Wasserstein: Arjovsky, Chintala and Bottou
 2017; its gradient penalty: Gulrajani et al. 2017; R1: Mescheder, Geiger and Nowozin, *Which training methods for GANs do actually
-converge?*, 2018; one-sided label smoothing: Salimans et al. 2016.
+converge?*, 2018; path lengths: Karras et al. 2020; one-sided label smoothing: Salimans et al. 2016.
 
 Letters: B batch.
 """
@@ -97,6 +97,27 @@ def gradient_penalty(discriminate: Callable[[Tensor], Tensor], real: Tensor, fak
     """
     share = mix.reshape(-1, *[1] * (real.ndim - 1))
     return (_gradient(discriminate, share * real + (1.0 - share) * fake).norm(dim=1) - 1.0).square().mean()
+
+
+def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
+    """Return |J' y| / sqrt(H W) [B]: how far images move with their styles, in random directions, ready for a gradient.
+
+    Args:
+        images: G(w) [B, H, W, C].
+        styles: w [B, D].
+        directions: y [B, H, W, C], from N(0, 1).
+
+    Source: Karras et al., *Analyzing and improving the image quality of StyleGAN*, 2020, section 3.2.
+
+    G(w) = (3 w, 4 w) of one pixel and two channels, y = (1, 1): J' y = 7
+
+    >>> styles = torch.ones(1, 1, requires_grad=True)
+    >>> path_lengths(torch.cat([3 * styles, 4 * styles], 1).reshape(1, 1, 1, 2), styles, torch.ones(1, 1, 1, 2)).item()
+    7.0
+    """
+    pixels = images.shape[1] * images.shape[2]
+    (gradient,) = torch.autograd.grad((images * directions).sum() / pixels**0.5, styles, create_graph=True)
+    return gradient.flatten(1).norm(dim=1)
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ from rl_core.task import DataTask
 SIZE = 64  # D, features at most
 EPOCHS = 2
 EXAMPLES = 10_000  # of the training split, at most, that give the scale of the features
+KEPT = 4  # extractors that a process keeps, by what they were learned from
 
 
 @configclass
@@ -96,10 +97,27 @@ class Extractor(NamedTuple):
         return (torch.cat(raw).double().numpy() - self.mean) / self.scale, probabilities
 
 
+_LEARNED: dict[str, Extractor] = {}
+
+
 def extractor(view: View) -> Extractor:
-    """Return the features of a view's inputs: learned from the labels of its task where it shows images of classes."""
+    """Return the features of a view's inputs: learned from the labels of its task where it shows images of classes.
+
+    They are a function of the task and its data, always from the same seed, so a process learns them once.
+    """
     rows = np.arange(min(EXAMPLES, view.num_examples("train")))
-    numbers = view.numbers("train", rows)
+    numbers, classes = view.numbers("train", rows), view.classes("train", rows)
+    key = hashlib.blake2b(numbers.tobytes() + (b"" if classes is None else classes.tobytes()), digest_size=16).hexdigest()
+    key = f"{type(view.source).__qualname__} {view.source.config!r} {view.num_examples('train')} {key}"
+    if key not in _LEARNED:
+        while len(_LEARNED) >= KEPT:
+            del _LEARNED[next(iter(_LEARNED))]
+        _LEARNED[key] = _made(view, numbers)
+    return _LEARNED[key]
+
+
+def _made(view: View, numbers: np.ndarray) -> Extractor:
+    """Return the extractor of a view, the scale of whose features follows from training inputs as numbers [N, ...]."""
     if isinstance(view.source.output_space, spaces.Discrete) and len(view.space.shape) == 3 and min(view.space.shape[:2]) >= 4:
         module, axes = _learned(view.source), np.zeros((0, 0))
         digest = hashlib.blake2b(b"".join(value.tobytes() for value in module_state(module).values()), digest_size=4).hexdigest()

@@ -2,7 +2,9 @@
 
 Source: Goodfellow et al., *Generative adversarial nets*, 2014, algorithm 1, with the generator's non-saturating loss by default. Losses and
 penalties are those of `adversarial`. Departures: the generator that answers may be a moving average (Yazici et al. 2019); images are
-scaled to [-1, 1], and a tanh bounds what is generated in a bounded space.
+scaled to [-1, 1], and a tanh bounds what is generated in a bounded space. Where the task's inputs have labels, both players see them
+(Mirza and Osindero, *Conditional generative adversarial nets*, 2014), the discriminator those of the real examples beside the generated
+ones. A penalty of every n-th update has n times its weight (Karras et al., *Analyzing and improving the image quality of StyleGAN*, 2020).
 
 Within an update the discriminator first sees real and generated examples, in two batches because of batch normalisation, then the generator
 learns. At the best discriminator of a perfect generator the discriminator's loss is 2 log 2 = 1.386 (1.376 with labels of 0.9); a loss near
@@ -14,7 +16,7 @@ Letters: B batch, Z numbers of noise.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
@@ -32,12 +34,17 @@ from dl_nets.generative.adversarial import (
     discriminator_loss,
     generator_loss,
     gradient_penalty,
+    path_lengths,
     r1_penalty,
 )
-from dl_nets.learning.data import Examples
+from dl_nets.generative.conditions import joined, parts_of, split, with_label
+from dl_nets.generative.players import Player, Shuffled
+from dl_nets.learning.data import to_tensors
 from dl_nets.learning.devices import resolve_device
-from dl_nets.learning.optimisers import Optimiser, ScheduleName, clip_gradient_norm, schedule
+from dl_nets.learning.export import FORMATS, Exportable, example, write
+from dl_nets.learning.optimisers import ScheduleName, schedule
 from dl_nets.learning.streams import load_module_state, module_state
+from rl_core import batches
 from rl_core import config as configs
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Meta, NonNegative, Positive, Whole, configclass
@@ -45,7 +52,8 @@ from rl_core.network import Network
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.task import DataTask, Task
 
-AT_ONCE = 1024  # examples that are generated in one call of the network
+AT_ONCE = 256  # examples that are generated in one call of the network
+PATH_LENGTH_RATE = 0.01  # of the moving average of path lengths
 Beta = Annotated[float, Meta(ge=0, lt=1)]
 
 
@@ -59,6 +67,11 @@ class GANConfig:
         "none"
     )
     penalty_weight: Annotated[NonNegative, Doc("gamma of r1, lambda of gradient")] = 1.0
+    penalty_every: Annotated[Count, Doc("discriminator updates of which one has the penalty, with that many times the weight")] = 1
+    path_length_weight: Annotated[NonNegative, Doc("on how unlike the generator's path lengths are; of the network stylegan; 0 is off")] = (
+        0.0
+    )
+    path_length_every: Annotated[Count, Doc("generator updates of which one has the penalty on path lengths")] = 4
     learning_rate: Annotated[Positive, Doc("Adam's step size for the generator")] = 2e-4
     schedule: Annotated[ScheduleName, Doc("of both step sizes over the budget")] = "constant"
     discriminator_learning_rate: Annotated[NonNegative, Doc("Adam's step size for the discriminator; 0: that of the generator")] = 0.0
@@ -87,6 +100,7 @@ class GAN(Agent):
     config: GANConfig
     task: DataTask
     headline = "discriminator_loss"
+    export_formats = FORMATS
 
     @classmethod
     def default_budget(cls, config: GANConfig, task: Task) -> int | None:
@@ -100,29 +114,36 @@ class GAN(Agent):
         assert isinstance(space, spaces.Box)
         assert self.network is not None
         self._torch_device = resolve_device(self.device)
+        self._noise_space, classes = parts_of(self.task.input_space)
         self._bounded = space.is_bounded()
         low, high = (space.low, space.high) if self._bounded else (np.float32(0.0), np.float32(0.0))
         self._middle = torch.as_tensor(0.5 * (low + high), device=self._torch_device)
         self._half = torch.as_tensor(0.5 * (high - low) if self._bounded else np.float32(1.0), device=self._torch_device)
         seen = spaces.Box(-1.0, 1.0, space.shape, np.float32) if self._bounded else space
         verdict = spaces.Box(-np.inf, np.inf, (1,), np.float32)
-        network = self._discriminator_network()
-        self.generator: nn.Module = self.network.build(self.task.input_space, space, self.seeds.numpy("generator")).to(self._torch_device)
-        self.discriminator: nn.Module = network.build(seen, verdict, self.seeds.numpy("discriminator")).to(self._torch_device)
+        generator = self.network.build(self.task.input_space, space, self.seeds.numpy("generator"))
+        discriminator = self._discriminator_network().build(with_label(seen, classes), verdict, self.seeds.numpy("discriminator"))
+        if config.path_length_weight and not hasattr(generator, "styles"):
+            raise ValueError(
+                f"path_length_weight is {config.path_length_weight}, and the generator has no styles; set it to 0, or take the network "
+                "stylegan"
+            )
+        self.generator: nn.Module = generator.to(self._torch_device)
+        self.discriminator: nn.Module = discriminator.to(self._torch_device)
         self.average = copy.deepcopy(self.generator)
-        self._rates = (config.learning_rate, config.discriminator_learning_rate or config.learning_rate)
+        rates = (config.learning_rate, config.discriminator_learning_rate or config.learning_rate)
+        betas = (config.beta_1, config.beta_2)
+        self._players = {
+            name: Player(module, rate, betas, config.max_gradient_norm)
+            for name, module, rate in zip(("generator", "discriminator"), (self.generator, self.discriminator), rates, strict=True)
+        }
         self._schedule = schedule(config.schedule)
-        self._optimisers = tuple(
-            Optimiser("adam", module.parameters(), learning_rate=rate)
-            for module, rate in zip((self.generator, self.discriminator), self._rates, strict=True)
-        )
-        for optimiser in self._optimisers:
-            optimiser.set_betas(config.beta_1, config.beta_2)
         self._noise = self.seeds.numpy("noise")
-        self._fixed = self.seeds.apart("fixed noise").numpy("noise").standard_normal((256, *self._noise_shape), dtype=np.float32)
+        fixed = self.seeds.apart("fixed noise").numpy("noise").standard_normal((256, *self._noise_space.shape), dtype=np.float32)
+        self._fixed: Any = joined(fixed, np.arange(256) % classes if classes else None)  # type: ignore[arg-type]
         self.snapshots: list[dict[str, Any]] = []  # "progress", and "outputs" of the fixed noise then
         self.updates = 0  # of the discriminator
-        self._reader: tuple[int, Iterator[tuple[Any, Any]]] = (-1, iter(()))  # progress that it is for, and the batches to come
+        self.path_length = 0.0  # moving average of the generator's path lengths
 
     def step(self) -> dict[str, float]:
         """Take some updates of both players."""
@@ -131,53 +152,58 @@ class GAN(Agent):
         self.generator.train()
         self.discriminator.train()
         for _ in range(self.config.updates_per_step):
-            for name, value in self._update(self._next_real()).items():
+            inputs, targets, progress = self._examples.after(self.progress)
+            real = (targets.float() - self._middle) / self._half
+            for name, value in self._update(real, split(inputs)[1]).items():
                 sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
                 counts[name] = counts.get(name, 0) + 1
+            self.progress = progress
             if self.progress >= self.budget:
                 break
         if self.config.snapshots and self.progress * self.config.snapshots >= self.budget * (len(self.snapshots) + 1):
-            self.snapshots = [*self.snapshots, {"progress": self.progress, "outputs": self.predict(self._fixed[: self._num_fixed])}]
+            shown = batches.take(self._fixed, np.arange(self._num_fixed))
+            self.snapshots = [*self.snapshots, {"progress": self.progress, "outputs": self.predict(shown)}]
         metrics = {name: float(value) / counts[name] for name, value in sums.items()}
         return {**metrics, "epoch": self.progress / self.task.num_examples("train")}
 
     @torch.no_grad()
     def predict(self, inputs: Any) -> Any:
-        """Return what is generated from noise [B, Z]."""
-        module = self.average.eval() if self.config.averaging else self.generator.eval()
-        noise = torch.from_numpy(np.asarray(inputs, dtype=np.float32)).to(self._torch_device)
-        parts = [self._to_space(self._squashed(module(part))).cpu().numpy() for part in noise.split(AT_ONCE)]
-        space = self.task.output_space
-        assert isinstance(space, spaces.Box)
-        answers = np.concatenate(parts)
-        return np.clip(answers, space.low, space.high) if self._bounded else answers
+        """Return what is generated from noise [B, Z], with the labels [B] where the task has them."""
+        answers = []
+        for start in range(0, batches.count(inputs), AT_ONCE):
+            rows = np.arange(start, min(start + AT_ONCE, batches.count(inputs)))
+            part = to_tensors(batches.take(inputs, rows), self._torch_device)
+            answers.append(self._answered(self._answering.eval(), part).cpu().numpy())
+        return np.concatenate(answers)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return both networks, both optimisers, the average, and the snapshots; the run keeps the stream of the noise."""
+        """Return both players, the average, and the snapshots; the run keeps the stream of the noise."""
         return {
-            **{name: module_state(getattr(self, name)) for name in ("generator", "discriminator", "average")},
-            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
+            **{name: player.state_dict() for name, player in self._players.items()},
+            "average": module_state(self.average) if self.config.averaging else {},
             "snapshots": list(self.snapshots),
             "updates": self.updates,
+            "path_length": self.path_length,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        for name in ("generator", "discriminator", "average"):
-            load_module_state(getattr(self, name), state[name])
-        for optimiser, saved in zip(self._optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
+        for name, player in self._players.items():
+            player.load_state_dict(state[name])
+        if self.config.averaging:
+            load_module_state(self.average, state["average"])
         self.snapshots = [{"progress": int(each["progress"]), "outputs": np.array(each["outputs"])} for each in state["snapshots"]]
-        self.updates = int(state["updates"])
+        self.updates, self.path_length = int(state["updates"]), float(state["path_length"])
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the trainable parameters of both networks by name."""
-        players = {"generator": self.generator, "discriminator": self.discriminator}
-        return {
-            f"{player}.{name}": parameter.detach().cpu().numpy().copy()
-            for player, module in players.items()
-            for name, parameter in module.named_parameters()
-        }
+        return {key: value for name, player in self._players.items() for key, value in player.parameters(name).items()}
+
+    def export(self, form: str, out: Path) -> None:
+        """Write the generator that answers, in one of `export_formats`; see `dl_nets.learning.export`."""
+        graph, module = Generating(self), self._answering
+        inputs = {} if form == "state-dict" else {"noise": example(self.task.input_space)}
+        write(Exportable(graph, module, inputs, ("answers",)), form, out)
 
     def draw(self, folder: Path) -> None:
         """Draw the samples of the same noise over time, and the task's figures of what is generated."""
@@ -185,77 +211,71 @@ class GAN(Agent):
             pictures.snapshots(folder / "samples-over-time.png", self.snapshots, self.task.read("train", np.arange(64))[1])
         self.task.draw_answers(folder, self.predict)
 
-    def _update(self, real: Tensor) -> dict[str, Tensor]:
+    def _update(self, real: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         """Let the discriminator learn from real examples [B, ...] and generated ones; then, in its turn, the generator."""
-        config, (of_generator, of_discriminator) = self.config, self._optimisers
+        config, share = self.config, self._schedule(self.progress / self.budget)
+
+        def discriminate(examples: Tensor) -> Tensor:
+            logits: Tensor = self.discriminator(joined(examples, labels))
+            return logits.float().reshape(len(examples), -1)[:, 0]
+
         with torch.no_grad():
-            fake = self._squashed(self.generator(self._drawn_noise(len(real))))
-        right, wrong = self._discriminate(real), self._discriminate(fake)
+            fake = self._squashed(self.generator(joined(self._drawn_noise(len(real)), labels)))
+        right, wrong = discriminate(real), discriminate(fake)
         loss = discriminator_loss(config.loss, right, wrong, config.real_label)
         metrics = {"discriminator_loss": loss, "real_score": torch.sigmoid(right).mean(), "fake_score": torch.sigmoid(wrong).mean()}
-        if config.penalty != "none":
-            mix = torch.from_numpy(self._noise.random(len(real), dtype=np.float32)).to(real.device)
-            at = (real,) if config.penalty == "r1" else (real, fake, mix)
-            metrics["penalty"] = (
-                r1_penalty(self._discriminate, *at) if config.penalty == "r1" else gradient_penalty(self._discriminate, *at)
-            )
-            loss = loss + config.penalty_weight * metrics["penalty"]
-        self._descend(of_discriminator, self.discriminator, loss)
+        if config.penalty != "none" and self.updates % config.penalty_every == 0:
+            if config.penalty == "r1":
+                metrics["penalty"] = r1_penalty(discriminate, real)
+            else:
+                mix = torch.from_numpy(self._noise.random(len(real), dtype=np.float32)).to(real.device)
+                metrics["penalty"] = gradient_penalty(discriminate, real, fake, mix)
+            loss = loss + config.penalty_weight * config.penalty_every * metrics["penalty"]
+        self._players["discriminator"].descend(loss, share)
         if config.weight_clip:
-            with torch.no_grad():
-                of_discriminator.flat.vector.clamp_(-config.weight_clip, config.weight_clip)
+            self._players["discriminator"].clip_weights(config.weight_clip)
         self.updates += 1
         if self.updates % config.discriminator_updates == 0:
-            fooled = self._discriminate(self._squashed(self.generator(self._drawn_noise(len(real)))))
-            metrics["generator_loss"] = generator_loss(config.loss, fooled)
-            self._descend(of_generator, self.generator, metrics["generator_loss"])
-            if config.averaging:
-                steps = self.updates // config.discriminator_updates  # early on the average is short, or it would keep the first weights
+            fooled = discriminate(self._squashed(self.generator(joined(self._drawn_noise(len(real)), labels))))
+            metrics["generator_loss"] = loss = generator_loss(config.loss, fooled)
+            steps = self.updates // config.discriminator_updates
+            if config.path_length_weight and steps % config.path_length_every == 0:
+                metrics["path_length_penalty"] = self._path_length_penalty(max(1, len(real) // 2))
+                loss = loss + config.path_length_weight * config.path_length_every * metrics["path_length_penalty"]
+            self._players["generator"].descend(loss, share)
+            if config.averaging:  # early on the average is short, or it would keep the first weights
                 average_into(self.average, self.generator, min(config.averaging, (1 + steps) / (10 + steps)))
         return {name: value.detach() for name, value in metrics.items()}
 
-    def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
-        if self.config.penalty == "r1":
-            return r1_penalty(self._discriminate, real)
-        mix = torch.from_numpy(self._noise.random(len(real), dtype=np.float32)).to(real.device)
-        return gradient_penalty(self._discriminate, real, fake, mix)
+    def _path_length_penalty(self, count: int) -> Tensor:
+        """Return the mean [] of the squared distances of `count` path lengths from their moving average, which follows them."""
+        generator: Any = self.generator
+        styles = generator.styles(self._drawn_noise(count))
+        images = generator.drawn(styles)
+        directions = torch.from_numpy(self._noise.standard_normal(images.shape, dtype=np.float32)).to(images.device)
+        lengths = path_lengths(images, styles, directions)
+        self.path_length += PATH_LENGTH_RATE * (float(lengths.detach().mean()) - self.path_length)
+        return (lengths - self.path_length).square().mean()
 
-    def _descend(self, optimiser: Optimiser, module: nn.Module, loss: Tensor) -> None:
-        optimiser.learning_rate = self._rates[optimiser is not self._optimisers[0]] * self._schedule(self.progress / self.budget)
-        optimiser.zero_grad()
-        torch.autograd.backward(loss, inputs=[parameter for parameter in module.parameters() if parameter.requires_grad])
-        if self.config.max_gradient_norm:
-            clip_gradient_norm(module.parameters(), self.config.max_gradient_norm)
-        optimiser.step()
+    @property
+    def _answering(self) -> nn.Module:
+        return self.average if self.config.averaging else self.generator
 
-    def _discriminate(self, examples: Tensor) -> Tensor:
-        """Return logits [B] of examples [B, ...] as the discriminator sees them."""
-        logits: Tensor = self.discriminator(examples)
-        return logits.float().reshape(len(examples), -1)[:, 0]
+    def _answered(self, module: nn.Module, inputs: Any) -> Tensor:
+        """Return what a module generates, in the output space."""
+        answers = self._middle + self._half * self._squashed(module(inputs))
+        space = self.task.output_space
+        assert isinstance(space, spaces.Box)
+        low, high = (torch.as_tensor(bound, device=answers.device) for bound in (space.low, space.high))
+        return torch.clamp(answers, low, high) if self._bounded else answers
 
     def _squashed(self, outputs: Tensor) -> Tensor:
         """Return generated examples [B, ...] as the discriminator sees them: in [-1, 1] where the space is bounded."""
         examples = outputs.float().reshape(len(outputs), *(self.task.output_space.shape or ()))
         return torch.tanh(examples) if self._bounded else examples
 
-    def _to_space(self, examples: Tensor) -> Tensor:
-        return self._middle + self._half * examples
-
     def _drawn_noise(self, count: int) -> Tensor:
-        return torch.from_numpy(self._noise.standard_normal((count, *self._noise_shape), dtype=np.float32)).to(self._torch_device)
-
-    def _next_real(self) -> Tensor:
-        """Return the next batch of real examples [B, ...] as the discriminator sees them; each epoch has an order of its own."""
-        epoch, position = divmod(self.progress, len(self._examples))
-        if self._reader[0] != self.progress:
-            order = np.random.default_rng(self.seeds.integer("order", epoch)).permutation(len(self._examples))
-            parts = np.array_split(order, -(-len(order) // self.config.batch_size))
-            first = int(np.searchsorted(np.cumsum([len(part) for part in parts]), position, side="right"))
-            self._reader = self.progress, self._examples.stream(parts[first:])
-        real = next(self._reader[1])[1]
-        self.progress += len(real)
-        self._reader = (self.progress, self._reader[1]) if self.progress % len(self._examples) else (-1, iter(()))
-        return (real.float() - self._middle) / self._half
+        return torch.from_numpy(self._noise.standard_normal((count, *self._noise_space.shape), dtype=np.float32)).to(self._torch_device)
 
     def _discriminator_network(self) -> Network:
         """Return the network of the discriminator, with its config.
@@ -275,15 +295,24 @@ class GAN(Agent):
         return built
 
     @property
-    def _noise_shape(self) -> tuple[int, ...]:
-        return self.task.input_space.shape or ()
-
-    @property
     def _num_fixed(self) -> int:
         """Samples of a snapshot: 64 images, 256 vectors."""
         return 64 if len(self.task.output_space.shape or ()) == 3 else 256
 
     @cached_property
-    def _examples(self) -> Examples:
+    def _examples(self) -> Shuffled:
         """The training split, read at the first step: a model that only predicts does not need it."""
-        return Examples(self.task, "train", self._torch_device, 1024)
+        return Shuffled(self.task, self.seeds, self._torch_device, self.config.batch_size)
+
+
+class Generating(nn.Module):
+    """The generator of an agent with its bounds, as a module that can be exported."""
+
+    def __init__(self, agent: GAN) -> None:
+        super().__init__()
+        self.network = agent._answering
+        self._answered = agent._answered
+
+    def forward(self, noise: Tensor) -> tuple[Tensor]:
+        """Return answers [B, ...] to noise [B, Z]."""
+        return (self._answered(self.network, noise),)

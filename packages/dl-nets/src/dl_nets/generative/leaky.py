@@ -11,8 +11,12 @@ from typing import Annotated, Any, ClassVar
 
 import gymnasium
 import numpy as np
+import torch
+from gymnasium import spaces
 from torch import Tensor, nn
+from torch.nn import functional
 
+from dl_nets.generative.conditions import parts_of, split
 from dl_nets.networks.initialisation import Init, linear
 from dl_nets.networks.layers import Dropout
 from dl_nets.networks.spaces import Features, output_size
@@ -32,15 +36,20 @@ class LeakyMLPConfig:
 
 
 class LeakyLayers(nn.Module):
-    """The module that `LeakyMLP` builds: features, then layers."""
+    """The module that `LeakyMLP` builds: features, beside them the class where inputs have one, then layers."""
 
-    def __init__(self, features: Features, layers: nn.Sequential) -> None:
+    def __init__(self, features: Features, classes: int, layers: nn.Sequential) -> None:
         super().__init__()
         self.features, self.layers = features, layers
+        self._classes = classes
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Any) -> Tensor:
         """Return outputs [B, K] of inputs [B, ...]."""
-        outputs: Tensor = self.layers(self.features(inputs))
+        numbers, labels = split(inputs)
+        features = self.features(numbers)
+        if labels is not None:
+            features = torch.cat([features, functional.one_hot(labels.long(), self._classes).float()], dim=1)
+        outputs: Tensor = self.layers(features)
         return outputs
 
 
@@ -52,10 +61,12 @@ class LeakyMLP(Network):
 
     def build(self, input_space: gymnasium.Space[Any], output_space: gymnasium.Space[Any], rng: np.random.Generator) -> LeakyLayers:
         """Build a perceptron from inputs [B, ...] to outputs [B, K]."""
-        config, features = self.config, Features(input_space)
+        config = self.config
+        numbers, classes = parts_of(input_space) if isinstance(input_space, spaces.Dict) else (input_space, 0)
+        features = Features(numbers)
         gain = math.sqrt(2.0 / (1.0 + config.slope**2)) if config.init != "uniform" else 1.0
         layers: list[nn.Module] = []
-        size = features.size
+        size = features.size + classes
         for index, units in enumerate(config.hidden):
             layers.append(linear(size, units, rng, init=config.init, gain=gain))
             if config.batch_norm and index:
@@ -65,4 +76,4 @@ class LeakyMLP(Network):
                 layers.append(Dropout(config.dropout, rng))
             size = units
         layers.append(linear(size, output_size(output_space), rng, init=config.init))
-        return LeakyLayers(features, nn.Sequential(*layers))
+        return LeakyLayers(features, classes, nn.Sequential(*layers))

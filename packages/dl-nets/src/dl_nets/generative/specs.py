@@ -59,7 +59,7 @@ def networks() -> Iterator[NetworkSpec]:
         target="dl_nets.generative.leaky:LeakyMLP",
         summary="Perceptron with leaky rectifiers, for both players of a gan",
         reference="Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models, 2013",
-        fits=("vector-input", "image-input", "array-input", "discrete-input"),
+        fits=("vector-input", "image-input", "array-input", "discrete-input", "data dict-input generation"),
         task="breast-cancer",
         tiny={"hidden": (8,)},
         tags=("generation",),
@@ -114,7 +114,7 @@ def schemes() -> Iterator[TaskSchemeSpec]:
         reference="Heusel and others, GANs trained by a two time-scale update rule, 2017",
         argument="task",
         example="generate:digits",
-        traits=("data", "vector-input", "generation"),
+        traits=("data", "generation"),
         agents=("gan",),
         tags=("unsupervised", "generation"),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_core.errors import RequestError, WorkError
+from rl_core.task import DrawsAnswers
 
 if TYPE_CHECKING:
     from rl_core.runs.run import Run
@@ -55,7 +56,11 @@ def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]
     try:
         if len(files) > 1:
             return [{"file": str(file), **row} for file in files for row in rows_of(run, str(file), probabilities=probabilities)]
-        answers = agent.answers(files[0], run.folder / "predictions") if files else [agent.answer(text)]
+        if files:
+            answers = agent.answers(files[0], run.folder / "predictions")
+        else:
+            draws = isinstance(task, DrawsAnswers)
+            answers = [task.answer_text(text, agent.predict, run.folder / "predictions") if draws else agent.answer(text)]
         if not probabilities:
             return [{"answer": answer} for answer in answers]
         shares = agent.probabilities(task.parse_file(files[0]) if files else task.parse(text))

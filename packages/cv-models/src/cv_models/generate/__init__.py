@@ -1,0 +1,1 @@
+"""Pictures from noise, from other pictures, and from smaller ones."""
