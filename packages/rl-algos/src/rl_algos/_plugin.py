@@ -22,7 +22,7 @@ from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-ROOMS = (bandits, continuous, model_based, offline, on_policy, planning, q_learning, search, self_play, tabular, tree_search)
+ROOMS = (bandits, continuous, meta, model_based, offline, on_policy, planning, q_learning, search, self_play, tabular, tree_search)
 
 
 @hookimpl

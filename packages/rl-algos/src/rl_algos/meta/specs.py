@@ -1,10 +1,10 @@
-"""Specs of the families of tasks."""
+"""Specs of the agents that learn to learn, and of the families of tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rl_core.api import TaskSpec
+from rl_core.api import AgentSpec, TaskSpec
 
 DUAN = "Duan and others. RL^2: fast reinforcement learning via slow reinforcement learning, 2016"
 FINN = "Finn, Abbeel, Levine. Model-agnostic meta-learning for fast adaptation of deep networks, 2017"
@@ -12,14 +12,34 @@ RAKELLY = "Rakelly and others. Efficient off-policy meta-reinforcement learning 
 PACKER = "Packer and others. Assessing generalization in deep reinforcement learning, 2018"
 
 
+FITS = tuple(f"control family {input_}-input {output}-output" for input_ in ("vector", "discrete") for output in ("discrete", "continuous"))
+
+
+def agents() -> Iterator[AgentSpec]:
+    """Yield the specs of agents, sorted by name."""
+    yield AgentSpec(
+        name="maml",
+        target="rl_algos.meta.maml:MAML",
+        summary="Learns first parameters from which one gradient step on a new task goes far",
+        reference=FINN,
+        fits=FITS,
+        unit="environment steps",
+        task="navigation-2d",
+        budget=4_000_000,
+        presets="rl_algos:meta/presets/maml.yaml",
+        tiny={"num_tasks": 2, "episodes_per_task": 2, "max_steps": 6, "hidden_layers": (4,), "outer_updates": 2},
+        tags=("meta-learning", "policy gradient"),
+    )
+
+
 def tasks() -> Iterator[TaskSpec]:
     """Yield the specs of the families, sorted by name."""
     for name, target, summary, reference, inputs, outputs, agent in (
-        ("CartPole-mass", "bodies:CartPoleFamily", "CartPoles of any mass, length and force", PACKER, "vector", "discrete", "ppo"),
+        ("CartPole-mass", "bodies:CartPoleFamily", "CartPoles of any mass, length and force", PACKER, "vector", "discrete", "maml"),
         ("Pendulum-mass", "bodies:PendulumFamily", "Pendulums of any mass, length and gravity", PACKER, "vector", "continuous", "sac"),
         ("bandit-distribution", "tables:BanditFamily", "Bernoulli bandits, each with other arms", DUAN, "discrete", "discrete", "ppo"),
         ("mdp-distribution", "tables:TableFamily", "Small decision processes with random tables", DUAN, "discrete", "discrete", "ppo"),
-        ("navigation-2d", "points:Navigation", "Go to a goal in the plane that is not shown", FINN, "vector", "continuous", "ppo"),
+        ("navigation-2d", "points:Navigation", "Go to a goal in the plane that is not shown", FINN, "vector", "continuous", "maml"),
         ("point-robot", "points:PointRobot", "Go from anywhere to a goal that is not shown", RAKELLY, "vector", "continuous", "sac"),
         (
             "sparse-point-robot",
