@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_algos.meta.flat_policy import FlatPolicy, features
+from rl_algos.meta.action_heads import features
+from rl_algos.meta.flat_policy import FlatPolicy
 from rl_core.envs import Envs
 
 RIDGE = 1e-5  # first penalty of the baseline; ten times as much as long as the equations cannot be solved

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from dl_nets.learning.optimisers import Optimiser
+from rl_algos.meta.action_heads import Head, features
 from rl_algos.meta.episodes import Episodes, TaskBatch, play, task_batch
-from rl_algos.meta.flat_policy import Activation, FlatPolicy, Head, features
+from rl_algos.meta.flat_policy import Activation, FlatPolicy
 from rl_algos.meta.pictures import draw_adaptation, draw_paths
 from rl_algos.on_policy.trpo import conjugate_gradient, largest_step
 from rl_core.agent import Agent

@@ -65,3 +65,24 @@ def draw_paths(paths: Mapping[str, np.ndarray], goals: np.ndarray | None, folder
         axes.grid(alpha=0.25)
     figure.suptitle("Paths on test tasks; a dot is the start, a star the goal", fontsize=10)
     figure.savefig(folder / "paths.png", dpi=120)
+
+
+def draw_rewards(reward: np.ndarray, counts: np.ndarray, folder: Path) -> None:
+    """Write `rewards.png`: the mean reward of test tasks over the steps of a trial.
+
+    Args:
+        reward: [T, M].
+        counts: Whether a step belongs to the trial [T, M].
+        folder: Where to write.
+    """
+    known = counts.sum(axis=1) > 0
+    mean = (reward * counts).sum(axis=1)[known] / counts.sum(axis=1)[known]
+    figure = new_figure(5.4, 3.6)
+    axes = figure.add_subplot(1, 1, 1)
+    axes.plot(np.arange(1, len(mean) + 1), mean, marker="o" if len(mean) <= 20 else None, label=f"mean of {reward.shape[1]} test tasks")
+    axes.set_xlabel("step of the trial")
+    axes.set_ylabel("reward of a step")
+    axes.set_title("Reward over the steps of a trial, on tasks not seen in training", fontsize=10)
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.25)
+    figure.savefig(folder / "rewards.png", dpi=120)

@@ -30,6 +30,33 @@ def agents() -> Iterator[AgentSpec]:
         tiny={"num_tasks": 2, "episodes_per_task": 2, "max_steps": 6, "hidden_layers": (4,), "outer_updates": 2},
         tags=("meta-learning", "policy gradient"),
     )
+    tiny = {"num_trials": 4, "max_steps": 8, "num_epochs": 1, "batch_trials": 2, "trial_episodes": 2}
+    yield AgentSpec(
+        name="rl2",
+        target="rl_algos.meta.rl2:RL2",
+        summary="A recurrent policy that learns a task within its state",
+        reference=DUAN,
+        fits=FITS,
+        unit="environment steps",
+        task="bandit-distribution",
+        budget=1_500_000,
+        presets="rl_algos:meta/presets/trials.yaml",
+        tiny={**tiny, "units": 3},
+        tags=("meta-learning", "recurrent"),
+    )
+    yield AgentSpec(
+        name="snail",
+        target="rl_algos.meta.snail:SNAIL",
+        summary="A policy that looks back over its trial by convolutions and attention",
+        reference="Mishra, Rohaninejad, Chen, Abbeel. A simple neural attentive meta-learner, 2018",
+        fits=FITS,
+        unit="environment steps",
+        task="bandit-distribution",
+        budget=1_500_000,
+        presets="rl_algos:meta/presets/trials.yaml",
+        tiny={**tiny, "embedding": 3, "filters": 2, "keys": 2, "num_blocks": 1},
+        tags=("meta-learning", "attention"),
+    )
 
 
 def tasks() -> Iterator[TaskSpec]:
@@ -37,8 +64,8 @@ def tasks() -> Iterator[TaskSpec]:
     for name, target, summary, reference, inputs, outputs, agent in (
         ("CartPole-mass", "bodies:CartPoleFamily", "CartPoles of any mass, length and force", PACKER, "vector", "discrete", "maml"),
         ("Pendulum-mass", "bodies:PendulumFamily", "Pendulums of any mass, length and gravity", PACKER, "vector", "continuous", "sac"),
-        ("bandit-distribution", "tables:BanditFamily", "Bernoulli bandits, each with other arms", DUAN, "discrete", "discrete", "ppo"),
-        ("mdp-distribution", "tables:TableFamily", "Small decision processes with random tables", DUAN, "discrete", "discrete", "ppo"),
+        ("bandit-distribution", "tables:BanditFamily", "Bernoulli bandits, each with other arms", DUAN, "discrete", "discrete", "rl2"),
+        ("mdp-distribution", "tables:TableFamily", "Small decision processes with random tables", DUAN, "discrete", "discrete", "rl2"),
         ("navigation-2d", "points:Navigation", "Go to a goal in the plane that is not shown", FINN, "vector", "continuous", "maml"),
         ("point-robot", "points:PointRobot", "Go from anywhere to a goal that is not shown", RAKELLY, "vector", "continuous", "sac"),
         (
