@@ -41,7 +41,7 @@ class Memory(Protocol):
 
 
 class Trials(NamedTuple):
-    """What happened in trials.
+    """Record of trials.
 
     Attributes:
         inputs: [T, N, I].
