@@ -36,7 +36,7 @@ class ShowAttendAndTellConfig(CaptionerConfig):
     word_size: Annotated[Count, Doc("numbers of a word's vector")] = 64
     units: Annotated[Count, Doc("of the LSTM")] = 128
     attention_size: Annotated[Count, Doc("numbers of the attention's hidden layer")] = 64
-    spread: Annotated[NonNegative, Doc("lambda, weight of the doubly stochastic term; 0: none")] = 0.01
+    spread: Annotated[NonNegative, Doc("lambda, weight of the doubly stochastic term; 0: none")] = 0.0005
 
 
 class ShowAttendAndTellModule(Captioner):

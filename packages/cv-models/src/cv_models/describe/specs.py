@@ -60,4 +60,14 @@ def tasks() -> Iterator[TaskSpec]:
 
 def schemes() -> Iterator[TaskSchemeSpec]:
     """Yield the schemes."""
-    yield from ()
+    yield TaskSchemeSpec(
+        name="captions",
+        target="cv_models.describe.caption_files:CaptionFiles",
+        summary="Pictures and their captions, as COCO, Karpathy, Flickr or a table list them",
+        argument="path",
+        example="captions:pictures/captions.csv",
+        make_example="cv_models.describe.caption_files:write_example",
+        traits=("data", "image-input", "token-output"),
+        agents=("supervised",),
+        tags=("captions", "vision"),
+    )

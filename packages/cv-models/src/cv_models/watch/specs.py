@@ -80,4 +80,25 @@ def tasks() -> Iterator[TaskSpec]:
 
 def schemes() -> Iterator[TaskSchemeSpec]:
     """Yield the schemes."""
-    yield from ()
+    yield TaskSchemeSpec(
+        name="videos",
+        target="cv_models.watch.videos:VideosTask",
+        summary="Clips and their captions, as MSVD, MSR-VTT or a table list them",
+        argument="path",
+        example="videos:clips",
+        make_example="cv_models.watch.videos:write_videos",
+        traits=("data", "array-input", "token-output"),
+        agents=("supervised",),
+        tags=("captions", "video"),
+    )
+    yield TaskSchemeSpec(
+        name="actions",
+        target="cv_models.watch.videos:ActionsTask",
+        summary="A folder of clips for each class of action",
+        argument="path",
+        example="actions:clips",
+        make_example="cv_models.watch.videos:write_actions",
+        traits=("data", "array-input", "discrete-output"),
+        agents=("supervised",),
+        tags=("classification", "video"),
+    )

@@ -26,7 +26,7 @@ WHOLE = 0.95  # share of the frames that a file announces which must be there
 
 
 class Timeline(NamedTuple):
-    """When the frames of a clip are shown.
+    """Times at which the frames of a clip are shown.
 
     Attributes:
         times: Begin of each frame, seconds from the first one [n].
