@@ -13,6 +13,7 @@ from rl_algos.offline import specs as offline
 from rl_algos.on_policy import specs as on_policy
 from rl_algos.planning import specs as planning
 from rl_algos.q_learning import specs as q_learning
+from rl_algos.safety import specs as safety
 from rl_algos.search import specs as search
 from rl_algos.self_play import specs as self_play
 from rl_algos.tabular import specs as tabular
@@ -22,7 +23,21 @@ from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
-ROOMS = (bandits, continuous, meta, model_based, offline, on_policy, planning, q_learning, search, self_play, tabular, tree_search)
+ROOMS = (
+    bandits,
+    continuous,
+    meta,
+    model_based,
+    offline,
+    on_policy,
+    planning,
+    q_learning,
+    safety,
+    search,
+    self_play,
+    tabular,
+    tree_search,
+)
 
 
 @hookimpl
@@ -39,6 +54,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     yield from games.tasks()
     yield from meta.tasks()
     yield from offline.tasks()
+    yield from safety.tasks()
 
 
 @hookimpl

@@ -12,6 +12,7 @@ import numpy as np
 from rl_core import batches
 from rl_core.predicting import taking_lists
 from rl_core.state import restore_state, saved_state
+from rl_core.task import ControlTask
 
 if TYPE_CHECKING:
     from rl_core.network import Network
@@ -188,7 +189,9 @@ class Agent(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not predict probabilities")
 
     def draw(self, folder: Path) -> None:
-        """Write figures of what was learned into `folder`, at the end of a run; none by default."""
+        """Write figures of what was learned into `folder`, at the end of a run; by default those of a control task."""
+        if isinstance(self.task, ControlTask):
+            self.task.draw_policy(folder, self.predictor())
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return what was learned as arrays by name, for the format "arrays" of `export`; by default the parameters."""

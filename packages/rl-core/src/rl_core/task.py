@@ -251,6 +251,9 @@ class ControlTask(Task):
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """Return environments stepped together, whose every random number comes from `seeds`."""
 
+    def draw_policy(self, folder: Path, predict: Predict) -> None:
+        """Write figures of a policy into `folder`, at the end of a run; none by default."""
+
     def evaluation_envs(self, episodes: int, seeds: Seeds) -> Envs:
         """Return the environments that `episodes` episodes of an evaluation are played in, at most one for each."""
         return self.envs(min(episodes, 100), seeds)
@@ -259,6 +262,7 @@ class ControlTask(Task):
         """Return mean, deviation and length of `episodes` whole episodes, split evenly over the environments.
 
         The number of episodes of each environment is fixed beforehand: to take whichever episodes end first would favour short ones.
+        A task with the extra `cost` also gets the mean cost of an episode, undiscounted.
         """
         envs = self.evaluation_envs(episodes, seeds.apart("evaluation"))
         num_envs = envs.num_envs
@@ -268,10 +272,11 @@ class ControlTask(Task):
         obs = envs.reset()
         if memory is not None:
             memory.begin(np.ones(num_envs, dtype=np.bool_))
-        returns, lengths = [], []
+        returns, lengths, costs, cost = [], [], [], np.zeros(num_envs)
         while quota.any():
             transition = envs.step(predict(obs))
             obs = transition.obs
+            cost += transition.extras.get("cost", 0.0)
             if memory is not None:
                 memory.begin(transition.terminated | transition.truncated)
             for env, return_, length in envs.pop_episodes():
@@ -279,11 +284,14 @@ class ControlTask(Task):
                     quota[env] -= 1
                     returns.append(return_)
                     lengths.append(length)
+                    costs.append(float(cost[env]))
+                cost[env] = 0.0
         envs.close()
         return {
             "mean return": float(np.mean(returns)),
             "standard deviation": float(np.std(returns)),
             "mean length": float(np.mean(lengths)),
+            **({"mean cost": float(np.mean(costs))} if "cost" in self.extras else {}),
             "episodes": float(episodes),
         }
 

@@ -42,6 +42,7 @@ class Problem(NamedTuple):
         state_of: States [N, S], float64, of observations [N, ...]; `None` where an observation does not show the state.
         outcome: Rewards [N] and terminations [N] of observations, actions and next observations, for models that learn the rest; `None`
             where it is not given.
+        cost: Costs [N], float32, of the states [N, S] that a step led to; `None` for a problem without costs.
     """
 
     start: Callable[[np.ndarray], np.ndarray]
@@ -54,6 +55,7 @@ class Problem(NamedTuple):
     target: float
     state_of: Callable[[np.ndarray], np.ndarray] | None = None
     outcome: Outcome | None = None
+    cost: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 class ArrayDynamics:
@@ -96,6 +98,11 @@ class ArrayEnvs(Envs):
         self._state = np.zeros((num_envs, 0))
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
 
+    @property
+    def states(self) -> np.ndarray:
+        """The states [N, S], float64; not to be written to."""
+        return self._state
+
     def reset(self) -> np.ndarray:
         """Return first observations [N, ...]."""
         self._state = self._start(self.num_envs)
@@ -111,6 +118,7 @@ class ArrayEnvs(Envs):
         truncated = self._elapsed >= self._time_limit
         over = terminated | truncated
         obs = final_obs = self._problem.observe(self._state)
+        extras = {} if self._problem.cost is None else {"cost": self._problem.cost(self._state)}
         if over.any():
             first = self._start(int(over.sum()))
             self._state[over] = first
@@ -118,7 +126,7 @@ class ArrayEnvs(Envs):
             obs = final_obs.copy()
             obs[over] = self._problem.observe(first)
         self._count(reward, over)
-        return Transition(obs, reward, terminated, truncated, final_obs)
+        return Transition(obs, reward, terminated, truncated, final_obs, extras)
 
     def state_dict(self) -> dict[str, Any]:
         """Return states and steps since the start of each episode; the stream of starts is saved with the run."""
@@ -156,7 +164,7 @@ class ArrayTask(DynamicsTask):
     """A problem as a task. A subclass names its `problem` and nothing else."""
 
     Config: ClassVar[type] = ArrayTaskConfig
-    problem: ClassVar[Problem]
+    problem: Problem
 
     def __init__(self, config: ArrayTaskConfig) -> None:
         super().__init__(config)

@@ -1,0 +1,108 @@
+"""Learning within limits: exact optima, the dual of CPO against a general solver, shields that hold, and PPO where costs have no price."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from rl_algos.planning.policy import optimal_policy
+from rl_algos.safety.cpo import solve_dual
+from rl_algos.safety.lava import GridLava, GridLavaConfig, best_feasible
+from rl_algos.safety.tasks import LimitedPendulum, LimitedPendulumConfig, PointHazards, PointHazardsConfig
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.runs.recipe import resolve
+from rl_core.seeds import Seeds
+
+
+def test_the_linear_program_meets_the_planner_where_the_limit_does_not_bind_and_the_safe_way_where_it_is_zero():
+    task = GridLava(GridLavaConfig())
+    free = best_feasible(task.mdp, task.cost, 100.0)
+    assert free.return_ == pytest.approx(task.return_of(optimal_policy(task.mdp)))
+    bound = task.best_feasible()
+    assert bound.cost == pytest.approx(0.5)
+    assert task.return_of(bound.policy) == pytest.approx(bound.return_, abs=1e-6)
+    assert ((bound.policy > 1e-9).sum(axis=1) > 1)[bound.policy.max(axis=1) > 0.26].sum() <= 1  # one state draws, at most
+    safe = best_feasible(task.mdp, task.cost, 0.0)
+    assert safe.cost == pytest.approx(0.0)
+    assert safe.return_ < bound.return_ < free.return_
+    with pytest.raises(ValueError, match="no policy keeps the expected cost"):
+        best_feasible(GridLava(GridLavaConfig(layout="SXG")).mdp, np.array([0, 1, 0], np.float32), 0.5)
+
+
+def test_the_dual_of_cpo_is_that_of_a_general_solver():
+    """Against SLSQP on the primal: the largest decrease of g x with c + b x <= 0 and x x / 2 <= delta, with H the identity."""
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(40):
+        g, b, delta = rng.standard_normal(4), rng.standard_normal(4), 0.05
+        c = float(rng.uniform(-0.6, 0.6))
+        dual = solve_dual(float(g @ g), float(g @ b), float(b @ b), c, delta)
+        seen.add(dual.case)
+        if dual.case == "recovery":
+            assert c > 0
+            assert c**2 / (b @ b) > 2 * delta  # no step within the region reaches the limit
+            continue
+        step = -(g + dual.price * b) / dual.scale
+        assert 0.5 * step @ step <= delta * (1 + 1e-6)
+        assert c + b @ step <= 1e-6
+        limits = [
+            {"type": "ineq", "fun": lambda x, b=b, c=c: -(c + b @ x)},
+            {"type": "ineq", "fun": lambda x: 0.05 - 0.5 * x @ x},
+        ]
+        best = min(
+            (minimize(lambda x, g=g: g @ x, start, constraints=limits, tol=1e-10) for start in (step, np.zeros(4), -0.1 * b)),
+            key=lambda found: found.fun if found.success else np.inf,
+        )
+        assert g @ step == pytest.approx(best.fun, abs=1e-5)
+    assert seen == {"free", "bound", "recovery"}
+
+
+def test_a_price_of_zero_is_ppo_to_the_bit_and_a_huge_one_is_not():
+    same = ["num_envs=4", "rollout_steps=32", "num_epochs=2", "batch_size=64", "learning_rate=0.001", "learning_rate_schedule=constant"]
+    same.append("network.hidden=[8]")
+    unpriced = ["multiplier_rate=0", "proportional_gain=0"]
+    learned = {}
+    for name, agent, settings in (
+        ("ppo", "ppo", []),
+        ("free", "ppo-lagrangian", [*unpriced, "multiplier=0"]),
+        ("costly", "ppo-lagrangian", [*unpriced, "multiplier=1e3"]),
+    ):
+        made = resolve(Catalogue.discover(), agent, task="point-hazards", overrides=[*same, *settings], budget=256)
+        learner = made.build_agent(Seeds(0))
+        learner.step()
+        learner.step()
+        learned[name] = learner.actor_critic.actor.state_dict()
+    for key, value in learned["ppo"].items():
+        assert (value == learned["free"][key]).all(), key
+    assert any((value != learned["costly"][key]).any() for key, value in learned["ppo"].items())
+
+
+@pytest.mark.parametrize(
+    ("task", "num_envs", "steps"),
+    [
+        (GridLava(GridLavaConfig(shield="table")), 20_000, 50),
+        (PointHazards(PointHazardsConfig(shield="layer")), 5_000, 50),
+        (PointHazards(PointHazardsConfig(shield="look-ahead")), 5_000, 50),
+        (LimitedPendulum(LimitedPendulumConfig(shield="look-ahead")), 300, 50),
+    ],
+    ids=["table", "layer", "look-ahead", "backup policy"],
+)
+def test_no_forbidden_action_passes_a_shield(task, num_envs, steps):
+    envs, rng = task.envs(num_envs, Seeds(0)), np.random.default_rng(0)
+    envs.reset()
+    cost = 0.0
+    for _ in range(steps):
+        if hasattr(task.output_space, "n"):
+            actions = rng.integers(task.output_space.n, size=num_envs)
+        else:
+            actions = rng.uniform(task.output_space.low, task.output_space.high, (num_envs, *task.output_space.shape)).astype(np.float32)
+        cost += envs.step(actions).extras["cost"].sum()
+    assert cost == 0.0
+    assert envs.replaced > 0
+
+
+def test_costs_are_a_part_of_the_evaluation():
+    task = GridLava(GridLavaConfig(grip=1.0))
+    right = task.evaluate(lambda obs: np.full(len(obs), 1), episodes=4, seeds=Seeds(0))
+    assert (right["mean return"], right["mean cost"]) == (14.0, 1.0)
