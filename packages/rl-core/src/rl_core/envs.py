@@ -96,6 +96,14 @@ class Envs(ABC):
         """Return the extras that belong to the current observations (`legal`, `goal`), also before the first step; none by default."""
         return {}
 
+    def final_extras(self) -> Mapping[str, np.ndarray]:
+        """Return the extras that belong to the `final_obs` of the last step.
+
+        By default those of the current observations, which are the same where no episode is over, and of no use where one terminated.
+        An implementation whose episodes may be truncated overrides it.
+        """
+        return self.extras()
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Return the position of the environments; it includes `self._counters()`."""

@@ -84,6 +84,8 @@ class GymEnvs(Envs):
         self._actions: list[list[np.ndarray]] = [[] for _ in range(num_envs)]
         self._obs = np.zeros((num_envs, *(self.input_space.shape or ())), dtype=self.input_space.dtype)
         self._stale = False  # whether the environments have yet to be replayed to `_episode` and `_actions`
+        choices = 0 if self._interface.masks is False else int(self.output_space.n)
+        self._legal = self._final_legal = np.ones((num_envs, choices), np.bool_)  # at `_obs`, and at the last step's `final_obs`
 
     @property
     def is_open(self) -> bool:
@@ -94,7 +96,11 @@ class GymEnvs(Envs):
         """Return first observations [N, ...]."""
         self._envs = self._envs or self._open(self.num_envs)
         self._stale = False
-        self._obs = np.stack([self._start(index) for index in range(self.num_envs)])
+        legal, obs = np.ones_like(self._legal), []
+        for index in range(self.num_envs):
+            obs.append(self._start(index))
+            legal[index] = self._interface.legal if self._interface.masks else True
+        self._obs, self._legal, self._final_legal = np.stack(obs), legal, legal
         return self._obs
 
     def restart(self) -> np.ndarray:
@@ -115,6 +121,8 @@ class GymEnvs(Envs):
         terminated = np.zeros(self.num_envs, dtype=bool)
         truncated = np.zeros(self.num_envs, dtype=bool)
         final_obs = obs
+        masks = bool(self._interface.masks)
+        legal = final_legal = self._legal.copy() if masks else self._legal
         actions = np.asarray(actions, dtype=self.output_space.dtype)  # what is replayed is what was taken, to the last bit
         for index, env in enumerate(self._envs):
             action = actions[index]
@@ -125,6 +133,8 @@ class GymEnvs(Envs):
             except EnvironmentFailure as failure:
                 self._build_anew(index, failure)
                 obs[index], truncated[index] = self._obs[index], True
+            else:
+                legal[index] = self._interface.legal if masks else True
             if self._limit is not None and len(taken) >= self._limit and not terminated[index] and not truncated[index]:
                 truncated[index] = True
                 self._interface.say(
@@ -136,12 +146,27 @@ class GymEnvs(Envs):
                     final_obs = obs.copy()
                 final_obs[index] = obs[index]
                 self._episode[index] += 1
+                if masks:
+                    final_legal = legal.copy() if final_legal is legal else final_legal
+                    final_legal[index] = legal[index]
                 obs[index] = self._start(index)
+                if masks:
+                    legal[index] = self._interface.legal
             elif final_obs is not obs:
                 final_obs[index] = obs[index]
-        self._obs = obs
+                if masks:
+                    final_legal[index] = legal[index]
+        self._obs, self._legal, self._final_legal = obs, legal, final_legal
         self._count(reward, terminated | truncated)
-        return Transition(obs, reward, terminated, truncated, final_obs)
+        return Transition(obs, reward, terminated, truncated, final_obs, self.extras())
+
+    def extras(self) -> Mapping[str, np.ndarray]:
+        """Return `legal` [N, A] where the environments say which actions are allowed."""
+        return {"legal": self._legal} if self._interface.masks else {}
+
+    def final_extras(self) -> Mapping[str, np.ndarray]:
+        """Return the same for the last step's `final_obs`."""
+        return {"legal": self._final_legal} if self._interface.masks else {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return episode numbers, the actions since each episode's start, and the observations that a replay must arrive at."""
@@ -150,6 +175,7 @@ class GymEnvs(Envs):
             "episode": self._episode.copy(),
             "actions": [np.asarray(actions, dtype=dtype).reshape(len(actions), *shape) for actions in self._actions],
             "obs": self._obs.copy(),
+            **({"legal": self._legal.copy()} if self._interface.masks else {}),
             **self._counters(),
         }
 
@@ -172,6 +198,13 @@ class GymEnvs(Envs):
         self._episode, self._obs = episode, obs
         self._actions = [[np.array(action) for action in taken] for taken in actions]
         self._load_counters(state)
+        if self._interface.masks is None:
+            self._interface.masks = "legal" in state
+        if self._interface.masks:
+            legal = np.array(state["legal"])
+            if legal.shape != self._legal.shape or legal.dtype != np.bool_ or not legal.any(axis=1).all():
+                raise ValueError("the saved action masks are not those of these environments")
+            self._legal = self._final_legal = legal
         self._stale = True
         if _replay_at_once.get() and not self._replay():
             self._begin_all_anew()
@@ -228,7 +261,7 @@ class GymEnvs(Envs):
     def _cut_all(self) -> Transition:
         final_obs, none = self._obs, np.zeros(self.num_envs, dtype=bool)
         obs = self._begin_all_anew()
-        return Transition(obs, np.zeros(self.num_envs, dtype=np.float32), none, ~none, final_obs)
+        return Transition(obs, np.zeros(self.num_envs, dtype=np.float32), none, ~none, final_obs, self.extras())
 
     def _begin_all_anew(self) -> np.ndarray:
         self._interface.say(

@@ -35,6 +35,8 @@ class GymInterface:
 
     Attributes:
         name: Name of the environment.
+        masks: Whether the environments say which of their Discrete actions are allowed; found out by the first `reset`.
+        legal: Which were at the last observation returned [A], bool; `None` where they do not say it.
         remedy: Hint for an environment that raised.
     """
 
@@ -44,6 +46,9 @@ class GymInterface:
         self._shape, self._dtype = tuple(input_space.shape or ()), np.dtype(input_space.dtype)
         self._floats = self._dtype.kind == "f"
         self._discrete = isinstance(output_space, spaces.Discrete)
+        self._num_actions = int(output_space.n) if isinstance(output_space, spaces.Discrete) else 0
+        self.masks: bool | None = None if self._num_actions else False
+        self.legal: np.ndarray | None = None
         self._said: set[str] = set()
         self.remedy = "see where with --traceback"
 
@@ -63,7 +68,12 @@ class GymInterface:
                 "(observation, info), info a dict",
                 f"{RESET}; {MIGRATION}",
             )
-        return self._observation(result[0], "reset")
+        obs = self._observation(result[0], "reset")
+        if self.masks is None:
+            self.masks = _mask_of(env, result[1] or {}) is not None
+        if self.masks:
+            self.legal = self._mask(env, result[1] or {}, "reset")
+        return obs
 
     def step(self, env: gymnasium.Env, action: Any, number: int) -> tuple[np.ndarray, float, bool, bool]:
         """Take an action and return observation, reward, terminated and truncated.
@@ -83,14 +93,31 @@ class GymInterface:
             raise self._raised(error, f"step {number} of an episode (action {reprlib.repr(np.asarray(action).tolist())})", STEP) from error
         if not isinstance(result, tuple) or len(result) != 5:
             raise self._wrong_step(f"step returned {_kind(result)}, expected (observation, reward, terminated, truncated, info)")
-        raw, reward, terminated, truncated, _ = result
+        raw, reward, terminated, truncated, info = result
         if type(terminated) not in _FLAGS or type(truncated) not in _FLAGS:
             terminated, truncated = self._flag(terminated, "terminated"), self._flag(truncated, "truncated")
         if type(reward) is not float:
             reward = self._reward(reward, number)
         if not math.isfinite(reward):
             raise self._not_finite("reward", reward, number)
-        return self._observation(raw, "step", number), reward, bool(terminated), bool(truncated)
+        obs = self._observation(raw, "step", number)
+        if self.masks:
+            # Of the last observation of an episode that terminated nothing is asked.
+            self.legal = np.ones(self._num_actions, np.bool_) if terminated else self._mask(env, info, f"step {number} of an episode")
+        return obs, reward, bool(terminated), bool(truncated)
+
+    def _mask(self, env: gymnasium.Env, info: Any, place: str) -> np.ndarray:
+        """Return which actions are allowed [A]."""
+        given = _mask_of(env, info)
+        mask = np.asarray(given)
+        if given is None or mask.shape != (self._num_actions,) or mask.dtype.kind not in "biu" or not mask.any():
+            shown = "none" if given is None else reprlib.repr(mask.tolist())
+            raise EnvironmentFailure(
+                f"environment {self.name} gives the action mask {shown} at {place}",
+                f"give {self._num_actions} flags, at least one of them true, in info['action_mask'] of every reset and step, or by a "
+                "method action_masks(); --set task.masks=false plays without masks",
+            )
+        return mask.astype(np.bool_)
 
     def say(self, sentence: str) -> None:
         """Log a warning, once."""
@@ -205,6 +232,20 @@ class GymInterface:
         )
         failure.raised = True
         return failure
+
+
+def _mask_of(env: gymnasium.Env, info: Any) -> Any:
+    """Return the mask in `info`, or that of a method `action_masks` or `action_mask` of the environment or a wrapper of it, or `None`."""
+    if isinstance(info, dict) and "action_mask" in info:
+        return info["action_mask"]
+    for name in ("action_masks", "action_mask"):
+        try:
+            method = env.get_wrapper_attr(name)
+        except AttributeError:
+            continue
+        if callable(method):
+            return method()
+    return None
 
 
 def _kind(value: Any) -> str:

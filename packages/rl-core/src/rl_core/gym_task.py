@@ -44,6 +44,7 @@ class GymConfig:
         tuple[float, ...], Doc("lowest and highest action, for actions without bounds of their own; [] takes the environment's")
     ] = ()
     instances: Annotated[Count | None, Doc("most instances that may exist at one time; null: no limit")] = None
+    masks: Annotated[bool, Doc("whether an action that info['action_mask'] or a method action_masks() rules out is never taken")] = True
     restarts: Annotated[Whole, Doc("times that an environment that raised an exception is made anew")] = 0
 
     def __post_init__(self) -> None:
@@ -87,6 +88,8 @@ class GymTask(ControlTask):
             self._require_plain_spaces()
             self._interface = GymInterface(self._name, self.input_space, self.output_space)
             self._interface.remedy += "; --set task.restarts=10 begins a new instance instead, up to 10 times"
+            if not config.masks:
+                self._interface.masks = False
             with global_generators_kept():
                 first = self._played(env, PROBE_STEPS)
                 self._difference = self._difference_from(first, env)
@@ -99,6 +102,8 @@ class GymTask(ControlTask):
                     self._difference = self._difference_from(first, env, "two instances")
             finally:
                 env.close()
+        if self._interface.masks:
+            self.extras = ("legal",)
         if nondeterministic and not self._difference:
             self._difference = "Gymnasium's registry calls it nondeterministic"
 
@@ -226,7 +231,10 @@ class GymTask(ControlTask):
             seen.append(Moment(self._interface.reset(env, 0).copy(), 0.0, False))
             for number in range(1, steps + 1):
                 _move_global_generators(moved + number * 100)
-                obs, reward, terminated, truncated = self._interface.step(env, _random_action(self.output_space, rng), number)
+                action = _random_action(self.output_space, rng)
+                if self._interface.legal is not None:
+                    action = self.output_space.start + rng.choice(np.flatnonzero(self._interface.legal))
+                obs, reward, terminated, truncated = self._interface.step(env, action, number)
                 seen.append(Moment(obs.copy(), reward, terminated or truncated))
                 if seen[-1].end:
                     break

@@ -41,6 +41,14 @@ class PredictWithMemory(Predict, Protocol):
 
 
 @runtime_checkable
+class PredictAllowed(Predict, Protocol):
+    """A predictor that takes none but allowed actions, on a control task with the extra `legal`."""
+
+    def allow(self, legal: np.ndarray) -> None:
+        """Take note of the actions that are allowed at the next inputs [B, A], bool; called before each question."""
+
+
+@runtime_checkable
 class PredictLikelihood(Predict, Protocol):
     """A predictor that also says how likely it held the right answers, for tasks that judge by likelihood (`DataTask.by_likelihood`)."""
 
@@ -254,6 +262,13 @@ class ControlTask(Task):
     def draw_policy(self, folder: Path, predict: Predict) -> None:
         """Write figures of a policy into `folder`, at the end of a run; none by default."""
 
+    def legal_at(self, inputs: np.ndarray) -> np.ndarray | None:
+        """Return which actions are allowed at observations [B, ...], bool [B, A]; `None` where observations do not show it, as by default.
+
+        A task with the extra `legal` gives it to an agent that is asked outside of an episode.
+        """
+        return None
+
     def evaluation_envs(self, episodes: int, seeds: Seeds) -> Envs:
         """Return the environments that `episodes` episodes of an evaluation are played in, at most one for each."""
         return self.envs(min(episodes, 100), seeds)
@@ -269,11 +284,14 @@ class ControlTask(Task):
         quota = np.full(num_envs, episodes // num_envs)
         quota[: episodes % num_envs] += 1
         memory = predict if isinstance(predict, PredictWithMemory) else None
+        masked = predict if "legal" in self.extras and isinstance(predict, PredictAllowed) else None
         obs = envs.reset()
         if memory is not None:
             memory.begin(np.ones(num_envs, dtype=np.bool_))
         returns, lengths, costs, cost = [], [], [], np.zeros(num_envs)
         while quota.any():
+            if masked is not None:
+                masked.allow(envs.extras()["legal"])
             transition = envs.step(predict(obs))
             obs = transition.obs
             cost += transition.extras.get("cost", 0.0)

@@ -21,7 +21,7 @@ from rl_algos.parts.ranges import require_array
 from rl_core.config import Count, Doc, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask, Predict, PredictWithMemory
+from rl_core.task import ControlTask, Predict, PredictAllowed, PredictWithMemory
 
 
 @configclass
@@ -160,6 +160,10 @@ class GameTask(ControlTask):
         """Return N games."""
         return GameEnvs(self.rules, self.opponent(), num_envs, seeds)
 
+    def legal_at(self, inputs: np.ndarray) -> np.ndarray:
+        """Return which moves are allowed [B, A] on boards [B, rows, columns, 2]."""
+        return self.rules.legal(self.rules.boards(inputs))
+
     def opponent(self) -> Opponent:
         """Return who is played against."""
         config: GameConfig = self.config
@@ -176,7 +180,10 @@ class GameTask(ControlTask):
             memory.begin(np.ones(envs.num_envs, dtype=np.bool_))
         quota = np.full(envs.num_envs, episodes // envs.num_envs)
         quota[: episodes % envs.num_envs] += 1
+        masked = predict if isinstance(predict, PredictAllowed) else None
         while quota.any():
+            if masked is not None:
+                masked.allow(envs.extras()["legal"])
             transition = envs.step(np.asarray(predict(obs)))
             obs = transition.obs
             if memory is not None:

@@ -24,6 +24,7 @@ from rl_algos.on_policy.loop import FastPolicy, OnPolicy, OnPolicyConfig, value_
 from rl_algos.on_policy.policy_gradient import policy_gradient_error, policy_loss
 from rl_algos.on_policy.rollout import Batch
 from rl_algos.parts.fused import log_prob_and_entropy
+from rl_algos.parts.masks import masked_tensor
 from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 
 
@@ -74,7 +75,7 @@ class A2C(OnPolicy):
     Config: ClassVar[type] = A2CConfig
     config: A2CConfig
     state_fields = (*OnPolicy.state_fields, "square")
-    carries_state = together = by_hand = True
+    carries_state = together = by_hand = takes_masks = True
 
     def setup(self) -> None:
         """Start RMSProp's squares at 1."""
@@ -100,7 +101,8 @@ class A2C(OnPolicy):
         if learner.fast is not None:
             return self.fast_gradient(learner.fast, batch)
         inputs, action, advantage, return_ = map(learner.tensor, (batch.inputs, batch.action, batch.advantage, batch.return_))
-        log_prob, entropies = log_prob_and_entropy(self.actions, learner.actor(inputs), learner.log_std, action)
+        legal = None if batch.legal is None else learner.tensor(batch.legal)
+        log_prob, entropies = log_prob_and_entropy(self.actions, masked_tensor(learner.actor(inputs), legal), learner.log_std, action)
         loss_of_policy = policy_loss(log_prob, advantage)
         loss_of_value = (learner.critic(inputs).squeeze(1) - return_).square().mean()
         entropy = entropies.mean()
@@ -113,7 +115,7 @@ class A2C(OnPolicy):
     def fast_gradient(self, fast: FastPolicy, batch: Batch) -> np.ndarray:
         """Leave the gradient of `gradient`, derived by hand (`test_fast_updates` holds one to the other)."""
         losses = np.empty(3, dtype=np.float32)
-        policy = fast.policy(batch.inputs)
+        policy = fast.policy(batch.inputs, batch.legal)
         losses[2] = fast.entropy(policy).mean()
         by_log_prob = policy_gradient_error(fast.log_prob(policy, batch.action), batch.advantage, losses)
         fast.backward(policy, batch.action, by_log_prob, -self.config.entropy_weight)

@@ -24,7 +24,9 @@ from dl_nets.learning.export import FORMATS, Exportable, write
 from rl_algos.on_policy.rollout import Batch, Collector, Rollout, advantages, flat
 from rl_algos.parts.distributions import Distribution, distribution
 from rl_algos.parts.exported import Observations, Policy, PolicyWithMemory, action_layer, exportable
-from rl_algos.parts.recurrence import Player, Sequences, Unroller, in_order, one_step
+from rl_algos.parts.masks import legal_at, masked, masked_tensor
+from rl_algos.parts.players import MaskedPlayer, Player
+from rl_algos.parts.recurrence import Sequences, Unroller, in_order, one_step
 from rl_core.agent import Agent
 from rl_core.compiling import vectorised
 from rl_core.config import Count, Doc, Fraction, NonNegative, configclass
@@ -71,9 +73,9 @@ class FastPolicy:
         self.actions, self.actor, self.critic = actions, actor, critic
         self.log_std, self.log_std_error = log_std, log_std_error
 
-    def policy(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the policy at inputs [B, I], as the distribution's functions of arrays take it."""
-        return self.actions.policy(self.actor.forward(inputs))
+    def policy(self, inputs: np.ndarray, legal: np.ndarray | None = None) -> np.ndarray:
+        """Return the policy at inputs [B, I], where the actions `legal` [B, A] are allowed, as the distribution's functions take it."""
+        return self.actions.policy(masked(self.actor.forward(inputs), legal))
 
     def log_prob(self, policy: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Return ln pi(a|s) [B] of actions [B] or [B, D]."""
@@ -142,11 +144,11 @@ class ActorCritic(nn.Module):
             return self.fast.critic.forward(inputs)[:, 0].copy()
         return self._answer(self.critic, inputs).squeeze(1).cpu().numpy()
 
-    def log_prob(self, inputs: Any, action: np.ndarray) -> np.ndarray:
-        """Return ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, ...]."""
+    def log_prob(self, inputs: Any, action: np.ndarray, legal: np.ndarray | None = None) -> np.ndarray:
+        """Return ln pi(a|s) [B] of actions [B] or [B, D] at inputs [B, ...], where the actions `legal` [B, A] are allowed."""
         if self.fast is not None:
-            return self.fast.log_prob(self.fast.policy(inputs), action)
-        head = self._answer(self.actor, inputs)
+            return self.fast.log_prob(self.fast.policy(inputs, legal), action)
+        head = masked_tensor(self._answer(self.actor, inputs), None if legal is None else self.tensor(legal))
         return self.actions.log_prob(head, self.log_std.detach(), self.tensor(action)).cpu().numpy()
 
     @torch.no_grad()
@@ -230,6 +232,7 @@ class OnPolicy(Agent):
         carries_state: Whether the algorithm updates on whole sequences, so that it can train stateful networks.
         together: Whether one optimiser moves policy and critic.
         by_hand: Whether it has a hand-derived update.
+        takes_masks: Whether actions that the task does not allow are never taken.
     """
 
     headline = "episode_return"
@@ -242,6 +245,7 @@ class OnPolicy(Agent):
     carries_state: ClassVar[bool] = False
     together: ClassVar[bool] = False
     by_hand: ClassVar[bool] = False
+    takes_masks: ClassVar[bool] = False
 
     def setup(self) -> None:
         """Build actor, critic and environments."""
@@ -256,6 +260,12 @@ class OnPolicy(Agent):
             carries_state=self.carries_state,
         )
         self.state_size = sum(module.state_size for module in (actor, critic) if isinstance(module, Unroller))
+        self.masks = self.takes_masks and "legal" in task.extras
+        if "legal" in task.extras and not self.masks:
+            self.warnings.append(
+                f"the task says which actions are allowed, which {type(self).__name__} does not use: it learns from the reward for others; "
+                "ppo, a2c, dqn and agents that keep a table never take them"
+            )
         self.collector = Collector(
             task,
             self.actions,
@@ -265,6 +275,7 @@ class OnPolicy(Agent):
             normalise_obs=config.normalise_obs,
             normalise_reward=config.normalise_reward,
             state_size=self.state_size,
+            masks=self.masks,
         )
         self.actor_critic = ActorCritic(
             actor, critic, self.actions, log_std=config.log_std, device=device_for(actor, self.device), together=self.together
@@ -299,16 +310,18 @@ class OnPolicy(Agent):
         advantage = advantages(
             reward, discount, value.reshape(reward.shape), next_value.reshape(reward.shape), rollout.over, gae_lambda
         ).ravel()
-        return Batch(inputs, action, self.actor_critic.log_prob(inputs, action), value, advantage, advantage + value)
+        legal = None if rollout.legal is None else flat(rollout.legal)
+        return Batch(inputs, action, self.actor_critic.log_prob(inputs, action, legal), value, advantage, advantage + value, legal)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return the most probable actions [B, ...] at observations [B, ...]; with a memory, at the first observations of episodes."""
-        if self.state_size:
-            return self._answer(inputs, np.zeros((len(inputs), self.state_size), np.float32))[0]
-        return self.actions.to_env(self.actions.greedy(self.actor_critic.head(self.collector.inputs(inputs))))
+        legal = legal_at(self.task, inputs) if self.masks else None
+        return self._answer(inputs, np.zeros((len(inputs), self.state_size), np.float32), legal)[0]
 
     def predictor(self) -> Predict:
-        """Return `predict`, or a player that remembers each episode."""
+        """Return `predict`, or a player that remembers each episode, and which actions are allowed."""
+        if self.masks:
+            return MaskedPlayer(self._answer, self.state_size)
         return Player(self._answer, self.state_size) if self.state_size else self.predict
 
     def exported(self) -> Exportable:
@@ -327,10 +340,11 @@ class OnPolicy(Agent):
         """Return every trainable number, by name."""
         return {name: value.detach().cpu().numpy() for name, value in self.actor_critic.named_parameters() if value.numel()}
 
-    def _answer(self, inputs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the most probable actions [B, ...] at observations [B, ...] that follow a state [B, S], and the next state."""
-        head, state = self.actor_critic.advance(self.collector.inputs(inputs), state)
-        return self.actions.to_env(self.actions.greedy(head)), state
+    def _answer(self, inputs: np.ndarray, state: np.ndarray, legal: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the most probable of the allowed actions [B, ...] at observations [B, ...] after a state [B, S], and the next state."""
+        seen = self.collector.inputs(inputs)
+        head, state = self.actor_critic.advance(seen, state) if self.state_size else (self.actor_critic.head(seen), state)
+        return self.actions.to_env(self.actions.greedy(masked(head, legal))), state
 
 
 def build_networks(

@@ -23,6 +23,7 @@ from dl_nets.learning.optimisers import Optimiser
 from rl_algos.on_policy.loop import FastPolicy, OnPolicy, OnPolicyConfig, value_error
 from rl_algos.on_policy.rollout import Batch, minibatches, standardise
 from rl_algos.parts.fused import log_prob_and_entropy
+from rl_algos.parts.masks import masked_tensor
 from rl_algos.parts.recurrence import sequence_minibatches
 from rl_core.compiling import vectorised
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, configclass
@@ -139,7 +140,7 @@ class PPO(OnPolicy):
     Config: ClassVar[type] = PPOConfig
     config: PPOConfig
     state_fields = (*OnPolicy.state_fields, "optimiser")
-    carries_state = together = by_hand = True
+    carries_state = together = by_hand = takes_masks = True
 
     def setup(self) -> None:
         """Build the optimiser, too."""
@@ -172,10 +173,11 @@ class PPO(OnPolicy):
         config, learner = self.config, self.actor_critic
         if learner.fast is not None:
             return self.fast_update(learner.fast, batch, clip_range)
-        inputs, action, old_log_prob, old_value, advantage, return_ = (learner.tensor(column) for column in batch)
+        inputs, action, old_log_prob, old_value, advantage, return_ = (learner.tensor(column) for column in batch[:6])
+        legal = None if batch.legal is None else learner.tensor(batch.legal)
         if config.normalise_advantage:
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        log_prob, entropies = log_prob_and_entropy(self.actions, learner.actor(inputs), learner.log_std, action)
+        log_prob, entropies = log_prob_and_entropy(self.actions, masked_tensor(learner.actor(inputs), legal), learner.log_std, action)
         log_ratio = log_prob - old_log_prob
         ratio = log_ratio.exp()  # (6)
         loss_of_policy = policy_loss(ratio, advantage, clip_range)
@@ -193,10 +195,10 @@ class PPO(OnPolicy):
     def fast_update(self, fast: FastPolicy, batch: Batch, clip_range: float) -> np.ndarray:
         """Take the step of `update`, with the gradient derived by hand (`test_fast_updates` holds one to the other)."""
         config, losses = self.config, np.empty(5, dtype=np.float32)
-        inputs, action, old_log_prob, old_value, advantage, return_ = batch
+        inputs, action, old_log_prob, old_value, advantage, return_, legal = batch
         if config.normalise_advantage:
             advantage = standardise(advantage)
-        policy = fast.policy(inputs)
+        policy = fast.policy(inputs, legal)
         losses[2] = fast.entropy(policy).mean()
         by_log_prob = surrogate_error(fast.log_prob(policy, action), old_log_prob, advantage, clip_range, losses)
         fast.backward(policy, action, by_log_prob, -config.entropy_weight)

@@ -16,8 +16,9 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_algos.parts.distributions import Distribution
+from rl_algos.parts.masks import masked
 from rl_algos.parts.normalisation import RewardScale, RunningMoments
-from rl_algos.parts.recurrence import reset_where
+from rl_algos.parts.players import reset_where
 from rl_core.compiling import kernel, vectorised
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -37,6 +38,7 @@ class Rollout(NamedTuple):
     final_obs: np.ndarray
     state: np.ndarray = NO_STATE  # the policy's memory before each step [T, N, S]
     next_state: np.ndarray = NO_STATE  # and after it, before the next episode begins [T, N, S]
+    legal: np.ndarray | None = None  # which actions were allowed [T, N, A]; `None` where all are
 
     @property
     def over(self) -> np.ndarray:
@@ -53,10 +55,11 @@ class Batch(NamedTuple):
     value: np.ndarray  # V_old(s) [B]
     advantage: np.ndarray  # [B]
     return_: np.ndarray  # target of the value, advantage + V_old(s) [B]
+    legal: np.ndarray | None = None  # which actions were allowed [B, A]; `None` where all are
 
     def take(self, indices: np.ndarray) -> Batch:
         """Return the transitions at `indices` [M]."""
-        return Batch(*(column[indices] for column in self))
+        return Batch(*(None if column is None else column[indices] for column in self))
 
 
 class Policy(Protocol):
@@ -85,6 +88,7 @@ class Collector:
         normalise_obs: Whether the networks see observations with mean 0 and deviation 1.
         normalise_reward: Whether rewards are divided by the running deviation of the return.
         state_size: S, size of the policy's memory of an episode; 0 for a policy without memory.
+        masks: Whether the task says which actions are allowed, and no other is taken.
 
     Raises:
         ValueError: if observations that have no mean are to be normalised.
@@ -101,12 +105,13 @@ class Collector:
         normalise_obs: bool = False,
         normalise_reward: bool = False,
         state_size: int = 0,
+        masks: bool = False,
     ) -> None:
         if normalise_obs and not isinstance(task.input_space, spaces.Box):
             raise ValueError(
                 f"normalise_obs is true, and observations are {task.input_space}; only those of a Box have a mean, so set it to false"
             )
-        self.actions, self.num_envs = actions, num_envs
+        self.actions, self.num_envs, self.masks = actions, num_envs, masks
         self.normalise_obs, self.normalise_reward = normalise_obs, normalise_reward
         self.moments = RunningMoments(task.input_space.shape or ())
         self.reward_scale = RewardScale(num_envs, discount)
@@ -121,9 +126,11 @@ class Collector:
         steps = []
         for t in range(num_steps):
             head, state = self._head(policy)
-            action = self.actions.sample(head, policy.sigma, noise[t])
+            legal = self.envs.extras()["legal"] if self.masks else None
+            action = self.actions.sample(masked(head, legal), policy.sigma, noise[t])
             after = self.envs.step(self.actions.to_env(action))
-            steps.append((self.obs, action, after.reward, after.terminated, after.truncated, after.final_obs, self.state, state))
+            step = (self.obs, action, after.reward, after.terminated, after.truncated, after.final_obs, self.state, state)
+            steps.append(step if legal is None else (*step, legal))
             self.obs, self.state = after.obs, reset_where(state, after.terminated | after.truncated) if state.size else state
         return Rollout(*(np.stack(column) for column in zip(*steps, strict=True)))
 

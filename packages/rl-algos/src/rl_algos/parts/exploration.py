@@ -22,6 +22,8 @@ import numpy as np
 from dl_nets.fast.kernels import inlined, kernel
 from rl_core.config import Doc, NonNegative, configclass
 
+FORBIDDEN = -1e30
+"""The value of an action that is not allowed: no rule takes an action of this value or less, as long as there is another."""
 RULES = ("greedy", "random", "epsilon-greedy", "boltzmann", "ucb")
 SCHEDULES = ("constant", "linear", "exponential", "visits")
 GREEDY, RANDOM, EPSILON_GREEDY, BOLTZMANN, UCB = range(5)
@@ -149,6 +151,15 @@ def first_best(values: np.ndarray, row: int) -> int:
     return best
 
 
+@inlined
+def num_allowed(values: np.ndarray, row: int) -> int:
+    """Return how many actions of a row of values [B, A] are allowed."""
+    count = 0
+    for action in range(values.shape[1]):
+        count += not values[row, action] <= FORBIDDEN
+    return count
+
+
 @kernel
 def greedy_probabilities(values: np.ndarray, row: int, out: np.ndarray) -> None:
     """Write to `out` [A] the uniform distribution over the largest of a row of `values` [B, A]."""
@@ -167,7 +178,9 @@ def upper_confidence(values: np.ndarray, visits: np.ndarray, row: int, width: fl
     score = np.empty((1, values.shape[1]))
     log_total = math.log(max(visits_of(visits, row), 1))
     for action in range(values.shape[1]):
-        if visits[row, action] == 0:
+        if values[row, action] <= FORBIDDEN:
+            score[0, action] = FORBIDDEN
+        elif visits[row, action] == 0:
             score[0, action] = math.inf
         else:
             score[0, action] = values[row, action] + width * math.sqrt(log_total / visits[row, action])
@@ -188,8 +201,9 @@ def action_probabilities(explorer: Explorer, values: np.ndarray, visits: np.ndar
     """
     num_actions = values.shape[1]
     if explorer.rule == RANDOM:
+        allowed = num_allowed(values, row)
         for action in range(num_actions):
-            out[action] = 1.0 / num_actions
+            out[action] = 0.0 if values[row, action] <= FORBIDDEN else 1.0 / allowed
         return
     rate = rate_at(explorer, step, visits_of(visits, row) if explorer.schedule == VISITS else 0)
     if explorer.rule == UCB:
@@ -205,9 +219,9 @@ def action_probabilities(explorer: Explorer, values: np.ndarray, visits: np.ndar
     else:
         greedy_probabilities(values, row, out)
         if explorer.rule == EPSILON_GREEDY:
-            share = rate / num_actions
+            share = rate / num_allowed(values, row)
             for action in range(num_actions):
-                out[action] = (1.0 - rate) * out[action] + share
+                out[action] = (1.0 - rate) * out[action] + (0.0 if values[row, action] <= FORBIDDEN else share)
 
 
 @inlined
@@ -260,7 +274,15 @@ def explore(explorer: Explorer, values: np.ndarray, visits: np.ndarray, row: int
         rate = rate_at(explorer, step, visits_of(visits, row) if explorer.schedule == VISITS else 0)
     num_actions = values.shape[1]
     if uniform < rate:
-        return min(int(uniform / rate * num_actions), num_actions - 1)
+        allowed = num_allowed(values, row)
+        rank = min(int(uniform / rate * allowed), allowed - 1)
+        if allowed == num_actions:
+            return rank
+        for action in range(num_actions):
+            if not values[row, action] <= FORBIDDEN:
+                if rank == 0:
+                    return action
+                rank -= 1
     best, ties = -math.inf, 0
     for action in range(num_actions):
         if values[row, action] > best:

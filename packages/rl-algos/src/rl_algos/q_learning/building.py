@@ -21,7 +21,7 @@ from rl_algos.replay.buffer import ReplayBuffer, ReplaySettings
 from rl_algos.replay.prioritised import PrioritisedReplay
 from rl_algos.replay.sequence import SequenceReplay
 from rl_core.network import Network
-from rl_core.task import Task
+from rl_core.task import ControlTask, Task
 
 
 class Update(NamedTuple):
@@ -95,13 +95,19 @@ def build_networks(config: DQNConfig, task: Task, network: Network, rng: np.rand
     )
 
 
-def build_replay(config: DQNConfig, task: Task, nets: QNetworks) -> ReplayBuffer:
+def build_replay(config: DQNConfig, task: ControlTask, nets: QNetworks) -> ReplayBuffer:
     """Build a replay buffer that is drawn from evenly, by priority, or in sequences.
 
     Raises:
-        ValueError: if the buffer or a batch needs more memory than there is, or sequences meet stacked frames or priorities.
+        ValueError: if the buffer or a batch needs more memory than there is, or sequences or action masks meet stacked frames, or
+            sequences priorities.
     """
     space, actions = task.input_space, task.output_space
+    num_masked = int(actions.n) if "legal" in task.extras and not nets.state_size else 0
+    if num_masked and config.stack_axis is not None:
+        raise ValueError(
+            f"stack_axis is {config.stack_axis}, and the task says which actions are allowed; frames are then stored whole: set it to none"
+        )
     settings = ReplaySettings(config.buffer_size, config.num_envs, config.discount, config.return_steps, config.stack_axis, config.storage)
     replay: ReplayBuffer
     if nets.state_size:
@@ -119,9 +125,9 @@ def build_replay(config: DQNConfig, task: Task, nets: QNetworks) -> ReplayBuffer
             burn_in_steps=config.burn_in_steps,
         )
     elif config.prioritised:
-        replay = PrioritisedReplay(settings, space, actions, exponent=config.priority_exponent)
+        replay = PrioritisedReplay(settings, space, actions, exponent=config.priority_exponent, num_masked=num_masked)
     else:
-        replay = ReplayBuffer(settings, space, actions)
+        replay = ReplayBuffer(settings, space, actions, num_masked=num_masked)
     replay.require_batch(config.batch_size)
     return replay
 

@@ -21,17 +21,18 @@ import torch
 from gymnasium import spaces
 
 from dl_nets.learning.export import FORMATS, Exportable, write
-from rl_algos.parts.exploration import RANDOM, explore_rows, rate_at
+from rl_algos.parts.exploration import FORBIDDEN, RANDOM, explore_rows, rate_at
 from rl_algos.parts.exported import LargestAction, Observations, Policy, PolicyWithMemory, exportable
 from rl_algos.parts.losses import td_loss
+from rl_algos.parts.masks import allowed_values, legal_at
 from rl_algos.parts.normalisation import box_scale
-from rl_algos.parts.recurrence import Player
+from rl_algos.parts.players import MaskedPlayer, Player
 from rl_algos.parts.returns import bootstrap_value, dueling_values, td_target
 from rl_algos.parts.steps import steps_within, warm_up_warning
 from rl_algos.q_learning.building import Update, build_networks, build_replay, require_countable
 from rl_algos.q_learning.recurrent_dqn import RecurrentLearner
 from rl_algos.q_learning.settings import DQNConfig as DQNConfig
-from rl_algos.replay.buffer import Batch
+from rl_algos.replay.buffer import Batch, MaskedBatch
 from rl_core.agent import Agent
 from rl_core.network import Network
 from rl_core.task import ControlTask, Predict
@@ -63,10 +64,13 @@ class DQN(Agent):
         self.replay = build_replay(config, task, self.nets)
         self.update: Callable[[Any, np.ndarray], Update] = self.fast_update if self.nets.fast else self.torch_update
         self.values: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] = self.plain_values
-        self.read: Callable[[np.ndarray], Any] = self.replay.read
+        self.masks = "legal" in task.extras
+        self.read: Callable[[np.ndarray], Any] = self.replay.read_masked if self.masks else self.replay.read
         if self.nets.state_size:
             learner = RecurrentLearner(self)
             self.update, self.values, self.read = learner.update, learner.values, learner.read
+            if self.masks:
+                self.warnings.append("a recurrent network takes none but allowed actions, and learns from the values of all of them")
 
         num_cells = int(task.input_space.n) if isinstance(task.input_space, spaces.Discrete) else 1
         self.visits = np.zeros((num_cells, self.num_actions), dtype=np.int64)
@@ -99,12 +103,17 @@ class DQN(Agent):
             values, state = np.zeros((len(self.obs), self.num_actions), np.float32), self.state
         else:
             values, state = self.values(self.obs, self.state)
+        if self.masks:
+            legal = self.envs.extras()["legal"]
+            values = allowed_values(values, legal)
         cells = self.obs - self.task.input_space.start if len(self.visits) > 1 else np.zeros(len(self.obs), dtype=np.int64)
         action = explore_rows(explorer, values, self.visits[cells], self.progress, self.exploration.random(len(values)))
         np.add.at(self.visits, (cells, action), 1)
         after = self.envs.step(action + self.first_action)
         self.replay.remember(self.state, state)
         self.replay.add(self.obs, action, after)
+        if self.masks and not self.nets.state_size:
+            self.replay.permit(legal, self.envs.final_extras()["legal"])
         self.obs, self.state = after.obs, np.where((after.terminated | after.truncated)[:, None], np.float32(0.0), state)
         self.progress += len(action)
 
@@ -118,13 +127,15 @@ class DQN(Agent):
         self.replay.revalue(slots, update.td_error)
         return update
 
-    def torch_update(self, batch: Batch, weight: np.ndarray) -> Update:
+    def torch_update(self, batch: Batch | MaskedBatch, weight: np.ndarray) -> Update:
         """Take one gradient step on transitions [B], whose losses are weighted [B]."""
         obs, next_obs = self.tensor(self.inputs(batch.obs)), self.tensor(self.inputs(batch.next_obs))
         action, reward, discount, weights = map(self.tensor, (batch.action, batch.reward, batch.discount, weight))
         with torch.no_grad():
             q_target = self.q(self.target(next_obs))
             q_choice = self.q(self.module(next_obs)) if self.config.double else q_target
+            if isinstance(batch, MaskedBatch):
+                q_choice = q_choice.masked_fill(~self.tensor(batch.next_legal), FORBIDDEN)
             target = td_target(reward, discount, bootstrap_value(q_target, q_choice))
         value = self.q(self.module(obs)).gather(1, action[:, None]).squeeze(1)
         td_error = value - target
@@ -135,7 +146,7 @@ class DQN(Agent):
         self.optimiser.step(self.config.max_grad_norm)
         return Update(loss.item(), value.mean().item(), td_error.detach().cpu().numpy())
 
-    def fast_update(self, batch: Batch, weight: np.ndarray) -> Update:
+    def fast_update(self, batch: Batch | MaskedBatch, weight: np.ndarray) -> Update:
         """Do what `torch_update` does, for a plain perceptron on the CPU: the same numbers, with the derivatives written out.
 
         d loss / d Q(s, a) is w delta / B, with delta clipped to [-1, 1] for Huber's loss. Of a dueling head V takes it whole, the
@@ -145,6 +156,8 @@ class DQN(Agent):
         (online, target_net), rows, next_obs = self.nets.fast, np.arange(len(weight)), self.inputs(batch.next_obs)
         q_target = self.q(target_net.forward(next_obs))
         q_choice = self.q(online.forward(next_obs)) if self.config.double else q_target
+        if isinstance(batch, MaskedBatch):
+            q_choice = allowed_values(q_choice, batch.next_legal)
         target = batch.reward + batch.discount * q_target[rows, q_choice.argmax(axis=1)]
         head = online.forward(self.inputs(batch.obs))  # the last forward is the one that is differentiated
         value = self.q(head)[rows, batch.action]
@@ -168,15 +181,19 @@ class DQN(Agent):
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return the actions of the largest values [B] at observations [B, ...]; of a recurrent network, at the start of episodes."""
-        return self.greedy(inputs, np.zeros((len(inputs), self.nets.state_size), np.float32))[0]
+        legal = legal_at(self.task, inputs) if self.masks else None
+        return self.greedy(inputs, np.zeros((len(inputs), self.nets.state_size), np.float32), legal)[0]
 
     def predictor(self) -> Predict:
-        """Return `predict`, or a player that carries a recurrent network's state through each episode."""
+        """Return `predict`, or a player that carries a recurrent network's state through each episode, and which actions are allowed."""
+        if self.masks:
+            return MaskedPlayer(self.greedy, self.nets.state_size)
         return Player(self.greedy, self.nets.state_size) if self.nets.state_size else self.predict
 
-    def greedy(self, obs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the actions of the largest values [B] at observations [B, ...], and the states after states [B, M]."""
+    def greedy(self, obs: np.ndarray, state: np.ndarray, legal: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the allowed actions of the largest values [B] at observations [B, ...], and the states after states [B, M]."""
         values, state = self.values(obs, state)
+        values = allowed_values(values, legal)
         return values.argmax(axis=1) + self.first_action, state
 
     def plain_values(self, obs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -54,6 +54,21 @@ class Batch(NamedTuple):
     next_obs: np.ndarray
 
 
+class MaskedBatch(NamedTuple):
+    """A `Batch` of a task that says which actions are allowed.
+
+    Attributes:
+        next_legal: Which were at `next_obs` [B, A], bool.
+    """
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    discount: np.ndarray
+    next_obs: np.ndarray
+    next_legal: np.ndarray
+
+
 class ReplaySettings(NamedTuple):
     """Size and form of a replay buffer.
 
@@ -114,6 +129,7 @@ class ReplayBuffer:
         input_space: Space of one observation: a `Box`, `Discrete`, or any other of one array.
         output_space: Space of one action; a `Discrete` one is stored counted from 0.
         state_size: M, numbers of a recurrent network's state that each row keeps (`sequence.SequenceReplay`).
+        num_masked: A of a task that says which actions are allowed at an observation, which each row then keeps; else 0.
 
     Raises:
         ValueError: if a setting is out of range, or the rows need more memory or disk than there is.
@@ -129,7 +145,12 @@ class ReplayBuffer:
     """
 
     def __init__(
-        self, settings: ReplaySettings, input_space: gymnasium.Space[Any], output_space: gymnasium.Space[Any], state_size: int = 0
+        self,
+        settings: ReplaySettings,
+        input_space: gymnasium.Space[Any],
+        output_space: gymnasium.Space[Any],
+        state_size: int = 0,
+        num_masked: int = 0,
     ) -> None:
         capacity, num_envs, _, _, stack_axis, storage = settings
         if capacity <= num_envs:
@@ -152,6 +173,7 @@ class ReplayBuffer:
                 ("reward", np.float32),
                 ("kind", np.uint8),
                 ("state", np.float32, (state_size,)),
+                *([("legal", np.bool_, (num_masked,))] if num_masked else []),
             ],
             align=True,
         )
@@ -178,6 +200,17 @@ class ReplayBuffer:
     def states(self) -> np.ndarray:
         """A recurrent network's state before each row [N, L, M], a view to be written to."""
         return self._rows["state"]
+
+    def permit(self, legal: np.ndarray, final_legal: np.ndarray) -> None:
+        """Keep which actions were allowed [N, A] at the observations before and after the step that was added last."""
+        envs, last = np.arange(self.num_envs), self.written - 1
+        ended = self._rings.kind[envs, last % self.num_rows] == EMPTY_SLOT  # the last complete row is that of an episode's last observation
+        self._rows["legal"][envs, (last - ended) % self.num_rows] = legal
+        self._rows["legal"][envs, (last - ended + 1) % self.num_rows] = final_legal
+
+    def legal(self, slots: np.ndarray) -> np.ndarray:
+        """Return which actions were allowed [B, A] in the rows at slots [B]."""
+        return self._rows["legal"].reshape(-1, self._rows["legal"].shape[2])[slots]
 
     @property
     def nbytes(self) -> int:
@@ -275,6 +308,10 @@ class ReplayBuffer:
     def observations(self, slots: np.ndarray) -> np.ndarray:
         """Return the observations [B, ...] in the rows at slots [B], whether a transition starts there or not."""
         return self._observations(self._flat.obs, slots)
+
+    def read_masked(self, slots: np.ndarray) -> MaskedBatch:
+        """Return the transitions that start at slots [B], with the actions allowed behind them."""
+        return MaskedBatch(*self.read(slots), self.legal(self.led_to(slots)))
 
     def led_to(self, slots: np.ndarray) -> np.ndarray:
         """Return the slots [B] of the rows that the transitions at slots [B] led to, by up to n steps."""

@@ -52,8 +52,9 @@ class PrioritisedReplay(ReplayBuffer):
         *,
         exponent: float,
         least: float = 1e-6,
+        num_masked: int = 0,
     ) -> None:
-        super().__init__(settings, input_space, output_space)
+        super().__init__(settings, input_space, output_space, num_masked=num_masked)
         self._exponent, self._least = exponent, least
         self._num_leaves = 2 ** int(np.ceil(np.log2(self.num_envs * self.num_rows)))
         require_memory(16 * self._num_leaves, f"buffer_size: the priorities of {self.num_envs * self.num_rows:,} rows have a sum tree")

@@ -22,13 +22,16 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import announced, borrowed, inlined
+from rl_algos.parts.exploration import FORBIDDEN
+from rl_algos.parts.masks import allowed_values
+from rl_algos.parts.players import MaskedPlayer
 from rl_algos.parts.ranges import require_array, require_memory
 from rl_algos.tasks.mdp.picture import draw_values
 from rl_algos.tasks.mdp.simulator import Playing, play
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, configclass
 from rl_core.state import restore_state
-from rl_core.task import ControlTask, Task
+from rl_core.task import ControlTask, Predict, Task
 
 OPEN, EPISODE_GOES_ON = -1, -2  # in place of the next action: still to be chosen; also, and the loop may not stop here
 UPDATES_PER_STEP = 20_000_000  # about a second of machine code
@@ -197,6 +200,7 @@ class TabularLearner(Agent):
         self.obs = self.envs.reset()
         self.pending = self.index_table("pending", (1,), OPEN, self.num_actions, fill=OPEN)
         self.memory = self.allocate()
+        self.masks = "legal" in self.task.extras and "q" in self.tables
         self._chunk = 100
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
@@ -273,6 +277,8 @@ class TabularLearner(Agent):
         begin = self._machine_code(self.kernels.begin, self.memory, 0, 0, self.rng)
         learn = self._machine_code(self.kernels.learn, self.memory, sample, 0, self.rng)
         taken, action = 0, int(self.pending[0])
+        if self.masks:
+            self.forbid(int(self.obs[0]), self.envs.extras()["legal"][0])
         while taken < num_steps or action == EPISODE_GOES_ON:
             step, state = first_step + taken, int(self.obs[0])
             if action < 0:
@@ -281,6 +287,9 @@ class TabularLearner(Agent):
                     self.envs.state[0] = state
             happened = self.envs.step(np.array([action]))
             self.obs = happened.obs
+            if self.masks:
+                self.forbid(int(happened.final_obs[0]), self.envs.final_extras()["legal"][0])
+                self.forbid(int(self.obs[0]), self.envs.extras()["legal"][0])
             terminated = bool(happened.terminated[0])
             over = terminated or bool(happened.truncated[0])
             sample = Sample(state, action, float(happened.reward[0]), int(happened.final_obs[0]), terminated, over)
@@ -291,6 +300,11 @@ class TabularLearner(Agent):
         self.pending[0] = action
         return taken
 
+    def forbid(self, state: int, legal: np.ndarray) -> None:
+        """Let no rule take an action that is not allowed in a state, nor any target count on it."""
+        if not legal.all():
+            self.tables["q"][:, state, ~legal] = FORBIDDEN
+
     def action_values(self) -> np.ndarray:
         """Return the estimate of q(s, a) [S, A]; the mean of the tables of double learning."""
         return self.tables["q"].mean(axis=0)
@@ -298,6 +312,16 @@ class TabularLearner(Agent):
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return greedy actions [B] in states [B]; the first of several equally good ones."""
         return self.action_values()[np.asarray(inputs)].argmax(axis=-1)
+
+    def predictor(self) -> Predict:
+        """Return `predict`, or a player that takes none but allowed actions, in states that were never visited too."""
+        if not self.masks:
+            return self.predict
+
+        def answer(inputs: np.ndarray, state: np.ndarray, legal: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+            return allowed_values(self.action_values()[np.asarray(inputs)], legal).argmax(axis=-1), state
+
+        return MaskedPlayer(answer, 0)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return values [S] of a predictor; else action values [S, A] and the greedy policy [S]."""
