@@ -12,6 +12,7 @@ import numpy as np
 from rl_core import batches
 from rl_core.predicting import taking_lists
 from rl_core.state import restore_state, saved_state
+from rl_core.structured import StructuredActions
 from rl_core.task import ControlTask
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ class Agent(ABC):
     def answer(self, text: str) -> Any:
         """Return the answer to one input as JSON holds it, for `rl-core predict RUN INPUT`; by default the task parses the text."""
         answers = self.predict(self.task.parse(text))
+        if isinstance(self.task.output_space, StructuredActions):
+            return self.task.describe(answers)
         return answers.tolist() if isinstance(answers, np.ndarray) else [batches.plain(answers, 0)]
 
     def answers(self, path: Path, folder: Path) -> list[Any]:

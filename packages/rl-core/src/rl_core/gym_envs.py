@@ -16,6 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from rl_core import structured
 from rl_core.envs import Envs, Transition
 from rl_core.errors import EnvironmentFailure, RequestError, RlError
 from rl_core.gym_interface import GymInterface
@@ -74,7 +75,7 @@ class GymEnvs(Envs):
     ) -> None:
         self._make = make
         self._envs = self._open(num_envs)
-        super().__init__(num_envs, self._envs[0].observation_space, self._envs[0].action_space)
+        super().__init__(num_envs, structured.seen(self._envs[0].observation_space), structured.taken(self._envs[0].action_space))
         self._interface = interface or GymInterface(name_of(self._envs[0]), self.input_space, self.output_space)
         self._seeds = seeds
         self._lanes = lanes or num_envs

@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_core.errors import EnvironmentFailure
+from rl_core.structured import Structured, StructuredActions
 
 LOGGER = logging.getLogger("rl_core")
 RESET = "Gymnasium's interface is reset(self, *, seed=None, options=None) -> (observation, info)"
@@ -45,7 +46,9 @@ class GymInterface:
         self._space = input_space
         self._shape, self._dtype = tuple(input_space.shape or ()), np.dtype(input_space.dtype)
         self._floats = self._dtype.kind == "f"
+        self._structured = input_space if isinstance(input_space, Structured) else None
         self._discrete = isinstance(output_space, spaces.Discrete)
+        self._of_parts = output_space if isinstance(output_space, StructuredActions) else None
         self._num_actions = int(output_space.n) if isinstance(output_space, spaces.Discrete) else 0
         self.masks: bool | None = None if self._num_actions else False
         self.legal: np.ndarray | None = None
@@ -88,7 +91,7 @@ class GymInterface:
                 another shape than its space's, or a number that is not finite.
         """
         try:
-            result = env.step(int(action) if self._discrete else action)
+            result = env.step(int(action) if self._discrete else action if self._of_parts is None else self._of_parts.unflatten(action))
         except Exception as error:
             raise self._raised(error, f"step {number} of an episode (action {reprlib.repr(np.asarray(action).tolist())})", STEP) from error
         if not isinstance(result, tuple) or len(result) != 5:
@@ -127,7 +130,12 @@ class GymInterface:
 
     def _observation(self, raw: Any, call: str, number: int = 0) -> np.ndarray:
         obs = raw
-        if type(raw) is not np.ndarray or raw.dtype != self._dtype or raw.shape != self._shape:
+        if self._structured is not None:
+            try:
+                obs = self._structured.flatten(raw)
+            except ValueError as error:
+                raise self._wrong_observation(f"{call} returned an observation of which {error}") from error
+        elif type(raw) is not np.ndarray or raw.dtype != self._dtype or raw.shape != self._shape:
             obs = self._converted(raw, call)
         if self._floats:
             if not np.isfinite(obs).all():
@@ -197,7 +205,7 @@ class GymInterface:
     def _wrong_observation(self, problem: str) -> EnvironmentFailure:
         return EnvironmentFailure(
             f"environment {self.name} does not fit its observation_space: {problem}",
-            f"return observations of {self._space}, or declare the observation_space that they have",
+            f"return observations of {getattr(self._space, 'structure', self._space)}, or declare the observation_space that they have",
         )
 
     def _not_finite(self, what: str, value: Any, number: int) -> EnvironmentFailure:

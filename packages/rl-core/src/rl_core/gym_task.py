@@ -14,6 +14,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from rl_core import structured
 from rl_core.config import Count, Doc, Whole, configclass
 from rl_core.envs import Envs, learning_will_go_on
 from rl_core.errors import EnvironmentFailure, RequestError
@@ -29,7 +30,7 @@ LANES = 100  # episodes of an evaluation that have a seed sequence each, as if 1
 INSTANCES_WITHOUT_TRAINING = 8
 EVALUATION_STEPS = 200_000  # of all episodes together, where the environment has no time limit
 EPISODE_STEPS = 1_000  # and the least of one episode then
-NOT_PLAIN = (spaces.Dict, spaces.Tuple, spaces.Graph, spaces.Sequence, spaces.OneOf, spaces.Text)
+NOT_PLAIN = (spaces.Graph, spaces.Sequence, spaces.OneOf, spaces.Text)
 
 
 @configclass
@@ -81,11 +82,11 @@ class GymTask(ControlTask):
         slow = time.monotonic() - clock > SECONDS_TO_MAKE
         try:
             self._name = name_of(env) if make is not None else config.id
-            self.input_space, self.output_space = env.observation_space, env.action_space
+            self._require_plain_spaces(env)
+            self.input_space, self.output_space = structured.seen(env.observation_space), structured.taken(env.action_space)
             self.target = env.spec.reward_threshold if env.spec and not config.options else None
             self._time_limit = env.spec.max_episode_steps if env.spec else None
             nondeterministic = bool(env.spec and env.spec.nondeterministic)
-            self._require_plain_spaces()
             self._interface = GymInterface(self._name, self.input_space, self.output_space)
             self._interface.remedy += "; --set task.restarts=10 begins a new instance instead, up to 10 times"
             if not config.masks:
@@ -146,6 +147,12 @@ class GymTask(ControlTask):
                     raise
                 count //= 2
 
+    def describe(self, predictions: Any) -> list[Any]:
+        """Return actions [B, ...] as JSON holds them; those of several parts by part."""
+        if isinstance(self.output_space, structured.StructuredActions):
+            return [_jsonable(self.output_space.unflatten(row)) for row in predictions]
+        return super().describe(predictions)
+
     def caveat(self) -> str:
         """Return a sentence that says that the environment does not repeat itself, and what follows; "" where it does."""
         if not self._difference:
@@ -192,19 +199,20 @@ class GymTask(ControlTask):
             env = gymnasium.wrappers.TransformAction(env, lambda action: action, bounded)
         return env
 
-    def _require_plain_spaces(self) -> None:
-        for role, space in (("observations", self.input_space), ("actions", self.output_space)):
+    def _require_plain_spaces(self, env: gymnasium.Env) -> None:
+        for role, space in (("observations", env.observation_space), ("actions", env.action_space)):
             if isinstance(space, NOT_PLAIN):
                 raise ValueError(
-                    f"{self._name!r} has {role} of the kind {type(space).__name__}; a task takes one plain space "
-                    "(wrap the environment with gymnasium.wrappers.FlattenObservation and register that)"
+                    f"{self._name!r} has {role} of the kind {type(space).__name__}; a task takes Box, Discrete, MultiDiscrete and "
+                    "MultiBinary, and Dict and Tuple of these (write an ObservationWrapper that returns one of them)"
                 )
-        if isinstance(self.output_space, spaces.Box):
-            half = np.isfinite(self.output_space.low) != np.isfinite(self.output_space.high)
+        actions = env.action_space
+        if isinstance(actions, spaces.Box):
+            half = np.isfinite(actions.low) != np.isfinite(actions.high)
             if half.any():
                 raise ValueError(
-                    f"{self._name!r} has actions {self.output_space}, bounded on one side only, which no policy here can represent; "
-                    f"set both bounds, for example --set task.action_bounds={_example_bounds(self.output_space, half)}"
+                    f"{self._name!r} has actions {actions}, bounded on one side only, which no policy here can represent; "
+                    f"set both bounds, for example --set task.action_bounds={_example_bounds(actions, half)}"
                 )
 
     def _difference_from(self, first: list[Moment], env: gymnasium.Env, between: str = "two replays") -> str:
@@ -275,6 +283,8 @@ def _close(opened: list[GymEnvs]) -> None:
 
 def _random_action(space: gymnasium.Space, rng: np.random.Generator) -> Any:
     """Return an action of a space that is left as it is: its own generator is not used."""
+    if isinstance(space, structured.StructuredActions):
+        return space.draw(rng)
     if isinstance(space, spaces.Discrete):
         return np.int64(space.start + rng.integers(space.n))
     if isinstance(space, spaces.MultiBinary):
@@ -285,6 +295,14 @@ def _random_action(space: gymnasium.Space, rng: np.random.Generator) -> Any:
     high = np.where(np.isfinite(space.high), space.high, np.maximum(1.0, low + 1.0))
     action = (low + (high - low) * rng.random(space.shape)).astype(space.dtype)
     return action if space.shape else action[()]
+
+
+def _jsonable(action: Any) -> Any:
+    if isinstance(action, dict):
+        return {name: _jsonable(part) for name, part in action.items()}
+    if isinstance(action, tuple):
+        return [_jsonable(part) for part in action]
+    return np.asarray(action).tolist()
 
 
 def _example_bounds(space: spaces.Box, half: np.ndarray) -> list[float]:

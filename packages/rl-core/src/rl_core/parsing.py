@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_core.batches import Batch, Ragged
+from rl_core.structured import Structured
 
 
 def parse(space: gymnasium.Space[Any], text: str) -> Batch:
@@ -42,6 +43,11 @@ def parse(space: gymnasium.Space[Any], text: str) -> Batch:
 
 def _batch(space: gymnasium.Space[Any], value: Any, text: str) -> Batch:
     """Return a batch of one from a JSON value."""
+    if isinstance(space, Structured):
+        try:
+            return space.flatten(value)[None]
+        except ValueError as error:
+            raise ValueError(f"of the input {text[:60]!r} {error}") from error
     if isinstance(space, spaces.Dict):
         if not isinstance(value, dict) or set(value) != set(space.spaces):
             raise ValueError(

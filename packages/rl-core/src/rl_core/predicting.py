@@ -10,6 +10,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from rl_core.structured import Structured
+
 PLAIN = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
@@ -19,6 +21,8 @@ def taking_lists(predict: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
     @wraps(predict)
     def with_lists(self: Any, inputs: Any) -> Any:
         space = self.task.input_space
+        if isinstance(space, Structured) and isinstance(inputs, dict | tuple):
+            return predict(self, space.flatten(inputs)[None])[0]
         if not isinstance(space, PLAIN) or (type(inputs) is np.ndarray and inputs.ndim > len(space.shape or ())):
             return predict(self, inputs)
         batch, single = as_batch(inputs, space)

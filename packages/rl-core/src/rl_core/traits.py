@@ -9,6 +9,7 @@
 | `MultiDiscrete` [H, W] of K classes | `map-output` | `[B, H, W, K]`, logits |
 | `MultiDiscrete` [T] of V tokens | `token-output` | `[B, T, V]`, logits |
 | `Sequence(Discrete(K))` | `ragged-output` | `Ragged` with values `[N, K]`, logits; one row for each item of the target's rows |
+| `StructuredActions`, of several parts | `composed-output` | the numbers of its distributions, side by side |
 | `Text` | `text-output` | the module brings its own loss |
 | `Sequence(Dict(box, label))` | `boxes-output` | the module brings its own loss |
 | `Sequence(Dict(box, label, mask))` | `instances-output` | the module brings its own loss |
@@ -24,6 +25,8 @@ from typing import Any
 
 import gymnasium
 from gymnasium import spaces
+
+from rl_core.structured import StructuredActions
 
 
 def input_trait(space: gymnasium.Space[Any]) -> str:
@@ -64,6 +67,8 @@ def output_trait(space: gymnasium.Space[Any]) -> str:
         return "binary-output"
     if isinstance(space, spaces.MultiDiscrete) and (space.nvec == space.nvec.flat[0]).all():
         return {1: "token-output", 2: "map-output"}.get(len(space.shape), "multidiscrete-output")
+    if isinstance(space, StructuredActions):
+        return "composed-output"
     if isinstance(space, spaces.Text):
         return "text-output"
     if isinstance(space, spaces.Sequence):

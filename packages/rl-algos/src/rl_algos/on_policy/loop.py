@@ -22,7 +22,7 @@ from dl_nets.fast.mlp import FastMLP, Layout
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, Exportable, write
 from rl_algos.on_policy.rollout import Batch, Collector, Rollout, advantages, flat
-from rl_algos.parts.distributions import Distribution, distribution
+from rl_algos.parts.composed import AnyDistribution, distribution_of, head_space
 from rl_algos.parts.exported import Observations, Policy, PolicyWithMemory, action_layer, exportable
 from rl_algos.parts.masks import legal_at, masked, masked_tensor
 from rl_algos.parts.players import MaskedPlayer, Player
@@ -68,7 +68,7 @@ class FastPolicy:
     """
 
     def __init__(
-        self, actions: Distribution, actor: FastMLP, critic: FastMLP | None, log_std: np.ndarray, log_std_error: np.ndarray
+        self, actions: AnyDistribution, actor: FastMLP, critic: FastMLP | None, log_std: np.ndarray, log_std_error: np.ndarray
     ) -> None:
         self.actions, self.actor, self.critic = actions, actor, critic
         self.log_std, self.log_std_error = log_std, log_std_error
@@ -120,7 +120,7 @@ class ActorCritic(nn.Module):
     """
 
     def __init__(
-        self, actor: nn.Module, critic: nn.Module, actions: Distribution, *, log_std: float, device: torch.device, together: bool
+        self, actor: nn.Module, critic: nn.Module, actions: AnyDistribution, *, log_std: float, device: torch.device, together: bool
     ) -> None:
         super().__init__()
         self.log_std = nn.Parameter(torch.full((actions.scale_size,), log_std))
@@ -250,7 +250,7 @@ class OnPolicy(Agent):
     def setup(self) -> None:
         """Build actor, critic and environments."""
         config, task = self.config, self.task
-        self.actions = distribution(task.output_space)
+        self.actions = distribution_of(task.output_space)
         actor, critic = build_networks(
             task,
             self.network,
@@ -362,14 +362,14 @@ def build_networks(
     is then scaled down by `policy_gain`, so that the first policy prefers nothing. For an agent that carries a state, stateful
     networks are wrapped in `Unroller`, the critic's part of the state behind the actor's.
     """
-    values = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    values, heads = spaces.Box(-np.inf, np.inf, (1,), np.float32), head_space(task.output_space)
     actor: nn.Module
     critic: nn.Module
     if carries_state and network.stateful:
-        actor = Unroller(network.build_stepped(task.input_space, task.output_space, rng))
+        actor = Unroller(network.build_stepped(task.input_space, heads, rng))
         critic = Unroller(network.build_stepped(task.input_space, values, rng), first=actor.state_size)
     else:
-        actor = network.build(task.input_space, task.output_space, rng)
+        actor = network.build(task.input_space, heads, rng)
         critic = network.build(task.input_space, values, rng) if with_critic else NoCritic()
     linear = [module for module in actor.modules() if isinstance(module, nn.Linear)]
     if linear:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from gymnasium import spaces
 
-from rl_algos.parts.distributions import Distribution
+from rl_algos.parts.composed import AnyDistribution
 from rl_algos.parts.masks import masked
 from rl_algos.parts.normalisation import RewardScale, RunningMoments
 from rl_algos.parts.players import reset_where
@@ -59,7 +59,8 @@ class Batch(NamedTuple):
 
     def take(self, indices: np.ndarray) -> Batch:
         """Return the transitions at `indices` [M]."""
-        return Batch(*(None if column is None else column[indices] for column in self))
+        columns = (column[indices] for column in self[:6])
+        return Batch(*columns, None if self.legal is None else self.legal[indices])
 
 
 class Policy(Protocol):
@@ -97,7 +98,7 @@ class Collector:
     def __init__(
         self,
         task: ControlTask,
-        actions: Distribution,
+        actions: AnyDistribution,
         *,
         num_envs: int,
         seeds: Seeds,

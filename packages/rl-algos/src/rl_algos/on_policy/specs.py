@@ -11,6 +11,13 @@ FITS = tuple(
 )
 """Tasks whose observations any network takes and whose actions a policy can give."""
 
+COMPOSED = tuple(
+    f"control {input_}-input {output}-output"
+    for input_ in ("vector", "image", "discrete")
+    for output in ("token", "map", "multidiscrete", "binary", "composed")
+)
+"""Tasks whose actions have several parts."""
+
 WILLIAMS = "Williams. Simple statistical gradient-following algorithms for connectionist reinforcement learning, 1992"
 
 
@@ -21,7 +28,7 @@ def agents() -> Iterator[AgentSpec]:
         target="rl_algos.on_policy.a2c:A2C",
         summary="Advantage actor-critic: a step after every few steps of many environments",
         reference="Mnih and others. Asynchronous methods for deep reinforcement learning, 2016",
-        fits=FITS,
+        fits=FITS + COMPOSED,
         unit="environment steps",
         task="CartPole-v1",
         network="mlp",
@@ -64,7 +71,7 @@ def agents() -> Iterator[AgentSpec]:
         target="rl_algos.on_policy.ppo:PPO",
         summary="Proximal policy optimisation: clipped ratios, GAE, discrete and real actions",
         reference="Schulman, Wolski, Dhariwal, Radford, Klimov. Proximal policy optimization algorithms, 2017",
-        fits=FITS,
+        fits=FITS + COMPOSED,
         unit="environment steps",
         task="CartPole-v1",
         network="mlp",

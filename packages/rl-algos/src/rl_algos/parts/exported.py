@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from dl_nets.learning.export import EXAMPLES, Exportable, example
-from rl_algos.parts.distributions import Categorical, Distribution, Gaussian
+from rl_algos.parts.composed import AnyDistribution, Composed
+from rl_algos.parts.distributions import Categorical, Gaussian
 from rl_algos.parts.normalisation import EPSILON, RunningMoments
 
 
@@ -132,8 +133,28 @@ class PolicyWithMemory(Policy):
         return self.action(head), head, after
 
 
-def action_layer(actions: Distribution) -> nn.Module:
+class ComposedAction(nn.Module):
+    """Layer from the heads of several distributions [B, H] to an action of all their parts [B, ...].
+
+    Args:
+        actions: The distributions.
+    """
+
+    def __init__(self, actions: Composed) -> None:
+        super().__init__()
+        self._heads = [part.head for part in actions.parts]
+        self.layers = nn.ModuleList(action_layer(part.actions) for part in actions.parts)
+
+    def forward(self, head: Tensor) -> Tensor:
+        """Return actions [B, D]."""
+        parts = [layer(head[:, place]) for place, layer in zip(self._heads, self.layers, strict=True)]
+        return torch.cat([part.reshape(len(head), -1).to(head.dtype) for part in parts], dim=1)
+
+
+def action_layer(actions: AnyDistribution) -> nn.Module:
     """Return the layer from a distribution's head to its most probable action."""
+    if isinstance(actions, Composed):
+        return ComposedAction(actions)
     return LargestAction(actions.first) if isinstance(actions, Categorical) else MeanAction(actions)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from dl_nets.fast.bridge import is_plain
+from rl_algos.parts.composed import AnyDistribution, Composed
 from rl_algos.parts.distributions import (
     Categorical,
-    Distribution,
     Gaussian,
     categorical_entropy,
     categorical_error,
@@ -25,7 +25,7 @@ from rl_algos.parts.distributions import (
 
 
 def log_prob_and_entropy(
-    actions: Distribution, head: torch.Tensor, log_std: torch.Tensor, action: torch.Tensor
+    actions: AnyDistribution, head: torch.Tensor, log_std: torch.Tensor, action: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return `actions.log_prob` [B] and `actions.entropy` [B], as one operation on the CPU in single precision.
 
@@ -39,7 +39,7 @@ def log_prob_and_entropy(
     >>> log_prob_and_entropy(Categorical(spaces.Discrete(2)), torch.zeros(1, 2), torch.zeros(0), torch.tensor([1]))
     (tensor([-0.6931]), tensor([0.6931]))
     """
-    if not is_plain(head):
+    if not is_plain(head) or isinstance(actions, Composed):
         return actions.log_prob(head, log_std, action), actions.entropy(head, log_std)
     results: tuple[torch.Tensor, torch.Tensor]
     if isinstance(actions, Categorical):
