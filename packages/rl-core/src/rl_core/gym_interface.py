@@ -91,7 +91,9 @@ class GymInterface:
                 another shape than its space's, or a number that is not finite.
         """
         try:
-            result = env.step(int(action) if self._discrete else action if self._of_parts is None else self._of_parts.unflatten(action))
+            if self._of_parts is not None:
+                action = self._of_parts.unflatten(action)
+            result = env.step(int(action) if self._discrete else action)
         except Exception as error:
             raise self._raised(error, f"step {number} of an episode (action {reprlib.repr(np.asarray(action).tolist())})", STEP) from error
         if not isinstance(result, tuple) or len(result) != 5:

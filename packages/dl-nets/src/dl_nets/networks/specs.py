@@ -19,6 +19,15 @@ def networks() -> Iterator[NetworkSpec]:
         tiny={"hidden": (8,)},
     )
     yield NetworkSpec(
+        name="composed",
+        target="dl_nets.networks.composed:Composed",
+        summary="Encoders of pictures beside plain parts, for observations of several parts",
+        reference="Mnih and others, Asynchronous methods for deep reinforcement learning, 2016",
+        fits=("vector-input", "image-input", "array-input", "discrete-input"),
+        task="breast-cancer",
+        tiny={"channels": (4,), "picture_features": 4, "hidden": (8,)},
+    )
+    yield NetworkSpec(
         name="cnn",
         target="dl_nets.networks.cnn:CNN",
         summary="Small convolutional network, for images from 8 x 8",

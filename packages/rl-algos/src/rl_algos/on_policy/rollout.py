@@ -59,8 +59,15 @@ class Batch(NamedTuple):
 
     def take(self, indices: np.ndarray) -> Batch:
         """Return the transitions at `indices` [M]."""
-        columns = (column[indices] for column in self[:6])
-        return Batch(*columns, None if self.legal is None else self.legal[indices])
+        return Batch(
+            self.inputs[indices],
+            self.action[indices],
+            self.log_prob[indices],
+            self.value[indices],
+            self.advantage[indices],
+            self.return_[indices],
+            None if self.legal is None else self.legal[indices],
+        )
 
 
 class Policy(Protocol):
