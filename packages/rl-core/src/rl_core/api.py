@@ -27,6 +27,7 @@ A spec is data: names, sentences and import strings. It never holds a class, so 
 | outputs | `discrete-output`, `continuous-output`, `binary-output`, `image-output`, `map-output`, `token-output` |
 | | `ragged-output`, `text-output`, `boxes-output`, `instances-output`, `dict-output`; see `rl_core.traits` |
 | extras | `cost`, `legal`, `goal`: arrays that transitions carry besides |
+| more of offline data | `expert` (its method `expert()` returns a policy that answers about any observation) |
 
 A plugin may invent further traits. `fits` of an agent or a network is a tuple of alternatives; each is a string of
 traits, and a task fits when it offers every trait of at least one alternative.

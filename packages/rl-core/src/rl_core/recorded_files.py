@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -16,7 +17,7 @@ from rl_core.config import Doc, FilePath, configclass
 from rl_core.errors import RequestError, RlError
 from rl_core.offline import RecordedConfig, RecordedTask
 from rl_core.recording import Recording
-from rl_core.task import ControlTask
+from rl_core.task import ControlTask, Predict
 
 
 @configclass
@@ -25,6 +26,7 @@ class FileConfig(RecordedConfig):
 
     path: Annotated[FilePath, Doc("the file, .npz or .parquet, as rl-core collect writes it")] = ""
     judge: Annotated[str, Doc("name of the task that judges; empty: the one that the file was recorded in")] = ""
+    expert: Annotated[FilePath, Doc("folder of a run whose policy answers as the expert, for agents that ask one")] = ""
 
     def __post_init__(self) -> None:
         if not self.path:
@@ -37,6 +39,7 @@ class MinariConfig(RecordedConfig):
 
     id: Annotated[str, Doc("the data set's id, such as D4RL/door/human-v2, made or downloaded before")] = ""
     judge: Annotated[str, Doc("name of the task that judges; empty: the one that the data set was recorded in")] = ""
+    expert: Annotated[FilePath, Doc("folder of a run whose policy answers as the expert, for agents that ask one")] = ""
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -122,6 +125,22 @@ class OfflineFile(RecordedTask):
         if not digest:
             return f"{self.name} is missing (if it was moved, set task_config.path in the run's recipe.yaml)"
         return "" if digest == self._state["digest"] else f"{self.name} has changed since the run learned from it"
+
+    def traits(self) -> frozenset[str]:
+        """Return the traits of every recording, with "expert" where the config names one."""
+        return super().traits() | ({"expert"} if self.config.expert else set())
+
+    def expert(self) -> Predict:
+        """Return the policy of the run that the config names as the expert."""
+        return self._expert
+
+    @cached_property
+    def _expert(self) -> Predict:
+        from rl_core.plugins.catalogue import Catalogue
+        from rl_core.runs.run import Run
+
+        with Run.open(Path(self.config.expert), Catalogue.discover()) as run:
+            return run.agent.predict
 
     def control(self) -> ControlTask:
         """Return the environment that the file was recorded in, or the judge that the config names."""

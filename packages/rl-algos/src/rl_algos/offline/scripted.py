@@ -19,7 +19,7 @@ from rl_core.config import Count, Doc, Whole, configclass
 from rl_core.offline import RecordedConfig, RecordedTask
 from rl_core.recording import PROBABILITY, Recording, record
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
+from rl_core.task import ControlTask, Predict
 
 BALANCE = np.array([0.1, 0.6, 1.2, 1.0], dtype=np.float32)  # weights of position, velocity, angle, angular velocity
 MIXED_SHARES = np.array([0.1, 0.3, 0.6, 1.0])
@@ -39,7 +39,7 @@ class ScriptedConfig(RecordedConfig):
     data_seed: Annotated[Whole, Doc("number of the recording; independent of the run's seed")] = 0
 
 
-def balance(obs: np.ndarray) -> np.ndarray:
+def balance(obs: np.ndarray, /) -> np.ndarray:
     """Return pushes [B] that keep the pole upright for 500 steps, at observations [B, 4]: a linear rule.
 
     >>> balance(np.array([[0, 0, 0.1, 0], [0, 0, -0.1, 0]], dtype=np.float32)).tolist()
@@ -49,7 +49,7 @@ def balance(obs: np.ndarray) -> np.ndarray:
     return pushes
 
 
-def swing_up(obs: np.ndarray) -> np.ndarray:
+def swing_up(obs: np.ndarray, /) -> np.ndarray:
     """Return torques [B, 1] that swing a pendulum up and hold it, at observations [B, 3].
 
     Source: K. J. Astrom, K. Furuta, "Swinging up a pendulum by energy control", 2000; near the top a linear rule.
@@ -124,6 +124,14 @@ class ScriptedData(RecordedTask):
     def load(self) -> Recording:
         """Return the recording, made by playing."""
         return played(self.config.environment, self.config.policy, self.config.num_steps, self.config.data_seed)
+
+    def traits(self) -> frozenset[str]:
+        """Return the traits of every recording, with "expert": there is one to ask."""
+        return super().traits() | {"expert"}
+
+    def expert(self) -> Predict:
+        """Return the rule without random actions."""
+        return balance if self.config.environment == "CartPole-v1" else swing_up
 
     def control(self) -> ControlTask:
         """Return the environment."""

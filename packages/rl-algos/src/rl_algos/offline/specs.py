@@ -38,6 +38,17 @@ def agents() -> Iterator[AgentSpec]:
         (_DISCRETE,),
     )
     yield _learner(
+        "dagger",
+        "dagger:DAgger",
+        "Imitation that asks an expert about the observations which the learner reaches",
+        "Ross, Gordon, Bagnell. A reduction of imitation learning and structured prediction to no-regret online learning, 2011",
+        (f"expert {_DISCRETE}", f"expert {_CONTINUOUS}"),
+        task="cartpole-expert",
+        tiny={"num_envs": 2, "rollout_steps": 3},
+        tags=("imitation",),
+        presets="both",
+    )
+    yield _learner(
         "iql",
         "iql:IQL",
         "Implicit Q-learning: never values an action that the data lacks",
@@ -66,7 +77,7 @@ def _learner(name: str, target: str, summary: str, reference: str, fits: tuple[s
         task=options.get("task", "cartpole-mixed"),
         network="mlp",
         budget=8_000,
-        presets=f"rl_algos:offline/presets/{_PRESETS[fits]}.yaml",
+        presets=f"rl_algos:offline/presets/{options.get('presets') or _PRESETS[fits]}.yaml",
         tiny={**_TINY, **options.get("tiny", {})},
         tags=("offline", *options.get("tags", ())),
     )
@@ -87,7 +98,7 @@ def tasks() -> Iterator[TaskSpec]:
                 name=f"{name}-{policy}",
                 target="rl_algos.offline.scripted:ScriptedData",
                 summary=f"Transitions {summary} in {environment}, which judges",
-                traits=("offline", "vector-input", output),
+                traits=("expert", "offline", "vector-input", output),
                 agent=agent,
                 config={"environment": environment, "policy": policy},
                 tags=("offline", "classic control"),

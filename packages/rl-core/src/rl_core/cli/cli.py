@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "work": ("rl_core.cli.sweeping:work", "Learn runs of a sweep that no other worker has."),
     "export": ("rl_core.cli.commands:export", "Write what a run has learned in a format that other programs read."),
     "collect": ("rl_core.cli.collect:collect", "Write the transitions that a policy meets, to learn from as data."),
+    "estimate": ("rl_core.cli.analysis:estimate", "Estimate a policy's return from recorded transitions alone."),
+    "explain": ("rl_core.cli.analysis:explain", "Show what the answers of a run depend on."),
     "check": ("rl_core.cli.check:check", "Hold components against the contract."),
     "doctor": ("rl_core.cli.listing:doctor", "Plugins, how they load, and what is wrong with them."),
 }
