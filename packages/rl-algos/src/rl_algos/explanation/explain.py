@@ -20,16 +20,16 @@ from rl_core.task import ControlTask, PredictWithMemory
 MOST = 512  # observations that are explained
 TREE_DEPTH = 5
 TREE_STEPS = 3_000
-NAMES = {
-    "CartPole-v1": ("position [m]", "velocity [m/s]", "angle [rad]", "angular velocity [rad/s]"),
-    "Pendulum-v1": ("cos angle", "sin angle", "angular velocity [rad/s]"),
-    "MountainCar-v0": ("position", "velocity"),
-    "MountainCarContinuous-v0": ("position", "velocity"),
+NAMES = {  # of the numbers of an observation, by the class of the task
+    "CartPole": ("position [m]", "velocity [m/s]", "angle [rad]", "angular velocity [rad/s]"),
+    "Pendulum": ("cos angle", "sin angle", "angular velocity [rad/s]"),
+    "MountainCar": ("position", "velocity"),
+    "MountainCarContinuous": ("position", "velocity"),
 }
 
 
 class Explained:
-    """What is asked about: the observations of some episodes, and the network behind the answers.
+    """The run that is asked about: the observations of some episodes, and the network behind the answers.
 
     Args:
         run: The run, open.
@@ -56,7 +56,7 @@ class Explained:
         self.graph = self.agent.exported().graph
         rng = np.random.Generator(np.random.PCG64(0))
         self.obs = self._observations(episodes, rng)
-        self.names = list(NAMES.get(self.name, ())) or [f"number {index}" for index in range(int(np.prod(space.shape)))]
+        self.names = list(NAMES.get(type(self.control).__name__, ())) or [f"number {index}" for index in range(int(np.prod(space.shape)))]
         self.is_image = len(space.shape) == 3
 
     def _observations(self, episodes: int, rng: np.random.Generator) -> np.ndarray:

@@ -42,7 +42,7 @@ def importance(about: Any, values: np.ndarray, path: Path, title: str, words: st
 def tree(made: Any, names: list[str], path: Path, title: str) -> None:
     """Write the first levels of a decision tree."""
     plot_tree = import_module("sklearn.tree").plot_tree
-    figure = new_figure(13.0, 6.0)
+    figure = new_figure(16.0, 6.0)
     axes = figure.add_subplot(1, 1, 1)
     plot_tree(made, feature_names=names, max_depth=LEAVES_SHOWN, filled=True, impurity=False, fontsize=7, ax=axes, proportion=True)
     figure.suptitle(f"{title} (the first {LEAVES_SHOWN + 1} levels; all of it: tree.txt)", fontsize=11)
