@@ -194,6 +194,16 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(python=RUNNING)
+def site(session: nox.Session) -> None:
+    """The documentation site: pages of all components, guides, and the syllabus with its pictures; a broken link fails."""
+    out = Path(session.create_tmp()) / "site"
+    session.install("-c", LOCK, *wheels(session, *PACKAGES), *group("site"))
+    session.run("python", "docs/build.py", str(out), env={"OMP_NUM_THREADS": "1"})
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "-b", "html", str(out / "source"), str(out / "html"))
+    session.log(f"open {out / 'html' / 'index.html'}")
+
+
+@nox.session(python=RUNNING)
 def plugin(session: nox.Session) -> None:
     """The example of a stranger's plugin is built, installed beside rl-core alone, listed, run, checked and uninstalled."""
     session.install("-c", LOCK, *wheels(session, "rl-core"), *group("test"))

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.learning
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
-    for pattern in ("*.md", "packages/*/*.md", "packages/*/docs/*.md", "examples/*/*.md", "benchmarks/*.md")
+    for pattern in ("*.md", "packages/*/*.md", "packages/*/docs/*.md", "examples/*/*.md", "benchmarks/*.md", "docs/pages/**/*.md")
     for path in ROOT.glob(pattern)
 )
 BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```\n(?:\n?^```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)

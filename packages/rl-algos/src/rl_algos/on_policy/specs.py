@@ -105,7 +105,7 @@ def agents() -> Iterator[AgentSpec]:
         network="mlp",
         budget=100_000,
         config={"baseline": "learned", "normalise_advantage": True},
-        presets="rl_algos:on_policy/presets/reinforce.yaml",
+        presets="rl_algos:on_policy/presets/reinforce-baseline.yaml",
         tiny={"num_envs": 2, "max_episode_steps": 12, "value_epochs": 1},
         tags=("on-policy", "policy gradient", "Monte Carlo", "baseline"),
     )
@@ -119,6 +119,7 @@ def agents() -> Iterator[AgentSpec]:
         task="CartPole-v1",
         network="mlp",
         budget=100_000,
+        presets="rl_algos:on_policy/presets/reinforce-crossentropy.yaml",
         tiny={"num_envs": 2, "max_episode_steps": 12},
         tags=("on-policy", "policy gradient", "Monte Carlo", "supervised"),
     )
