@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cv_models.describe.captions import END, PADDING, UNKNOWN, Captions, Vocabulary
+from cv_models.describe.clip import CLIP, CLIPConfig
 from cv_models.describe.shape_captions import COLOURS, ShapeCaptions, ShapeCaptionsConfig, parsed
 from cv_models.describe.show_and_tell import ShowAndTell, ShowAndTellConfig
 from cv_models.describe.show_attend_and_tell import ShowAttendAndTell, ShowAttendAndTellConfig
@@ -111,6 +112,24 @@ def test_words_that_are_not_known_are_one_token() -> None:
     row = vocabulary.row([["a", "cat", "and", "a", "dog"]], 5, 1)
     assert row in space
     assert vocabulary.answer(row, 5) == "a <unknown> <unknown> a"  # cut before the end, which takes a place
+
+
+def test_clip_starts_at_chance_leaves_equal_texts_out_and_answers_with_texts_it_saw(task: ShapeCaptions) -> None:
+    config = CLIPConfig(channels=(4, 6), size=8, width=8, bank=12, temperature=1.0)
+    module = CLIP(config).build(task.input_space, task.output_space, np.random.default_rng(0))
+    inputs, targets = (torch.from_numpy(each) for each in task.read("train", np.arange(8)))
+    loss, metrics = module.train().training_loss(inputs, targets)
+    assert abs(float(loss.detach()) - float(metrics["chance_loss"])) < 0.3
+    assert int(module.num_kept) == 8
+    module.training_loss(inputs, targets)
+    assert int(module.num_kept) == 8  # no text is kept twice
+    assert float(module.training_loss(inputs[[0, 0]], targets[[0, 0]])[0].detach()) == pytest.approx(0.0, abs=1e-6)
+    answers = module.eval().answers(inputs)
+    known = {tuple(row[: module.length].tolist()) for row in targets}
+    assert all(tuple(row[: module.length].tolist()) in known for row in answers)
+    for places in ((0, 3), (4, 8)):
+        module.train().training_loss(*(torch.from_numpy(each) for each in task.read("test", np.arange(*places))))
+    assert int(module.num_kept) == 12  # the bank is full
 
 
 @pytest.mark.learning

@@ -11,6 +11,7 @@ import torch
 
 from cv_models.describe.captions import PADDING
 from cv_models.watch.clip_classifier import ClipClassifier, ClipClassifierConfig
+from cv_models.watch.index import search
 from cv_models.watch.mean_pool_captioner import ClipCaptionerConfig, MeanPoolCaptioner
 from cv_models.watch.moving_shapes import MOTIONS, MovingShapes, MovingShapesActions, MovingShapesConfig, backwards
 from cv_models.watch.s2vt import S2VT, S2VTConfig
@@ -134,6 +135,28 @@ def test_video_files_are_decoded_and_refused_in_words(tmp_path: Path) -> None:
         clip_frames(tmp_path / "text.mp4", 5, 12, 16)
     with pytest.raises(ValueError, match=r"none\.mp4 was not found"):
         clip_frames(tmp_path / "none.mp4", 5, 12, 16)
+
+
+def test_a_video_becomes_parts_with_captions_that_are_found_again(tmp_path: Path, task: MovingShapes) -> None:
+    from PIL import Image
+
+    clips, rows = task.read("test", np.arange(2))
+    frames = [Image.fromarray(frame) for clip in clips for frame in clip]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:], duration=1000, loop=0)
+
+    def first_then_second(inputs: np.ndarray) -> np.ndarray:
+        return rows[np.repeat([0, 1], len(inputs) // 2)]
+
+    found = task.answer_file(tmp_path / "two.gif", first_then_second, tmp_path)
+    assert found[0]["begin"] == 0.0
+    assert found[-1]["end"] == pytest.approx(12.0)
+    assert {part["caption"] for part in found} == set(task.describe(rows))
+    assert (tmp_path / "two.png").stat().st_size > 1000
+    best = search(tmp_path, task.describe(rows)[1])[0]
+    assert best["caption"] == task.describe(rows)[1]
+    assert best["score"] == pytest.approx(1.0, abs=1e-3)
+    with pytest.raises(ValueError, match="holds no index of a video"):
+        search(tmp_path / "none", "circle")
 
 
 def _batch_of(task: MovingShapes) -> Any:

@@ -44,6 +44,17 @@ def networks() -> Iterator[NetworkSpec]:
         tiny={"channels": (3, 4), "width": 4, "depth": 1, "num_heads": 2, "expansion": 1},
         tags=("vision", "captions", "attention"),
     )
+    yield NetworkSpec(
+        name="clip",
+        target="cv_models.describe.clip:CLIP",
+        summary="Pictures and texts in one space; answers with the nearest known text",
+        reference="Radford et al., Learning transferable visual models from natural language supervision, 2021",
+        fits=FITS,
+        task="shapes-captions",
+        agent="supervised",
+        tiny={"channels": (3, 4), "size": 6, "width": 4, "depth": 1, "num_heads": 2, "bank": 64},
+        tags=("vision", "captions", "retrieval", "contrastive"),
+    )
 
 
 def tasks() -> Iterator[TaskSpec]:

@@ -20,6 +20,7 @@ from cv_models.describe.caption_task import CaptionTask
 from cv_models.describe.captions import Vocabulary
 from cv_models.describe.shape_captions import COLOURS, KINDS, NOISE, SPREAD, inside
 from cv_models.watch.clips import film_strip, parse_clip, read_clip
+from cv_models.watch.index import answer_clip
 from cv_models.watch.video_files import CLIPS
 from dl_nets.learning.data import accuracy
 from rl_core.config import Count, Doc, Meta, Whole, configclass
@@ -121,7 +122,7 @@ class MovingShapesConfig:
 
     size: Annotated[int, Meta(ge=16, le=128), Doc("side of the frames, pixels")] = 24
     num_frames: Annotated[int, Meta(ge=4, le=64), Doc("T, frames of a clip, even")] = 12
-    num_train: Annotated[Count, Doc("clips to learn from")] = 1500
+    num_train: Annotated[Count, Doc("clips to learn from")] = 4000
     num_validation: Annotated[Whole, Doc("clips of the validation split")] = 100
     num_test: Annotated[Count, Doc("clips that the score is computed on")] = 400
     data_seed: Annotated[Whole, Doc("number of the set of clips; independent of the run's seed")] = 0
@@ -221,6 +222,14 @@ class MovingShapes(CaptionTask):
         """
         return read_clip(self, path) if path.suffix.lower() in CLIPS else super().parse_file(path)
 
+    def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:
+        """Return the answer for each part of a video; write its index and its key frames into `folder`. See `cv_models.watch.index`.
+
+        Raises:
+            ValueError: naming the file that cannot be read or written.
+        """
+        return answer_clip(self, path, predict, folder) if path.suffix.lower() in CLIPS else super().answer_file(path, predict, folder)
+
 
 class MovingShapesActions(DataTask):
     """Clips [T, S, S, 3] and the class of the motion.
@@ -276,6 +285,14 @@ class MovingShapesActions(DataTask):
             ValueError: naming the file that cannot be read.
         """
         return read_clip(self, path) if path.suffix.lower() in CLIPS else super().parse_file(path)
+
+    def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:
+        """Return the answer for each part of a video; write its index and its key frames into `folder`. See `cv_models.watch.index`.
+
+        Raises:
+            ValueError: naming the file that cannot be read or written.
+        """
+        return answer_clip(self, path, predict, folder) if path.suffix.lower() in CLIPS else super().answer_file(path, predict, folder)
 
 
 def _space(config: MovingShapesConfig) -> spaces.Box:

@@ -18,13 +18,14 @@ from gymnasium import Space, spaces
 from cv_models.describe.caption_lists import Captioned, read_list
 from cv_models.describe.listed_captions import SPLITS, ListedCaptions, ListedConfig
 from cv_models.watch.clips import film_strip, parse_clip, read_clip
+from cv_models.watch.index import answer_clip
 from cv_models.watch.video_files import CLIPS, clip_frames, clips_in
 from dl_nets.tasks.classification import report
 from dl_nets.tasks.splits import SplitConfig
 from dl_nets.tasks.text_files import shown
 from rl_core import config as configs
 from rl_core.config import Count, Doc, FilePath, configclass
-from rl_core.task import DataTask
+from rl_core.task import DataTask, Predict
 
 LISTS = (
     "AllVideoDescriptions.txt",
@@ -107,6 +108,14 @@ class VideosTask(ListedCaptions):
             ValueError: naming the file that cannot be read.
         """
         return read_clip(self, path) if path.suffix.lower() in CLIPS else super().parse_file(path)
+
+    def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:
+        """Return the answer for each part of a video; write its index and its key frames into `folder`. See `cv_models.watch.index`.
+
+        Raises:
+            ValueError: naming the file that cannot be read or written.
+        """
+        return answer_clip(self, path, predict, folder) if path.suffix.lower() in CLIPS else super().answer_file(path, predict, folder)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -251,6 +260,14 @@ class ActionsTask(DataTask):
             ValueError: naming the file that cannot be read.
         """
         return read_clip(self, path) if path.suffix.lower() in CLIPS else super().parse_file(path)
+
+    def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:
+        """Return the answer for each part of a video; write its index and its key frames into `folder`. See `cv_models.watch.index`.
+
+        Raises:
+            ValueError: naming the file that cannot be read or written.
+        """
+        return answer_clip(self, path, predict, folder) if path.suffix.lower() in CLIPS else super().answer_file(path, predict, folder)
 
     def _list(self, known: tuple[str, ...], *, whole_is_test: bool) -> None:
         """Take the classes, the clips and the splits from the folder."""
