@@ -11,11 +11,12 @@ import reference.word2vec
 
 from nlp_embeddings.corpus.corpus_task import CorpusConfig, CorpusTask
 from nlp_embeddings.evaluate.applications import bilingual_map, k_means, orthogonal_map
+from nlp_embeddings.evaluate.bias import association_test, debiased, read_association
 from nlp_embeddings.evaluate.classifier import classify, linear_classifier
 from nlp_embeddings.evaluate.evaluation import rank_correlation, word_analogies, word_similarity
 from nlp_embeddings.evaluate.predictors import LabelPredict
 from nlp_embeddings.evaluate.questions import Pair, read_analogies, read_labelled, read_pairs
-from nlp_embeddings.evaluate.tasks import AnalogyTask, ClassificationTask, EvaluationConfig, SimilarityTask
+from nlp_embeddings.evaluate.tasks import AnalogyTask, AssociationTask, ClassificationTask, EvaluationConfig, SimilarityTask
 from nlp_embeddings.evaluate.word_map import draw_map
 from nlp_embeddings.models.glove import GloVeConfig
 from nlp_embeddings.training.word_agent import WordAgent
@@ -380,3 +381,38 @@ def test_a_classifier_is_judged_by_its_own_answers_on_a_file_of_others(tmp_path:
 def test_the_formulas_of_the_references_hold() -> None:
     for module in (reference.word2vec, reference.fasttext, reference.glove):
         assert doctest.testmod(module).failed == 0
+
+
+def test_the_effect_of_an_association_is_that_of_its_definition() -> None:
+    x, y, a, b = np.random.default_rng(0).normal(size=(4, 4, 5))
+
+    def cosine(u: np.ndarray, v: np.ndarray) -> float:
+        return float(u @ v / np.sqrt((u @ u) * (v @ v)))
+
+    scores = [np.mean([cosine(w, c) for c in a]) - np.mean([cosine(w, c) for c in b]) for w in (*x, *y)]
+    expected = (np.mean(scores[:4]) - np.mean(scores[4:])) / np.std(scores, ddof=1)
+    effect = association_test([x, y], [a, b], np.random.default_rng(0))
+    assert effect.size == pytest.approx(expected)
+    assert association_test([y, x], [a, b], np.random.default_rng(0)).size == pytest.approx(-expected)
+    assert 0 < effect.p_value <= 1
+
+
+def test_debiasing_leaves_no_difference_and_spares_what_it_is_told_to() -> None:
+    rng = np.random.default_rng(0)
+    words = WordVectors(["she", "he", "woman", "man", "nurse", "queen"], rng.normal(size=(6, 8)).astype(np.float32))
+    fair = debiased(words, [("she", "he"), ("woman", "man")], keep=["queen"])
+    for first, second in (("she", "he"), ("woman", "man")):
+        assert fair.similarity("nurse", first) == pytest.approx(fair.similarity("nurse", second), abs=1e-6)
+    assert fair.similarity("queen", "queen") == pytest.approx(1.0)
+    np.testing.assert_allclose(fair.get_vector("queen", norm=True), words.get_vector("queen", norm=True), atol=1e-6)
+
+
+def test_an_association_task_judges_an_agents_words_and_names_a_bad_line(tmp_path: Path) -> None:
+    question = tmp_path / "groups.txt"
+    question.write_text("# rows\ntarget one: ax ay\ntarget two: bx by\nattribute left: ax ay az\nattribute right: bx by bz\n")
+    scores = AssociationTask(EvaluationConfig(file=str(question))).evaluate(predict, episodes=1, seeds=Seeds(0))
+    assert scores["effect size"] > 1
+    assert scores["coverage"] == 1
+    question.write_text("target one: ax ay\ntargets two: bx by\n")
+    with pytest.raises(ValueError, match=r"groups.txt, line 2: expected `target NAME"):
+        read_association(question)

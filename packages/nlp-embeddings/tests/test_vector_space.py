@@ -173,3 +173,18 @@ def test_a_vocabulary_emptied_by_the_minimum_count_is_refused() -> None:
 def test_more_components_than_passages_are_refused() -> None:
     with pytest.raises(ValueError, match="components is 400; 321 passages"):
         agent(components=400)
+
+
+def test_other_similarities_find_held_out_sentences_too() -> None:
+    def rank(**config: object) -> dict[str, float]:
+        return learned(**config).evaluate(episodes=1, seeds=Seeds(0))
+
+    assert rank(similarity="euclidean") == pytest.approx(rank())  # among vectors of length 1 the nearest has the smallest angle
+    shared = rank(weighting="count", similarity="jaccard")
+    assert shared["mean reciprocal rank"] > 3 * np.log(shared["queries"]) / shared["queries"]
+
+
+def test_a_similarity_that_the_weights_do_not_allow_is_refused() -> None:
+    for config in ({"similarity": "jaccard"}, {"similarity": "jaccard", "weighting": "count", "components": 2}):
+        with pytest.raises(ValueError, match="similarity is 'jaccard'"):
+            VectorSpaceConfig(**config)

@@ -35,6 +35,7 @@ def _scheme(name: str, task: str, summary: str, example: str) -> TaskSchemeSpec:
 SCHEMES = (
     _scheme("similarity", "SimilarityTask", "Similarity of words as people see it, `word word score` a line", "pairs.txt"),
     _scheme("analogies", "AnalogyTask", "Analogies, `a b c d` a line, in groups `: name`", "questions.txt"),
+    _scheme("association", "AssociationTask", "Bias of word vectors (WEAT): two groups of targets, two of attributes", "groups.txt"),
     _scheme("classification", "ClassificationTask", "Texts and their labels, `label<TAB>text` a line", "reviews.tsv"),
 )
 

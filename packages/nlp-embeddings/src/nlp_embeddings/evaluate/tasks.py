@@ -1,4 +1,4 @@
-"""Evaluations as tasks: `similarity:<file>`, `analogies:<file>` and `classification:<file>`.
+"""Evaluations as tasks: `similarity:<file>`, `analogies:<file>`, `association:<file>` and `classification:<file>`.
 
 Each also names a corpus to learn from, so that it can be run like any task; usually a finished run is judged by it:
 `rl-core eval RUN --task similarity:pairs.txt`. They see an agent only through its predictor, which returns vectors of texts.
@@ -17,6 +17,7 @@ import numpy as np
 
 from nlp_embeddings.corpus.corpus_task import BUNDLED, CorpusConfig, CorpusTask, unit_vectors_of
 from nlp_embeddings.corpus.text_files import open_bytes, reading, require_file
+from nlp_embeddings.evaluate.bias import Association, association_test, read_association
 from nlp_embeddings.evaluate.classifier import classify, linear_classifier
 from nlp_embeddings.evaluate.evaluation import rank_correlation, word_analogies
 from nlp_embeddings.evaluate.predictors import LabelPredict, WordPredict
@@ -32,7 +33,9 @@ from rl_core.task import Predict
 class EvaluationConfig:
     """Questions to judge by, and a text to learn from."""
 
-    file: Annotated[FilePath, Doc("the questions: `word word score`, analogies `a b c d`, or texts `label<TAB>text`, a line each")] = ""
+    file: Annotated[
+        FilePath, Doc("the questions: `word word score`, analogies `a b c d`, groups of words, or texts `label<TAB>text`, a line each")
+    ] = ""
     corpus: Annotated[FilePath, Doc("the text that an agent learns from: a file or folder; empty: the bundled novel")] = ""
     tokenizer: Annotated[Literal["regex", "whitespace", "character"], Doc("tokenizer of the corpus")] = "regex"
     sentences: Annotated[
@@ -42,7 +45,7 @@ class EvaluationConfig:
 
 
 class EvaluationTask(CorpusTask):
-    """Base of the three evaluations: a file of questions and a corpus."""
+    """Base of the evaluations: a file of questions and a corpus."""
 
     Config: ClassVar[type] = EvaluationConfig
 
@@ -123,6 +126,43 @@ class AnalogyTask(EvaluationTask):
         kept = [word for word, k in zip(words, known, strict=True) if k]
         groups = {name: [tuple(w.lower() for w in q) for q in questions] for name, questions in self.groups.items()}
         return word_analogies(WordVectors(kept, vectors[known]), groups, restrict_vocab=len(kept))  # type: ignore[arg-type]
+
+
+class AssociationTask(EvaluationTask):
+    """Bias of an agent's words: how much nearer one group of targets is to an attribute than another group is (WEAT).
+
+    The score is the size of the effect, in deviations. It has no target: that of a text which people wrote says something about them.
+    """
+
+    metric = "effect size"
+
+    def __init__(self, config: EvaluationConfig) -> None:
+        super().__init__(config)
+        _ = self.question  # so that a bad file is refused here
+
+    @cached_property
+    def question(self) -> Association:
+        """Targets and attributes."""
+        return read_association(self.questions)
+
+    def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Return the effect size, its p-value, and the share of the words that have vectors.
+
+        Raises:
+            RequestError: if a group has fewer than two words with vectors.
+        """
+        groups, known = [], []
+        for name, words in zip(self.question.names, (*self.question.targets, *self.question.attributes), strict=True):
+            vectors = unit_vectors_of(predict, words)
+            known += vectors.any(axis=1).tolist()
+            groups.append(vectors[vectors.any(axis=1)])
+            if len(groups[-1]) < 2:
+                raise RequestError(
+                    f"{str(self.questions)!r}: {len(groups[-1])} of the {len(words)} words of {name} have vectors; expected at least two",
+                    "use words that occur in the corpus, or lower min_count",
+                )
+        effect = association_test(groups[:2], groups[2:], seeds.apart("divisions").numpy("divisions"))
+        return {self.metric: effect.size, "p value": effect.p_value, "coverage": float(np.mean(known))}
 
 
 class ClassificationTask(EvaluationTask):

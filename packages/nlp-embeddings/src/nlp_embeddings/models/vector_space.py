@@ -15,7 +15,7 @@ from scipy import sparse
 
 from nlp_embeddings.corpus.corpus_task import CorpusTask
 from nlp_embeddings.training.saved import saved_array
-from nlp_embeddings.vectors.document_index import DocumentIndex
+from nlp_embeddings.vectors.document_index import DocumentIndex, similarity_matrix
 from nlp_embeddings.vectors.tfidf import bm25, count_matrix, inverse_document_frequency, tf_idf, truncated_svd
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, NonNegative, Whole, configclass
@@ -32,6 +32,10 @@ class VectorSpaceConfig:
     sublinear: Annotated[bool, Doc("tf-idf: 1 + log(tf) in place of tf")] = False
     saturation: Annotated[NonNegative, Doc("bm25: k1; the larger, the longer repeated terms add to the score")] = 1.5
     length_weight: Annotated[Fraction, Doc("bm25: b, discount of long passages")] = 0.75
+    similarity: Annotated[
+        Literal["cosine", "euclidean", "jaccard"],
+        Doc("of texts: angle of their vectors | minus their distance | shared weight over joint weight; bm25 is its own"),
+    ] = "cosine"
     components: Annotated[Whole, Doc("lsa: K, dimensions of the singular value decomposition; 0: none")] = 0
     min_count: Annotated[Count, Doc("a rarer word is left out")] = 1
     max_terms: Annotated[Count, Doc("V, most terms; the most frequent words")] = 50_000
@@ -40,6 +44,12 @@ class VectorSpaceConfig:
     def __post_init__(self) -> None:
         if self.components and self.weighting == "bm25":
             raise ValueError(f"components is {self.components} and weighting is 'bm25'; a decomposition needs count or tf-idf")
+        if self.similarity != "cosine" and self.weighting == "bm25":
+            raise ValueError(f"similarity is {self.similarity!r} and weighting is 'bm25', whose score is its own; expected 'cosine'")
+        if self.similarity == "jaccard" and self.components:
+            raise ValueError(f"similarity is 'jaccard' and components is {self.components}; jaccard needs weights >= 0: set components=0")
+        if self.similarity == "jaccard" and self.weighting == "tf-idf" and self.idf == "plain":
+            raise ValueError("similarity is 'jaccard' and idf is 'plain', which can be negative; expected 'smooth', 'lucene' or counts")
 
 
 class VectorSpace(Agent):
@@ -94,14 +104,20 @@ class VectorSpace(Agent):
         return weights.toarray().astype(np.float32)
 
     def evaluate(self, *, episodes: int, seeds: Any) -> dict[str, float]:
-        """Return the task's score; BM25 weights query and passage differently, so it gives scores instead of vectors."""
-        if self.config.weighting != "bm25" or type(self.task) is not CorpusTask:
+        """Return the task's score; BM25, and similarities other than the cosine, give scores of pairs instead of vectors."""
+        is_cosine = self.config.weighting != "bm25" and self.config.similarity == "cosine"
+        if is_cosine or type(self.task) is not CorpusTask:
             return super().evaluate(episodes=episodes, seeds=seeds)
         passages, sentences = self.task.held_out
         starts, ids = self.task.corpus.starts, self.task.corpus.ids
         queries = count_matrix([ids[starts[s] : starts[s + 1]] for s in sentences], len(self.terms))
         weights = self._weigh(self._counts(passages))
-        return self.task.ranking_score((queries @ weights.T).toarray())
+        if self.config.weighting == "bm25":
+            return self.task.ranking_score((queries @ weights.T).toarray())
+        queries = self._weigh(queries)
+        if len(self.components):
+            queries, weights = queries @ self.components.T, weights @ self.components.T
+        return self.task.ranking_score(similarity_matrix(queries, weights, self.config.similarity))
 
     def answer(self, text: str) -> Any:
         """Return the five passages most similar to a text: their numbers, scores and words; or the unknown words if it has no known one."""
@@ -182,5 +198,5 @@ class VectorSpace(Agent):
     def _index(self) -> DocumentIndex:
         weights = self._weigh(self._counts(range(len(self.task.passages) - 1)))
         if len(self.components):
-            return DocumentIndex(weights @ self.components.T, "cosine")
-        return DocumentIndex(weights, "dot" if self.config.weighting == "bm25" else "cosine")
+            return DocumentIndex(weights @ self.components.T, self.config.similarity)
+        return DocumentIndex(weights, "dot" if self.config.weighting == "bm25" else self.config.similarity)

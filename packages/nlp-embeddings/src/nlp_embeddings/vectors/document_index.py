@@ -25,9 +25,17 @@ def similarity_matrix(queries: Matrix, documents: Matrix, metric: Metric = "cosi
         documents: [N, V].
         metric: Name of the formula.
 
-    Example:
-        >>> similarity_matrix(np.array([[1.0, 1.0, 0.0]]), np.array([[1.0, 0.0, 1.0]]), "jaccard").round(4).tolist()
-        [[0.3333]]
+    Two documents over the words (cat, dog, fish): D1 = "cat dog", D2 = "dog fish". They share one word of three in all, the angle between
+    their vectors is 60 degrees, and their ends are sqrt(2) apart:
+
+    >>> d1, d2 = np.array([[1.0, 1.0, 0.0]]), np.array([[0.0, 1.0, 1.0]])
+    >>> [round(similarity_matrix(d1, d2, metric).item(), 4) for metric in ("cosine", "dot", "euclidean", "jaccard")]
+    [0.5, 1.0, -1.4142, 0.3333]
+
+    A document twice as long, "cat dog cat dog", has the same cosine, and is further away:
+
+    >>> [round(similarity_matrix(2 * d1, d2, metric).item(), 4) for metric in ("cosine", "dot", "euclidean", "jaccard")]
+    [0.5, 2.0, -2.4495, 0.2]
     """
     if metric == "jaccard":
         return _jaccard(queries, documents)
