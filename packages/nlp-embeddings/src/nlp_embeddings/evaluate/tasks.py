@@ -151,10 +151,11 @@ class AssociationTask(EvaluationTask):
         Raises:
             RequestError: if a group has fewer than two words with vectors.
         """
-        groups, known = [], []
+        groups: list[np.ndarray] = []
+        known: list[bool] = []
         for name, words in zip(self.question.names, (*self.question.targets, *self.question.attributes), strict=True):
             vectors = unit_vectors_of(predict, words)
-            known += vectors.any(axis=1).tolist()
+            known.extend(bool(each) for each in vectors.any(axis=1))
             groups.append(vectors[vectors.any(axis=1)])
             if len(groups[-1]) < 2:
                 raise RequestError(

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.linalg import svds  # here, so that its linear algebra is loaded before a run limits the threads
 
 Idf = Literal["plain", "smooth", "lucene"]
 
@@ -124,8 +125,6 @@ def truncated_svd(matrix: sparse.csr_matrix, num_components: int, rng: np.random
     most = min(matrix.shape) - 1
     if not 1 <= num_components <= most:
         raise ValueError(f"components is {num_components}; {matrix.shape[0]} documents of {matrix.shape[1]} terms allow 1 to {most}")
-    from scipy.sparse.linalg import svds
-
     _, values, components = svds(matrix.astype(np.float64), k=num_components, v0=rng.uniform(-1, 1, min(matrix.shape)))
     order = np.argsort(-values)
     components = components[order]
