@@ -30,6 +30,43 @@ def agents() -> Iterator[AgentSpec]:
         tiny={"num_tasks": 2, "episodes_per_task": 2, "max_steps": 6, "hidden_layers": (4,), "outer_updates": 2},
         tags=("meta-learning", "policy gradient"),
     )
+    context = {
+        "num_tasks": 3,
+        "max_steps": 4,
+        "context_size": 4,
+        "num_latents": 2,
+        "num_updates": 2,
+        "batch_tasks": 2,
+        "batch_size": 4,
+        "hidden_layers": (4,),
+        "capacity": 12,
+    }
+    yield AgentSpec(
+        name="mier",
+        target="rl_algos.meta.mier:MIER",
+        summary="Adapts a model to a task by gradient steps on a vector that its policy reads",
+        reference="Mendonca, Geng, Finn, Levine. Meta-reinforcement learning robust to distributional shift via model identification, 2020",
+        fits=("control family vector-input continuous-output",),
+        unit="environment steps",
+        task="point-robot",
+        budget=100_000,
+        presets="rl_algos:meta/presets/contexts.yaml",
+        tiny={**context, "model_layers": (4,), "relabel_updates": 1, "relabel_tasks": 1, "relabel_episodes": 2, "model_updates": 2},
+        tags=("meta-learning", "model-based", "off-policy"),
+    )
+    yield AgentSpec(
+        name="pearl",
+        target="rl_algos.meta.pearl:PEARL",
+        summary="Infers a distribution over descriptions of a task, acts with a draw of it",
+        reference=RAKELLY,
+        fits=("control family vector-input continuous-output",),
+        unit="environment steps",
+        task="point-robot",
+        budget=100_000,
+        presets="rl_algos:meta/presets/contexts.yaml",
+        tiny=context,
+        tags=("meta-learning", "off-policy"),
+    )
     tiny = {"num_trials": 4, "max_steps": 8, "num_epochs": 1, "batch_trials": 2, "trial_episodes": 2}
     yield AgentSpec(
         name="rl2",
@@ -63,11 +100,11 @@ def tasks() -> Iterator[TaskSpec]:
     """Yield the specs of the families, sorted by name."""
     for name, target, summary, reference, inputs, outputs, agent in (
         ("CartPole-mass", "bodies:CartPoleFamily", "CartPoles of any mass, length and force", PACKER, "vector", "discrete", "maml"),
-        ("Pendulum-mass", "bodies:PendulumFamily", "Pendulums of any mass, length and gravity", PACKER, "vector", "continuous", "sac"),
+        ("Pendulum-mass", "bodies:PendulumFamily", "Pendulums of any mass, length and gravity", PACKER, "vector", "continuous", "mier"),
         ("bandit-distribution", "tables:BanditFamily", "Bernoulli bandits, each with other arms", DUAN, "discrete", "discrete", "rl2"),
         ("mdp-distribution", "tables:TableFamily", "Small decision processes with random tables", DUAN, "discrete", "discrete", "rl2"),
         ("navigation-2d", "points:Navigation", "Go to a goal in the plane that is not shown", FINN, "vector", "continuous", "maml"),
-        ("point-robot", "points:PointRobot", "Go from anywhere to a goal that is not shown", RAKELLY, "vector", "continuous", "sac"),
+        ("point-robot", "points:PointRobot", "Go from anywhere to a goal that is not shown", RAKELLY, "vector", "continuous", "pearl"),
         (
             "sparse-point-robot",
             "points:SparsePointRobot",
@@ -75,7 +112,7 @@ def tasks() -> Iterator[TaskSpec]:
             RAKELLY,
             "vector",
             "continuous",
-            "sac",
+            "pearl",
         ),
     ):
         yield TaskSpec(

@@ -1,0 +1,158 @@
+"""Replayed transitions of many tasks, and the networks that read them with a description of the task.
+
+Source: soft actor-critic as in `rl_algos.continuous.sac`, with the description of the task as a further input of policy and critics:
+K. Rakelly and others, "Efficient off-policy meta-reinforcement learning via probabilistic context variables", 2019, section 5.
+Departures: the temperature is fixed. Critics and their slow copies take the place of a value network.
+Letters: M tasks, B rows, I numbers of an observation, D of an action, L of a description, W = 2 I + D + 2 of a transition.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dl_nets.learning.optimisers import Optimiser
+from rl_algos.continuous.sac import policy_loss, squashed
+from rl_algos.model_based.perceptrons import Functions, Perceptrons
+from rl_algos.parts.returns import td_target
+
+
+class Rows(NamedTuple):
+    """Transitions, as views of one array.
+
+    Attributes:
+        obs: [..., I].
+        action: From -1 to 1 [..., D].
+        reward: [..., 1].
+        next_obs: [..., I].
+        terminated: 1 where the episode ended [..., 1].
+    """
+
+    obs: Tensor
+    action: Tensor
+    reward: Tensor
+    next_obs: Tensor
+    terminated: Tensor
+
+
+class TaskReplay:
+    """The newest transitions of each of M tasks, as many of each: a ring of rows.
+
+    Args:
+        num_tasks: M.
+        capacity: Rows of a task.
+        num_obs: I.
+        num_actions: D.
+
+    Attributes:
+        rows: [M, capacity, W], float32.
+        written: Rows written of each task so far.
+    """
+
+    def __init__(self, num_tasks: int, capacity: int, num_obs: int, num_actions: int) -> None:
+        self.sizes = (num_obs, num_actions, 1, num_obs, 1)
+        self.rows = np.zeros((num_tasks, capacity, sum(self.sizes)), dtype=np.float32)
+        self.written = 0
+
+    def __len__(self) -> int:
+        """Rows of each task."""
+        return min(self.written, self.rows.shape[1])
+
+    def add(self, rows: np.ndarray) -> None:
+        """Write transitions [M, T, W], of T <= capacity; the oldest go."""
+        places = (self.written + np.arange(rows.shape[1])) % self.rows.shape[1]
+        self.rows[:, places] = rows
+        self.written += rows.shape[1]
+
+    def sample(self, tasks: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Return rows [M', count, W] of tasks [M'], drawn with replacement."""
+        drawn: np.ndarray = self.rows[tasks[:, None], rng.integers(len(self), size=(len(tasks), count))]
+        return drawn
+
+    def split(self, rows: Tensor) -> Rows:
+        """Return the parts of rows [..., W]."""
+        return Rows(*rows.split(list(self.sizes), dim=-1))
+
+    def state_dict(self) -> dict[str, object]:
+        """Return the rows and their number."""
+        return {"rows": self.rows[:, : len(self)].copy(), "written": self.written}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Restore what `state_dict` returned."""
+        self.written = int(state["written"])
+        self.rows[:, : len(self)] = state["rows"]
+
+
+def plain(network: Perceptrons, inputs: Tensor) -> Tensor:
+    """Return a network's outputs [E, B, K] of inputs [B, I], by each of its members."""
+    functions = Functions(list(network.weights), list(network.biases), [])
+    return network(inputs.expand(network.num_members, *inputs.shape), functions)
+
+
+class TaskSAC(nn.Module):
+    """Policy and two critics that read an observation and a description of the task.
+
+    Args:
+        num_obs: I.
+        num_actions: D.
+        num_latents: L.
+        hidden: Units of the hidden layers.
+        rng: Stream of the first weights.
+    """
+
+    def __init__(self, num_obs: int, num_actions: int, num_latents: int, hidden: Sequence[int], rng: np.random.Generator) -> None:
+        super().__init__()
+        self.actor = Perceptrons((num_obs + num_latents, *hidden, 2 * num_actions), 1, rng)
+        self.critics = Perceptrons((num_obs + num_actions + num_latents, *hidden, 1), 2, rng)
+        self.slow = copy.deepcopy(self.critics).requires_grad_(False)
+        with torch.no_grad():
+            self.actor.weights[-1].mul_(0.1)
+
+    def head(self, obs: Tensor, latent: Tensor) -> Tensor:
+        """Return means and ln sigma [B, 2 D] of the policy."""
+        return plain(self.actor, torch.cat((obs, latent), dim=-1))[0]
+
+    def values(self, critics: Perceptrons, obs: Tensor, action: Tensor, latent: Tensor) -> Tensor:
+        """Return Q(s, a) [2, B] of both critics."""
+        return plain(critics, torch.cat((obs, action, latent), dim=-1))[..., 0]
+
+    def critic_loss(self, rows: Rows, latent: Tensor, noise: Tensor, discount: float, temperature: float) -> Tensor:
+        """Return the mean squared error of both critics, a scalar; the gradient reaches `latent`, but not through the targets.
+
+        Args:
+            rows: Transitions [B, ...].
+            latent: Description of the task of each [B, L].
+            noise: Standard normal numbers for the next actions [B, D].
+            discount: gamma.
+            temperature: alpha, reward of a nat of entropy.
+        """
+        with torch.no_grad():
+            fixed = latent.detach()
+            action, log_prob = squashed(self.head(rows.next_obs, fixed), noise)
+            value = self.values(self.slow, rows.next_obs, action, fixed).min(dim=0).values
+            target = td_target(rows.reward[:, 0], discount * (1.0 - rows.terminated[:, 0]), value - temperature * log_prob)
+        return ((self.values(self.critics, rows.obs, rows.action, latent) - target) ** 2).mean()
+
+    def actor_loss(self, obs: Tensor, latent: Tensor, noise: Tensor, temperature: float) -> Tensor:
+        """Return the loss of the policy, a scalar, from observations [B, I], descriptions [B, L] and noise [B, D]."""
+        action, log_prob = squashed(self.head(obs, latent), noise)
+        return policy_loss(log_prob, self.values(self.critics, obs, action, latent).min(dim=0).values, temperature)
+
+    @torch.no_grad()
+    def follow(self, rate: float) -> None:
+        """Move the slow critics by a share towards the critics."""
+        for slow, fast in zip(self.slow.parameters(), self.critics.parameters(), strict=True):
+            slow.lerp_(fast, rate)
+
+    def optimisers(self, learning_rate: float, *others: nn.Module) -> tuple[Optimiser, Optimiser]:
+        """Return optimisers of the policy, and of the critics together with further modules."""
+        parameters = [parameter for module in (self.critics, *others) for parameter in module.parameters()]
+        return (
+            Optimiser("adam", list(self.actor.parameters()), learning_rate=learning_rate),
+            Optimiser("adam", parameters, learning_rate=learning_rate),
+        )
