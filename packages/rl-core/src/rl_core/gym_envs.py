@@ -218,6 +218,13 @@ class GymEnvs(Envs):
                 env.close()
         self._envs, self._stale = [], True
 
+    def picture(self) -> np.ndarray | None:
+        """Return what the first environment draws of itself [H, W, 3], uint8; `None` where it has no such render mode."""
+        env = self._envs[0]
+        if getattr(env, "render_mode", None) != "rgb_array":
+            return None
+        return np.asarray(env.render(), dtype=np.uint8)
+
     def fork(self, seed: int) -> Envs:
         """Return a deep copy, whose environments draw new random numbers from `seed`.
 

@@ -75,6 +75,7 @@ class GymTask(ControlTask):
     def __init__(self, config: GymConfig, make: Callable[[], gymnasium.Env] | None = None) -> None:
         super().__init__(config)
         self._build = make or self._make_registered
+        self._is_registered = make is None
         self._live: weakref.WeakSet[GymEnvs] = weakref.WeakSet()
         self._training_envs = 0
         clock = time.monotonic()
@@ -153,6 +154,26 @@ class GymTask(ControlTask):
             return [_jsonable(self.output_space.unflatten(row)) for row in predictions]
         return super().describe(predictions)
 
+    def watched_envs(self, seeds: Seeds, *, human: bool = False) -> Envs:
+        """Return one environment that draws itself: in a window, or where it has the render mode rgb_array.
+
+        Raises:
+            RequestError: if it cannot, for want of a library or of a screen.
+        """
+        mode = "human" if human else "rgb_array"
+        try:
+            return GymEnvs(lambda: self._make(mode), 1, seeds, limit=self._evaluation_limit(1), interface=self._interface)
+        except (RequestError, ValueError) as error:
+            text = error.message if isinstance(error, RequestError) else str(error)
+            raise RequestError(
+                f"environment {self._name} cannot draw itself with the render mode {mode}: {text}",
+                'environments of Gymnasium need what they draw with: pip install "gymnasium[classic-control]"',
+            ) from error
+
+    def picture(self, envs: Envs) -> np.ndarray | None:
+        """Return what the environment draws."""
+        return envs.picture() if isinstance(envs, GymEnvs) else None
+
     def caveat(self) -> str:
         """Return a sentence that says that the environment does not repeat itself, and what follows; "" where it does."""
         if not self._difference:
@@ -174,22 +195,22 @@ class GymTask(ControlTask):
     def _evaluation_limit(self, episodes: int) -> int | None:
         return None if self._time_limit is not None else max(EPISODE_STEPS, EVALUATION_STEPS // episodes)
 
-    def _make_registered(self) -> gymnasium.Env:
+    def _make_registered(self, **drawn: str) -> gymnasium.Env:
         config = self.config
         if config.options.get("render_mode") == "human":
             raise ValueError(_opens_a_window(config.id))
-        return gymnasium.make(config.id, disable_env_checker=True, **config.options)
+        return gymnasium.make(config.id, disable_env_checker=True, **{**config.options, **drawn})
 
-    def _make(self) -> gymnasium.Env:
-        """Build one environment, with the action bounds of the config."""
+    def _make(self, render_mode: str | None = None) -> gymnasium.Env:
+        """Build one environment, with the action bounds of the config, and a render mode where one is asked for."""
         try:
-            env = self._build()
+            env = self._make_registered(render_mode=render_mode) if render_mode and self._is_registered else self._build()
         except ValueError:
             raise
         except Exception as error:
             text = str(error) if isinstance(error, gymnasium.error.Error) else f"{type(error).__name__}: {error}"
             raise ValueError(f"Gymnasium cannot make {self.config.id!r}: {text}{_form_hint(self.config.id, error)}") from error
-        if getattr(env, "render_mode", None) == "human":
+        if getattr(env, "render_mode", None) == "human" and render_mode != "human":
             env.close()
             raise ValueError(_opens_a_window(name_of(env)))
         if self.config.action_bounds and isinstance(env.action_space, spaces.Box):

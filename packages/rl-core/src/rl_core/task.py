@@ -13,6 +13,7 @@ from gymnasium import spaces
 from rl_core import batches, parsing
 from rl_core.batches import Batch
 from rl_core.envs import Envs
+from rl_core.errors import RequestError
 from rl_core.judge import Collected, Judge
 from rl_core.traits import input_trait, output_trait
 
@@ -244,6 +245,7 @@ class ControlTask(Task):
         extras: Names of the arrays that transitions carry in `Transition.extras`: "cost", "legal", "goal". They are traits of the
             task, too, and its spec declares them.
         discount: gamma that the task is stated with, in [0, 1]; an agent's own setting goes before it.
+        frames_per_second: Pictures in a second of an animation of it.
     """
 
     kind: ClassVar[str] = "control"
@@ -267,6 +269,26 @@ class ControlTask(Task):
 
         A task with the extra `legal` gives it to an agent that is asked outside of an episode.
         """
+        return None
+
+    frames_per_second: float = 30.0
+
+    def watched_envs(self, seeds: Seeds, *, human: bool = False) -> Envs:
+        """Return one environment whose episodes are watched.
+
+        Args:
+            seeds: Source of its random numbers.
+            human: Whether it opens a window and draws itself there.
+
+        Raises:
+            RequestError: if it cannot open a window.
+        """
+        if human:
+            raise RequestError("this task cannot open a window", "leave out --human, or name an environment of Gymnasium: gym:CartPole-v1")
+        return self.envs(1, seeds)
+
+    def picture(self, envs: Envs) -> np.ndarray | None:
+        """Return a picture [H, W, 3], uint8, of the first of `watched_envs` as it is; `None` where the task is not drawn, as by default."""
         return None
 
     def evaluation_envs(self, episodes: int, seeds: Seeds) -> Envs:

@@ -18,6 +18,7 @@ from rl_algos.games import connect_four, tic_tac_toe
 from rl_algos.games.opponents import Opponent, random_moves, searching
 from rl_algos.games.rules import Rules
 from rl_algos.parts.ranges import require_array
+from rl_algos.tasks.sketches import board
 from rl_core.config import Count, Doc, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
@@ -50,6 +51,11 @@ class GameEnvs(Envs):
         self._rng = seeds.numpy("environments")
         self._boards = rules.start(num_envs)
         self._begins = np.zeros(num_envs, dtype=np.bool_)  # whether the opponent begins the game under way
+
+    @property
+    def boards(self) -> np.ndarray:
+        """The boards [N, C]; not to be written to."""
+        return self._boards
 
     def reset(self) -> np.ndarray:
         """Return first observations [N, rows, columns, 2]; the opponent begins in every other environment."""
@@ -163,6 +169,13 @@ class GameTask(ControlTask):
     def legal_at(self, inputs: np.ndarray) -> np.ndarray:
         """Return which moves are allowed [B, A] on boards [B, rows, columns, 2]."""
         return self.rules.legal(self.rules.boards(inputs))
+
+    frames_per_second = 1.0
+
+    def picture(self, envs: Envs) -> np.ndarray | None:
+        """Return a picture of the first game, in which the learner is to move."""
+        assert isinstance(envs, GameEnvs)
+        return board(envs.boards[0], self.rules.shape)
 
     def opponent(self) -> Opponent:
         """Return who is played against."""

@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
+from rl_algos.tasks import sketches
 from rl_algos.tasks.array_envs import ArrayTask, Problem
 
 GRAVITY = 9.8  # m/s^2; masses and lengths are 1, centres of mass at 0.5, moments of inertia 1
@@ -117,4 +118,5 @@ class Acrobot(ArrayTask):
         time_limit=500,
         target=-100.0,
         state_of=state_of,
+        sketch=sketches.acrobot,
     )

@@ -43,6 +43,7 @@ class Problem(NamedTuple):
         outcome: Rewards [N] and terminations [N] of observations, actions and next observations, for models that learn the rest; `None`
             where it is not given.
         cost: Costs [N], float32, of the states [N, S] that a step led to; `None` for a problem without costs.
+        sketch: Picture [H, W, 3] of a state [S]; `None` for a problem that is not drawn.
     """
 
     start: Callable[[np.ndarray], np.ndarray]
@@ -56,6 +57,7 @@ class Problem(NamedTuple):
     state_of: Callable[[np.ndarray], np.ndarray] | None = None
     outcome: Outcome | None = None
     cost: Callable[[np.ndarray], np.ndarray] | None = None
+    sketch: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 class ArrayDynamics:
@@ -175,6 +177,10 @@ class ArrayTask(DynamicsTask):
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """Return N copies stepped by one compiled call."""
         return ArrayEnvs(self.problem, num_envs, seeds, self.time_limit)
+
+    def picture(self, envs: Envs) -> np.ndarray | None:
+        """Return a picture of the first copy."""
+        return None if self.problem.sketch is None or not isinstance(envs, ArrayEnvs) else self.problem.sketch(envs.states[0])
 
     def traits(self) -> frozenset[str]:
         """Return the traits, with `dynamics` where an observation shows the state."""

@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
+from rl_algos.tasks import sketches
 from rl_algos.tasks.array_envs import ArrayTask, Problem
 
 GRAVITY = 9.8  # m/s^2
@@ -120,6 +121,7 @@ class CartPole(ArrayTask):
         target=475.0,
         state_of=state_of,
         outcome=outcome,
+        sketch=sketches.cart_and_pole,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
+from rl_algos.tasks import sketches
 from rl_algos.tasks.array_envs import ArrayTask, Problem
 
 MIN_POSITION, MAX_POSITION = -1.2, 0.6
@@ -100,6 +101,7 @@ _THREE_ACTIONS = Problem(
     time_limit=200,
     target=-110.0,
     state_of=state_of,
+    sketch=sketches.mountain_car,
 )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
+from rl_algos.tasks import sketches
 from rl_algos.tasks.array_envs import ArrayTask, Problem
 
 GRAVITY = 10.0  # m/s^2; mass and length are 1
@@ -93,6 +94,7 @@ class Pendulum(ArrayTask):
         target=-200.0,
         state_of=state_of,
         outcome=outcome,
+        sketch=sketches.pendulum,
     )
 
 

@@ -51,6 +51,13 @@ class MDPTask(ControlTask):
         """Return copies of the process in step, driven by its table."""
         return MDPEnvs(self.mdp, num_envs, seeds, self.max_steps)
 
+    frames_per_second = 4.0
+
+    def picture(self, envs: Envs) -> np.ndarray | None:
+        """Return a picture of the first copy: where its state is on the map."""
+        assert isinstance(envs, MDPEnvs)
+        return self.layout.image(int(envs.state[0]))
+
     def env(self, render_mode: str | None = None) -> MDPEnv:
         """Return the process behind Gymnasium's interface, without the time limit."""
         return MDPEnv(self.mdp, self.layout, render_mode)

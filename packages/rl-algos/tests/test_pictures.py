@@ -1,0 +1,29 @@
+"""Tasks of this package draw themselves, and the picture follows the state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rl_core.plugins.catalogue import Catalogue
+from rl_core.runs.recipe import build_task
+from rl_core.seeds import Seeds
+
+TASKS = ("CartPole-v1", "Pendulum-v1", "MountainCar-v0", "Acrobot-v1", "FrozenLake-v1", "tic-tac-toe", "connect-four")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_picture_follows_the_state(name: str) -> None:
+    task: Any = build_task(Catalogue.discover(), name)
+    envs = task.watched_envs(Seeds(3))
+    envs.reset()
+    rng, pictures = np.random.default_rng(1), []
+    for _ in range(25):
+        pictures.append(task.picture(envs))
+        space = task.output_space
+        action = rng.integers(space.n, size=1) if hasattr(space, "n") else rng.uniform(space.low, space.high).astype(np.float32)[None]
+        envs.step(action)
+    assert all(picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3 for picture in pictures)
+    assert any((picture != pictures[0]).any() for picture in pictures[1:])

@@ -1,0 +1,103 @@
+"""Commands that show runs: watch, report, export-metrics."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rl_core.cli.commands import _catalogue, _open
+from rl_core.cli.options import BEST, DEVICE, FOLDER, JSON, UserPath, WholeNumber
+from rl_core.errors import RequestError, WorkError
+from rl_core.plugins.containment import stdout_to_stderr
+
+
+@click.command()
+@FOLDER
+@click.option("--episodes", type=WholeNumber(1), default=1, show_default=True, help="Episodes to show, one after the other.")
+@click.option("--out", type=UserPath(), help="The file: .webp or .gif.  [default: watch.webp in the run's folder]")
+@click.option("--seed", type=WholeNumber(0), help="Seed of the episodes.  [default: the run's]")
+@click.option("--human", is_flag=True, help="Open a window instead of writing a file.")
+@BEST
+@DEVICE
+@JSON
+@click.pass_obj
+def watch(obj: Any, folder: Path, episodes: int, out: Path | None, seed: int | None, human: bool, as_json: bool, **options: Any) -> None:
+    """Show what a run has learned: episodes of its policy, as an animation or in a window."""
+    from rl_core.runs import watching
+
+    out = out or folder / "watch.webp"
+    if out.suffix.lower() not in watching.SUFFIXES:
+        raise RequestError(f"{str(out)!r} does not end in .webp or .gif", "write for example: --out episode.webp")
+    with _open(folder, _catalogue(obj), **options) as opened, stdout_to_stderr():
+        played = watching.watch(opened, episodes, seed=seed, human=human)
+        rate = opened.task.frames_per_second  # type: ignore[attr-defined]  # a control task: watch has refused any other
+        if not human:
+            try:
+                watching.write(played, out, rate)
+            except OSError as error:
+                raise WorkError(f"{str(out)!r} cannot be written: {error.strerror or error}", "give another --out") from error
+    shown = [{"return": episode.return_, "length": episode.length} for episode in played]
+    if as_json:
+        click.echo(json.dumps({"run": str(folder), "file": None if human else str(out), "episodes": shown}))
+        return
+    for episode in played:
+        click.echo(f"return {episode.return_:.4g} in {episode.length:,} steps")
+    if not human:
+        click.echo(f"wrote {out}")
+
+
+@click.command()
+@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=UserPath())
+@click.option("--out", type=UserPath(), help="The file.  [default: report.html in the run's folder, or beside the first run]")
+@JSON
+def report(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
+    """Write a report of a run, or of several side by side, as one HTML file that needs no network."""
+    from rl_core.report import run_page
+
+    for folder in folders:
+        run_page.require_run(folder)
+    if len(folders) == 1:
+        text, out = run_page.run_report(folders[0]), out or folders[0] / "report.html"
+    else:
+        from rl_core.runs.compare import compare
+
+        out = out or folders[0].parent / "report.html"
+        text = run_page.comparison_report(folders, compare(list(folders), out.with_suffix(".png")))
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WorkError(f"{str(out)!r} cannot be written: {error.strerror or error}", "give another --out") from error
+    click.echo(json.dumps({"file": str(out), "bytes": len(text.encode())}) if as_json else f"wrote {out}")
+
+
+@click.command("export-metrics")
+@FOLDER
+@click.option("--out", type=UserPath(), help="The table.  [default: metrics.csv in the run's folder]")
+@JSON
+def export_metrics(folder: Path, out: Path | None, as_json: bool) -> None:
+    """Write the metrics of a run as a table in CSV: a row for each step, a column for each metric.
+
+    In Python: pandas.read_json("RUN/metrics.jsonl", lines=True)
+    """
+    from rl_core.figure import metric_names
+    from rl_core.runs import metrics_log, recipe
+
+    recipe.path_in(folder)
+    lines = metrics_log.read(folder)
+    if not lines:
+        raise RequestError(f"the run in {str(folder)!r} has no metrics yet", "let it learn first: rl-core resume")
+    out = out or folder / "metrics.csv"
+    columns = [*metrics_log.RESERVED, *metric_names(lines)]
+    try:
+        with out.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(lines)
+    except OSError as error:
+        raise WorkError(f"{str(out)!r} cannot be written: {error.strerror or error}", "give another --out") from error
+    document = {"run": str(folder), "file": str(out), "rows": len(lines), "columns": columns}
+    click.echo(json.dumps(document) if as_json else f"wrote {out}: {len(lines):,} rows, {len(columns)} columns")

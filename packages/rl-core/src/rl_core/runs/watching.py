@@ -1,0 +1,111 @@
+"""Animations of what an agent has learned: evaluation episodes, picture by picture, as animated WebP or GIF.
+
+Pictures are those that the task draws, see `rl_core.task.ControlTask.picture`. Pillow writes the file; it is installed with matplotlib.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rl_core.errors import RequestError
+from rl_core.seeds import Seeds
+from rl_core.task import ControlTask, PredictAllowed, PredictWithMemory
+
+if TYPE_CHECKING:
+    from rl_core.runs.run import Run
+
+SUFFIXES = (".webp", ".gif")
+MOST_FRAMES = 250  # of an animation; longer episodes are shown with every second, third, ... step
+MOST_STEPS = 2_000  # of an episode
+SIDE = 300  # pixels of the longer side
+QUALITY = 60  # of WebP, in [0, 100]
+
+
+class Episode(NamedTuple):
+    """An episode as it was watched.
+
+    Attributes:
+        frames: Pictures [H, W, 3], uint8, one for each step.
+        return_: Sum of its rewards.
+        length: Its steps; so far, where it was cut after `MOST_STEPS`.
+    """
+
+    frames: list[np.ndarray]
+    return_: float
+    length: int
+
+
+def watch(run: Run, episodes: int, *, seed: int | None = None, human: bool = False) -> list[Episode]:
+    """Play episodes with the agent of a run, and return them with their pictures.
+
+    Args:
+        run: The run, at the checkpoint to be watched.
+        episodes: How many.
+        seed: Seed of the episodes; by default the run's.
+        human: Whether the environment opens a window, and no pictures are kept.
+
+    Raises:
+        RequestError: if the run's task has no episodes, or cannot be drawn.
+    """
+    task = run.task
+    if not isinstance(task, ControlTask):
+        raise RequestError(f"task {run.task_name} has no episodes to watch", "see the run's figures/ for what it learned")
+    seeds = Seeds(run.recipe.seed if seed is None else seed, ("watching",))
+    envs = task.watched_envs(seeds, human=human)
+    predict = run.agent.predictor()
+    found: list[Episode] = []
+    try:
+        obs, starts = envs.reset(), np.ones(1, dtype=np.bool_)
+        frames: list[np.ndarray] = []
+        return_, length = 0.0, 0
+        while len(found) < episodes:
+            if not human:
+                picture = task.picture(envs)
+                if picture is None:
+                    raise RequestError(
+                        f"task {run.task_name} cannot be drawn",
+                        "watch a task that draws itself, or an environment of Gymnasium with the render mode rgb_array",
+                    )
+                frames.append(picture)
+            if isinstance(predict, PredictWithMemory):
+                predict.begin(starts)
+            if isinstance(predict, PredictAllowed) and "legal" in task.extras:
+                predict.allow(envs.extras()["legal"])
+            after = envs.step(np.asarray(predict(obs)))
+            obs, starts = after.obs, after.terminated | after.truncated
+            return_, length = return_ + float(after.reward[0]), length + 1
+            if starts[0] or length >= MOST_STEPS:
+                found.append(Episode(frames, return_, length))
+                frames, return_, length = [], 0.0, 0
+                if not starts[0]:
+                    obs, starts = envs.restart(), np.ones(1, dtype=np.bool_)
+    finally:
+        envs.close()
+    return found
+
+
+def write(episodes: list[Episode], path: Path, frames_per_second: float) -> None:
+    """Write episodes, one after the other, as an animation; its kind is that of the file's suffix.
+
+    Raises:
+        RequestError: if the suffix is neither .webp nor .gif.
+    """
+    from PIL import Image
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise RequestError(f"{str(path)!r} does not end in .webp or .gif", "write for example: --out episode.webp")
+    frames = [frame for episode in episodes for frame in episode.frames]
+    stride = -(-len(frames) // MOST_FRAMES)
+    kept = frames[::stride]
+    height, width = kept[0].shape[:2]
+    scale = min(SIDE / max(height, width), 1.0)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    pictures = [Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST) for frame in kept]
+    duration = max(20, round(1000 * stride / frames_per_second))
+    while duration > 80 and stride > 1:  # a long episode is shown faster rather than in jerks
+        duration //= 2
+    options = {"quality": QUALITY, "method": 4} if path.suffix.lower() == ".webp" else {"optimize": True}
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=duration, loop=0, **options)
