@@ -56,6 +56,7 @@ class GymEnvs(Envs):
             `None` for N.
         limit: Steps after which an episode is cut, which is logged; `None` leaves that to the environment.
         restarts: Number of times that an environment that raised may be built anew; its episode is then cut at its last observation.
+        reward_scale: Factor on the rewards of transitions; returns of episodes are counted without it.
         interface: Checked access to the environments; by default one of their own spaces.
 
     Raises:
@@ -71,6 +72,7 @@ class GymEnvs(Envs):
         lanes: int | None = None,
         limit: int | None = None,
         restarts: int = 0,
+        reward_scale: float = 1.0,
         interface: GymInterface | None = None,
     ) -> None:
         self._make = make
@@ -81,6 +83,7 @@ class GymEnvs(Envs):
         self._lanes = lanes or num_envs
         self._limit = limit
         self._restarts = restarts
+        self._reward_scale = np.float32(reward_scale)
         self._episode = np.zeros(num_envs, dtype=np.int64)
         self._actions: list[list[np.ndarray]] = [[] for _ in range(num_envs)]
         self._obs = np.zeros((num_envs, *(self.input_space.shape or ())), dtype=self.input_space.dtype)
@@ -159,7 +162,7 @@ class GymEnvs(Envs):
                     final_legal[index] = legal[index]
         self._obs, self._legal, self._final_legal = obs, legal, final_legal
         self._count(reward, terminated | truncated)
-        return Transition(obs, reward, terminated, truncated, final_obs, self.extras())
+        return Transition(obs, reward * self._reward_scale, terminated, truncated, final_obs, self.extras())
 
     def extras(self) -> Mapping[str, np.ndarray]:
         """Return `legal` [N, A] where the environments say which actions are allowed."""

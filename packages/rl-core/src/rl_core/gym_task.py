@@ -14,8 +14,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from rl_core import structured
-from rl_core.config import Count, Doc, Whole, configclass
+from rl_core import gym_wrappers, structured
+from rl_core.config import Count, Doc, Fraction, Positive, Whole, configclass
 from rl_core.envs import Envs, learning_will_go_on
 from rl_core.errors import EnvironmentFailure, RequestError
 from rl_core.gym_envs import GymEnvs, name_of
@@ -46,6 +46,12 @@ class GymConfig:
     ] = ()
     instances: Annotated[Count | None, Doc("most instances that may exist at one time; null: no limit")] = None
     masks: Annotated[bool, Doc("whether an action that info['action_mask'] or a method action_masks() rules out is never taken")] = True
+    time_limit: Annotated[Count | None, Doc("steps after which an episode is cut; null: the environment's own limit")] = None
+    sticky_actions: Annotated[Fraction, Doc("probability that the action before is taken again in place of the new one")] = 0.0
+    flatten: Annotated[bool, Doc("whether observations are laid out as one row of numbers")] = False
+    frame_stack: Annotated[Count, Doc("observations that are laid side by side along their last axis, the newest last; 1 for none")] = 1
+    one_choice: Annotated[bool, Doc("whether several choices of an action become one of all combinations, for dqn and tables")] = False
+    reward_scale: Annotated[Positive, Doc("factor on the rewards that are learned from; returns are reported without it")] = 1.0
     restarts: Annotated[Whole, Doc("times that an environment that raised an exception is made anew")] = 0
 
     def __post_init__(self) -> None:
@@ -85,8 +91,9 @@ class GymTask(ControlTask):
             self._name = name_of(env) if make is not None else config.id
             self._require_plain_spaces(env)
             self.input_space, self.output_space = structured.seen(env.observation_space), structured.taken(env.action_space)
-            self.target = env.spec.reward_threshold if env.spec and not config.options else None
-            self._time_limit = env.spec.max_episode_steps if env.spec else None
+            changed = bool(config.options or config.time_limit or config.sticky_actions)
+            self.target = env.spec.reward_threshold if env.spec and not changed else None
+            self._time_limit = config.time_limit or (env.spec.max_episode_steps if env.spec else None)
             nondeterministic = bool(env.spec and env.spec.nondeterministic)
             self._interface = GymInterface(self._name, self.input_space, self.output_space)
             self._interface.remedy += "; --set task.restarts=10 begins a new instance instead, up to 10 times"
@@ -188,7 +195,8 @@ class GymTask(ControlTask):
         others = [envs for envs in self._live if envs.is_open]
         if self.config.instances is not None and num_envs + sum(envs.num_envs for envs in others) > self.config.instances:
             _close(others)
-        made = GymEnvs(self._make, num_envs, seeds, lanes=lanes, limit=limit, restarts=self.config.restarts, interface=self._interface)
+        options = {"lanes": lanes, "limit": limit, "restarts": self.config.restarts, "interface": self._interface}
+        made = GymEnvs(self._make, num_envs, seeds, reward_scale=self.config.reward_scale, **options)
         self._live.add(made)
         return made
 
@@ -218,7 +226,8 @@ class GymTask(ControlTask):
             box = env.action_space
             bounded = spaces.Box(np.maximum(box.low, low).astype(box.dtype), np.minimum(box.high, high).astype(box.dtype), dtype=box.dtype)
             env = gymnasium.wrappers.TransformAction(env, lambda action: action, bounded)
-        return env
+        names = ("time_limit", "sticky_actions", "flatten", "frame_stack", "one_choice")
+        return gym_wrappers.wrapped(env, **{name: getattr(self.config, name) for name in names})
 
     def _require_plain_spaces(self, env: gymnasium.Env) -> None:
         for role, space in (("observations", env.observation_space), ("actions", env.action_space)):

@@ -89,7 +89,7 @@ class Structured(spaces.Box):
             elif isinstance(space, spaces.MultiBinary):
                 row[leaf.part] = array.reshape(-1)
             else:
-                sizes, start = _choices(space)
+                sizes, start = choices_of(space)
                 chosen = array.reshape(-1).astype(np.int64) - start
                 if (chosen < 0).any() or (chosen >= sizes).any():
                     raise ValueError(f"{leaf.name} is {array.tolist()}, which is outside of {space}")
@@ -185,11 +185,14 @@ def _walk(space: gymnasium.Space[Any], path: tuple[str | int, ...]) -> Iterator[
 
 
 def _observed_size(space: gymnasium.Space[Any]) -> int:
-    return math.prod(space.shape or ()) if isinstance(space, spaces.Box | spaces.MultiBinary) else int(_choices(space)[0].sum())
+    return math.prod(space.shape or ()) if isinstance(space, spaces.Box | spaces.MultiBinary) else int(choices_of(space)[0].sum())
 
 
-def _choices(space: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sizes and the first numbers of the choices of a space."""
+def choices_of(space: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sizes and the first numbers of the choices of a `Discrete`, `MultiDiscrete` or `MultiBinary` space."""
+    if isinstance(space, spaces.MultiBinary):
+        size = math.prod(space.shape)
+        return np.full(size, 2, dtype=np.int64), np.zeros(size, dtype=np.int64)
     if isinstance(space, spaces.Discrete):
         return np.array([space.n], dtype=np.int64), np.array([space.start], dtype=np.int64)
     return space.nvec.reshape(-1).astype(np.int64), space.start.reshape(-1).astype(np.int64)
@@ -238,7 +241,7 @@ def _drawn(space: Any, rng: np.random.Generator) -> np.ndarray:
     if isinstance(space, spaces.MultiBinary):
         return rng.integers(2, size=math.prod(space.shape)).astype(np.float64)
     if not isinstance(space, spaces.Box):
-        sizes, start = _choices(space)
+        sizes, start = choices_of(space)
         return (start + rng.integers(sizes)).astype(np.float64)
     low = np.where(np.isfinite(space.low), space.low, np.minimum(-1.0, space.high - 1.0)).reshape(-1)
     high = np.where(np.isfinite(space.high), space.high, np.maximum(1.0, space.low + 1.0)).reshape(-1)
