@@ -195,8 +195,16 @@ class GymTask(ControlTask):
         others = [envs for envs in self._live if envs.is_open]
         if self.config.instances is not None and num_envs + sum(envs.num_envs for envs in others) > self.config.instances:
             _close(others)
-        options = {"lanes": lanes, "limit": limit, "restarts": self.config.restarts, "interface": self._interface}
-        made = GymEnvs(self._make, num_envs, seeds, reward_scale=self.config.reward_scale, **options)
+        made = GymEnvs(
+            self._make,
+            num_envs,
+            seeds,
+            lanes=lanes,
+            limit=limit,
+            restarts=self.config.restarts,
+            reward_scale=self.config.reward_scale,
+            interface=self._interface,
+        )
         self._live.add(made)
         return made
 

@@ -18,7 +18,7 @@ from rl_core import structured
 MOST_CHOICES = 4096  # of one choice in place of several
 
 
-class StackedFrames(gymnasium.Wrapper):  # type: ignore[type-arg]
+class StackedFrames(gymnasium.Wrapper):
     """An environment whose observation is the last k ones, side by side along the last axis; at first the first one, k times.
 
     Args:
@@ -51,7 +51,7 @@ class StackedFrames(gymnasium.Wrapper):  # type: ignore[type-arg]
         return np.concatenate(self._frames, axis=-1), float(reward), terminated, truncated, info
 
 
-class StickyActions(gymnasium.Wrapper):  # type: ignore[type-arg]
+class StickyActions(gymnasium.Wrapper):
     """An environment that takes the action before instead, with a probability.
 
     Source: M. Machado and others, "Revisiting the arcade learning environment", 2018, section 5.
@@ -79,7 +79,7 @@ class StickyActions(gymnasium.Wrapper):  # type: ignore[type-arg]
         return self.env.step(action)
 
 
-class OneChoice(gymnasium.Wrapper):  # type: ignore[type-arg]
+class OneChoice(gymnasium.Wrapper):
     """An environment with one `Discrete` action in place of several choices, so that agents that value each action take it.
 
     Args:
