@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rl_algos.applications import specs as applications
 from rl_algos.bandits import specs as bandits
 from rl_algos.continuous import specs as continuous
 from rl_algos.games import specs as games
@@ -25,6 +26,7 @@ RL_API = 2
 RL_TOOLS = {"estimate": "rl_algos.offline.estimate:estimate", "explain": "rl_algos.explanation.explain:explain"}
 
 ROOMS = (
+    applications,
     bandits,
     continuous,
     meta,
@@ -56,6 +58,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     yield from meta.tasks()
     yield from offline.tasks()
     yield from safety.tasks()
+    yield from applications.tasks()
 
 
 @hookimpl

@@ -19,6 +19,7 @@ from dl_nets.learning.optimisers import Optimiser
 from rl_algos.on_policy.loop import OnPolicy, OnPolicyConfig
 from rl_algos.on_policy.policy_gradient import parts, policy_gradient, value_step
 from rl_algos.on_policy.rollout import Rollout, advantages, flat, minibatches
+from rl_algos.parts.risk import Risk
 from rl_core.compiling import kernel
 from rl_core.config import Count, Doc, NonNegative, Positive, configclass
 
@@ -27,6 +28,7 @@ from rl_core.config import Count, Doc, NonNegative, Positive, configclass
 class ReinforceConfig(OnPolicyConfig):
     """REINFORCE settings, in addition to `OnPolicyConfig`."""
 
+    risk: Annotated[str, Doc("objective: none (the mean return), cvar:ALPHA or mean-variance:C; these credit whole episodes")] = "none"
     episodes_per_env: Annotated[Count, Doc("whole episodes of each environment between two updates")] = 1
     max_episode_steps: Annotated[Count, Doc("steps after which an update no longer waits for an episode to end")] = 10_000
     returns: Annotated[Literal["whole", "to-go"], Doc("the return that weighs an action: of its whole episode, or from it on")] = "to-go"
@@ -38,6 +40,10 @@ class ReinforceConfig(OnPolicyConfig):
     value_learning_rate: Annotated[Positive, Doc("step size of Adam for the learned baseline")] = 1e-3
     value_epochs: Annotated[Count, Doc("passes of the learned baseline over the episodes")] = 10
     value_batch_size: Annotated[Count, Doc("transitions in one of its minibatches")] = 64
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown objective."""
+        Risk.read(self.risk)
 
 
 def returns_to_go(reward: np.ndarray, discount: float, over: np.ndarray, tail: np.ndarray) -> np.ndarray:
@@ -82,6 +88,7 @@ class Reinforce(OnPolicy):
     def setup(self) -> None:
         """Build the optimisers, too."""
         super().setup()
+        self.risk = Risk.read(self.config.risk)
         config, critic = self.config, self.actor_critic.critic_flat
         self.optimiser = Optimiser("adam", self.actor_critic.policy_flat, learning_rate=config.learning_rate)
         self.value_optimiser = None if critic is None else Optimiser("adam", critic, learning_rate=config.value_learning_rate)
@@ -126,7 +133,10 @@ class Reinforce(OnPolicy):
             if cut.any():
                 tail[cut] = self.actor_critic.value(self.collector.inputs(rollout.final_obs[cut]))
         to_go = returns_to_go(self.collector.reward(rollout), self.config.discount, rollout.over, tail)
-        return whole_returns(to_go, rollout.over) if self.config.returns == "whole" else to_go
+        if self.config.returns != "whole" and self.risk.kind == "none":
+            return to_go
+        whole = whole_returns(to_go, rollout.over)
+        return self.risk.utility(whole, whole[rollout.over & (np.cumsum(rollout.over, axis=0) <= self.config.episodes_per_env)])
 
     def advantage(self, inputs: np.ndarray, return_: np.ndarray) -> np.ndarray:
         """Return the returns less the baseline [B], constants to the gradient."""

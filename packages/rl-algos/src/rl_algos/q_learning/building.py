@@ -73,10 +73,12 @@ def require_countable(config: DQNConfig, task: Task) -> tuple[int, int]:
     return int(actions.n), int(actions.start)
 
 
-def build_networks(config: DQNConfig, task: Task, network: Network, rng: np.random.Generator, device: str) -> QNetworks:
+def build_networks(
+    config: DQNConfig, task: Task, network: Network, rng: np.random.Generator, device: str, outputs_per_action: int = 1
+) -> QNetworks:
     """Build a network from observations to a value of each action, or to one value and the actions' advantages, and its target."""
     space = seen_space(task.input_space, config.stack_axis)
-    heads = spaces.Box(-np.inf, np.inf, (int(task.output_space.n) + config.dueling,), np.float32)
+    heads = spaces.Box(-np.inf, np.inf, (int(task.output_space.n) * outputs_per_action + config.dueling,), np.float32)
     module: Any = (network.build_stepped if network.stateful else network.build)(space, heads, rng)
     is_fast = device != "cuda" and getattr(module, "vector_inputs", False) and fast_path(module)
     on = torch.device("cpu") if is_fast else resolve_device(device)

@@ -49,6 +49,7 @@ class DQN(Agent):
     config: DQNConfig
     task: ControlTask
     network: Network
+    outputs_per_action: int = 1
 
     def setup(self) -> None:
         """Build the networks, the replay buffer and the environments, and choose how the networks learn."""
@@ -59,7 +60,7 @@ class DQN(Agent):
         self.warnings += warm_up_warning(self.warm_up, self.budget)
         self.exploration, self.draws = seeds.numpy("exploration"), seeds.numpy("replay")
 
-        self.nets = build_networks(config, task, self.network, seeds.numpy("initialisation"), self.device)
+        self.nets = build_networks(config, task, self.network, seeds.numpy("initialisation"), self.device, self.outputs_per_action)
         self.module, self.target, self.optimiser = self.nets.module, self.nets.target, self.nets.optimiser
         self.replay = build_replay(config, task, self.nets)
         self.update: Callable[[Any, np.ndarray], Update] = self.fast_update if self.nets.fast else self.torch_update

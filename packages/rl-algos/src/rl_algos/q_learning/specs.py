@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from rl_core.api import AgentSpec
@@ -38,6 +39,16 @@ def agents() -> Iterator[AgentSpec]:
         "DQN with prioritised replay",
         "Schaul, Quan, Antonoglou, Silver. Prioritized experience replay, 2016",
         prioritised=True,
+    )
+    yield replace(
+        _variant(
+            "qr-dqn",
+            "DQN that learns quantiles of the return, so that actions can be chosen by their bad cases",
+            "Dabney, Rowland, Bellemare, Munos. Distributional reinforcement learning with quantile regression, 2018",
+        ),
+        target="rl_algos.q_learning.qr_dqn:QRDQN",
+        presets="rl_algos:q_learning/presets/qr-dqn.yaml",
+        tags=("off-policy", "value-based", "replay", "distributional", "risk"),
     )
     yield _variant(
         "rainbow-lite",
