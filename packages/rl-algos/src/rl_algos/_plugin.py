@@ -14,6 +14,7 @@ from rl_algos.offline import specs as offline
 from rl_algos.on_policy import specs as on_policy
 from rl_algos.planning import specs as planning
 from rl_algos.q_learning import specs as q_learning
+from rl_algos.robust import specs as robust
 from rl_algos.safety import specs as safety
 from rl_algos.search import specs as search
 from rl_algos.self_play import specs as self_play
@@ -35,6 +36,7 @@ ROOMS = (
     on_policy,
     planning,
     q_learning,
+    robust,
     safety,
     search,
     self_play,
@@ -59,9 +61,11 @@ def rl_tasks() -> Iterator[TaskSpec]:
     yield from offline.tasks()
     yield from safety.tasks()
     yield from applications.tasks()
+    yield from robust.tasks()
 
 
 @hookimpl
 def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
     """Yield the open families of tasks."""
     yield from task_specs.schemes()
+    yield from robust.schemes()

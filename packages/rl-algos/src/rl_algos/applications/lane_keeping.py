@@ -81,8 +81,13 @@ def stanley(obs: np.ndarray) -> np.ndarray:
 
 
 class LaneKeeping(ArrayTask):
-    """Stay in the middle of a lane at 15 m/s for 20 s. Of at most 200, the baseline `stanley` gets 199."""
+    """Stay in the middle of a lane at 15 m/s for 20 s. Of at most 200, the baseline `stanley` gets 199.
 
+    Attributes:
+        controller: The baseline, which an agent may correct; see `rl_algos.robust.disturbed`.
+    """
+
+    controller = staticmethod(stanley)
     problem = Problem(
         start,
         move,

@@ -33,7 +33,7 @@ class LimitedPendulumConfig(ArrayTaskConfig):
     """A pendulum with a speed limit."""
 
     speed_limit: Annotated[Positive, Doc("rad/s above which a step costs 1")] = 5.5
-    cost_limit: Annotated[NonNegative, Doc("steps above the speed limit that an episode may have on average")] = 5.0
+    cost_limit: Annotated[NonNegative, Doc("steps above the speed limit that an episode may have on average")] = 1.0
     shield: Annotated[Literal["none", "look-ahead"], Doc("look-ahead: brake where any other torque would break the limit later")] = "none"
 
 

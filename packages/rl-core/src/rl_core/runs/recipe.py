@@ -364,10 +364,10 @@ def _offer(task: Entry, settings: Settings, base: Callable[[str], Path], state: 
     return Offer(made, built, built.traits())
 
 
-def build_task(catalogue: Catalogue, name: str) -> Task:
-    """Return the task of that name with its default config."""
+def build_task(catalogue: Catalogue, name: str, values: Mapping[str, Any] | None = None) -> Task:
+    """Return the task of that name, with its default config but for `values`."""
     task = catalogue.find(name, "task")
-    return _build_task(task, _config(task.load(), Settings(task.spec.config), task))
+    return _build_task(task, _config(task.load(), Settings(task.spec.config).given(values or {}, "the caller"), task))
 
 
 def build_evaluation_task(
