@@ -12,7 +12,9 @@ from rl_algos.meta import specs as meta
 from rl_algos.model_based import specs as model_based
 from rl_algos.offline import specs as offline
 from rl_algos.on_policy import specs as on_policy
+from rl_algos.people import specs as people
 from rl_algos.planning import specs as planning
+from rl_algos.players import specs as players
 from rl_algos.q_learning import specs as q_learning
 from rl_algos.robust import specs as robust
 from rl_algos.safety import specs as safety
@@ -34,7 +36,9 @@ ROOMS = (
     model_based,
     offline,
     on_policy,
+    people,
     planning,
+    players,
     q_learning,
     robust,
     safety,
@@ -62,6 +66,7 @@ def rl_tasks() -> Iterator[TaskSpec]:
     yield from safety.tasks()
     yield from applications.tasks()
     yield from robust.tasks()
+    yield from players.tasks()
 
 
 @hookimpl

@@ -43,7 +43,7 @@ def agents() -> Iterator[AgentSpec]:
     yield replace(
         _variant(
             "qr-dqn",
-            "DQN that learns quantiles of the return, so that actions can be chosen by their bad cases",
+            "DQN of quantiles of the return: actions may be chosen by their bad cases",
             "Dabney, Rowland, Bellemare, Munos. Distributional reinforcement learning with quantile regression, 2018",
         ),
         target="rl_algos.q_learning.qr_dqn:QRDQN",

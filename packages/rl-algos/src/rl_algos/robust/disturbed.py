@@ -84,7 +84,7 @@ class DisturbedEnvs(WrappedEnvs):
         over = transition.terminated | transition.truncated
         if config.delay and over.any():
             self._waiting = self._waiting.copy()
-            self._waiting[over] = self._middle if len(self._middle) else int(self.output_space.start)  # type: ignore[attr-defined]
+            self._waiting[over] = self._middle if len(self._middle) else int(self.output_space.start)
         self._steps += 1
         self._true = transition.obs
         final = self._noisy(transition.final_obs)
@@ -109,7 +109,7 @@ class DisturbedEnvs(WrappedEnvs):
             offset = self._controller(self._seen) - self._middle + config.residual * offset
         strength = max(0.2, 1.0 - config.drift * self._steps / 1_000.0)
         moved = self._middle + (-strength if mirrored else strength) * offset
-        return np.clip(moved, space.low, space.high).astype(space.dtype)  # type: ignore[attr-defined]
+        return np.clip(moved, space.low, space.high).astype(space.dtype)
 
     def _noisy(self, obs: np.ndarray) -> np.ndarray:
         space = self.input_space

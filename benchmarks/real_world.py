@@ -1,0 +1,254 @@
+"""Measure what agents reach within limits, at risk, in varied worlds, in applications, from comparisons and in games.
+
+    python benchmarks/real_world.py                     # every part, then the table
+    python benchmarks/real_world.py limits cooling      # some parts; the others keep their rows
+
+Each score is that of `rl-core run` with the presets, seeds 0 to 2, on 100 fresh episodes. Rows are kept in real_world.json, and
+real_world.md is written from it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SEEDS = (0, 1, 2)
+HERE = Path(__file__).parent
+Rows = list[dict[str, Any]]
+
+
+def run(agent: str, task: str | None, seed: int, settings: Sequence[str] = (), keep: str | None = None) -> dict[str, Any]:
+    """Return the JSON result of one run, whose folder is kept under `keep` if it is given."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "rl_core", "run", agent, "--seed", str(seed), "--device", "cpu"]
+        command += ["--task", task] if task else []
+        for setting in settings:
+            command += ["--set", setting]
+        done = subprocess.run([*command, "--out", keep or f"{folder}/run", "--json"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout)
+    print(agent, task, seed, {name: round(value, 3) for name, value in result["metrics"].items()}, flush=True)
+    return result
+
+
+def scores(agent: str, task: str | None, settings: Sequence[str] = (), seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
+    """Return the metrics of an agent on a task over seeds: a list for each name."""
+    results = [run(agent, task, seed, settings) for seed in seeds]
+    metrics = {name: [result["metrics"][name] for result in results] for name in results[0]["metrics"]}
+    common = {"agent": agent, "task": task or results[0]["task"], "settings": list(settings), "seconds": [r["seconds"] for r in results]}
+    return {**common, **metrics, "target": results[0]["target"], "steps": results[0]["progress"]}
+
+
+def limits() -> Rows:
+    """Return the rows of agents within limits."""
+    from rl_algos.safety.lava import GridLava, GridLavaConfig
+
+    best = GridLava(GridLavaConfig()).best_feasible()
+    rows = []
+    for agent, task, limit in (
+        ("random", "grid-lava", 0.5),
+        ("ppo-lagrangian", "grid-lava", 0.5),
+        ("cpo", "grid-lava", 0.5),
+        ("random", "point-hazards", 0.5),
+        ("ppo-lagrangian", "point-hazards", 0.5),
+        ("cpo", "point-hazards", 0.5),
+        ("ppo-lagrangian", "pendulum-limited", 1.0),
+    ):
+        row = scores(agent, task)
+        rows.append({**row, "limit": limit, "best": best.return_ if task == "grid-lava" else None})
+    rows.append({**scores("ppo", "grid-lava", ["task.shield=table"]), "limit": 0.0, "best": None})
+    rows.append({**scores("ppo", "point-hazards", ["task.shield=layer"]), "limit": 0.0, "best": None})
+    return rows
+
+
+def cooling() -> Rows:
+    """Return the rows of the data centre."""
+    rows = [scores("pid", "data-centre", seeds=(0,)), scores("pid", "data-centre", ["supply=24", "reference=26.3"], seeds=(0,))]
+    rows += [scores("random", "data-centre", seeds=(0,)), scores("ppo-lagrangian", "data-centre")]
+    return rows
+
+
+def applications() -> Rows:
+    """Return the rows of the applications: chance, and the agent that a task names by default."""
+    from rl_algos.applications import decisions, markets
+
+    rows = []
+    for name, task in (
+        ("traffic-signal", "TrafficSignal"),
+        ("treatment", "Treatment"),
+        ("adaptive-trial", "AdaptiveTrial"),
+        ("recommender", "Recommender"),
+    ):
+        best = getattr(decisions, task)(getattr(decisions, f"{task}Config")()).optimal_return()
+        rows += [{**scores(agent, name), "best": best} for agent in ("random", "value-iteration", "q-learning")]
+    for name, best in (("portfolio", markets.Portfolio.best), ("execution", markets.best_return()), ("lane-keeping", 199.5)):
+        rows += [{**scores(agent, name), "best": best} for agent in ("random", "ppo")]
+    return rows
+
+
+def risk() -> Rows:
+    """Return the rows of agents with another risk: on the safe road every return is -10."""
+    return [scores(agent, "two-roads", [f"risk={risk}"]) for agent in ("reinforce", "qr-dqn") for risk in ("none", "cvar:0.1")] + [
+        scores("qr-dqn", "CartPole-v1")
+    ]
+
+
+def people() -> Rows:
+    """Return the row of learning from comparisons."""
+    return [scores("preference-reward", "CartPole-v1")]
+
+
+def players() -> Rows:
+    """Return the rows of learners in games."""
+    return [
+        scores(agent, "matrix-game", [f"task.game={game}"])
+        for agent in ("regret-matching", "fictitious-play")
+        for game in ("dear-rock", "random")
+    ]
+
+
+def varied() -> Rows:
+    """Return the rows of PPO trained on one pendulum and on a range of them, judged over masses; writes the picture."""
+    from rl_core.figure import new_figure
+    from rl_core.plugins.catalogue import Catalogue
+    from rl_core.runs.recipe import resolve
+    from rl_core.seeds import Seeds
+
+    same = ["num_envs=8", "rollout_steps=256", "batch_size=64", "discount=0.9", "learning_rate=0.001", "learning_rate_schedule=linear"]
+    figure = new_figure(7.0, 4.2)
+    axes, rows = figure.add_subplot(1, 1, 1), []
+    for name, mass, length in (("narrow", "[1,1]", "[1,1]"), ("wide", "[0.6,1.6]", "[0.8,1.2]")):
+        curves = []
+        for seed in SEEDS:
+            overrides = [*same, f"task.mass={mass}", f"task.length={length}"]
+            learner = resolve(Catalogue.discover(), "ppo", task="varied-pendulum", overrides=overrides, budget=200_000).build_agent(
+                Seeds(seed)
+            )
+            while learner.progress < learner.budget:
+                learner.step()
+            wide = resolve(Catalogue.discover(), "ppo", task="varied-pendulum").built_task
+            masses, returns = wide.over_range(learner.predict, episodes=100, seeds=Seeds(seed, ("masses",)))  # type: ignore[union-attr]
+            curves.append(returns.tolist())
+            print(name, seed, np.round(returns).tolist(), flush=True)
+        mean = np.mean(curves, axis=0)
+        axes.plot(masses, mean, marker="o", label=f"trained on {'one mass' if name == 'narrow' else 'a range'}")
+        axes.fill_between(masses, np.min(curves, axis=0), np.max(curves, axis=0), alpha=0.2, linewidth=0)
+        rows.append({"agent": "ppo", "task": "varied-pendulum", "training": name, "masses": masses.tolist(), "returns": curves})
+    axes.axvspan(0.6, 1.6, color="C2", alpha=0.15, label="range in training")
+    axes.set_xscale("log")
+    axes.set_xlabel("mass [kg]")
+    axes.set_ylabel("mean return of 100 episodes, 3 seeds")
+    axes.set_title("Narrow and wide training on varied-pendulum")
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=8)
+    figure.savefig(HERE / "real_world_range.png", dpi=110)
+    return rows
+
+
+PARTS: dict[str, Callable[[], Rows]] = {
+    "limits": limits,
+    "cooling": cooling,
+    "applications": applications,
+    "risk": risk,
+    "people": people,
+    "players": players,
+    "varied": varied,
+}
+
+
+def written(values: Any, digits: int = 2) -> str:
+    """Return numbers as the table has them."""
+    return "" if values is None else ", ".join(f"{value:.{digits}f}" for value in np.atleast_1d(values))
+
+
+def name_of(row: dict[str, Any]) -> str:
+    """Return an agent with its settings."""
+    return " ".join([f"`{row['agent']}`", *(f"`{setting}`" for setting in row.get("settings", []))])
+
+
+def section(title: str, note: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table with a title and a note."""
+    lines = ["", f"## {title}", "", *([note, ""] if note else []), f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def about(row: dict[str, Any], *columns: tuple[str, int]) -> list[str]:
+    """Return the cells of a row: agent, task, steps, and numbers by name with their digits."""
+    return [name_of(row), f"`{row['task']}`", f"{row['steps']:,}", *(written(row[name], digits) for name, digits in columns)]
+
+
+def table(parts: dict[str, Rows]) -> list[str]:
+    """Return the lines of real_world.md."""
+    lines = [
+        "# Limits, risk, varied worlds, applications, comparisons and games",
+        "",
+        "Written by `real_world.py`: presets, seeds 0 to 2 (one number each), 100 fresh episodes.",
+    ]
+    if rows := parts.get("limits"):
+        lines += section(
+            "Within limits",
+            "The best feasible return of `grid-lava` is a linear program's. A shield's limit is 0.",
+            ("agent", "task", "steps", "returns", "best feasible", "costs", "limit"),
+            [about(row, ("mean return", 2), ("best", 2), ("mean cost", 2), ("limit", 1)) for row in rows],
+        )
+    if rows := parts.get("cooling"):
+        base = rows[0]["cooling kWh"][0]
+        for row in rows:
+            row["saved"] = [100.0 * (1.0 - value / base) for value in row["cooling kWh"]]
+        lines += section(
+            "Data centre, mild climate",
+            "The first PID controller is the cautious one, `rl-core run pid`; the second the best of a grid. Costs are steps above 27 degrees.",
+            ("agent", "task", "steps", "cooling kWh a day", "saved %", "costs", "power usage effectiveness"),
+            [about(row, ("cooling kWh", 1), ("saved", 1), ("mean cost", 2), ("power usage effectiveness", 3)) for row in rows],
+        )
+    if rows := parts.get("applications"):
+        head = ("agent", "task", "steps", "returns", "target", "best known")
+        lines += section("Applications", "", head, [about(row, ("mean return", 2), ("target", 2), ("best", 2)) for row in rows])
+    if rows := parts.get("risk"):
+        lines += section(
+            "Risk",
+            "The safe road of `two-roads` returns -10 always; the short one -7.76 on average, and -41 in its worst tenth.",
+            ("agent", "task", "steps", "returns", "deviations of returns"),
+            [about(row, ("mean return", 2), ("standard deviation", 2)) for row in rows],
+        )
+    if rows := parts.get("people"):
+        head = ("agent", "task", "steps", "true returns", "target")
+        lines += section("From 1,500 comparisons", "", head, [about(row, ("mean return", 1), ("target", 0)) for row in rows])
+    if rows := parts.get("players"):
+        head = ("agent", "task", "rounds", "exploitability of the row player", "distance of both from an equilibrium")
+        cells = [about(row, ("exploitability", 4), ("nash distance", 4)) for row in rows]
+        lines += section("Games in normal form", "", head, cells)
+    if rows := parts.get("varied"):
+        words = {"narrow": "mass 1, length 1", "wide": "masses 0.6 to 1.6, lengths 0.8 to 1.2"}
+        lines += section(
+            "Narrow and wide training",
+            "`ppo` on `varied-pendulum`, 200,000 steps: mean return of three seeds at each mass. [Picture](real_world_range.png).",
+            ["trained on", *(f"{mass:.2f} kg" for mass in rows[0]["masses"])],
+            [[words[row["training"]], *(f"{value:.0f}" for value in np.mean(row["returns"], axis=0))] for row in rows],
+        )
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Measure the parts that are named, or all, and write the table."""
+    kept = HERE / "real_world.json"
+    unknown = set(sys.argv[1:]) - set(PARTS)
+    if unknown:
+        raise SystemExit(f"unknown part {sorted(unknown)[0]!r}; the parts are {', '.join(PARTS)}")
+    for name in sys.argv[1:] or PARTS:
+        rows = PARTS[name]()
+        parts = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+        kept.write_text(json.dumps({**parts, name: rows}, indent=1) + "\n", encoding="utf-8")
+        (HERE / "real_world.md").write_text("\n".join(table({**parts, name: rows})), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Learning from people: rewards that are learned from comparisons."""
