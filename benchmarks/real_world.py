@@ -205,7 +205,7 @@ def table(parts: dict[str, Rows]) -> list[str]:
             row["saved"] = [100.0 * (1.0 - value / base) for value in row["cooling kWh"]]
         lines += section(
             "Data centre, mild climate",
-            "The first PID controller is the cautious one of `rl-core run pid`, the second the best of a grid. Cost: steps above 27 degrees.",
+            "The first PID controller is the cautious one of `rl-core run pid`, the second the best of a grid. Costs: steps above 27.",
             ("agent", "task", "steps", "cooling kWh a day", "saved %", "costs", "power usage effectiveness"),
             [about(row, ("cooling kWh", 1), ("saved", 1), ("mean cost", 2), ("power usage effectiveness", 3)) for row in rows],
         )
