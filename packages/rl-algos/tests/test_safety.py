@@ -7,8 +7,11 @@ import pytest
 from scipy.optimize import minimize
 
 from rl_algos.planning.policy import optimal_policy
+from rl_algos.safety import data_centre
 from rl_algos.safety.cpo import solve_dual
+from rl_algos.safety.data_centre import DataCentre, DataCentreConfig
 from rl_algos.safety.lava import GridLava, GridLavaConfig, best_feasible
+from rl_algos.safety.pid import Controller, PIDConfig
 from rl_algos.safety.tasks import LimitedPendulum, LimitedPendulumConfig, PointHazards, PointHazardsConfig
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.runs.recipe import resolve
@@ -106,3 +109,31 @@ def test_costs_are_a_part_of_the_evaluation():
     task = GridLava(GridLavaConfig(grip=1.0))
     right = task.evaluate(lambda obs: np.full(len(obs), 1), episodes=4, seeds=Seeds(0))
     assert (right["mean return"], right["mean cost"]) == (14.0, 1.0)
+
+
+def test_the_heat_of_a_data_centre_in_a_steady_state_is_what_the_coil_takes():
+    """Load 0.7 and 20 degrees outside, air of 20 degrees and fans at 0.7: 166.1 kW, of the computers, their fans and the walls."""
+    envs = DataCentre(DataCentreConfig()).envs(1, Seeds(0))
+    envs.reset()
+    state, action = envs.states.copy(), np.array([[(20 - 14) / 6.5 - 1, (0.7 - 0.3) / 0.35 - 1]], np.float32)
+    reward, terminated = np.zeros(1, np.float32), np.zeros(1, np.bool_)
+    for _ in range(2_000):
+        state[:, data_centre.LOAD], state[:, data_centre.OUTSIDE] = 0.7, 20.0
+        data_centre.move(state, action, reward, terminated)
+    coil = data_centre.AIR * 18.0 * state[0, data_centre.FAN] * (state[0, data_centre.HOT] - state[0, data_centre.SUPPLY])
+    walls = 500.0 * (20.0 - state[0, data_centre.MASS])
+    assert coil == pytest.approx(80e3 + 120e3 * 0.7 + state[0, data_centre.SERVERS] + walls, rel=1e-3)
+    assert coil == pytest.approx(166.1e3, rel=2e-3)
+
+
+def test_known_controllers_of_the_data_centre_have_their_known_scores_and_the_shield_holds():
+    """Measured with another implementation: PUE 1.346 at 14 degrees and full fans; -89.7 a day of the best PID controller."""
+    task = DataCentre(DataCentreConfig())
+    coldest = task.evaluate(lambda obs: np.tile(np.array([-1.0, 1.0], np.float32), (len(obs), 1)), episodes=16, seeds=Seeds(0))
+    assert coldest["power usage effectiveness"] == pytest.approx(1.346, abs=0.003)
+    best = task.evaluate(Controller(PIDConfig(supply=24.0, reference=26.3)), episodes=64, seeds=Seeds(0))
+    assert best["mean return"] == pytest.approx(-89.7, abs=3 * best["standard deviation"] / 8)
+    shielded = DataCentre(DataCentreConfig(shield="look-ahead"))
+    rng = np.random.default_rng(0)
+    drawn = shielded.evaluate(lambda obs: rng.uniform(-1, 1, (len(obs), 2)).astype(np.float32), episodes=16, seeds=Seeds(0))
+    assert drawn["mean cost"] == 0.0

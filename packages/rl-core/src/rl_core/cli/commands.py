@@ -142,20 +142,25 @@ def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tu
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A field of the task's config: task.size=8.")
 @EPISODES
 @click.option("--seed", type=WholeNumber(0), help="Seed of the evaluation.  [default: the run's]")
+@click.option("--latency", is_flag=True, help="Also measure how long one decision takes.")
 @BEST
 @DEVICE
 @JSON
 @click.pass_obj
-def evaluate(
-    obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...], as_json: bool, device: str | None, best: bool, **options: Any
-) -> None:
+def evaluate(obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...], as_json: bool, latency: bool, **options: Any) -> None:
     """Score what a run has learned, at its newest checkpoint or its best one."""
-    with _open(folder, _catalogue(obj), device=device, best=best) as opened:
+    from rl_core.runs.latency import decision_times
+    from rl_core.seeds import Seeds
+
+    with _open(folder, _catalogue(obj), device=options.pop("device"), best=options.pop("best")) as opened:
         _warn(opened)
         with stdout_to_stderr():
             if task is not None or overrides:
                 opened.change_task(task or opened.task_name or "", overrides)
-            result = opened.summary(opened.evaluate(**options))
+            metrics = opened.evaluate(**options)
+            if latency:
+                metrics = metrics | decision_times(opened.task, opened.agent.predictor(), seeds=Seeds(opened.recipe.seed))
+            result = opened.summary(metrics)
         _report(result, as_json)
 
 
