@@ -153,5 +153,7 @@ class PreferenceReward(PPO):
         return super().step() | {"reward_loss": self.reward_loss, "comparisons": float(self.num_comparisons)}
 
     def parameters(self) -> dict[str, Any]:
-        """Return every trainable number, by name."""
-        return super().parameters() | {f"reward_{name}": value.detach().numpy() for name, value in self.model.named_parameters()}
+        """Return every trainable number, by name, but the last bias, which pieces of one length do not move: it cancels."""
+        named = {f"reward_{name}": value.detach().numpy() for name, value in self.model.named_parameters()}
+        last = f"reward_biases.{len(self.model.biases) - 1}"
+        return super().parameters() | {name: value for name, value in named.items() if name != last}
