@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -82,6 +84,28 @@ def test_the_shell_completes_names_and_imports_nothing_heavy(site: Any, words: s
     assert set(expected) <= completed
     assert not_expected not in completed
     assert not imported(ended) & set(HEAVY)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_completes_a_scheme_without_a_blank_and_then_its_path(site: Any, tmp_path: Path) -> None:
+    (tmp_path / "tables" / "more").mkdir(parents=True)
+    (tmp_path / "tables" / "mine.npz").touch()
+    source = site.run(_RL_CORE_COMPLETE="bash_source").out
+    program = f"""
+        compopt() {{ echo compopt; }}
+        complete() {{ :; }}
+        {source}
+        tab() {{
+            COMP_WORDS=(rl-core run --task "$1"); COMP_CWORD=3; COMPREPLY=()
+            _rl_core_completion {Path(sys.executable).parent / "rl-core"}
+            echo "${{COMPREPLY[*]}}"
+        }}
+        tab offl; tab offline:tab; tab offline:tables/m; tab offline:tables/mi
+    """
+    done = subprocess.run(["bash", "-c", program], cwd=tmp_path, env=site.environment, capture_output=True, text=True, check=True).stdout
+    words = ["offline:", "offline:tables/", "offline:tables/mine.npz offline:tables/more/", "offline:tables/mine.npz"]
+    assert [line for line in done.splitlines() if not line.startswith("compopt")] == words
+    assert done.count("compopt") == 2
 
 
 def test_an_ambiguous_name_is_completed_with_its_package(site: Any) -> None:

@@ -16,6 +16,10 @@ def main() -> None:
             getattr(sys, name).reconfigure(errors="backslashreplace")  # an unencodable character is printed as \xe9 and is not an exception
     from rl_core.cli.cli import cli
 
+    if "_RL_CORE_COMPLETE" in os.environ:
+        from rl_core.cli.completion import register_bash
+
+        register_bash()
     try:
         cli.main(prog_name="rl-core")
     finally:

@@ -155,7 +155,7 @@ class AssociationTask(EvaluationTask):
         known: list[bool] = []
         for name, words in zip(self.question.names, (*self.question.targets, *self.question.attributes), strict=True):
             vectors = unit_vectors_of(predict, words)
-            known.extend(bool(each) for each in vectors.any(axis=1))
+            known += np.asarray(vectors.any(axis=1)).tolist()
             groups.append(vectors[vectors.any(axis=1)])
             if len(groups[-1]) < 2:
                 raise RequestError(

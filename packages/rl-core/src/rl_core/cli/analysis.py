@@ -18,7 +18,8 @@ from typing import Any
 
 import click
 
-from rl_core.cli.commands import DEVICE, FOLDER, JSON, UserPath, WholeNumber, _catalogue, _open
+from rl_core.cli.commands import _catalogue, _open
+from rl_core.cli.options import DEVICE, FOLDER, JSON, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.plugins.containment import stdout_to_stderr
