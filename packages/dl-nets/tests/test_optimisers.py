@@ -137,6 +137,19 @@ def test_ftrl_starts_from_the_networks_weights_under_any_schedule_and_sets_usele
     assert weight[0, 1] > 0.1
 
 
+def test_lamb_moves_each_layer_by_its_own_length() -> None:
+    """After one step Adam's direction is the sign of the gradient, here (1, -1): worked by hand for two layers and a bias at 0."""
+    large, small, bias = (nn.Parameter(torch.tensor(value)) for value in ([[30.0, 40.0]], [[0.3, 0.4]], [0.0, 0.0]))
+    optimiser = Optimiser("lamb", [large, small, bias], learning_rate=0.1)
+    for parameter in (large, small, bias):
+        parameter.grad = torch.tensor([2.0, -0.01]).view_as(parameter)
+    optimiser.step()
+    side = 0.1 / 2**0.5
+    torch.testing.assert_close(large.data, torch.tensor([[30.0 - 50.0 * side, 40.0 + 50.0 * side]]))
+    torch.testing.assert_close(small.data, torch.tensor([[0.3 - 0.5 * side, 0.4 + 0.5 * side]]))
+    torch.testing.assert_close(bias.data, torch.tensor([-0.1, 0.1]))
+
+
 @pytest.mark.parametrize("name", sorted(set(get_args(OptimiserName)) - {"ftrl"}))
 def test_only_matrices_are_decayed(name: OptimiserName) -> None:
     layer = nn.Linear(1, 1)

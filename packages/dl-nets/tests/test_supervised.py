@@ -12,6 +12,7 @@ from gymnasium import spaces
 from torch import nn
 
 from dl_nets.learning import number_losses
+from dl_nets.learning.class_weights import ClassWeights
 from dl_nets.learning.data import ArrayTask
 from dl_nets.learning.optimisers import Optimiser
 from dl_nets.learning.supervised import Supervised, SupervisedConfig, update
@@ -383,3 +384,19 @@ def test_class_weights_and_probabilities_need_classes(plane: ArrayTask, learner:
         learner(plane, class_weights="balanced")
     with pytest.raises(NotImplementedError, match="this task and network give no probabilities"):
         learner(plane).probabilities(np.zeros((1, 3), dtype=np.float32))
+
+
+def test_weights_of_classes_are_given_in_order_or_by_name(three_classes: ArrayTask) -> None:
+    labels, device = torch.tensor([0, 2, 1]), torch.device("cpu")
+    in_order = ClassWeights((1.0, 2.0, 5.0), three_classes, device).of(labels)
+    by_name = ClassWeights({"c": 5.0, "b": 2.0}, three_classes, device).of(labels)
+    assert in_order is not None
+    assert by_name is not None
+    assert in_order.tolist() == by_name.tolist() == [1.0, 5.0, 2.0]
+    for given, message in (
+        ((1.0, 2.0), "class_weights has 2 weights, but there are 3 classes"),
+        ({"x": 2.0}, "class_weights names 'x'; expected some of the classes a, b, c"),
+        ((1.0, -1.0, 1.0), "each must be >= 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ClassWeights(given, three_classes, device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dl_nets.adaptation import specs as adaptation
 from dl_nets.classic import specs as classic
 from dl_nets.generative import specs as generative
 from dl_nets.learning import specs as learning
@@ -17,8 +18,8 @@ RL_API = 2
 RL_WEIGHTS = "dl_nets.learning.transfer:Pretrained"
 
 AGENTS = (classic, generative, learning)
-NETWORKS = (classic, generative, networks, recommend, spiking)
-TASKS = (generative, recommend, tasks)
+NETWORKS = (adaptation, classic, generative, networks, recommend, spiking)
+TASKS = (adaptation, generative, recommend, tasks)
 
 
 @hookimpl

@@ -55,6 +55,27 @@ def adam_step(
     return (first / (1.0 - beta_1**num_steps)).div_(root)
 
 
+def lamb_step(weight: Tensor, direction: Tensor, weight_decay: float) -> Tensor:
+    """Return the direction of one layer, as long as its weights are: ||w|| u / ||u||, u = r + lambda w; u where w or u is 0.
+
+    Args:
+        weight: w [...], the layer's weights.
+        direction: r [...], that of Adam.
+        weight_decay: lambda, >= 0.
+
+    Source: You and others, *Large batch optimization for deep learning: training BERT in 76 minutes*, 2020, algorithm 2, with phi(z) = z.
+
+    With w = (3, 4), r = (1, 0) and lambda = 0 it is 5 (1, 0); with lambda = 1, u = (4, 4) and it is 5 / sqrt(32) (4, 4):
+
+    >>> w, r = torch.tensor([3.0, 4.0]), torch.tensor([1.0, 0.0])
+    >>> lamb_step(w, r, 0.0), lamb_step(w, r, 1.0)
+    (tensor([5., 0.]), tensor([3.5355, 3.5355]))
+    """
+    update = direction + weight_decay * weight
+    length, own = update.norm(), weight.norm()
+    return update * torch.where((length > 0) & (own > 0), own / length, torch.ones_like(own))
+
+
 def rmsprop_step(gradient: Tensor, second: Tensor, epsilon: float) -> Tensor:
     """Return the direction [P]: g / (sqrt(v) + epsilon), v <- beta v + (1 - beta) g^2. Changes `second`.
 

@@ -2,7 +2,7 @@
 
 Adam, AdamW, RMSprop and gradient descent agree with torch's own methods to the last digits. They are written again because making
 torch's first optimiser imports its compiler, which takes longer than importing torch itself, and because on one vector a step is a
-handful of operations whatever the number of layers. FTRL is not in torch. All others are torch's, imported when they are chosen.
+handful of operations whatever the number of layers. FTRL and LAMB are not in torch. All others are torch's, imported when they are chosen.
 
 Batch, stochastic and minibatch gradient descent are one method, `sgd`, on batches of another size.
 
@@ -27,10 +27,11 @@ from torch import Tensor, nn
 from dl_nets.fast.bridge import Flat
 from dl_nets.fast.kernels import announced
 from dl_nets.fast.mlp import FlatAdam, adam_pass
-from dl_nets.learning.gradient_methods import BETA_1, BETA_2, BETA_FTRL, adam_step, ftrl_step, momentum_step, rmsprop_step
+from dl_nets.learning.gradient_methods import BETA_1, BETA_2, BETA_FTRL, adam_step, ftrl_step, lamb_step, momentum_step, rmsprop_step
 
 OptimiserName = Literal[
-    "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam", "asgd", "rprop", "ftrl"
+    "sgd", "momentum", "nesterov", "adam", "adamw", "lamb", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam", "asgd", "rprop",
+    "ftrl",
 ]  # fmt: skip
 """Gradient methods by name. Sources of those that are torch's: `adagrad`, Duchi, Hazan and Singer 2011; `adadelta`, Zeiler 2012 (its
 own learning rate is 1); `adamax`, Kingma and Ba 2015, section 7.1; `nadam`, Dozat 2016; `radam`, Liu et al. 2020; `asgd`, Polyak and
@@ -44,7 +45,7 @@ ScheduleName = Literal[
 Schedule = Callable[[float], float]
 """Fraction done, in [0, 1], to a multiplier, in [0, 1]."""
 
-_NUM_MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "ftrl": 2}
+_NUM_MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2, "adamw": 2, "lamb": 2, "rmsprop": 1, "ftrl": 2}
 _OF_TORCH = {
     "adagrad": "Adagrad",
     "adadelta": "Adadelta",
@@ -67,7 +68,8 @@ class Optimiser:
         name: The method; `ftrl` takes `l1` and `weight_decay` as its own lambda_1 and lambda_2, on all parameters.
         parameters: Parameters to learn; those that need no gradient are left out. A `Flat` is taken as it is.
         learning_rate: alpha, > 0; may be set anew before any step.
-        weight_decay: lambda, >= 0; `adamw` shrinks by alpha lambda (Loshchilov and Hutter 2019), the others add lambda w to the gradient.
+        weight_decay: lambda, >= 0; `adamw` shrinks by alpha lambda (Loshchilov and Hutter 2019), `lamb` adds lambda w to
+            its direction, the others to the gradient.
         momentum: mu, in [0, 1), of `momentum` and `nesterov`.
         epsilon: Number that `adam`, `adamw` and `rmsprop` add to the root of the second moment, > 0.
         l1: Weight of the penalty sum |w| of the matrices, >= 0: its derivative is added to the gradient.
@@ -169,7 +171,7 @@ class Optimiser:
         self._num_steps += 1
         if max_norm < math.inf:
             gradient.mul_((max_norm / (gradient.norm() + 1e-6)).clamp(max=1.0))
-        if self.weight_decay and self.name not in ("adamw", "ftrl"):
+        if self.weight_decay and self.name not in ("adamw", "ftrl", "lamb"):
             for parameter in matrices:
                 assert parameter.grad is not None
                 parameter.grad.add_(parameter, alpha=self.weight_decay)
@@ -180,6 +182,11 @@ class Optimiser:
             z, n = self.moments
             vector.copy_(ftrl_step(vector, gradient, (z, n), (self._last_rate, self.learning_rate), self.l1, self.weight_decay))
             self._last_rate = self.learning_rate
+        elif self.name == "lamb":
+            parts = self._direction(gradient).split([parameter.numel() for parameter in self.flat.parameters])
+            for parameter, part in zip(self.flat.parameters, parts, strict=True):
+                decay = self.weight_decay if parameter.ndim >= 2 else 0.0
+                parameter.sub_(lamb_step(parameter, part.view_as(parameter), decay), alpha=self.learning_rate)
         else:
             vector.sub_(self._direction(gradient), alpha=self.learning_rate)
 

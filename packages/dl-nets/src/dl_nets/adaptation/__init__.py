@@ -1,0 +1,1 @@
+"""Domain adaptation: labels of one domain, images of another."""
