@@ -124,6 +124,8 @@ class AgentSpec(Spec):
         presets: Import string of a data file, `"rl_algos:presets/ppo.yaml"`: tuned settings by task, `CartPole-v1`, by task and network,
             `CartPole-v1+lstm`, or for a whole scheme, `ALE:*` or `mnist:*+cnn`. Each may have `budget`, `config`, `network`,
             `network_config` and `task_config`. They overrule the spec; a recipe file and the command line overrule them.
+        space: Import string of a data file, `"rl_algos:on_policy/spaces/ppo.yaml"`: the settings that `rl-core tune` searches by default,
+            see `rl_core.sweeps.space`.
         tiny: Config fields that make one step as small as it can be; what the conformance kit runs.
     """
 
@@ -133,6 +135,7 @@ class AgentSpec(Spec):
     task: str
     network: str | None = None
     presets: str = ""
+    space: str = ""
     tiny: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -38,6 +38,7 @@ def agents() -> Iterator[AgentSpec]:
         network="mlp",
         budget=20_000,
         presets="rl_algos:continuous/presets/sac.yaml",
+        space="rl_algos:continuous/spaces/sac.yaml",
         tiny=_TINY,
         tags=(*_TAGS, "maximum entropy"),
     )

@@ -34,6 +34,7 @@ def agents() -> Iterator[AgentSpec]:
         network="mlp",
         budget=500_000,
         presets="rl_algos:on_policy/presets/a2c.yaml",
+        space="rl_algos:on_policy/spaces/a2c.yaml",
         tiny={"num_envs": 2, "rollout_steps": 4, "entropy_weight": 0.01, "learning_rate_schedule": "linear"},
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
@@ -77,6 +78,7 @@ def agents() -> Iterator[AgentSpec]:
         network="mlp",
         budget=100_000,
         presets="rl_algos:on_policy/presets/ppo.yaml",
+        space="rl_algos:on_policy/spaces/ppo.yaml",
         tiny={"num_envs": 2, "rollout_steps": 8, "num_epochs": 1, "batch_size": 8},
         tags=("on-policy", "policy gradient", "actor-critic"),
     )

@@ -78,6 +78,7 @@ def _variant(name: str, summary: str, reference: str, **config: Any) -> AgentSpe
         budget=50_000,
         config=config,
         presets="rl_algos:q_learning/presets/dqn.yaml",
+        space="rl_algos:q_learning/spaces/dqn.yaml",
         tiny={
             **{"num_envs": 2, "rollout_steps": 4, "num_updates": 2, "learning_starts": 4},
             **{"buffer_size": 32, "batch_size": 4, "target_steps": 8},

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("rl_core.cli.commands:predict", "Answer one input with what a run has learned."),
     "compare": ("rl_core.cli.comparing:compare", "Several runs, or a sweep, as a table and one picture."),
     "sweep": ("rl_core.cli.sweeping:sweep", "Learn many runs: names, settings and seeds in one folder."),
+    "tune": ("rl_core.cli.tuning:tune", "Search for good settings, and judge the best on other seeds."),
     "work": ("rl_core.cli.sweeping:work", "Learn runs of a sweep that no other worker has."),
     "export": ("rl_core.cli.commands:export", "Write what a run has learned in a format that other programs read."),
     "watch": ("rl_core.cli.pages:watch", "Episodes of a run's policy as an animation, or in a window."),

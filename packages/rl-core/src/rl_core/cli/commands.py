@@ -122,12 +122,17 @@ def run(
 @JSON
 @click.pass_obj
 def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Continue a run that was stopped or killed, from its newest whole checkpoint; or what is left of a sweep."""
+    """Continue a run that was stopped or killed, from its newest whole checkpoint; or what is left of a sweep or a tuning."""
     steering = {name: options.pop(name) for name in ("workers", "launcher", "retry_failed")}
     if (folder / "sweep.yaml").is_file():
         from rl_core.cli.sweeping import resume_sweep
 
         resume_sweep(obj, folder, until=until, as_json=as_json, **steering)
+        return
+    if (folder / "tune.yaml").is_file():
+        from rl_core.cli.tuning import resume_tuning
+
+        resume_tuning(obj, folder, as_json=as_json, workers=steering["workers"], launcher=steering["launcher"])
         return
     catalogue = _catalogue(obj)
     with _open(folder, catalogue, lock=True, **options) as opened:

@@ -77,6 +77,11 @@ def show(call: Call, name: str, kind: str | None, task: str | None, as_json: boo
 
         show_sweep(name, as_json)
         return
+    if kind is None and _is_tuning(name):
+        from rl_core.cli.tuning import show_tuning
+
+        show_tuning(name, as_json)
+        return
     catalogue = call.catalogue()
     if task is not None:
         _show_settings(catalogue, name, task, as_json)
@@ -197,6 +202,13 @@ def _is_sweep(name: str) -> bool:
     from pathlib import Path
 
     return (Path(name) / "sweep.yaml").is_file()
+
+
+def _is_tuning(name: str) -> bool:
+    """Return whether a name is the folder of a tuning."""
+    from pathlib import Path
+
+    return (Path(name) / "tune.yaml").is_file()
 
 
 def _find_any(catalogue: Catalogue, name: str, kind: str | None) -> Entry:

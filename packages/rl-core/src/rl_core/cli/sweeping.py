@@ -91,7 +91,7 @@ def sweep(
         plan.require_free(out)
     if steering["detach"] and steering["launcher"] == "local":
         steering["launcher_set"] += ("attached=false",)
-    crew = _crew(obj, steering, options["threads"])
+    crew = crew_of(obj, steering, options["threads"])
     with stdout_to_stderr():
         values = None if file is None else recipe.read(file)
         groups = plan.groups_of(obj.catalogue(), names, variants, file=values, overrides=overrides, **options)
@@ -125,22 +125,24 @@ def work(obj: Call, folder: Path, until: int | None, workers: int, cpus: str, pa
     disk is full, 2 when this machine lacks what a run needs, 3 when it was stopped, 4 when it was silent for so long that another
     worker took its run over.
     """
-    from rl_core.sweeps import death, plan
+    from rl_core.sweeps import death, plan, tuning, tuning_run
     from rl_core.sweeps.worker import Assignment, Worker
 
     if parent is not None and parent != os.getpid():
         death.end_with_parent(parent, signal.SIGTERM)
     if cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, [int(cpu) for cpu in cpus.split(",")])
+    if tuning.is_tuning(folder):
+        raise SystemExit(tuning_run.follow(folder, say, obj.disabled))
     found = plan.read(folder)
     if workers > 1:
-        crew = _crew(obj, {"workers": workers, "launcher": "local", "launcher_set": (), "until": until}, found.threads)
+        crew = crew_of(obj, {"workers": workers, "launcher": "local", "launcher_set": (), "until": until}, found.threads)
         crew.start(found.folder)
         while not crew.is_gone():
             time.sleep(0.2)
         status = 0
     else:
-        status = Worker(Assignment(found, until), _say, obj.disabled).work()
+        status = Worker(Assignment(found, until), say, obj.disabled).work()
     if as_json:
         click.echo(json.dumps({"sweep": str(folder), "status": status}))
     raise SystemExit(status)
@@ -154,7 +156,7 @@ def resume_sweep(obj: Call, folder: Path, *, until: int | None, as_json: bool, r
     if retry_failed:
         for run in found.runs:
             (found.path(run) / states.FAILURE).unlink(missing_ok=True)
-    crew = _crew(obj, {"launcher_set": (), **steering, "until": until}, found.threads)
+    crew = crew_of(obj, {"launcher_set": (), **steering, "until": until}, found.threads)
     coordinate(found, crew, until=until, as_json=as_json)
 
 
@@ -163,7 +165,7 @@ def coordinate(found: Sweep, crew: Crew, *, until: int | None, as_json: bool) ->
     from rl_core.sweeps import coordinator
 
     began = time.monotonic()
-    whole = coordinator.coordinate(found, crew, _say, until=until)
+    whole = coordinator.coordinate(found, crew, say, until=until)
     coordinator.clean(found)
     document = summarise(found, seconds=time.monotonic() - began)
     if as_json:
@@ -207,7 +209,7 @@ def show_sweep(folder: str, as_json: bool) -> None:
     click.echo(json.dumps(document)) if as_json else print_summary(document)
 
 
-def _crew(obj: Call, steering: dict[str, Any], threads: int | None) -> Crew:
+def crew_of(obj: Call, steering: dict[str, Any], threads: int | None) -> Crew:
     """Return the workers to start, with their launcher."""
     from rl_core import config
     from rl_core.launchers.launcher import Needs
@@ -235,5 +237,6 @@ def _print_plan(groups: Any, seeds: list[int], as_json: bool) -> None:
     click.echo(f"{len(groups)} groups of {len(seeds)} seeds: {len(groups) * len(seeds):,} runs")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a sentence on standard error."""
     click.echo(printable(text, 4_000), err=True)

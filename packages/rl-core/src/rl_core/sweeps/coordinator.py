@@ -92,10 +92,16 @@ class Watch:
 
 def is_left(sweep: plan.Sweep, found: Mapping[str, states.State], until: int | None) -> bool:
     """Return whether a worker has something to do."""
-    return any(
-        state in ("waiting", "running") or (state == "paused" and (until is None or states.progress_of(sweep.path(run)) < until))
-        for run, state in ((run, found[run.id]) for run in sweep.runs)
-    )
+    return not all(is_over(sweep, run, found[run.id], until) for run in sweep.runs)
+
+
+def is_over(sweep: plan.Sweep, run: plan.PlannedRun, state: states.State, until: int | None) -> bool:
+    """Return whether no worker has anything to do for a run."""
+    if state in ("done", "failed"):
+        return True
+    if until is None or state != "paused" or states.progress_of(sweep.path(run)) < until:
+        return False
+    return not sweep.terms.score_paused or states.is_scored(sweep.path(run), until)
 
 
 def coordinate(sweep: plan.Sweep, crew: Crew, say: Callable[[str], None], *, until: int | None = None) -> bool:
@@ -107,9 +113,9 @@ def coordinate(sweep: plan.Sweep, crew: Crew, say: Callable[[str], None], *, unt
         WorkError: if every worker ended and left runs behind.
     """
     (sweep.folder / STOP).unlink(missing_ok=True)
-    watch, line = Watch(sweep), _Line(say)
+    watch, line = Watch(sweep), Line(say)
     found = watch.look()
-    with _interrupts(sweep, say) as interrupts:
+    with interruptible(sweep.folder / STOP) as interrupts:
         done = -1
         while is_left(sweep, found, until):
             now_done = sum(state in ("done", "failed") for state in found.values())
@@ -205,7 +211,7 @@ def _last_words(sweep: plan.Sweep, crew: Crew) -> str:
     return ""
 
 
-class _Line:
+class Line:
     """One line about the sweep: replaced once a second on a terminal, added every 30 s elsewhere."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -240,20 +246,22 @@ class _Line:
         self._say(f"{_counted(found)} of {len(found):,} runs")
 
 
-class _Interrupts:
+class Interrupts:
+    """The number of signals so far."""
+
     count = 0
 
 
 @contextmanager
-def _interrupts(sweep: plan.Sweep, say: Callable[[str], None]) -> Iterator[_Interrupts]:
+def interruptible(stop: Path) -> Iterator[Interrupts]:
     """Let the first signal ask the workers to save, and the second end the waiting for them."""
-    found = _Interrupts()
+    found = Interrupts()
 
     def count(number: int, frame: FrameType | None) -> None:
         found.count += 1
         if found.count == 1:
             with suppress(OSError):
-                (sweep.folder / STOP).touch()
+                stop.touch()
             os.write(2, b"\nthe workers finish a step, save and end; send the signal again (Ctrl-C) to leave them to it\n")
 
     if threading.current_thread() is not threading.main_thread():

@@ -133,6 +133,8 @@ class Learner:
             return Outcome("done", made.agent.progress)
         except Stopped as stopped:
             assert made is not None
+            if isinstance(stopped, Paused) and terms.score_paused and request.until is not None:
+                states.write_pause(folder, request.until, _score(made, terms.episodes))
             return Outcome("paused" if isinstance(stopped, Paused) else "stopped", made.agent.progress)
         except LeaseLost as error:
             return Outcome("lost", 0, str(error))
@@ -153,6 +155,13 @@ class Learner:
             self._sweeps[folder] = {planned.id: planned for planned in sweep.runs}
             self._terms[folder] = sweep.terms
         return self._terms[folder], self._sweeps[folder][run]
+
+
+def _score(made: Any, episodes: int) -> float:
+    """Return the score of a run that is paused: of the best evaluation so far, or of one that is made now, with streams of its own."""
+    if made.evaluations.best is not None:
+        return float(made.evaluations.best[1])
+    return float(made.evaluate(episodes=episodes)[made.task.metric])
 
 
 def _is_full(error: BaseException | None) -> bool:

@@ -65,6 +65,7 @@ class Terms:
         retries: Attempts without progress between them, after which a run that is killed counts as failed.
         minutes: Longest time that one attempt may take; `None` sets no limit.
         memory: Megabytes that a worker may allocate; `None` sets no limit.
+        score_paused: Whether a run is evaluated where it pauses.
     """
 
     episodes: int = 100
@@ -72,6 +73,7 @@ class Terms:
     retries: int = 3
     minutes: float | None = None
     memory: int | None = None
+    score_paused: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ State = Literal["done", "failed", "running", "paused", "waiting"]
 STATES: tuple[State, ...] = ("done", "running", "paused", "waiting", "failed")
 RESULT = "result.json"
 FAILURE = "failure.json"
+PAUSE = "paused.json"  # the score of a run where it was paused, if the sweep asks for it
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,35 @@ def failure_of(folder: Path) -> Failure | None:
         return None if document is None else Failure(**document)
     except TypeError:
         return None
+
+
+def score_at(folder: Path, until: int) -> float | None:
+    """Return the score of a run that is done, or was paused and scored at this progress; `None` if there is none.
+
+    Where the run was evaluated while it learned, the score is that of the best evaluation, so that a test split stays unseen.
+    """
+    result = result_of(folder)
+    if result is not None:
+        best = result.get("best")
+        score = best["score"] if isinstance(best, dict) and "score" in best else result["score"]
+        return float(score) if isinstance(score, int | float) else None
+    paused = _read(folder / PAUSE) or {}
+    score = paused.get("score")
+    return float(score) if paused.get("until") == until and isinstance(score, int | float) else None
+
+
+def is_scored(folder: Path, until: int) -> bool:
+    """Return whether a run was scored at this pause or a later one."""
+    return int((_read(folder / PAUSE) or {}).get("until", 0)) >= until
+
+
+def write_pause(folder: Path, until: int, score: float) -> None:
+    """Write the score of a run that is paused.
+
+    Raises:
+        OSError: if the disk is full.
+    """
+    files.replace(folder / PAUSE, (json.dumps({"until": until, "score": score if math.isfinite(score) else None}) + "\n").encode())
 
 
 def write_failure(folder: Path, failure: Failure) -> None:

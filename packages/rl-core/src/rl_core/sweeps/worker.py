@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -54,10 +55,14 @@ class Worker:
         assignment: The runs.
         say: Prints a sentence for the user.
         disabled: Plugins that are left out.
+        stop: The file that stops the worker; by default `stop` in the folder of the sweep.
     """
 
-    def __init__(self, assignment: Assignment, say: Callable[[str], None], disabled: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, assignment: Assignment, say: Callable[[str], None], disabled: tuple[str, ...] = (), *, stop: Path | None = None
+    ) -> None:
         self._say, self._disabled = say, disabled
+        self._stop = stop or assignment.sweep.folder / STOP
         self._child: _Child | None = None
         self._signals = 0
         self._refused: dict[str, str] = {}
@@ -73,7 +78,7 @@ class Worker:
 
     def work(self) -> int:
         """Learn until no run is left, and return the exit status: 0, 1 (failed runs, or a full disk), 2 (refused), 3 or 4 (see `LOST`)."""
-        with self._handled_signals():
+        with self.handled_signals():
             try:
                 return self.finish()
             finally:
@@ -82,7 +87,7 @@ class Worker:
     def finish(self) -> int:
         """Learn the assigned runs, and return the exit status; the warm process stays."""
         try:
-            while not self._is_stopped():
+            while not self.is_stopped():
                 taken = self._take()
                 if taken is None:
                     if not self._left:
@@ -130,7 +135,9 @@ class Worker:
         if failure is not None and failure.final:
             self._failed += 1
             return True
-        return self._until is not None and states.progress_of(folder) >= self._until
+        if self._until is None or states.progress_of(folder) < self._until:
+            return False
+        return not self._sweep.terms.score_paused or states.is_scored(folder, self._until)
 
     def _learn(self, run: plan.PlannedRun, lease: Lease) -> int | None:
         """Have a run learned; returns an exit status if the worker has to end."""
@@ -184,7 +191,7 @@ class Worker:
                     0,
                     child.output,
                 )
-            if self._is_stopped() and asked < max(1, self._signals):
+            if self.is_stopped() and asked < max(1, self._signals):
                 child.signal(signal.SIGTERM if asked == 0 else signal.SIGKILL)
                 asked += 1
         if answer is not None:
@@ -192,13 +199,14 @@ class Worker:
         self._child = None
         status = child.kill()
         progress = states.progress_of(self._sweep.path(run))
-        if self._is_stopped():
+        if self.is_stopped():
             return Outcome("stopped", progress), status, child.output
         error = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended its process with status {status}"
         return Outcome("failed", progress, error, "see the end of its output in failure.json"), status or 1, child.output
 
-    def _is_stopped(self) -> bool:
-        return self._signals > 0 or (self._sweep.folder / STOP).exists()
+    def is_stopped(self) -> bool:
+        """Return whether the worker was asked to end."""
+        return self._signals > 0 or self._stop.exists()
 
     def _note(self, run: plan.PlannedRun, event: str, **facts: Any) -> None:
         line = {"time": round(time.time(), 3), "run": run.id, "event": event, **{name: value for name, value in facts.items() if value}}
@@ -206,7 +214,7 @@ class Worker:
             file.write(json.dumps(line) + "\n")
 
     @contextmanager
-    def _handled_signals(self) -> Iterator[None]:
+    def handled_signals(self) -> Iterator[None]:
         """Let the signals that end a run stop this worker after it: the first saves, the second kills."""
 
         def count(number: int, frame: FrameType | None) -> None:
