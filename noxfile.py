@@ -155,6 +155,7 @@ def mutations(session: nox.Session, package: str) -> None:
 def extras(session: nox.Session) -> None:
     """The tests of what the extras bring, which `tests` skips because an environment there holds no extra."""
     for package, extra, chosen in (
+        ("rl-core", "tune,ray,dask", "launchers or tune"),
         ("nlp-embeddings", "transformers", "contextual"),
         ("dl-nets", "transformers", "hugging or zero_shot or zero-shot"),
         ("rl-algos", "atari,box2d,mujoco", "atari or extras or pong or ALE or LunarLander"),

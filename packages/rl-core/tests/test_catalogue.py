@@ -41,7 +41,10 @@ def test_entries_are_sorted_by_kind_and_name(catalogue: Catalogue) -> None:
         ("task", "map"),
         ("scheme", "gym"),
         ("logger", "tensorboard"),
+        ("launcher", "dask"),
         ("launcher", "local"),
+        ("launcher", "ray"),
+        ("launcher", "slurm"),
     ]
     assert [entry.name for entry in catalogue.entries("task")] == ["coin", "map"]
 

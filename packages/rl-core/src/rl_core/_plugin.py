@@ -67,3 +67,18 @@ def rl_loggers() -> Iterable[LoggerSpec]:
 def rl_launchers() -> Iterable[LauncherSpec]:
     """Yield the ways to start the workers of a sweep."""
     yield LauncherSpec(name="local", target="rl_core.launchers.local:LocalLauncher", summary="Processes of this machine")
+    yield LauncherSpec(name="slurm", target="rl_core.launchers.slurm:SlurmLauncher", summary="An array of Slurm jobs, by sbatch")
+    yield LauncherSpec(
+        name="ray",
+        target="rl_core.launchers.ray:RayLauncher",
+        summary="Tasks of a Ray cluster",
+        requires=("ray",),
+        extra="rl-core[ray]",
+    )
+    yield LauncherSpec(
+        name="dask",
+        target="rl_core.launchers.dask:DaskLauncher",
+        summary="Tasks of a Dask cluster",
+        requires=("distributed",),
+        extra="rl-core[dask]",
+    )

@@ -125,7 +125,8 @@ def work(obj: Call, folder: Path, until: int | None, workers: int, cpus: str, pa
     disk is full, 2 when this machine lacks what a run needs, 3 when it was stopped, 4 when it was silent for so long that another
     worker took its run over.
     """
-    from rl_core.sweeps import death, plan, tuning, tuning_run
+    from rl_core.launchers import death
+    from rl_core.sweeps import plan, tuning, tuning_run
     from rl_core.sweeps.worker import Assignment, Worker
 
     if parent is not None and parent != os.getpid():

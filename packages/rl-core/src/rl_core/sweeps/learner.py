@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from rl_core.errors import RequestError, RlError, printable
+from rl_core.launchers.death import end_with_parent
 from rl_core.plugins.containment import stdout_to_stderr
 from rl_core.runs.signals import termination_as_interrupt
 from rl_core.sweeps import plan, states
 from rl_core.sweeps.claims import Lease
-from rl_core.sweeps.death import end_with_parent
 
 Ending = Literal["done", "paused", "stopped", "failed", "refused", "lost", "full"]
 

@@ -11,6 +11,7 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,7 @@ def _points(each: Dimension) -> list[Any]:
 
 def _optuna() -> Any:
     try:
-        import optuna
+        optuna = import_module("optuna")
     except ImportError as error:
         raise RequestError(
             "a tuning needs optuna, which is not installed", 'pip install "rl-core[tune]"; --sampler grid does without'
