@@ -43,12 +43,13 @@ def main() -> None:
         (f"wall time measured, load {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores", f"{wall:.0f} s", ""),
     ]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    PAGE.write_text(
-        f"# Many short runs\n\nPPO on CartPole-v1, {options.budget:,} steps, {options.seeds} seeds; 100 episodes of evaluation each. A run alone "
-        f"draws its figures, a run of a sweep does not.\nWritten by `benchmarks/sweeps.py`.\n\n"
+    text = (
+        f"# Many short runs\n\nPPO on CartPole-v1, {options.budget:,} steps, {options.seeds} seeds; 100 episodes of evaluation each.\n"
+        f"A run alone draws its figures, a run of a sweep does not. Written by `benchmarks/sweeps.py`.\n\n"
         f"| | `sweep --workers 2` | `run` (mean of {options.alone}) |\n|---|---:|---:|\n{table}\n\n"
         f"The sweep takes {each * options.seeds / cpu:.1f} times less processor time than its runs alone would.\n\n```text\n{summary}```\n"
     )
+    PAGE.write_text(text)
     print(PAGE.read_text())
 
 
