@@ -79,3 +79,24 @@ def test_sticky_actions_repeat_as_often_as_they_should_and_are_replayed() -> Non
     for row in rows[200:260]:
         one, other = (each.step(np.tile([*row, 0], (4, 1))) for each in (envs, again))
         assert np.array_equal(one.obs, other.obs)
+
+
+def test_environments_in_processes_give_the_same_numbers_as_alone() -> None:
+    transitions, states = [], []
+    for processes in (0, 2):
+        made = GymTask(GymConfig(id="CartPole-v1", processes=processes, time_limit=9))
+        envs = made.envs(3, Seeds(1))
+        rows = [envs.reset()]
+        for step in range(25):
+            after = envs.step(np.array([step % 2, 1, 0]))
+            rows += [after.obs, after.final_obs, after.reward, after.terminated, after.truncated]
+        transitions.append(rows)
+        states.append(envs.state_dict())
+        again = made.envs(3, Seeds(1))
+        assert np.array_equal(again.load_state_dict(states[-1]), rows[-5])
+        envs.close()
+        again.close()
+    assert all(np.array_equal(one, other) for one, other in zip(*transitions, strict=True))
+    assert states[0]["finished"] == states[1]["finished"]
+    with pytest.raises(ValueError, match="cannot be sent to a process"):
+        task(processes=2)

@@ -20,6 +20,7 @@ from rl_core import structured
 from rl_core.envs import Envs, Transition
 from rl_core.errors import EnvironmentFailure, RequestError, RlError
 from rl_core.gym_interface import GymInterface
+from rl_core.gym_processes import Remote, opened
 from rl_core.seeds import Seeds
 
 Make = Callable[[], gymnasium.Env]
@@ -57,6 +58,7 @@ class GymEnvs(Envs):
         limit: Steps after which an episode is cut, which is logged; `None` leaves that to the environment.
         restarts: Number of times that an environment that raised may be built anew; its episode is then cut at its last observation.
         reward_scale: Factor on the rewards of transitions; returns of episodes are counted without it.
+        processes: Number of processes that the environments are in; 0 for this one.
         interface: Checked access to the environments; by default one of their own spaces.
 
     Raises:
@@ -73,9 +75,10 @@ class GymEnvs(Envs):
         limit: int | None = None,
         restarts: int = 0,
         reward_scale: float = 1.0,
+        processes: int = 0,
         interface: GymInterface | None = None,
     ) -> None:
-        self._make = make
+        self._make, self._processes = make, processes
         self._envs = self._open(num_envs)
         super().__init__(num_envs, structured.seen(self._envs[0].observation_space), structured.taken(self._envs[0].action_space))
         self._interface = interface or GymInterface(name_of(self._envs[0]), self.input_space, self.output_space)
@@ -128,6 +131,9 @@ class GymEnvs(Envs):
         masks = bool(self._interface.masks)
         legal = final_legal = self._legal.copy() if masks else self._legal
         actions = np.asarray(actions, dtype=self.output_space.dtype)  # what is replayed is what was taken, to the last bit
+        for index, env in enumerate(self._envs if self._processes else ()):
+            if isinstance(env, Remote):
+                env.begin_step(self._interface.action(actions[index]))
         for index, env in enumerate(self._envs):
             action = actions[index]
             taken = self._actions[index]
@@ -252,6 +258,8 @@ class GymEnvs(Envs):
     def _open(self, count: int) -> list[gymnasium.Env]:
         envs: list[gymnasium.Env] = []
         try:
+            if self._processes:
+                return opened(self._make, count, self._processes)
             for _ in range(count):
                 envs.append(self._make())
         except Exception as error:
@@ -308,7 +316,7 @@ class GymEnvs(Envs):
         self._interface.say(f"{failure.message}; a new instance begins a new episode")
         with suppress(Exception):
             self._envs[index].close()
-        self._envs[index] = self._make()
+        (self._envs[index],) = self._open(1)
 
     def _seed(self, index: int) -> int:
         number = index + self.num_envs * int(self._episode[index])

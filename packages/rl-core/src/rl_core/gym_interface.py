@@ -73,7 +73,7 @@ class GymInterface:
             )
         obs = self._observation(result[0], "reset")
         if self.masks is None:
-            self.masks = _mask_of(env, result[1] or {}) is not None
+            self.masks = mask_of(env, result[1] or {}) is not None
         if self.masks:
             self.legal = self._mask(env, result[1] or {}, "reset")
         return obs
@@ -113,7 +113,7 @@ class GymInterface:
 
     def _mask(self, env: gymnasium.Env, info: Any, place: str) -> np.ndarray:
         """Return which actions are allowed [A]."""
-        given = _mask_of(env, info)
+        given = mask_of(env, info)
         mask = np.asarray(given)
         if given is None or mask.shape != (self._num_actions,) or mask.dtype.kind not in "biu" or not mask.any():
             shown = "none" if given is None else reprlib.repr(mask.tolist())
@@ -123,6 +123,12 @@ class GymInterface:
                 "method action_masks(); --set task.masks=false plays without masks",
             )
         return mask.astype(np.bool_)
+
+    def action(self, action: Any) -> Any:
+        """Return an action as the environments take it."""
+        if self._of_parts is not None:
+            return self._of_parts.unflatten(action)
+        return int(action) if self._discrete else action
 
     def say(self, sentence: str) -> None:
         """Log a warning, once."""
@@ -244,7 +250,7 @@ class GymInterface:
         return failure
 
 
-def _mask_of(env: gymnasium.Env, info: Any) -> Any:
+def mask_of(env: gymnasium.Env, info: Any) -> Any:
     """Return the mask in `info`, or that of a method `action_masks` or `action_mask` of the environment or a wrapper of it, or `None`."""
     if isinstance(info, dict) and "action_mask" in info:
         return info["action_mask"]

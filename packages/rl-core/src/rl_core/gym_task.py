@@ -52,6 +52,7 @@ class GymConfig:
     frame_stack: Annotated[Count, Doc("observations that are laid side by side along their last axis, the newest last; 1 for none")] = 1
     one_choice: Annotated[bool, Doc("whether several choices of an action become one of all combinations, for dqn and tables")] = False
     reward_scale: Annotated[Positive, Doc("factor on the rewards that are learned from; returns are reported without it")] = 1.0
+    processes: Annotated[Whole, Doc("processes that environments are stepped in, for simulators slower than 1 ms a step; 0 for none")] = 0
     restarts: Annotated[Whole, Doc("times that an environment that raised an exception is made anew")] = 0
 
     def __post_init__(self) -> None:
@@ -82,6 +83,11 @@ class GymTask(ControlTask):
         super().__init__(config)
         self._build = make or self._make_registered
         self._is_registered = make is None
+        if config.processes and make is not None:
+            raise ValueError(
+                f"processes is {config.processes}, and the environment is given as an object, which cannot be sent to a process; register "
+                "it with gymnasium.register in a module, and name it as gym:MODULE:ID"
+            )
         self._live: weakref.WeakSet[GymEnvs] = weakref.WeakSet()
         self._training_envs = 0
         clock = time.monotonic()
@@ -196,13 +202,14 @@ class GymTask(ControlTask):
         if self.config.instances is not None and num_envs + sum(envs.num_envs for envs in others) > self.config.instances:
             _close(others)
         made = GymEnvs(
-            self._make,
+            Made(self.config) if self.config.processes else self._make,
             num_envs,
             seeds,
             lanes=lanes,
             limit=limit,
             restarts=self.config.restarts,
             reward_scale=self.config.reward_scale,
+            processes=self.config.processes,
             interface=self._interface,
         )
         self._live.add(made)
@@ -229,13 +236,7 @@ class GymTask(ControlTask):
         if getattr(env, "render_mode", None) == "human" and render_mode != "human":
             env.close()
             raise ValueError(_opens_a_window(name_of(env)))
-        if self.config.action_bounds and isinstance(env.action_space, spaces.Box):
-            low, high = self.config.action_bounds
-            box = env.action_space
-            bounded = spaces.Box(np.maximum(box.low, low).astype(box.dtype), np.minimum(box.high, high).astype(box.dtype), dtype=box.dtype)
-            env = gymnasium.wrappers.TransformAction(env, lambda action: action, bounded)
-        names = ("time_limit", "sticky_actions", "flatten", "frame_stack", "one_choice")
-        return gym_wrappers.wrapped(env, **{name: getattr(self.config, name) for name in names})
+        return adapted(env, self.config)
 
     def _require_plain_spaces(self, env: gymnasium.Env) -> None:
         for role, space in (("observations", env.observation_space), ("actions", env.action_space)):
@@ -288,6 +289,32 @@ class GymTask(ControlTask):
             if not failure.raised:
                 raise RequestError(failure.message, failure.hint) from failure
         return seen  # an environment that raises now may do better later: it is the run that knows what to do then
+
+
+class Made:
+    """A function that builds the environment of a config in another process.
+
+    Args:
+        config: The config.
+    """
+
+    def __init__(self, config: GymConfig) -> None:
+        self._config = config
+
+    def __call__(self) -> gymnasium.Env:
+        """Return a new environment."""
+        return adapted(gymnasium.make(self._config.id, disable_env_checker=True, **self._config.options), self._config)
+
+
+def adapted(env: gymnasium.Env, config: GymConfig) -> gymnasium.Env:
+    """Return an environment with the action bounds and the wrappers that a config asks for."""
+    if config.action_bounds and isinstance(env.action_space, spaces.Box):
+        low, high = config.action_bounds
+        box = env.action_space
+        bounded = spaces.Box(np.maximum(box.low, low).astype(box.dtype), np.minimum(box.high, high).astype(box.dtype), dtype=box.dtype)
+        env = gymnasium.wrappers.TransformAction(env, lambda action: action, bounded)
+    names = ("time_limit", "sticky_actions", "flatten", "frame_stack", "one_choice")
+    return gym_wrappers.wrapped(env, **{name: getattr(config, name) for name in names})
 
 
 class Moment(NamedTuple):
