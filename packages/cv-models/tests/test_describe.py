@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from cv_models.describe.blip import BLIP, BLIPConfig
 from cv_models.describe.captions import END, PADDING, UNKNOWN, Captions, Vocabulary
 from cv_models.describe.clip import CLIP, CLIPConfig
 from cv_models.describe.shape_captions import COLOURS, ShapeCaptions, ShapeCaptionsConfig, parsed
@@ -130,6 +132,30 @@ def test_clip_starts_at_chance_leaves_equal_texts_out_and_answers_with_texts_it_
     for places in ((0, 3), (4, 8)):
         module.train().training_loss(*(torch.from_numpy(each) for each in task.read("test", np.arange(*places))))
     assert int(module.num_kept) == 12  # the bank is full
+
+
+def test_blip_from_a_folder_answers_in_the_words_of_the_task(task: ShapeCaptions, tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="the library transformers, of the extra transformers, is not installed")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tiny = BLIP(BLIPConfig(width=8, depth=1, patch_size=16)).build(task.input_space, task.output_space, np.random.default_rng(0))
+    words = {"[PAD]": 0, "[SEP]": 1, "[UNK]": 2, **{word: place for place, word in enumerate(task.vocabulary.words, start=3)}}
+    tokenizer = Tokenizer(models.WordLevel(words | {"[DEC]": len(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", sep_token="[SEP]", bos_token="[DEC]").save_pretrained(tmp_path)
+    tiny.model.save_pretrained(tmp_path)
+    loaded = BLIP(BLIPConfig(folder=str(tmp_path))).build(task.input_space, task.output_space, np.random.default_rng(1)).eval()
+    inputs, targets = (torch.from_numpy(each) for each in task.read("test", np.arange(3)))
+    with torch.no_grad():
+        losses = [float(module.training_loss(inputs, targets)[0]) for module in (tiny.eval(), loaded)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)  # the same ids by the tokenizer and by the task's tokens
+        assert task.describe(loaded.answers(inputs).numpy())
+        alone = tiny.answers(inputs[1:2])
+        assert torch.equal(tiny.answers(inputs)[1:2], alone)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match="holds no weights as safetensors"):
+        BLIP(BLIPConfig(folder=str(tmp_path))).build(task.input_space, task.output_space, np.random.default_rng(0))
 
 
 @pytest.mark.learning

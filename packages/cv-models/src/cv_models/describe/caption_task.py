@@ -35,7 +35,7 @@ class CaptionTask(DataTask):
     def set_spaces(self, inputs: Space[Any], vocabulary: Vocabulary, length: int, num_captions: int) -> None:
         """Set the spaces: inputs, and up to `num_captions` captions of up to `length` tokens, their end included."""
         self.vocabulary = vocabulary
-        self.input_space, self.output_space = inputs, Captions(length, vocabulary.size, num_captions)
+        self.input_space, self.output_space = inputs, Captions(length, vocabulary.size, num_captions, vocabulary.words)
 
     def judge(self) -> CaptionJudge:
         """Return a new judge of captions."""

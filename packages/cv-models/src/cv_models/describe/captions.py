@@ -35,14 +35,15 @@ class Captions(Tokens):
         length: T, the most tokens of a caption, its end included.
         size: V.
         num_captions: R.
+        words: The known words in the order of their tokens, from 3 on; networks with a vocabulary of their own read them.
 
     >>> Captions(5, 20, 2).shape
     (10,)
     """
 
-    def __init__(self, length: int, size: int, num_captions: int = 1) -> None:
+    def __init__(self, length: int, size: int, num_captions: int = 1, words: Sequence[str] = ()) -> None:
         super().__init__(length * num_captions, size, padding=PADDING, end=END)
-        self.caption_length, self.num_captions = length, num_captions
+        self.caption_length, self.num_captions, self.words = length, num_captions, tuple(words)
 
 
 class Vocabulary:

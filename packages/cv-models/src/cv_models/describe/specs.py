@@ -55,6 +55,19 @@ def networks() -> Iterator[NetworkSpec]:
         tiny={"channels": (3, 4), "size": 6, "width": 4, "depth": 1, "num_heads": 2, "bank": 64},
         tags=("vision", "captions", "retrieval", "contrastive"),
     )
+    yield NetworkSpec(
+        name="blip",
+        target="cv_models.describe.blip:BLIP",
+        summary="Captions by BLIP, from a local folder of the library transformers",
+        reference="Li, Li, Xiong and Hoi, BLIP: bootstrapping language-image pre-training, 2022",
+        requires=("transformers",),
+        extra="cv-models[transformers]",
+        fits=FITS,
+        task="shapes-captions",
+        agent="supervised",
+        tiny={"width": 8, "depth": 1, "patch_size": 16},
+        tags=("vision", "captions", "transformers"),
+    )
 
 
 def tasks() -> Iterator[TaskSpec]:
