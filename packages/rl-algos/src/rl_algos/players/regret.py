@@ -66,8 +66,8 @@ class Regret(Agent):
         gains = self.task.payoffs
         rng = self.seeds.numpy("initialisation")
         self.gains = (gains, -gains.T)
-        self.regrets: list[np.ndarray] = [rng.random(size) for size in gains.shape]
-        self.payoffs: list[np.ndarray] = [rng.random(size) for size in gains.shape]  # sums of what each action would have earned
+        self.regrets: list[np.ndarray] = [rng.random((size,)) for size in gains.shape]
+        self.payoffs: list[np.ndarray] = [rng.random((size,)) for size in gains.shape]  # sums of what each action would have earned
         self.sums = [np.zeros(size) for size in gains.shape]
 
     def step(self) -> dict[str, float]:

@@ -166,7 +166,7 @@ def built(name: str, config: Mapping[str, Any]) -> ControlTask:
     """Return the control task of a name, with settings.
 
     Raises:
-        ValueError: if there is no such control task, or a setting is not one of its own.
+        ValueError: if no control task has this name, or a setting is not one of its own.
     """
     from rl_core.errors import RlError
     from rl_core.plugins.catalogue import Catalogue

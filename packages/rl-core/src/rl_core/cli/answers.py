@@ -59,8 +59,9 @@ def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]
         if files:
             answers = agent.answers(files[0], run.folder / "predictions")
         else:
-            draws = isinstance(task, DrawsAnswers)
-            answers = [task.answer_text(text, agent.predict, run.folder / "predictions") if draws else agent.answer(text)]
+            answers = [
+                task.answer_text(text, agent.predict, run.folder / "predictions") if isinstance(task, DrawsAnswers) else agent.answer(text)
+            ]
         if not probabilities:
             return [{"answer": answer} for answer in answers]
         shares = agent.probabilities(task.parse_file(files[0]) if files else task.parse(text))
