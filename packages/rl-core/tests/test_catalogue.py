@@ -40,6 +40,8 @@ def test_entries_are_sorted_by_kind_and_name(catalogue: Catalogue) -> None:
         ("task", "coin"),
         ("task", "map"),
         ("scheme", "gym"),
+        ("scheme", "minari"),
+        ("scheme", "offline"),
         ("logger", "tensorboard"),
         ("launcher", "dask"),
         ("launcher", "local"),

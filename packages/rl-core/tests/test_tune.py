@@ -25,6 +25,7 @@ GRID = (
 )
 
 
+@pytest.mark.learning  # three tunings, some twenty processes
 def test_a_tuning_that_is_killed_makes_the_same_trials_byte_for_byte(program: Any) -> None:
     whole = program.run(*GRID, "--workers", 1, "--halving", 3, "--out", "whole", "--json")
     assert whole.status == 0, whole.err
