@@ -12,12 +12,20 @@ from cv_models.generate import specs as generate
 from cv_models.segment import specs as segment
 from cv_models.tasks import box_specs, map_specs
 from cv_models.watch import specs as watch
-from rl_core.api import NetworkSpec, RunView, TaskSchemeSpec, TaskSpec, hookimpl
+from rl_core.api import AgentSpec, NetworkSpec, RunView, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
 
+AGENTS = (generate,)
 NETWORKS = (classify, segment, detect, describe, watch, generate)
 TASKS = (map_specs, box_specs, describe, watch, generate)
+
+
+@hookimpl
+def rl_agents() -> Iterator[AgentSpec]:
+    """Yield the agents of every room."""
+    for room in AGENTS:
+        yield from room.agents()
 
 
 @hookimpl

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rl_core.api import NetworkSpec, TaskSchemeSpec, TaskSpec
+from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec
 
 FROM_NOISE = ("data vector-input image-output generation", "data dict-input image-output generation")
+
+
+def agents() -> Iterator[AgentSpec]:
+    """Yield the agents."""
+    yield AgentSpec(
+        name="cyclegan",
+        target="cv_models.generate.cyclegan:CycleGAN",
+        summary="Translates pictures between two domains, learning without pairs",
+        reference="Zhu, Park, Isola and Efros, Unpaired image-to-image translation using CycleGAN, 2017",
+        fits=("data dict-input image-output unpaired",),
+        unit="examples",
+        budget=8000,
+        task="ink-on-paper",
+        tiny={"width": 2, "blocks": 1, "discriminator_width": 2, "batch_size": 2, "updates_per_step": 1, "pool": 3},
+        tags=("vision", "generation", "translation"),
+    )
 
 
 def networks() -> Iterator[NetworkSpec]:
@@ -59,6 +75,33 @@ def networks() -> Iterator[NetworkSpec]:
         tiny={"width": 4, "times": 8, "steps": 2},
         tags=("vision", "generation", "diffusion"),
     )
+    for name, summary, reference, config in (
+        (
+            "srcnn",
+            "Three convolutions on an enlarged picture",
+            "Dong et al., Image super-resolution using deep convolutional networks, 2016",
+            {},
+        ),
+        ("espcn", "Convolutions on the small picture, then pixel shuffle", "Shi et al., Real-time single image super-resolution, 2016", {}),
+        (
+            "srresnet",
+            "Residual blocks on the small picture, then pixel shuffle",
+            "Ledig et al., Photo-realistic single image super-resolution using a GAN, 2017",
+            {"width": 32, "loss": "absolute-error"},
+        ),
+    ):
+        yield NetworkSpec(
+            name=name,
+            target="cv_models.generate.upscalers:Upscaler",
+            summary=summary,
+            reference=reference,
+            config={"body": name, **config},
+            fits=("data image-input image-output super-resolution",),
+            task="super-resolution-leaves",
+            agent="supervised",
+            tiny={"width": 2, "blocks": 1},
+            tags=("vision", "super-resolution"),
+        )
 
 
 def tasks() -> Iterator[TaskSpec]:
@@ -80,8 +123,35 @@ def tasks() -> Iterator[TaskSpec]:
         agent="supervised",
         tags=("classification", "vision", "synthetic"),
     )
+    yield TaskSpec(
+        name="ink-on-paper",
+        target="cv_models.generate.renderings:Renderings",
+        summary="Translate between grey pictures and ink on paper, without pairs",
+        traits=("data", "dict-input", "image-output", "unpaired"),
+        agent="cyclegan",
+        tags=("vision", "translation", "synthetic"),
+    )
+    yield TaskSpec(
+        name="super-resolution-leaves",
+        target="cv_models.generate.resolution:LeavesResolution",
+        summary="Enlarge pictures of shapes over shapes, made from a seed",
+        reference="Lee, Mumford and Huang, Occlusion models for natural images, 2001",
+        traits=("data", "image-input", "image-output", "super-resolution"),
+        agent="supervised",
+        tags=("vision", "super-resolution", "synthetic"),
+    )
 
 
 def schemes() -> Iterator[TaskSchemeSpec]:
     """Yield the schemes."""
-    yield from ()
+    yield TaskSchemeSpec(
+        name="super-resolution",
+        target="cv_models.generate.resolution:FolderResolution",
+        summary="Enlarge the pictures of a folder",
+        argument="path",
+        example="super-resolution:photos",
+        make_example="cv_models.generate.resolution:write_example",
+        traits=("data", "image-input", "image-output", "super-resolution"),
+        agents=("supervised",),
+        tags=("vision", "super-resolution"),
+    )
