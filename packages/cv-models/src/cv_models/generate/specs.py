@@ -20,7 +20,7 @@ def agents() -> Iterator[AgentSpec]:
         unit="examples",
         budget=8000,
         task="ink-on-paper",
-        tiny={"width": 2, "blocks": 1, "discriminator_width": 2, "batch_size": 2, "updates_per_step": 1, "pool": 3},
+        tiny={"width": 2, "blocks": 1, "discriminator_width": 2, "batch_size": 1, "updates_per_step": 1, "pool": 3},
         tags=("vision", "generation", "translation"),
     )
 

@@ -132,6 +132,9 @@ class AutoencoderModule(nn.Module):
             if not self._config.masking and not self._config.noise:
                 del rows["damaged"]
             pictures.rows(folder / "reconstructions.png", rows, title=f"test images through {self._config.code} numbers")
+            if self.threshold is not None:
+                scores = self._losses(inputs.float(), inputs.float())
+                pictures.anomalies(folder / "anomalies.png", inputs, self(inputs), scores, self.threshold.bound)
         pictures.codes(folder / "codes.png", self.codes(inputs).cpu().numpy(), task.classes("test", indices), task.source.class_names)
 
     def _losses(self, inputs: Tensor, targets: Tensor) -> Tensor:

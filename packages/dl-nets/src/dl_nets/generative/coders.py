@@ -174,9 +174,12 @@ class Threshold(nn.Module):
         self.losses[places] = losses
         self.count += len(losses)
 
+    @property
+    def bound(self) -> float:
+        """The bound; infinite before anything was learned."""
+        known = self.losses[: min(int(self.count), self.KEPT)]
+        return float(torch.quantile(known, self._quantile)) if len(known) else math.inf
+
     def exceeded(self, losses: Tensor) -> Tensor:
         """Return 1 for losses [B] above the bound, else 0; all are below it before anything was learned."""
-        known = self.losses[: min(int(self.count), self.KEPT)]
-        if not len(known):
-            return torch.zeros(len(losses), dtype=torch.int64, device=losses.device)
-        return (losses > torch.quantile(known, self._quantile)).long()
+        return (losses > self.bound).long()

@@ -52,6 +52,25 @@ def grids(path: Path, sheets: Sequence[np.ndarray], titles: Sequence[str], *, ti
     figure.savefig(path, dpi=120)
 
 
+def anomalies(path: Path, inputs: Any, reconstructions: Any, scores: Any, bound: float) -> None:
+    """Write a PNG of the least and the most anomalous images, their reconstructions, and where they differ.
+
+    Args:
+        path: The file to write.
+        inputs: Images [N, H, W, C], numbers in [0, 1].
+        reconstructions: [N, H, W, C].
+        scores: Of each image [N]; one above the bound is anomalous.
+        bound: The threshold.
+    """
+    given, made, found = (np.asarray(batch.cpu() if hasattr(batch, "cpu") else batch) for batch in (inputs, reconstructions, scores))
+    order = np.argsort(found)
+    chosen = np.concatenate([order[:4], order[-6:]]) if len(order) >= 10 else order
+    error = np.square(given[chosen] - made[chosen]).mean(axis=3, keepdims=True)
+    where = np.repeat(error / max(float(error.max()), 1e-12), given.shape[3], axis=3)
+    title = f"scores {found[chosen[0]]:.4f} to {found[chosen[-1]]:.4f}, above {bound:.4f} anomalous: {float((found > bound).mean()):.0%}"
+    rows(path, {"input": given[chosen], "reconstruction": made[chosen], "error": where}, title=title)
+
+
 def codes(path: Path, points: np.ndarray, classes: np.ndarray | None, names: Sequence[str]) -> None:
     """Write a PNG of codes [N, C] in the plane, coloured by class [N]; of more than two numbers, the first two principal components."""
     plane, unit = points.astype(np.float64), ["first number of the code", "second number of the code"]
