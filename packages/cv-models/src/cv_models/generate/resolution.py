@@ -220,7 +220,7 @@ class FolderConfig:
     path: Annotated[str, Doc("folder of pictures, or of folders `train` and `test` of pictures")] = ""
     scale: Scale = 2
     size: Side = 48
-    test_fraction: Annotated[float, Meta(gt=0, lt=1), Doc("share of the pictures that are tested, where there is no folder `test`")] = 0.2
+    test_fraction: Annotated[float, Meta(gt=0, lt=1), Doc("share of the pictures that are tested, unless there is a folder `test`")] = 0.2
     split_seed: Annotated[Whole, Doc("number of the split; independent of the run's seed")] = 0
 
 
