@@ -23,7 +23,7 @@ from rl_core.seeds import Seeds
 
 SEEDS = (0, 1, 2)
 HERE = Path(__file__).parent
-LONG = {"num_trials": 250, "batch_trials": 62}  # trials of 100 steps: as many steps in an iteration as with 2,500 trials of ten
+LONG = {"num_trials": 200, "batch_trials": 50, "learning_rate": 0.003, "discount": 0.95}  # for trials of 100 pulls
 
 
 class Row(NamedTuple):

@@ -282,7 +282,7 @@ class MAML(Agent):
         for number in range(config.inner_updates + 1):
             episodes: Episodes = play(envs, self.policy, parameters, rng, config.max_steps)
             path = np.where(episodes.counts[..., None], episodes.inputs, np.nan)
-            found[f"after {number} updates" if number else "before"] = path[:, :: config.episodes_per_task]
+            found[f"after {number} update{'s' * (number > 1)}" if number else "before"] = path[:, :: config.episodes_per_task]
             before.append(task_batch(episodes, num_tasks, config.discount))
             parameters = adapted(self.policy, self.first.detach(), before, config.inner_rate, with_gradient=False).numpy()
         variation: Any = getattr(envs, "variation", None)
