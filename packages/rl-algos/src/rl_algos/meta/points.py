@@ -3,7 +3,7 @@
 Sources: `navigation-2d`, C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning for fast adaptation of deep networks", 2017,
 section 5.3; `point-robot` and `sparse-point-robot`, K. Rakelly, A. Zhou, D. Quillen, C. Finn, S. Levine, "Efficient off-policy
 meta-reinforcement learning via probabilistic context variables", 2019, section 6.3, whose authors' code starts the point anywhere.
-Departures: none. Letters: N environments.
+Departures: the dense reward, with which the authors train the critics on sparse tasks, is not offered. Letters: N environments.
 """
 
 from __future__ import annotations
