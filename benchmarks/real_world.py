@@ -1,7 +1,7 @@
 """Measure what agents reach within limits, at risk, in varied worlds, in applications, from comparisons and in games.
 
     python benchmarks/real_world.py                     # every part, then the table
-    python benchmarks/real_world.py limits cooling      # some parts; the others keep their rows
+    python benchmarks/real_world.py lava cooling        # some parts; the others keep their rows
 
 Each score is that of `rl-core run` with the presets, seeds 0 to 2, on 100 fresh episodes. Rows are kept in real_world.json, and
 real_world.md is written from it.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,29 +42,33 @@ def run(agent: str, task: str | None, seed: int, settings: Sequence[str] = (), k
 
 def scores(agent: str, task: str | None, settings: Sequence[str] = (), seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
     """Return the metrics of an agent on a task over seeds: a list for each name."""
-    results = [run(agent, task, seed, settings) for seed in seeds]
+    with ThreadPoolExecutor(len(seeds)) as pool:
+        results = list(pool.map(lambda seed: run(agent, task, seed, settings), seeds))
     metrics = {name: [result["metrics"][name] for result in results] for name in results[0]["metrics"]}
     common = {"agent": agent, "task": task or results[0]["task"], "settings": list(settings), "seconds": [r["seconds"] for r in results]}
     return {**common, **metrics, "target": results[0]["target"], "steps": results[0]["progress"]}
 
 
-def limits() -> Rows:
-    """Return the rows of agents within limits."""
+def lava() -> Rows:
+    """Return the rows of the grid whose best feasible policy is known."""
     from rl_algos.safety.lava import GridLava, GridLavaConfig
 
-    best = GridLava(GridLavaConfig()).best_feasible()
+    best = GridLava(GridLavaConfig()).best_feasible().return_
+    rows = [{**scores("ppo-lagrangian", "grid-lava"), "limit": 0.5, "best": best}]
+    return [*rows, {**scores("random", "grid-lava"), "limit": 0.5, "best": best}]
+
+
+def limits() -> Rows:
+    """Return the rows of CPO, of the continuous tasks with costs, and of plain PPO behind shields."""
     rows = []
     for agent, task, limit in (
-        ("random", "grid-lava", 0.5),
-        ("ppo-lagrangian", "grid-lava", 0.5),
         ("cpo", "grid-lava", 0.5),
         ("random", "point-hazards", 0.5),
         ("ppo-lagrangian", "point-hazards", 0.5),
         ("cpo", "point-hazards", 0.5),
         ("ppo-lagrangian", "pendulum-limited", 1.0),
     ):
-        row = scores(agent, task)
-        rows.append({**row, "limit": limit, "best": best.return_ if task == "grid-lava" else None})
+        rows.append({**scores(agent, task), "limit": limit, "best": None})
     rows.append({**scores("ppo", "grid-lava", ["task.shield=table"]), "limit": 0.0, "best": None})
     rows.append({**scores("ppo", "point-hazards", ["task.shield=layer"]), "limit": 0.0, "best": None})
     return rows
@@ -154,6 +159,7 @@ def varied() -> Rows:
 
 
 PARTS: dict[str, Callable[[], Rows]] = {
+    "lava": lava,
     "limits": limits,
     "cooling": cooling,
     "applications": applications,
@@ -192,7 +198,7 @@ def table(parts: dict[str, Rows]) -> list[str]:
         "",
         "Written by `real_world.py`: presets, seeds 0 to 2 (one number each), 100 fresh episodes.",
     ]
-    if rows := parts.get("limits"):
+    if rows := parts.get("lava", []) + parts.get("limits", []):
         lines += section(
             "Within limits",
             "The best feasible return of `grid-lava` is a linear program's. A shield's limit is 0.",

@@ -118,6 +118,7 @@ class Regret(Agent):
             axes.bar(places - 0.2, average, 0.4, label="average strategy")
             axes.bar(places + 0.2, exact, 0.4, label="an equilibrium")
             axes.set_xticks(places)
+            axes.set_ylim(0.0, 1.0)
             axes.set_xlabel("action")
             axes.set_ylabel("probability")
             axes.set_title(f"Strategy of the {name}")
