@@ -154,10 +154,10 @@ def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tu
 @click.pass_obj
 def evaluate(obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...], as_json: bool, latency: bool, **options: Any) -> None:
     """Score what a run has learned, at its newest checkpoint or its best one."""
-    from rl_core.runs.latency import decision_times
-    from rl_core.seeds import Seeds
-
     with _open(folder, _catalogue(obj), device=options.pop("device"), best=options.pop("best")) as opened:
+        from rl_core.runs.latency import decision_times  # behind `_open`, which limits the threads before numpy is imported
+        from rl_core.seeds import Seeds
+
         _warn(opened)
         with stdout_to_stderr():
             if task is not None or overrides:

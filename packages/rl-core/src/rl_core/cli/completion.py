@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -69,6 +68,8 @@ def component_names(*kinds: str) -> Completer:
 
 def _paths(scheme: str, beginning: str) -> Iterator[str]:
     """Yield the files and folders whose path begins so, behind the scheme; folders end with a slash."""
+    from pathlib import Path  # only a path pays for it
+
     folder, _, name = beginning.rpartition("/")
     place = Path(f"{folder}/" if "/" in beginning else ".").expanduser()
     try:
