@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from rl_algos.applications import specs as applications
 from rl_algos.bandits import specs as bandits
 from rl_algos.continuous import specs as continuous
+from rl_algos.exploration import specs as exploration
 from rl_algos.games import specs as games
+from rl_algos.hierarchy import specs as hierarchy
 from rl_algos.meta import specs as meta
 from rl_algos.model_based import specs as model_based
 from rl_algos.offline import specs as offline
@@ -32,6 +34,8 @@ ROOMS = (
     applications,
     bandits,
     continuous,
+    exploration,
+    hierarchy,
     meta,
     model_based,
     offline,
@@ -63,6 +67,8 @@ def rl_tasks() -> Iterator[TaskSpec]:
     yield from games.tasks()
     yield from meta.tasks()
     yield from offline.tasks()
+    yield from exploration.tasks()
+    yield from hierarchy.tasks()
     yield from safety.tasks()
     yield from applications.tasks()
     yield from robust.tasks()

@@ -107,7 +107,7 @@ class DQN(Agent):
         if self.masks:
             legal = self.envs.extras()["legal"]
             values = allowed_values(values, legal)
-        cells = self.obs - self.task.input_space.start if len(self.visits) > 1 else np.zeros(len(self.obs), dtype=np.int64)
+        cells = self.cells(self.obs)
         action = explore_rows(explorer, values, self.visits[cells], self.progress, self.exploration.random(len(values)))
         np.add.at(self.visits, (cells, action), 1)
         after = self.envs.step(action + self.first_action)
@@ -116,7 +116,13 @@ class DQN(Agent):
         if self.masks and not self.nets.state_size:
             self.replay.permit(legal, self.envs.final_extras()["legal"])
         self.obs, self.state = after.obs, np.where((after.terminated | after.truncated)[:, None], np.float32(0.0), state)
+        self.starts = after.terminated | after.truncated
         self.progress += len(action)
+
+    def cells(self, obs: np.ndarray) -> np.ndarray:
+        """Return the row of `visits` of each observation [N]; 0 where observations are not numbered."""
+        numbers: np.ndarray = obs - self.task.input_space.start if len(self.visits) > 1 else np.zeros(len(obs), dtype=np.int64)
+        return numbers
 
     def learn(self) -> Update:
         """Take one gradient step on what is drawn from the replay buffer."""

@@ -1,0 +1,1 @@
+"""Exploration where a reward is far away: deep seas, and agents that dive in them."""

@@ -1,0 +1,1 @@
+"""Learning at several levels: options over actions, and how they end."""
