@@ -1,8 +1,7 @@
 """Score the agents that learn from recorded transitions; written to benchmarks/offline.md from benchmarks/offline.json.
 
 `python benchmarks/offline.py scripted` measures on the recordings that come with the package, `own` on recordings of our own `dqn` and
-`sac` (which it trains first), `estimates` holds estimates of a policy's return from data against its true return. `--seeds 100` tries
-settings, and keeps nothing.
+`sac`, which it trains first. `--seeds 100` tries settings, and keeps nothing.
 """
 
 from __future__ import annotations
@@ -117,14 +116,14 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# Learning from recorded transitions",
         "",
-        f"Written by `benchmarks/offline.py`. Mean return of the last policy over {EPISODES} fresh episodes, seeds {found.get('seeds')},",
-        "the worst seed in brackets; 20,000 transitions each. No policy was chosen by its return.",
+        f"Written by `benchmarks/offline.py`. Mean return of the last policy over {EPISODES} fresh episodes, the worst seed in",
+        "brackets; 20,000 transitions each. No policy was chosen by its return.",
     ]
     for kind, title in (("scripted", "Recordings that come with the package"), ("own", "Recordings of our own `dqn` and `sac`")):
         if kind in found:
-            lines += ["", f"## {title}", "", *table(found[kind])]
-    if "estimates" in found:
-        lines += ["", "## Estimates of a policy's return from data", "", *found["estimates"]]
+            count = max(len(runs) for row in found[kind].values() for runs in row["agents"].values())
+            seeds = "seed 0" if count == 1 else f"seeds 0 to {count - 1}"
+            lines += ["", f"## {title}, {seeds}", "", *table(found[kind])]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -143,7 +142,6 @@ def main() -> None:
         if min(given.seeds) >= 100 or given.budget:
             return
         found[given.kind] = {**found.get(given.kind, {}), **rows}
-        found["seeds"] = given.seeds
         kept.write_text(json.dumps(found, indent=1) + "\n")
     (HERE / "offline.md").write_text(page(found))
 

@@ -143,7 +143,8 @@ def write(recording: Recording, path: Path) -> None:
     try:
         if path.suffix == ".npz":
             with part.open("wb") as file:
-                np.savez_compressed(file, facts=np.array(json.dumps(recording.facts)), **recording.arrays)  # type: ignore[arg-type]
+                arrays: dict[str, Any] = {"facts": np.array(json.dumps(recording.facts)), **recording.arrays}
+                np.savez_compressed(file, **arrays)
         else:
             _write_parquet(recording, part)
         part.replace(path)

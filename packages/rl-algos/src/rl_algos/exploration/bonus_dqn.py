@@ -64,15 +64,8 @@ class BonusDQN(DQN):
     """
 
     Config: ClassVar[type] = BonusDQNConfig
+    state_fields = (*DQN.state_fields, "predictor_network", "random_network", "predictor_optimiser", "usual")
     config: BonusDQNConfig
-
-    @property
-    def state_fields(self) -> tuple[str, ...]:  # type: ignore[override]  # counting has no networks
-        """Names of what changes."""
-        return (
-            *DQN.state_fields,
-            *(() if self.config.bonus == "counts" else ("predictor_network", "random_network", "predictor_optimiser", "usual")),
-        )
 
     def setup(self) -> None:
         """Build DQN, and counts or a predictor.
@@ -85,6 +78,9 @@ class BonusDQN(DQN):
         if self.nets.state_size:
             raise ValueError("the network is recurrent, and a bonus is paid for single transitions; take network mlp or cnn")
         self.usual = 0.0
+        self.predictor_network: Any = None  # counts need no networks
+        self.random_network: Any = None
+        self.predictor_optimiser: Any = None
         if config.bonus == "counts":
             if not isinstance(space, spaces.Discrete):
                 size = int(np.prod(space.shape or ()))

@@ -9,18 +9,19 @@ Letters: B batch, N environments, K heads, A actions.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from rl_algos.parts.exploration import FORBIDDEN
 from rl_algos.parts.losses import td_loss
 from rl_algos.q_learning.building import Update
 from rl_algos.q_learning.dqn import DQN
 from rl_algos.q_learning.settings import DQNConfig
-from rl_algos.replay.buffer import Batch
+from rl_algos.replay.buffer import Batch, MaskedBatch
 from rl_core.config import Doc, Meta, NonNegative, configclass
 
 
@@ -98,8 +99,8 @@ class BootstrappedDQN(DQN):
         config = self.config
         if self.network.stateful or config.dueling:
             raise ValueError("bootstrapped heads take a network without a memory, mlp or cnn, and dueling=false")
-        given: Any = self.network
-        self.network = Heads(given, config.num_heads, config.prior_scale)  # type: ignore[assignment]  # what DQN asks of a network
+        given, agent = self.network, cast(Any, self)
+        agent.network = Heads(given, config.num_heads, config.prior_scale)  # for the time of building: it has what DQN asks of a network
         try:
             super().setup()
         finally:
@@ -125,7 +126,7 @@ class BootstrappedDQN(DQN):
         """Return the mean of the heads' values [B, A] from a network's outputs [B, K A]."""
         return head.reshape(len(head), -1, self.num_actions).mean(1)
 
-    def torch_update(self, batch: Batch, weight: np.ndarray) -> Update:
+    def torch_update(self, batch: Batch | MaskedBatch, weight: np.ndarray) -> Update:
         """Take one gradient step of every head towards the target of its own head."""
         shape = (len(weight), self.config.num_heads, self.num_actions)
         obs, next_obs = self.tensor(self.inputs(batch.obs)), self.tensor(self.inputs(batch.next_obs))
@@ -133,6 +134,8 @@ class BootstrappedDQN(DQN):
         with torch.no_grad():
             q_target = self.target(next_obs).reshape(shape)
             q_choice = self.module(next_obs).reshape(shape) if self.config.double else q_target
+            if isinstance(batch, MaskedBatch):
+                q_choice = q_choice.masked_fill(~self.tensor(batch.next_legal)[:, None], FORBIDDEN)
             best = q_target.gather(2, q_choice.argmax(dim=2, keepdim=True)).squeeze(2)
             target = reward[:, None] + discount[:, None] * best
         rows = action[:, None, None].expand(-1, shape[1], 1)

@@ -9,7 +9,7 @@ Letters: I inputs, O outputs of a layer.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -85,8 +85,8 @@ class NoisyDQN(DQN):
         """
         if self.network.stateful:
             raise ValueError("the network is recurrent, and its layers cannot be made noisy; take network mlp or cnn")
-        given: Any = self.network
-        self.network = NoisyNetwork(given)  # type: ignore[assignment]  # what DQN asks of a network
+        given, agent = self.network, cast(Any, self)
+        agent.network = NoisyNetwork(given)  # for the time of building: it has what DQN asks of a network
         try:
             super().setup()
         finally:

@@ -38,8 +38,12 @@ def primitive(num_states: int, num_actions: int, names: tuple[str, ...] = ()) ->
 
 def together(first: Options, second: Options) -> Options:
     """Return the options of both, those of the first before those of the second."""
-    arrays = [np.concatenate((getattr(first, name), getattr(second, name))) for name in ("policy", "termination", "initiation")]
-    return Options(*arrays, first.names + second.names)
+    return Options(
+        np.concatenate((first.policy, second.policy)),
+        np.concatenate((first.termination, second.termination)),
+        np.concatenate((first.initiation, second.initiation)),
+        first.names + second.names,
+    )
 
 
 def model_of(mdp: MDP, policy: np.ndarray, termination: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

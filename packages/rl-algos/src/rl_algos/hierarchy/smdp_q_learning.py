@@ -157,7 +157,7 @@ class SMDPQLearning(TabularLearner):
         """Make the tables."""
         config, given = self.config, self.task.options()
         self.options: Options = together(given, primitive(self.num_states, self.num_actions)) if config.actions else given
-        if not self.options.initiation.any(axis=0)[self.task.mdp.start > 0].all():
+        if not self.options.initiation[:, self.task.mdp.start > 0].any(axis=0).all():
             raise ValueError("in some first state no option may begin; take actions=true")
         count = len(self.options.names)
         self.q = self.table("q", (1, self.num_states, count), config.initial_value)
@@ -167,7 +167,7 @@ class SMDPQLearning(TabularLearner):
             np.ascontiguousarray(self.options.policy),
             np.ascontiguousarray(self.options.termination),
             np.ascontiguousarray(self.options.initiation),
-            self.index_table("running", (2,), np.array([-1, 0]), np.array([count, self.num_states]), fill=-1),  # type: ignore[arg-type]
+            self.index_table("running", (2,), -1, np.array([count, self.num_states]), fill=-1),
             self.table("gained", (2,)),
             np.array([self.discount, config.learning_rate, config.exploration_rate]),
             config.learning == "intra-option",

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor
 from torch.nn import functional
 
@@ -57,15 +58,11 @@ class IQL(OfflineAgent):
     Config: ClassVar[type] = IQLConfig
     config: IQLConfig
 
-    @property
-    def critic_names(self) -> tuple[str, ...]:
-        """Names of the critics."""
-        return tuple(f"{'pair' if self.bounded else 'critic'}{number}" for number in range(NUM_CRITICS))
-
-    @property
-    def targets(self) -> tuple[str, ...]:  # type: ignore[override]  # their names depend on the actions
-        """Names of the networks with a target."""
-        return self.critic_names
+    def setup(self) -> None:
+        """Build the networks; each critic has a target."""
+        discrete = isinstance(self.task.output_space, spaces.Discrete)
+        self.targets = self.critic_names = tuple(f"{'critic' if discrete else 'pair'}{number}" for number in range(NUM_CRITICS))
+        super().setup()
 
     def heads(self) -> Mapping[str, int]:
         """Return the policy, V and the critics: Q(s, .), or Q(s, a)."""
@@ -107,8 +104,3 @@ class IQL(OfflineAgent):
     def value(self, inputs: np.ndarray) -> np.ndarray:
         """Return V(s) [B] at observations [B, I]."""
         return self.heads_at("value", inputs)[:, 0]
-
-    def exported_network(self) -> torch.nn.Module:
-        """Return the policy."""
-        policy: torch.nn.Module = self.module["policy"]
-        return policy

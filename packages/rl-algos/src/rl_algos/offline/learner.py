@@ -71,7 +71,7 @@ class OfflineAgent(Agent):
     export_formats = FORMATS
     headline = "loss"
     state_fields: ClassVar[tuple[str, ...]] = ("module", "target", "optimiser", "moments", "num_updates")
-    targets: ClassVar[tuple[str, ...]] = ()
+    targets: tuple[str, ...] = ()
     config: Any  # an `OfflineConfig`
     task: TransitionTask
     network: Network

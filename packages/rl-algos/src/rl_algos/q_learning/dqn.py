@@ -43,9 +43,9 @@ class DQN(Agent):
 
     Config: ClassVar[type] = DQNConfig
     headline = "episode_return"
-    export_formats = FORMATS
+    export_formats: ClassVar[tuple[str, ...]] = FORMATS
     learned_fields = ("module", "target")
-    state_fields = ("module", "target", "optimiser", "replay", "visits", "state", "envs", "obs")
+    state_fields: ClassVar[tuple[str, ...]] = ("module", "target", "optimiser", "replay", "visits", "state", "envs", "obs")
     config: DQNConfig
     task: ControlTask
     network: Network

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 _COMPONENTS = {
     "rl-algos": """
-        a2c a3c ALE alphazero ars bandit-bernoulli bandit-drifting bandit-epsilon-greedy bandit-gaussian bandit-gradient
-        bandit-optimistic bandit-thompson bandit-ucb bcq behaviour-cloning binned blackjack cartpole-expert cartpole-mixed
-        cartpole-random cem cma-es connect-four contextual-bandit cql curiosity ddpg deterministic-model double-dqn
-        double-q-learning dqn dropout-model dueling-dqn dyna-q dyna-q-plus epidemic es exp4 expected-sarsa gamblers-problem
-        garnet gp-mpc grid-robot inventory iql job-scheduling lin-thompson linear-quadratic linucb lqr maze mbpo mc-control
-        mc-exploring-starts mc-off-policy mc-off-policy-prediction mc-prediction mc-q-learning mcts mcts-rollouts mdp
-        modified-policy-iteration mpc-cem mpc-cma mpc-gradient mpc-mppi mpc-random muzero mve n-step-dqn n-step-sarsa npg
-        pendulum-expert pendulum-mixed pendulum-random pendulum-sparse per-dqn pets policy-evaluation policy-iteration
-        pong-pixels ppo prioritised-sweeping q-learning rainbow-lite random random-walk reinforce reinforce-baseline
-        reinforce-crossentropy sac sarsa sarsa-lambda simple-mbrl smart-grid steve student-mrp td-lambda td0 td3 td3-bc
-        thumbnails tic-tac-toe trpo value-iteration vpg windy-gridworld
+        a2c a3c ALE alphazero ars bandit-bernoulli bandit-distribution bandit-drifting bandit-epsilon-greedy bandit-gaussian
+        bandit-gradient bandit-optimistic bandit-thompson bandit-ucb bcq behaviour-cloning binned blackjack bootstrapped-dqn
+        cartpole-expert CartPole-mass cartpole-mixed cartpole-random cem cma-es connect-four contextual-bandit count-dqn cpo
+        cql curiosity curiosity-dqn dagger data-centre ddpg deep-sea deterministic-model double-dqn double-q-learning dqn
+        dropout-model dueling-dqn dyna-q dyna-q-plus epidemic es exp4 expected-sarsa four-rooms gamblers-problem garnet
+        gp-mpc grid-lava grid-robot inventory iql job-scheduling lin-thompson linear-quadratic linucb lqr maml maze mbpo
+        mc-control mc-exploring-starts mc-off-policy mc-off-policy-prediction mc-prediction mc-q-learning mcts mcts-rollouts
+        mdp mdp-distribution modified-policy-iteration mpc-cem mpc-cma mpc-gradient mpc-mppi mpc-random muzero mve n-step-dqn
+        n-step-sarsa navigation-2d noisy-dqn npg option-critic pendulum-expert pendulum-limited Pendulum-mass pendulum-mixed
+        pendulum-random pendulum-sparse per-dqn pets pid point-hazards point-robot policy-evaluation policy-iteration
+        pong-pixels ppo ppo-lagrangian prioritised-sweeping q-learning rainbow-lite random random-walk reinforce
+        reinforce-baseline reinforce-crossentropy rl2 rnd-dqn sac sarsa sarsa-lambda simple-mbrl smart-grid smdp-q-learning
+        snail sparse-point-robot steve student-mrp td-lambda td0 td3 td3-bc thumbnails tic-tac-toe trpo value-iteration vpg
+        windy-gridworld
     """,
     "dl-nets": """
         adding-problem anomalies autoencoder bidirectional-gru bidirectional-lstm bidirectional-rnn breast-cancer char-lm cnn
