@@ -305,9 +305,7 @@ class Catalogue:
 
         suffix = PurePath(name).suffix.lower()
         examples = {entry.name: PurePath(entry.spec.example.partition(":")[2]).suffix.lower() for entry in self.entries("scheme")}
-        of_files = [
-            entry for entry in self.entries("scheme") if not {"control", "mdp"} & set(entry.spec.traits) and entry.spec.argument != "id"
-        ]
+        of_files = [entry for entry in self.entries("scheme") if not {"control", "mdp", "offline"} & set(entry.spec.traits)]
         of_files.sort(key=lambda entry: "corpus" not in entry.spec.traits)  # what reads any text comes first
         schemes = [entry.name for entry in of_files if suffix and examples[entry.name] in (suffix, "" if suffix == ".txt" else suffix)]
         if not schemes and name.startswith((".", "~", "/")):
