@@ -1,7 +1,7 @@
 """TD3+BC: TD3 on recorded data, whose policy is also drawn towards the recorded actions.
 
 Source: S. Fujimoto, S. S. Gu, "A minimalist approach to offline reinforcement learning", 2021, (3) to (5).
-Departures: one optimiser for the critics and the policy, whose losses share no parameters; observations are normalised, as theirs are.
+Departures: none; observations are normalised, as theirs are.
 Letters: B batch, D dimensions of an action, K critics.
 """
 
@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor
 
+from dl_nets.learning.optimisers import Optimiser
 from rl_algos.offline.learner import OfflineAgent, OfflineConfig, Transitions
 from rl_algos.parts.losses import critic_loss
 from rl_algos.parts.returns import smoothed, td_target
@@ -50,12 +51,16 @@ class TD3BC(OfflineAgent):
     """An agent with a deterministic policy and two critics."""
 
     Config: ClassVar[type] = TD3BCConfig
+    state_fields = (*OfflineAgent.state_fields, "policy_optimiser")
     targets = ("policy", *CRITICS)
     config: TD3BCConfig
 
     def setup(self) -> None:
-        """Build the networks."""
+        """Build the networks, and an optimiser for the policy alone: Adam would move it in the updates that it sits out."""
         super().setup()
+        rate, critics = self.config.learning_rate, [parameter for name in CRITICS for parameter in self.module[name].parameters()]
+        self.optimiser = Optimiser("adam", critics, learning_rate=rate)
+        self.policy_optimiser = Optimiser("adam", self.module["policy"].parameters(), learning_rate=rate)
         self.noise = self.seeds.numpy("target noise")
 
     def heads(self) -> Mapping[str, int]:
@@ -77,14 +82,13 @@ class TD3BC(OfflineAgent):
         values = self.q(self.module, batch.obs, batch.action)
         loss = critic_loss(values, target)
         metrics = {"loss": loss.detach(), "value": values[0].detach().mean()}
+        self.minimise(loss)
         if self.num_updates % config.policy_delay:
-            self.minimise(loss)
             return metrics
         action = self.module["policy"](batch.obs).tanh()
-        frozen = [(name, self.module[name].requires_grad_(False)) for name in CRITICS]
         loss_of_policy = policy_loss(self.q(self.module, batch.obs, action)[0], action, batch.action, config.value_weight)
-        for name, _ in frozen:
-            self.module[name].requires_grad_(True)
-        self.minimise(loss + loss_of_policy)
+        self.policy_optimiser.zero_grad()
+        loss_of_policy.backward(inputs=self.policy_optimiser.flat.parameters)  # and no gradient in the critics
+        self.policy_optimiser.step()
         self.move_targets()
         return metrics | {"policy_loss": loss_of_policy.detach()}
