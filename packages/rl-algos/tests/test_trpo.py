@@ -150,7 +150,7 @@ def test_where_no_length_will_do_the_policy_stays(fault, fast, monkeypatch):
     if fault == "divergence":
         monkeypatch.setattr(trpo, "divergence", lambda learner, old, inputs: 1.0)
     else:
-        monkeypatch.setattr(agent.actor_critic, "log_prob", lambda inputs, action: np.full(len(action), -5.0, np.float32))
+        monkeypatch.setattr(agent.actor_critic, "log_prob", lambda inputs, action, legal=None: np.full(len(action), -5.0, np.float32))
     before = agent.actor_critic.policy_flat.vector.clone()
     metrics = agent.step()
     assert metrics["backtracks"] == 10

@@ -21,7 +21,7 @@ from dl_nets.fast.bridge import Flat, why_torch
 from dl_nets.fast.mlp import FastMLP, Layout
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, Exportable, write
-from rl_algos.on_policy.rollout import Batch, Collector, Rollout, advantages, flat
+from rl_algos.on_policy.rollout import Batch, Collector, Normalised, Rollout, advantages, flat
 from rl_algos.parts.composed import AnyDistribution, distribution_of, head_space
 from rl_algos.parts.exported import Observations, Policy, PolicyWithMemory, action_layer, exportable
 from rl_algos.parts.masks import legal_at, masked, masked_tensor
@@ -272,8 +272,7 @@ class OnPolicy(Agent):
             num_envs=config.num_envs,
             seeds=self.seeds,
             discount=config.discount,
-            normalise_obs=config.normalise_obs,
-            normalise_reward=config.normalise_reward,
+            normalised=Normalised(config.normalise_obs, config.normalise_reward),
             state_size=self.state_size,
             masks=self.masks,
         )

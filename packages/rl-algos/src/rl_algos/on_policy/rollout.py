@@ -84,6 +84,18 @@ class Policy(Protocol):
         """Return the same and the next state [N, S], for inputs that follow a state [N, S]; only asked of a policy with memory."""
 
 
+class Normalised(NamedTuple):
+    """Parts of a transition that networks see normalised.
+
+    Attributes:
+        obs: Observations, to mean 0 and deviation 1.
+        reward: Rewards, by the running deviation of the return.
+    """
+
+    obs: bool = False
+    reward: bool = False
+
+
 class Collector:
     """Player of a policy in N environments, which prepares observations and rewards for a network.
 
@@ -93,8 +105,7 @@ class Collector:
         num_envs: N.
         seeds: The streams `actions` and, through the task, `environments`.
         discount: gamma of the return that rewards are scaled by.
-        normalise_obs: Whether the networks see observations with mean 0 and deviation 1.
-        normalise_reward: Whether rewards are divided by the running deviation of the return.
+        normalised: What networks see normalised.
         state_size: S, size of the policy's memory of an episode; 0 for a policy without memory.
         masks: Whether the task says which actions are allowed, and no other is taken.
 
@@ -110,17 +121,16 @@ class Collector:
         num_envs: int,
         seeds: Seeds,
         discount: float,
-        normalise_obs: bool = False,
-        normalise_reward: bool = False,
+        normalised: Normalised,
         state_size: int = 0,
         masks: bool = False,
     ) -> None:
-        if normalise_obs and not isinstance(task.input_space, spaces.Box):
+        if normalised.obs and not isinstance(task.input_space, spaces.Box):
             raise ValueError(
                 f"normalise_obs is true, and observations are {task.input_space}; only those of a Box have a mean, so set it to false"
             )
         self.actions, self.num_envs, self.masks = actions, num_envs, masks
-        self.normalise_obs, self.normalise_reward = normalise_obs, normalise_reward
+        self.normalise_obs, self.normalise_reward = normalised
         self.moments = RunningMoments(task.input_space.shape or ())
         self.reward_scale = RewardScale(num_envs, discount)
         self.noise = seeds.numpy("actions")

@@ -16,6 +16,7 @@ from scipy.optimize import linprog
 from rl_algos.safety.shield import ShieldedEnvs, TableShield
 from rl_algos.tasks.grids import COMPASS, Grid, grid_process
 from rl_algos.tasks.mdp.model import MDP
+from rl_algos.tasks.mdp.simulator import MDPEnvs
 from rl_algos.tasks.mdp.task import MDPTask
 from rl_algos.tasks.wrapped import WrappedEnvs
 from rl_core.config import Count, Doc, Meta, NonNegative, configclass
@@ -97,9 +98,14 @@ class CostOfStates(WrappedEnvs):
         cost: Cost of entering each state [S], float32.
     """
 
-    def __init__(self, envs: Envs, cost: np.ndarray) -> None:
+    def __init__(self, envs: MDPEnvs, cost: np.ndarray) -> None:
         super().__init__(envs)
-        self._cost = cost
+        self._process, self._cost = envs, cost
+
+    @property
+    def state(self) -> np.ndarray:
+        """The states [N], which exploring starts write to."""
+        return self._process.state
 
     def step(self, actions: np.ndarray) -> Transition:
         """Take actions [N]; the transition carries the costs."""
@@ -149,5 +155,5 @@ class GridLava(MDPTask):
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """Return copies of the process in step, with costs, behind the shield if there is one."""
-        envs: Envs = CostOfStates(super().envs(num_envs, seeds), self.cost)
+        envs: Envs = CostOfStates(MDPEnvs(self.mdp, num_envs, seeds, self.max_steps), self.cost)
         return envs if self.config.shield == "none" else ShieldedEnvs(envs, TableShield(self.mdp, self.cost > 0))

@@ -192,11 +192,11 @@ class TabularLearner(Agent):
         require_tables(self.task, type(self).__name__)
         self.num_states, self.num_actions = int(self.task.input_space.n), int(self.task.output_space.n)
         self.discount = self.task.discount if self.config.discount is None else self.config.discount
-        self.on_table = self.config.compiled and "mdp" in self.task.traits()
         self.tables: dict[str, np.ndarray] = {}
         self._ranges: dict[str, tuple[int, int | np.ndarray]] = {}
         self.rng = self.seeds.numpy("exploration")
         self.envs = self.task.envs(1, self.seeds)
+        self.on_table = self.config.compiled and hasattr(self.envs, "playing")  # not where something is around the process
         self.obs = self.envs.reset()
         self.pending = self.index_table("pending", (1,), OPEN, self.num_actions, fill=OPEN)
         self.memory = self.allocate()

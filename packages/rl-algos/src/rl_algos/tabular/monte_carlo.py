@@ -12,7 +12,7 @@ control with exploring starts acts greedily; so does this one.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from dl_nets.fast.kernels import inlined, kernel
 from rl_algos.parts.exploration import GREEDY, Exploration, Explorer, expected_value, explore, largest
 from rl_algos.tabular.episodes import Episode, Episodes, new_episode, play_episode
 from rl_algos.tabular.learner import EPISODE_GOES_ON, OPEN, Course, Kernels, Sample, TabularConfig, TabularLearner, table_loop
+from rl_algos.tasks.mdp.task import MDPTask
 from rl_core.config import Doc, Fraction, configclass
 
 METHODS = ("on-policy", "exploring-starts", "q-learning")
@@ -147,9 +148,9 @@ class MonteCarlo(TabularLearner):
         self.visits = self.table("visits", shape, 0, np.int64)
         starts = np.zeros(1, dtype=np.int64)
         if method == EXPLORING_STARTS:
-            if "mdp" not in self.task.traits():
+            if "mdp" not in self.task.traits() or not hasattr(self.envs, "state"):
                 raise ValueError("exploring starts need a task that can be put into any state, one with a model; take mc-control here")
-            live = np.flatnonzero(~self.envs.mdp.is_terminal)
+            live = np.flatnonzero(~cast(MDPTask, self.task).mdp.is_terminal)
             starts = (live[:, None] * self.num_actions + np.arange(self.num_actions)).ravel()
             explorer = explorer._replace(rule=GREEDY)
         return Memory(
