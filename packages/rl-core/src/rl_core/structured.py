@@ -55,7 +55,7 @@ class Structured(spaces.Box):
     Raises:
         ValueError: if a part is of another kind; the message names it.
 
-    >>> space = Structured(spaces.Dict(place=spaces.Box(-1, 1, (2,)), door=spaces.Discrete(3)))
+    >>> space = Structured(spaces.Dict(door=spaces.Discrete(3), place=spaces.Box(-1, 1, (2,))))
     >>> space.flatten({"place": [0.5, 1.0], "door": 2}).tolist()
     [0.0, 0.0, 1.0, 0.5, 1.0]
     """

@@ -31,7 +31,7 @@ def luma(picture: np.ndarray) -> np.ndarray:
 def psnr(found: np.ndarray, wanted: np.ndarray) -> float:
     """Return 10 log10(255^2 / MSE), dB, of two pictures of one shape, numbers in [0, 255]; 100 where they are equal.
 
-    >>> round(psnr(np.full((2, 2), 16.0), np.zeros((2, 2))), 3)  # 20 log10(255 / 16)
+    >>> round(float(psnr(np.full((2, 2), 16.0), np.zeros((2, 2)))), 3)  # 20 log10(255 / 16)
     24.048
     """
     error = float(np.square(found.astype(np.float64) - wanted.astype(np.float64)).mean())

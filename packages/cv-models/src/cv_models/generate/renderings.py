@@ -36,7 +36,7 @@ class RenderingsConfig(ViewConfig):
 def inked(brightness: np.ndarray) -> np.ndarray:
     """Return pictures [..., 3] of brightness [..., 1] in [0, 1]: paper where it is 0, ink where it is 1.
 
-    >>> inked(np.array([[0.0], [1.0]])).round(2).tolist()
+    >>> [[round(number, 2) for number in pixel] for pixel in inked(np.array([[0.0], [1.0]])).tolist()]
     [[0.95, 0.85, 0.3], [0.1, 0.2, 0.7]]
     """
     return np.asarray(PAPER + brightness * (INK - PAPER), np.float32)

@@ -109,7 +109,8 @@ class Supervised(Agent):
         self._precision = torch.bfloat16 if use_bfloat16 else torch.float32
         if config.patience and not self.task.num_examples("validation"):
             raise ValueError(f"patience is {config.patience}, but the task has no validation split to be patient about; set patience=0")
-        self._weights = ClassWeights(config.class_weights, self.task, self._torch_device)
+        weighted = config.class_weights != "none"
+        self._weights = ClassWeights(config.class_weights, self.task, self._torch_device) if weighted else None
         if self.budget < self.task.num_examples("train"):
             self.warnings.append(
                 f"the budget of {self.budget:,} examples is less than one epoch, {self.task.num_examples('train'):,}; "
@@ -268,7 +269,8 @@ class Supervised(Agent):
         for number, part in enumerate(parts[first:], start=first):
             self._optimiser.learning_rate = self.config.learning_rate * self._schedule((epoch + number / len(parts)) / epochs)
             inputs, targets = next(reader)
-            loss, metrics = batch_loss(learning, inputs, targets, self._weights.of(targets), self._rule.losses, self._precision)
+            weights = self._weights and self._weights.of(targets)
+            loss, metrics = batch_loss(learning, inputs, targets, weights, self._rule.losses, self._precision)
             gradient_step(learning, self._optimiser, loss, self.config.max_gradient_norm)
             if self._averaged and self.config.average == "ema":
                 self._averaged.add(self._module)
@@ -354,7 +356,7 @@ class Supervised(Agent):
         validation, module = self._validation_run[1], self._learning_part(self._candidate).eval()
         indices = np.arange(start, min(start + self._at_once, len(self._validation)))
         inputs, targets = self._validation[indices]
-        weights = self._weights.of(targets)
+        weights = self._weights and self._weights.of(targets)
         weight = float(len(indices) if weights is None else weights.sum())
         if has_own_loss(module):
             loss = batch_loss(module, inputs, targets, weights, self._rule.losses, self._precision)[0]

@@ -58,7 +58,7 @@ def integrated_gradients(outputs: Outputs, obs: Tensor, index: Tensor, baseline:
 
     >>> product = lambda x: (x[:, :1] * x[:, 1:])
     >>> integrated_gradients(product, torch.tensor([[2.0, 3.0]]), torch.tensor([0]), torch.zeros(2))  # 2 * 3, shared evenly
-    tensor([[3.0000, 3.0000]])
+    tensor([[3., 3.]])
     """
     parts = []
     share = (torch.arange(steps, device=obs.device, dtype=torch.float32) + 0.5) / steps

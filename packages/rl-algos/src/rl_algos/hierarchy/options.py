@@ -58,7 +58,8 @@ def model_of(mdp: MDP, policy: np.ndarray, termination: np.ndarray) -> tuple[np.
 
     A step along a corridor of two states, which ends behind the second one, under an option that never ends by itself:
 
-    >>> corridor = MDP.from_table({0: {0: [(1.0, 1, 1.0, False)]}, 1: {0: [(1.0, 1, 3.0, True)]}}, discount=0.5)
+    >>> table = {0: {0: [(1.0, 1, 1.0, False)]}, 1: {0: [(1.0, 1, 3.0, True)]}}
+    >>> corridor = MDP.from_table(table, discount=0.5, start=np.array([1.0, 0.0]))
     >>> model_of(corridor, np.zeros(2, dtype=np.int64), np.zeros(2))[0].tolist()
     [2.5, 3.0]
     """

@@ -75,7 +75,8 @@ class FastPolicy:
 
     def policy(self, inputs: np.ndarray, legal: np.ndarray | None = None) -> np.ndarray:
         """Return the policy at inputs [B, I], where the actions `legal` [B, A] are allowed, as the distribution's functions take it."""
-        return self.actions.policy(masked(self.actor.forward(inputs), legal))
+        head = self.actor.forward(inputs)
+        return self.actions.policy(head if legal is None else masked(head, legal))
 
     def log_prob(self, policy: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Return ln pi(a|s) [B] of actions [B] or [B, D]."""

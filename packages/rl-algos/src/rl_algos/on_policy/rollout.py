@@ -145,7 +145,7 @@ class Collector:
         for t in range(num_steps):
             head, state = self._head(policy)
             legal = self.envs.extras()["legal"] if self.masks else None
-            action = self.actions.sample(masked(head, legal), policy.sigma, noise[t])
+            action = self.actions.sample(head if legal is None else masked(head, legal), policy.sigma, noise[t])
             after = self.envs.step(self.actions.to_env(action))
             step = (self.obs, action, after.reward, after.terminated, after.truncated, after.final_obs, self.state, state)
             steps.append(step if legal is None else (*step, legal))

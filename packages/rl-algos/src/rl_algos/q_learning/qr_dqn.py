@@ -49,7 +49,7 @@ def quantile_slopes(quantiles: np.ndarray, target: np.ndarray) -> tuple[np.ndarr
 
     >>> losses, slopes = quantile_slopes(np.zeros((1, 1)), np.array([[1.0, -3.0]]))
     >>> losses.tolist(), slopes.tolist()
-    ([0.75], [[0.0]])
+    ([0.75], [[-0.0]])
     """
     count = quantiles.shape[1]
     tau = ((np.arange(count) + 0.5) / count)[None, :, None]
