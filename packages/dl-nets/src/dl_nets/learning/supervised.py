@@ -269,7 +269,7 @@ class Supervised(Agent):
         for number, part in enumerate(parts[first:], start=first):
             self._optimiser.learning_rate = self.config.learning_rate * self._schedule((epoch + number / len(parts)) / epochs)
             inputs, targets = next(reader)
-            weights = self._weights and self._weights.of(targets)
+            weights = None if self._weights is None else self._weights.of(targets)
             loss, metrics = batch_loss(learning, inputs, targets, weights, self._rule.losses, self._precision)
             gradient_step(learning, self._optimiser, loss, self.config.max_gradient_norm)
             if self._averaged and self.config.average == "ema":
@@ -356,7 +356,7 @@ class Supervised(Agent):
         validation, module = self._validation_run[1], self._learning_part(self._candidate).eval()
         indices = np.arange(start, min(start + self._at_once, len(self._validation)))
         inputs, targets = self._validation[indices]
-        weights = self._weights and self._weights.of(targets)
+        weights = None if self._weights is None else self._weights.of(targets)
         weight = float(len(indices) if weights is None else weights.sum())
         if has_own_loss(module):
             loss = batch_loss(module, inputs, targets, weights, self._rule.losses, self._precision)[0]
