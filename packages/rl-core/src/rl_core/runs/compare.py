@@ -86,7 +86,6 @@ def rows(labelled: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str, An
 def _row(name: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     scores = np.array([result["score"] for result in results], dtype=float)
     several = len(scores) > 1
-    half = figure.student_t95(len(scores) - 1) * scores.std(ddof=1) / np.sqrt(len(scores)) if several else None
     return {
         "name": name,
         "agent": results[0]["agent"],
@@ -97,7 +96,7 @@ def _row(name: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "seeds": [result["seed"] for result in results],
         "scores": scores.tolist(),
         "mean": float(scores.mean()),
-        "interval": None if half is None else [float(scores.mean() - half), float(scores.mean() + half)],
+        "interval": _interval_of_mean(scores),
         "interquartile_mean": float(statistics.interquartile_mean(scores)),
         "interquartile_interval": list(statistics.bootstrap_interval([scores])) if several else None,
         "seconds": float(np.mean([result["seconds"] for result in results])),
@@ -211,3 +210,11 @@ def _flat(settings: dict[str, Any]) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _interval_of_mean(scores: np.ndarray) -> list[float] | None:
+    """Return Student's 95 % interval; of two runs their range, since his would leave what is possible; `None` for one run."""
+    if len(scores) < 3:
+        return [float(scores.min()), float(scores.max())] if len(scores) == 2 else None
+    half = figure.student_t95(len(scores) - 1) * scores.std(ddof=1) / np.sqrt(len(scores))
+    return [float(scores.mean() - half), float(scores.mean() + half)]
