@@ -154,15 +154,16 @@ def mutations(session: nox.Session, package: str) -> None:
 
 @nox.session(python=RUNNING)
 def extras(session: nox.Session) -> None:
-    """The tests of what the extras bring, which `tests` skips because an environment there holds no extra."""
+    """The tests that `tests` skips, because an environment there holds no extra and not every library to compare with."""
     for package, extra, chosen in (
-        ("rl-core", "tune,ray,dask", "launchers or tune"),
-        ("nlp-embeddings", "transformers", "contextual"),
-        ("dl-nets", "transformers", "hugging or zero_shot or zero-shot"),
+        ("rl-core", "tune,ray,dask,parquet,minari,tensorboard", "launchers or tune or recording or tensorboard or text_metrics"),
+        ("nlp-embeddings", "transformers", "contextual or tagging"),
+        ("dl-nets", "onnx,transformers", "hugging or zero_shot or zero-shot or export or spiking"),
+        ("cv-models", "transformers,video", "describe or watch"),
         ("rl-algos", "atari,box2d,mujoco", "atari or extras or pong or ALE or LunarLander"),
     ):
         paths = [f"{path}[{extra}]" if Path(path).name.startswith(package.replace("-", "_")) else path for path in wheels(session, package)]
-        session.install("-c", LOCK, *paths, *testing(package))
+        session.install("-c", LOCK, *paths, *testing(package), *group("oracles"))
         run_pytest(session, f"packages/{package}/tests", "-k", chosen, *session.posargs)
 
 

@@ -117,9 +117,7 @@ def page(found: dict[str, Any]) -> str:
         "# Learning from recorded transitions",
         "",
         f"Written by `benchmarks/offline.py`. Mean return of the last policy over {EPISODES} fresh episodes, the worst seed in",
-        "brackets; 20,000 transitions each. No policy was chosen by its return. The rows of `td3-bc` and of TD3 are from before the policy",
-        "had an optimiser of its own; with it seeds 0 to 2 of `td3-bc` gave -135, -162, -343 on `pendulum-expert` and -428, -539, -467 on",
-        "`pendulum-mixed`.",
+        "brackets; 20,000 transitions each. No policy was chosen by its return.",
     ]
     for kind, title in (("scripted", "Recordings that come with the package"), ("own", "Recordings of our own `dqn` and `sac`")):
         if kind in found:

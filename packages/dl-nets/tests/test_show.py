@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from click.testing import CliRunner
 
 from rl_core.cli.cli import cli
@@ -15,12 +14,6 @@ def test_the_table_has_every_layer_and_every_parameter() -> None:
     assert [row["kind"] for row in layers] == ["UnitScale", "Conv2d", "ReLU", "MaxPool2d", "Linear", "ReLU", "Linear"]
     assert sum(row["parameters"] for row in layers) == 320 + 288 * 128 + 128 + 1290
     assert layers[3]["shape"] == "[B, 32, 3, 3]"
-
-
-def test_a_network_that_carries_a_state_is_shown_for_one_step() -> None:
-    pytest.importorskip("rl_algos", reason="an agent that carries a network's state comes with rl-algos")
-    done = CliRunner().invoke(cli, ["show", "lstm", "--task", "CartPole-v1"])
-    assert "cells.forwards.0.projection  Linear" in done.stdout
 
 
 def test_a_task_that_does_not_fit_is_refused_in_words() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from dl_nets.networks.mlp import MLP, MLPConfig
 from dl_nets.networks.recurrent import RecurrentConfig, RecurrentNetwork
@@ -19,6 +20,7 @@ from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole, MaskedCartPole
 from rl_algos.tasks.pendulum import Pendulum
 from rl_core import learn
+from rl_core.cli.cli import cli
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.network import Network
 from rl_core.seeds import Seeds
@@ -318,3 +320,8 @@ def test_without_a_memory_a_cue_is_guessed(recall):
 def test_a_pole_whose_velocities_are_hidden_takes_a_memory(network, least, most, tmp_path):
     # Seeds 0 to 4 are in benchmarks/deep_scores.md; this is another one.
     assert least <= learn("ppo", task="masked-CartPole-v1", network=network, seed=102, out=tmp_path / "run").score <= most
+
+
+def test_a_network_that_carries_a_state_is_shown_for_one_step() -> None:
+    done = CliRunner().invoke(cli, ["show", "lstm", "--task", "CartPole-v1"])
+    assert "cells.forwards.0.projection  Linear" in done.stdout
