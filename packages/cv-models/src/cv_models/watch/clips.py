@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from cv_models.watch.video_files import clip_frames, is_clip
+from cv_models.watch.index import answer_clip
+from cv_models.watch.video_files import CLIPS, clip_frames, is_clip
 from rl_core import parsing
-from rl_core.task import Task
+from rl_core.task import DataTask, Predict, Task
 
 STRIP = 4  # frames of a clip that are shown side by side
 
@@ -53,3 +54,37 @@ def read_clip(task: Task, path: Path) -> np.ndarray:
     if channels == 1:
         frames = np.rint(frames @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]
     return frames[None]
+
+
+class ClipTask(DataTask):
+    """Base of tasks whose inputs are clips [T, H, W, C], beside the base that says what their targets are."""
+
+    file_suffixes: ClassVar[tuple[str, ...]] = (*CLIPS, ".jsonl")
+
+    def shown(self, example: np.ndarray) -> np.ndarray:
+        """Return some frames of a clip side by side."""
+        return film_strip(example)
+
+    def parse(self, text: str) -> Any:
+        """Return the clip in a folder of frames or a video file [1, T, H, W, C], or one given as JSON.
+
+        Raises:
+            ValueError: if it cannot be read.
+        """
+        return parse_clip(self, text)
+
+    def parse_file(self, path: Path) -> Any:
+        """Return the clip in a file [1, T, H, W, C], or the inputs of a file of JSON lines.
+
+        Raises:
+            ValueError: naming the file that cannot be read.
+        """
+        return read_clip(self, path) if path.suffix.lower() in CLIPS else super().parse_file(path)
+
+    def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:
+        """Return the answer for each part of a video; write its index and its key frames into `folder`. See `cv_models.watch.index`.
+
+        Raises:
+            ValueError: naming the file that cannot be read or written.
+        """
+        return answer_clip(self, path, predict, folder) if path.suffix.lower() in CLIPS else super().answer_file(path, predict, folder)

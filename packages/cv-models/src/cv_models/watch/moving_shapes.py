@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -19,13 +18,11 @@ from gymnasium import spaces
 from cv_models.describe.caption_task import CaptionTask
 from cv_models.describe.captions import Vocabulary
 from cv_models.describe.shape_captions import COLOURS, KINDS, NOISE, SPREAD, inside
-from cv_models.watch.clips import film_strip, parse_clip, read_clip
-from cv_models.watch.index import answer_clip
-from cv_models.watch.video_files import CLIPS
+from cv_models.watch.clips import ClipTask
 from dl_nets.learning.data import accuracy
 from rl_core.config import Count, Doc, Meta, Whole, configclass
 from rl_core.seeds import Seeds
-from rl_core.task import DataTask, Predict
+from rl_core.task import Predict
 
 SPLITS = ("train", "validation", "test")
 WAYS = ("left", "right", "up", "down")
@@ -157,7 +154,7 @@ class DrawnClips:
         return clips(rng, CHUNK, self.config.num_frames, self.config.size)
 
 
-class MovingShapes(CaptionTask):
+class MovingShapes(ClipTask, CaptionTask):
     """Clips [T, S, S, 3] and their captions.
 
     Args:
@@ -167,7 +164,6 @@ class MovingShapes(CaptionTask):
     Config: ClassVar[type] = MovingShapesConfig
     config: MovingShapesConfig
     metric = "exact match"
-    file_suffixes = (*CLIPS, ".jsonl")
 
     def __init__(self, config: MovingShapesConfig) -> None:
         super().__init__(config)
@@ -202,36 +198,8 @@ class MovingShapes(CaptionTask):
         result = judge.result()
         return scores | {f"{name}, played backwards": result[name] for name in ("exact match", "motion")}
 
-    def shown(self, example: np.ndarray) -> np.ndarray:
-        """Return some frames of a clip side by side."""
-        return film_strip(example)
 
-    def parse(self, text: str) -> Any:
-        """Return the clip in a folder of frames or a video file [1, T, S, S, 3], or one given as JSON.
-
-        Raises:
-            ValueError: if it cannot be read.
-        """
-        return parse_clip(self, text)
-
-    def parse_file(self, path: Path) -> Any:
-        """Return the clip in a file [1, T, S, S, 3], or the inputs of a file of JSON lines.
-
-        Raises:
-            ValueError: naming the file that cannot be read.
-        """
-        return read_clip(self, path) if path.suffix.lower() in CLIPS else super().parse_file(path)
-
-    def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:
-        """Return the answer for each part of a video; write its index and its key frames into `folder`. See `cv_models.watch.index`.
-
-        Raises:
-            ValueError: naming the file that cannot be read or written.
-        """
-        return answer_clip(self, path, predict, folder) if path.suffix.lower() in CLIPS else super().answer_file(path, predict, folder)
-
-
-class MovingShapesActions(DataTask):
+class MovingShapesActions(ClipTask):
     """Clips [T, S, S, 3] and the class of the motion.
 
     Args:
@@ -241,7 +209,6 @@ class MovingShapesActions(DataTask):
     Config: ClassVar[type] = MovingShapesConfig
     config: MovingShapesConfig
     metric = "accuracy"
-    file_suffixes = (*CLIPS, ".jsonl")
 
     def __init__(self, config: MovingShapesConfig) -> None:
         super().__init__(config)
@@ -269,30 +236,6 @@ class MovingShapesActions(DataTask):
             frames, motions = self.read("test", np.arange(start, min(start + 200, self.num_examples("test"))))
             judge.add(np.asarray(predict(np.ascontiguousarray(frames[:, ::-1]))), turned[motions])
         return scores | {"accuracy, played backwards": judge.result()["accuracy"]}
-
-    def parse(self, text: str) -> Any:
-        """Return the clip in a folder of frames or a video file [1, T, S, S, 3], or one given as JSON.
-
-        Raises:
-            ValueError: if it cannot be read.
-        """
-        return parse_clip(self, text)
-
-    def parse_file(self, path: Path) -> Any:
-        """Return the clip in a file [1, T, S, S, 3], or the inputs of a file of JSON lines.
-
-        Raises:
-            ValueError: naming the file that cannot be read.
-        """
-        return read_clip(self, path) if path.suffix.lower() in CLIPS else super().parse_file(path)
-
-    def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:
-        """Return the answer for each part of a video; write its index and its key frames into `folder`. See `cv_models.watch.index`.
-
-        Raises:
-            ValueError: naming the file that cannot be read or written.
-        """
-        return answer_clip(self, path, predict, folder) if path.suffix.lower() in CLIPS else super().answer_file(path, predict, folder)
 
 
 def _space(config: MovingShapesConfig) -> spaces.Box:

@@ -17,15 +17,13 @@ from gymnasium import Space, spaces
 
 from cv_models.describe.caption_lists import Captioned, read_list
 from cv_models.describe.listed_captions import SPLITS, ListedCaptions, ListedConfig
-from cv_models.watch.clips import film_strip, parse_clip, read_clip
-from cv_models.watch.index import answer_clip
+from cv_models.watch.clips import ClipTask
 from cv_models.watch.video_files import CLIPS, clip_frames, clips_in
 from dl_nets.tasks.classification import report
 from dl_nets.tasks.splits import SplitConfig
 from dl_nets.tasks.text_files import shown
 from rl_core import config as configs
 from rl_core.config import Count, Doc, FilePath, configclass
-from rl_core.task import DataTask, Predict
 
 LISTS = (
     "AllVideoDescriptions.txt",
@@ -50,12 +48,11 @@ class VideosConfig(ListedConfig):
     num_frames: Annotated[Count, Doc("T, frames of a clip: the middle ones of T equal stretches of its time")] = 12
 
 
-class VideosTask(ListedCaptions):
+class VideosTask(ClipTask, ListedCaptions):
     """Clips [T, H, W, 3] and their captions; see `ListedCaptions` for the arguments."""
 
     Config: ClassVar[type] = VideosConfig
     config: VideosConfig
-    file_suffixes: ClassVar[tuple[str, ...]] = (*CLIPS, ".jsonl")
 
     def collect(self) -> list[Captioned]:
         """Return the clips of the list.
@@ -88,34 +85,6 @@ class VideosTask(ListedCaptions):
     def inputs(self) -> Space[Any]:
         """Return the space of clips."""
         return spaces.Box(0, 255, (self.config.num_frames, self.config.height, self.config.width, 3), np.uint8)
-
-    def shown(self, example: np.ndarray) -> np.ndarray:
-        """Return some frames of a clip side by side."""
-        return film_strip(example)
-
-    def parse(self, text: str) -> Any:
-        """Return the clip in a folder of frames or a video file [1, T, H, W, 3], or one given as JSON.
-
-        Raises:
-            ValueError: if it cannot be read.
-        """
-        return parse_clip(self, text)
-
-    def parse_file(self, path: Path) -> Any:
-        """Return the clip in a file [1, T, H, W, 3], or the inputs of a file of JSON lines.
-
-        Raises:
-            ValueError: naming the file that cannot be read.
-        """
-        return read_clip(self, path) if path.suffix.lower() in CLIPS else super().parse_file(path)
-
-    def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:
-        """Return the answer for each part of a video; write its index and its key frames into `folder`. See `cv_models.watch.index`.
-
-        Raises:
-            ValueError: naming the file that cannot be read or written.
-        """
-        return answer_clip(self, path, predict, folder) if path.suffix.lower() in CLIPS else super().answer_file(path, predict, folder)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -152,7 +121,7 @@ class ActionsConfig(SplitConfig):
             raise ValueError("path is empty; name the folder after the colon: actions:clips")
 
 
-class ActionsTask(DataTask):
+class ActionsTask(ClipTask):
     """Clips [T, H, W, 3] and the class of each.
 
     Args:
@@ -168,7 +137,6 @@ class ActionsTask(DataTask):
     config: ActionsConfig
     metric = "accuracy"
     costly = True
-    file_suffixes: ClassVar[tuple[str, ...]] = (*CLIPS, ".jsonl")
 
     def __init__(self, config: ActionsConfig, state: Mapping[str, Any] | None = None, *, other: bool = False) -> None:
         super().__init__(config)
@@ -244,30 +212,6 @@ class ActionsTask(DataTask):
             "clips": ", ".join(f"{len(self._splits[split]):,} {split}" for split in SPLITS),
             "classes": ", ".join(f"{name} ({names.count(name)})" for name in self.class_names),
         }
-
-    def parse(self, text: str) -> Any:
-        """Return the clip in a folder of frames or a video file [1, T, H, W, 3], or one given as JSON.
-
-        Raises:
-            ValueError: if it cannot be read.
-        """
-        return parse_clip(self, text)
-
-    def parse_file(self, path: Path) -> Any:
-        """Return the clip in a file [1, T, H, W, 3], or the inputs of a file of JSON lines.
-
-        Raises:
-            ValueError: naming the file that cannot be read.
-        """
-        return read_clip(self, path) if path.suffix.lower() in CLIPS else super().parse_file(path)
-
-    def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:
-        """Return the answer for each part of a video; write its index and its key frames into `folder`. See `cv_models.watch.index`.
-
-        Raises:
-            ValueError: naming the file that cannot be read or written.
-        """
-        return answer_clip(self, path, predict, folder) if path.suffix.lower() in CLIPS else super().answer_file(path, predict, folder)
 
     def _list(self, known: tuple[str, ...], *, whole_is_test: bool) -> None:
         """Take the classes, the clips and the splits from the folder."""
