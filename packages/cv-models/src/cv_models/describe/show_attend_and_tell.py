@@ -20,8 +20,9 @@ import torch
 from gymnasium import Space
 from torch import Tensor
 
-from cv_models.describe.attending import AttendingLSTM, doubly_stochastic
-from cv_models.describe.captioner import Captioner, CaptionerConfig, Memory, State
+from cv_models.describe.attending import AttendingLSTM
+from cv_models.describe.attending_captioner import AttendingCaptioner
+from cv_models.describe.captioner import CaptionerConfig, Memory
 from cv_models.describe.encoder import GridEncoder
 from rl_core.config import Count, Doc, NonNegative, configclass
 from rl_core.network import Network
@@ -39,7 +40,7 @@ class ShowAttendAndTellConfig(CaptionerConfig):
     spread: Annotated[NonNegative, Doc("lambda, weight of the doubly stochastic term; 0: none")] = 0.0005
 
 
-class ShowAttendAndTellModule(Captioner):
+class ShowAttendAndTellModule(AttendingCaptioner):
     """The module that `ShowAttendAndTell` builds.
 
     Args:
@@ -53,7 +54,6 @@ class ShowAttendAndTellModule(Captioner):
         self, config: ShowAttendAndTellConfig, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator
     ) -> None:
         super().__init__(config, output_space)
-        self._spread = config.spread
         self.encoder = GridEncoder(input_space, config.channels, rng)
         self.decoder = AttendingLSTM(
             self.size, self.encoder.width, config.word_size, config.units, config.attention_size, rng, config.dropout
@@ -63,24 +63,6 @@ class ShowAttendAndTellModule(Captioner):
         """Return the places [B, L, D] of pictures [B, H, W, C], and their keys."""
         places = self.encoder(inputs)
         return places, self.decoder.keys(places)
-
-    def begin(self, memory: Memory) -> State:
-        """Return the LSTM's first state."""
-        return (self.decoder.begin(memory[0]),)
-
-    def advance(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State, Tensor]:
-        """Return the logits [N, V] of the token after `tokens` [N], the state there, and the share of each place [N, L]."""
-        logits, after, shares = self.decoder(tokens[:, None], *memory, state[0])
-        return logits[:, 0], (after,), shares[:, 0]
-
-    def read(self, memory: Memory, before: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits [N, T, V] of the token after each of `before` [N, T], and the shares of the places [N, T, L]."""
-        logits, _, shares = self.decoder(before, *memory, self.begin(memory)[0])
-        return logits, shares
-
-    def penalty(self, shares: Tensor, counted: Tensor) -> Tensor:
-        """Return the doubly stochastic term of each caption [N]."""
-        return self._spread * doubly_stochastic(shares, counted) if self._spread else super().penalty(shares, counted)
 
     def attention(self, inputs: Tensor, captions: Tensor) -> Tensor:
         """Return the share [B, T, rows, columns] of each place of pictures [B, H, W, C] at each token of captions [B, T]."""

@@ -16,8 +16,9 @@ import torch
 from gymnasium import Space
 from torch import Tensor
 
-from cv_models.describe.attending import AttendingLSTM, doubly_stochastic
-from cv_models.describe.captioner import Captioner, Memory, State
+from cv_models.describe.attending import AttendingLSTM
+from cv_models.describe.attending_captioner import AttendingCaptioner
+from cv_models.describe.captioner import Memory
 from cv_models.watch.frames import FrameEncoder
 from cv_models.watch.mean_pool_captioner import ClipCaptionerConfig
 from dl_nets.networks.cells import Cell
@@ -35,7 +36,7 @@ class TemporalAttentionConfig(ClipCaptionerConfig):
     spread: Annotated[NonNegative, Doc("lambda, weight of the doubly stochastic term over the frames; 0: none")] = 0.0
 
 
-class TemporalAttentionModule(Captioner):
+class TemporalAttentionModule(AttendingCaptioner):
     """The module that `TemporalAttentionCaptioner` builds.
 
     Args:
@@ -49,7 +50,6 @@ class TemporalAttentionModule(Captioner):
         self, config: TemporalAttentionConfig, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator
     ) -> None:
         super().__init__(config, output_space)
-        self._spread = config.spread
         self.frames = FrameEncoder(input_space, config.channels, config.frame_size, rng)
         self.reader = Cell("lstm", config.frame_size, config.units, rng)
         self.decoder = AttendingLSTM(self.size, config.units, config.word_size, config.units, config.attention_size, rng, config.dropout)
@@ -62,24 +62,6 @@ class TemporalAttentionModule(Captioner):
         outputs, _ = self.reader(frames, frames.new_zeros(frames.shape[1], self.reader.state_size), starts)
         places = outputs.transpose(0, 1)
         return places, self.decoder.keys(places)
-
-    def begin(self, memory: Memory) -> State:
-        """Return the decoder's first state."""
-        return (self.decoder.begin(memory[0]),)
-
-    def advance(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State, Tensor]:
-        """Return the logits [N, V] of the token after `tokens` [N], the state there, and the share of each frame [N, T]."""
-        logits, after, shares = self.decoder(tokens[:, None], *memory, state[0])
-        return logits[:, 0], (after,), shares[:, 0]
-
-    def read(self, memory: Memory, before: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits [N, T, V] of the token after each of `before` [N, T], and the shares of the frames [N, T, frames]."""
-        logits, _, shares = self.decoder(before, *memory, self.begin(memory)[0])
-        return logits, shares
-
-    def penalty(self, shares: Tensor, counted: Tensor) -> Tensor:
-        """Return the doubly stochastic term of each caption [N]."""
-        return self._spread * doubly_stochastic(shares, counted) if self._spread else super().penalty(shares, counted)
 
     def attention(self, inputs: Tensor, captions: Tensor) -> Tensor:
         """Return the share [B, T, frames] of each frame of clips at each token of captions [B, T]."""
