@@ -12,6 +12,7 @@ from torch import nn
 from dl_nets.learning.data import ArrayTask
 from dl_nets.learning.supervised import Supervised, SupervisedConfig
 from dl_nets.learning.transfer import Pretrained, freeze, matched, read_weights
+from dl_nets.learning.weight_files import read_tensors
 from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_core.errors import RequestError
 from rl_core.plugins.catalogue import Catalogue
@@ -117,6 +118,25 @@ def test_layers_are_frozen_by_depth_and_by_name(what: str, frozen: list[str]) ->
 def test_a_freeze_that_fits_no_layer_or_all_is_refused(what: str, words: str) -> None:
     with pytest.raises(RequestError, match=words):
         freeze(built(), what)
+
+
+class Touches:
+    """An object whose reading as a pickle makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_file_of_weights_is_refused_and_does_not_run(tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(2), "bias": Touches(tmp_path / "ran")}, tmp_path / "bad.pth")
+    with pytest.raises(ValueError, match=r"bad.pth' cannot be read"):
+        read_tensors(tmp_path / "bad.pth")
+    assert not (tmp_path / "ran").exists()
+    torch.load(tmp_path / "bad.pth", weights_only=False)  # it would have run
+    assert (tmp_path / "ran").exists()
 
 
 def test_files_that_hold_no_weights_are_refused_by_name(tmp_path: Path, three_classes: ArrayTask) -> None:
