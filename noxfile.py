@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,7 @@ def extras(session: nox.Session) -> None:
     ):
         paths = [f"{path}[{extra}]" if Path(path).name.startswith(package.replace("-", "_")) else path for path in wheels(session, package)]
         session.install("-c", LOCK, *paths, *testing(package), *group("oracles"))
+        session.env["TMPDIR"] = tempfile.gettempdir()  # Ray takes no temporary folder within an environment, where nox has put one
         run_pytest(session, f"packages/{package}/tests", "-k", chosen, *session.posargs)
 
 
