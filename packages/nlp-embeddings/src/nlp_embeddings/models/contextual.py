@@ -195,6 +195,16 @@ def write_random_bert(folder: Path, words: Sequence[str], rng: np.random.Generat
     config.save_pretrained(folder)
 
 
+def load_torch() -> None:
+    """Import torch before a run limits the threads: it takes their number when it is first asked, and no limit reaches what comes later.
+
+    Raises:
+        ValueError: if it is not installed.
+    """
+    torch, _ = _libraries()
+    torch.get_num_threads()
+
+
 def _libraries() -> tuple[Any, Any]:
     """Import torch and transformers."""
     try:

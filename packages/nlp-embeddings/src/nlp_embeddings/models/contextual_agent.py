@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from nlp_embeddings.corpus.reader import WordReader
-from nlp_embeddings.models.contextual import ContextualEncoder, Pooling, require_model, write_random_bert
+from nlp_embeddings.models.contextual import ContextualEncoder, Pooling, load_torch, require_model, write_random_bert
 from nlp_embeddings.scratch import Scratch
 from nlp_embeddings.training.saved import saved_array
 from nlp_embeddings.training.vocabulary import Vocabulary
@@ -60,6 +60,7 @@ class Contextual(WordAgent):
     def setup(self) -> None:
         """Check the corpus; the model is loaded by the first step."""
         super().setup()
+        load_torch()
         self.reader = WordReader(self.task, self.config.chunk_words)
         self.sums = np.zeros((0, 0))
         self.seen = np.zeros(0, dtype=np.int64)
