@@ -137,6 +137,15 @@ def _control_tasks() -> Iterator[TaskSpec]:
         tags=("classic control", "partially observed"),
     )
     yield TaskSpec(
+        name="pendulum-pixels",
+        target="rl_algos.tasks.pixels:PixelPendulum",
+        summary="Swing a pendulum up that is seen in pictures of 64 x 64 pixels",
+        reference="Hafner and others. Learning latent dynamics for planning from pixels, 2019",
+        traits=("control", "image-input", "continuous-output"),
+        agent="ppo",
+        tags=("classic control", "pixels"),
+    )
+    yield TaskSpec(
         name="pendulum-sparse",
         target="rl_algos.tasks.pendulum:SparsePendulum",
         summary="Swing a hanging pendulum up: paid only upright, and torque costs",
