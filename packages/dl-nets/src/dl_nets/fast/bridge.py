@@ -21,8 +21,6 @@ from torch import Tensor, nn
 
 from dl_nets.fast.mlp import FastMLP, Layout, backward_layers, forward_layers
 
-torch.get_num_threads()  # torch chooses its number of threads when it is first asked: now, and not after a run has limited it
-
 
 def why_torch(*modules: nn.Module) -> str:
     """Return the reason why modules are computed by plain torch, or "" where all of them take a fast path.

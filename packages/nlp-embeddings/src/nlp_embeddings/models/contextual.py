@@ -196,13 +196,12 @@ def write_random_bert(folder: Path, words: Sequence[str], rng: np.random.Generat
 
 
 def load_torch() -> None:
-    """Import torch before a run limits the threads: it takes their number when it is first asked, and no limit reaches what comes later.
+    """Import torch before a run limits the threads, so that the limit reaches it.
 
     Raises:
         ValueError: if it is not installed.
     """
-    torch, _ = _libraries()
-    torch.get_num_threads()
+    _libraries()
 
 
 def _libraries() -> tuple[Any, Any]:

@@ -16,8 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import threadpoolctl
-
 from rl_core.api import AgentSpec
 from rl_core.errors import EnvironmentFailure, RequestError, RlError, WorkError
 from rl_core.gym_envs import replay_postponed
@@ -29,6 +27,7 @@ from rl_core.runs.metrics_log import MetricsLog
 from rl_core.runs.progress import Progress, told_when_slow
 from rl_core.runs.signals import StopRequest
 from rl_core.seeds import Seeds
+from rl_core.threads import limit_threads
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_TO_THE_FIRST_CHECKPOINT = 2.0  # of a session
@@ -229,7 +228,7 @@ class Run:
         document: dict[str, Any] | None = None
         problem: BaseException | None = None
         try:
-            with threadpoolctl.threadpool_limits(self.recipe.threads):
+            with limit_threads(self.recipe.threads):
                 self._loop(quiet=quiet, until=until)
                 with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
                     document = self.conclude(episodes)
