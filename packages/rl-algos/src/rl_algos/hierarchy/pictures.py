@@ -1,16 +1,28 @@
-"""Picture of which option ran where. Letters: S states, K options."""
+"""Pictures of which option ran where, and of where goals led. Letters: S states, K options, T steps, E goals of an episode."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rl_core.figure import new_figure
 
 COLUMNS = 4
+
+
+class Course(NamedTuple):
+    """An episode of a policy that sets goals.
+
+    Attributes:
+        places: First two numbers of the observations [T, 2].
+        goals: Where goals were set, and the changes asked for there [E, 4].
+    """
+
+    places: np.ndarray
+    goals: np.ndarray
 
 
 def usage(task: Any, counts: np.ndarray, names: Sequence[str], path: Path, title: str) -> None:
@@ -42,5 +54,39 @@ def usage(task: Any, counts: np.ndarray, names: Sequence[str], path: Path, title
         axes.tick_params(labelsize=6)
         panels.append(axes)
     figure.colorbar(shown, ax=panels, shrink=0.8, label="share of the visits to a cell")
+    figure.suptitle(title, fontsize=10)
+    figure.savefig(path, dpi=120)
+
+
+def draw_courses(courses: Sequence[Course], task: Any, path: Path, title: str) -> None:
+    """Write a panel for each episode with its course, and an arrow for each goal from where it was set.
+
+    Args:
+        courses: The episodes.
+        task: The task; its `walls` and `goal` are drawn if it has them.
+        path: The file.
+        title: Above the panels.
+    """
+    figure = new_figure(3.1 * len(courses) + 0.4, 3.8)
+    first = None
+    for number, course in enumerate(courses):
+        axes = figure.add_subplot(1, len(courses), number + 1, sharex=first, sharey=first)
+        first = first or axes
+        for left, bottom, width, height in getattr(task, "walls", ()):
+            axes.fill_between((left, left + width), bottom, bottom + height, color="0.6")
+        if hasattr(task, "goal"):
+            x, y, radius = task.goal
+            turn = np.linspace(0.0, 2.0 * np.pi, 60)
+            axes.plot(x + radius * np.cos(turn), y + radius * np.sin(turn), color="C2", label="to be reached")
+        axes.plot(*course.places.T, color="C0", linewidth=1.0, marker=".", markersize=3, label="course")
+        axes.plot(*course.places[0], color="C0", marker="o", markersize=6)
+        arrows = course.goals.T
+        axes.quiver(*arrows, angles="xy", scale_units="xy", scale=1.0, color="C1", width=0.008, label="goal: change asked for")
+        axes.set_title(f"episode {number + 1}: {len(course.places) - 1} steps, {len(course.goals)} goals", fontsize=8)
+        axes.set_xlabel("observation 0", fontsize=8)
+        axes.set_ylabel("observation 1", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.25)
+    axes.legend(fontsize=6, loc="best")
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=120)

@@ -1,4 +1,4 @@
-"""Specs of agents that learn at several levels, and of the four rooms. Entries are sorted by name."""
+"""Specs of agents that learn at several levels, of the four rooms and of a maze. Entries are sorted by name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,23 @@ from rl_core.api import AgentSpec, TaskSpec
 
 def agents() -> Iterator[AgentSpec]:
     """Yield the specs of agents, sorted by name."""
+    yield AgentSpec(
+        name="hiro",
+        target="rl_algos.hierarchy.hiro:HIRO",
+        summary="A manager asks for changes of the observation that a worker brings about",
+        reference="Nachum, Gu, Lee, Levine. Data-efficient hierarchical reinforcement learning, 2018",
+        fits=("control vector-input continuous-output",),
+        unit="environment steps",
+        task="point-u-maze",
+        network="mlp",
+        budget=100_000,
+        presets="rl_algos:hierarchy/presets/hiro.yaml",
+        tiny={
+            **{"num_envs": 2, "iteration_steps": 8, "decision_steps": 2, "goal_size": 1, "learning_starts": 4, "random_goal_steps": 8},
+            **{"worker_updates": 1, "manager_updates": 1, "batch_size": 4, "buffer_size": 16},
+        },
+        tags=("hierarchy", "off-policy", "actor-critic", "replay"),
+    )
     yield AgentSpec(
         name="option-critic",
         target="rl_algos.hierarchy.option_critic:OptionCritic",
@@ -36,7 +53,7 @@ def agents() -> Iterator[AgentSpec]:
 
 
 def tasks() -> Iterator[TaskSpec]:
-    """Yield the four rooms."""
+    """Yield the four rooms and the maze."""
     yield TaskSpec(
         name="four-rooms",
         target="rl_algos.hierarchy.four_rooms:FourRooms",
@@ -45,4 +62,13 @@ def tasks() -> Iterator[TaskSpec]:
         traits=("control", "mdp", "options", "discrete-input", "discrete-output"),
         agent="smdp-q-learning",
         tags=("grid", "hierarchy"),
+    )
+    yield TaskSpec(
+        name="point-u-maze",
+        target="rl_algos.hierarchy.u_maze:UMaze",
+        summary="Go around a wall to a goal that pays only on arrival",
+        reference="Duan and others. Benchmarking deep reinforcement learning for continuous control, 2016",
+        traits=("control", "dynamics", "vector-input", "continuous-output"),
+        agent="hiro",
+        tags=("maze", "hierarchy", "exploration"),
     )
