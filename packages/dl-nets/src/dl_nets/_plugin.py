@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dl_nets.adaptation import specs as adaptation
 from dl_nets.classic import specs as classic
 from dl_nets.generative import specs as generative
+from dl_nets.language import specs as language
 from dl_nets.learning import specs as learning
 from dl_nets.networks import specs as networks
 from dl_nets.recommend import specs as recommend
@@ -18,8 +19,8 @@ RL_API = 2
 RL_WEIGHTS = "dl_nets.learning.transfer:Pretrained"
 
 AGENTS = (classic, generative, learning)
-NETWORKS = (adaptation, classic, generative, networks, recommend, spiking)
-TASKS = (adaptation, generative, recommend, tasks)
+NETWORKS = (adaptation, classic, generative, language, networks, recommend, spiking)
+TASKS = (adaptation, generative, language, recommend, tasks)
 
 
 @hookimpl

@@ -1,0 +1,1 @@
+"""Networks for sentences: translation, summaries, tags, classes of texts, and speech."""
