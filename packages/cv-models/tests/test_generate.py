@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from PIL import Image
 from torch.nn import functional
 
+from cv_models.generate.captioned_shapes import NEW_PAIRS, ShapesFromCaptions, ShapesFromCaptionsConfig, caption_of
 from cv_models.generate.dcgan import DCGAN, DCGANConfig
 from cv_models.generate.ddpm import DDPM, DDPMConfig, earlier, noised, shares
 from cv_models.generate.plain_shapes import CLASSES, PlainShapes, PlainShapesConfig, drawn
@@ -203,3 +206,62 @@ def test_a_text_asks_for_a_sheet_of_a_class(tmp_path: Any) -> None:
         task.parse("16 star")
     with pytest.raises(ValueError, match="expected 1 to 400"):
         task.parse("1000000")
+
+
+def captioned(**config: Any) -> ShapesFromCaptions:
+    return ShapesFromCaptions(ShapesFromCaptionsConfig(**{"size": 16, "num_train": 40, "num_test": 12, **config}))
+
+
+def test_pairs_of_colour_and_shape_that_are_never_shown_are_half_of_the_test() -> None:
+    task = captioned(num_train=400)
+    said = [caption_of(parts).split() for parts in task._examples["train"][0]]
+    assert not any((words[2], words[3]) in NEW_PAIRS for words in said)
+    tested = [caption_of(parts).split() for parts in task._examples["test"][0]]
+    assert sum((words[2], words[3]) in NEW_PAIRS for words in tested) == 6
+    shown = {task.vocabulary.answer(row, 5) for row in task.read("train", np.arange(400))[0]["label"]}
+    assert {"a circle", "a red circle", "a large circle", "a large red circle"} <= shown
+
+
+def test_a_generator_that_ignores_captions_is_seen_by_permuting_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = captioned()
+    parts = task._examples["test"][0]
+    monkeypatch.setattr(task, "_read_parts", lambda answers: answers[:, 0, 0].astype(int))  # a picture says its parts in one pixel
+    monkeypatch.setattr(task, "read", lambda split, rows: (rows, np.broadcast_to(parts[rows][:, None, None], (len(rows), 1, 1, 3))))
+    scores = task.evaluate_split(lambda rows: parts[rows][:, None, None], "test")
+    assert (scores["exact match"], scores["exact match, new pairs"], scores["reader accuracy"]) == (1.0, 1.0, 1.0)
+    ignoring = task.evaluate_split(lambda rows: np.zeros((len(rows), 1, 1, 3)), "test")
+    assert ignoring["exact match"] == ignoring["exact match, captions permuted"] < scores["exact match"]
+    assert scores["exact match, captions permuted"] < 0.5
+
+
+def test_a_text_becomes_a_picture_file_and_unknown_words_are_named(tmp_path: Path) -> None:
+    task = captioned()
+    seen = []
+    answer = lambda inputs: (seen.append(inputs), np.full((len(inputs["label"]), 16, 16, 3), 0.5))[1]  # noqa: E731
+    path = task.answer_text("a red circle", answer, tmp_path)
+    assert Image.open(path).size == (64, 64)
+    assert task.vocabulary.answer(seen[0]["label"][0], 5) == "a red circle"
+    assert Image.open(task.answer_text("4 a small square", answer, tmp_path)).size == (132, 132)
+    with pytest.raises(ValueError, match="the words purple are not known; expected a caption such as"):
+        task.parse("a purple circle")
+
+
+def test_both_players_and_the_diffusion_model_are_given_texts() -> None:
+    task, rng = captioned(noise=6), np.random.default_rng(0)
+    for network in (DCGAN(DCGANConfig(width=2)), StyleGAN(StyleGANConfig(width=2, most=4, style=4))):
+        learner = GAN(GANConfig(batch_size=8, updates_per_step=1, snapshots=1), task, network, seeds=Seeds(0), budget=8, device="cpu")
+        learner.step()
+        inputs = task.read("test", np.arange(3))[0]
+        answers = learner.predict(inputs)
+        assert answers.shape == (3, 16, 16, 3)
+        other = learner.predict({**inputs, "label": np.roll(inputs["label"], 1, axis=0)})  # type: ignore[dict-item]
+        assert not np.array_equal(answers, other)
+    space = captioned()
+    module = DDPM(DDPMConfig(width=4, times=4, steps=2)).build(space.input_space, space.output_space, rng)
+    inputs, targets = space.read("train", np.arange(4))
+    tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in inputs.items()}  # type: ignore[union-attr]
+    loss, _ = module.training_loss(tensors, torch.from_numpy(np.asarray(targets)))
+    loss.backward()
+    assert module.network.label is not None
+    assert module.network.label.grad is not None
+    assert module.network.label.grad.abs().sum() > 0.0

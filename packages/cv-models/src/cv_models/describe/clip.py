@@ -42,7 +42,7 @@ LARGEST_SCALE = 100.0  # of the cosines: the paper's bound
 class CLIPConfig:
     """Settings of CLIP."""
 
-    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions of stride 2")] = (32, 64, 128)
+    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions, each of which halves the picture")] = (16, 48, 96)
     size: Annotated[Count, Doc("D, numbers of the common space")] = 128
     width: Annotated[Count, Doc("numbers of a token; a multiple of num_heads")] = 64
     depth: Annotated[Count, Doc("blocks of the texts' transformer")] = 2

@@ -21,11 +21,13 @@ POSITION_DEVIATION = 0.02  # of the first vectors of places
 
 
 class GridEncoder(nn.Module):
-    """Convolutions of stride 2 and one of stride 1, each normalised and rectified; each place of the result has a learned vector added.
+    """Convolutions with max pooling, and one without, each normalised and rectified; each place of the result has a learned vector added.
+
+    A convolution of stride 2 in place of the pooling loses where edges are to a pixel, and with it whether a small shape is round.
 
     Args:
         space: Space of one picture, a `Box` [H, W, C].
-        channels: Filters of each convolution of stride 2; the last number is D.
+        channels: Filters of each convolution with pooling, which halves the picture; the last number is D.
         rng: Source of the first weights.
         placed: Whether the vectors of places are added.
 
@@ -50,13 +52,11 @@ class GridEncoder(nn.Module):
             raise ValueError("channels is empty; it needs the filters of one convolution at least")
         height, width, depth = space.shape
         if min(height, width) < 2 ** len(channels):
-            raise ValueError(
-                f"the picture is {height} x {width}; {len(channels)} convolutions of stride 2 need {2 ** len(channels)} pixels at least"
-            )
+            raise ValueError(f"the picture is {height} x {width}; {len(channels)} halvings need {2 ** len(channels)} pixels at least")
         self.scale, self.standardise = UnitScale(space), Standardise(depth)
         layers: list[nn.Module] = []
         for before, size in zip((depth, *channels[:-1]), channels, strict=True):
-            layers += [conv(before, size, 3, rng, stride=2), nn.BatchNorm2d(size), nn.ReLU(inplace=True)]
+            layers += [conv(before, size, 3, rng), nn.MaxPool2d(2, ceil_mode=True), nn.BatchNorm2d(size), nn.ReLU(inplace=True)]
         layers += [conv(channels[-1], channels[-1], 3, rng), nn.BatchNorm2d(channels[-1]), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers)
         self.rows, self.columns = (math.ceil(side / 2 ** len(channels)) for side in (height, width))
@@ -66,7 +66,7 @@ class GridEncoder(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return the vectors of the places [B, L, D] of pictures [B, H, W, C], row by row."""
-        found: Tensor = self.layers(self.standardise(self.scale(pictures)).contiguous()).flatten(2).transpose(1, 2)
+        found: Tensor = self.layers(self.standardise(self.scale(pictures))).flatten(2).transpose(1, 2)
         return found if self.places is None else found + self.places
 
 

@@ -31,7 +31,7 @@ WORD_DEVIATION = 0.1  # of the first vectors of words
 class ShowAndTellConfig(CaptionerConfig):
     """Settings of show-and-tell."""
 
-    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions of stride 2")] = (32, 64, 128)
+    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions, each of which halves the picture")] = (16, 48, 96)
     picture_size: Annotated[Count, Doc("D, numbers that the picture becomes")] = 256
     word_size: Annotated[Count, Doc("numbers of a word's vector")] = 64
     units: Annotated[Count, Doc("H, of the LSTM")] = 128

@@ -33,7 +33,7 @@ from rl_core.task import DataTask
 class ShowAttendAndTellConfig(CaptionerConfig):
     """Settings of show-attend-and-tell."""
 
-    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions of stride 2; the last number is D")] = (32, 64, 96)
+    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions, each halving the picture; the last is D")] = (16, 48, 96)
     word_size: Annotated[Count, Doc("numbers of a word's vector")] = 64
     units: Annotated[Count, Doc("of the LSTM")] = 128
     attention_size: Annotated[Count, Doc("numbers of the attention's hidden layer")] = 64

@@ -35,7 +35,7 @@ from rl_core.tokens import Tokens
 class TransformerCaptionerConfig(CaptionerConfig):
     """Settings of the transformer captioner."""
 
-    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions of stride 2")] = (32, 64, 96)
+    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions, each of which halves the picture")] = (16, 48, 96)
     width: Annotated[Count, Doc("D, numbers of a step; a multiple of num_heads")] = 96
     encoder_depth: Annotated[Whole, Doc("blocks of attention among the places")] = 1
     depth: Annotated[Count, Doc("blocks of the decoder")] = 2

@@ -2,7 +2,7 @@
 
 One builder makes both: a generator where inputs are noise and outputs an image, a discriminator where inputs are an image. With labels the
 generator takes an embedding of the class beside the noise, and the discriminator adds an inner product of its features with another
-embedding (projection).
+embedding (projection). The embedding of a text is the mean of its words'.
 
 Sources: Radford, Metz and Chintala, *Unsupervised representation learning with deep convolutional generative adversarial networks*, 2016;
 projection: Miyato and Koyama, *cGANs with projection discriminator*, 2018. Departures: the number of layers follows from the size of the
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from cv_models.generate.two_networks import Shape, built
-from dl_nets.generative.conditions import split
+from dl_nets.generative.conditions import shares, split
 from rl_core.config import Count, Doc, configclass
 from rl_core.network import Network
 
@@ -86,7 +86,7 @@ class Generator(nn.Module):
         """Return images [B, H, W, C] before their tanh."""
         noise, labels = split(inputs)
         if self.embedding is not None and labels is not None:
-            noise = torch.cat([noise, self.embedding[labels.long()]], dim=1)
+            noise = torch.cat([noise.float(), shares(labels, len(self.embedding)) @ self.embedding], dim=1)
         maps = self.first(noise.float()).reshape(len(noise), self._before, *self._sizes[0])
         place = 0
         for layer in self.layers:
@@ -134,7 +134,7 @@ class Discriminator(nn.Module):
         features = self.layers(images.float().permute(0, 3, 1, 2))
         logits: Tensor = self.last(features)
         if self.embedding is not None and labels is not None:
-            logits = logits + (self.embedding[labels.long()] * features).sum(dim=1, keepdim=True)
+            logits = logits + (shares(labels, len(self.embedding)) @ self.embedding * features).sum(dim=1, keepdim=True)
         return logits
 
 

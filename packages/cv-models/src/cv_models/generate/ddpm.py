@@ -29,6 +29,7 @@ from torch.nn import functional
 from cv_models.layers import conv
 from dl_nets.generative import pictures
 from dl_nets.generative.conditions import joined, parts_of, split
+from dl_nets.generative.conditions import shares as label_shares
 from dl_nets.generative.noise import Noise
 from dl_nets.learning.losses import weighted_mean
 from dl_nets.networks.initialisation import linear
@@ -157,11 +158,11 @@ class NoiseNetwork(nn.Module):
             self.last.weight.mul_(0.1)
 
     def forward(self, images: Tensor, times: Tensor, labels: Tensor | None) -> Tensor:
-        """Return noise [B, C, H, W] at times [B]; label 0 is hidden."""
+        """Return noise [B, C, H, W] at times [B]; label 0 of labels [B], or of every word of texts [B, T], is hidden."""
         angles = 1000.0 * times[:, None] / self._times * torch.tensor(self._rates, device=images.device)
         embedded = self.time(torch.cat([angles.sin(), angles.cos()], dim=1))
         if self.label is not None and labels is not None:
-            embedded = embedded + self.label[labels]
+            embedded = embedded + label_shares(labels, len(self.label)) @ self.label
         maps, passed = self.first(images), []
         for number, block in enumerate(self.down):
             maps = block(functional.avg_pool2d(maps, 2, ceil_mode=True) if number else maps, embedded)
@@ -206,7 +207,7 @@ class DDPMModule(nn.Module):
         noise = self.noise.normal(images)
         if labels is not None:
             shown = self.noise.uniform(images[:, 0, 0, 0]) >= self._config.hidden_labels
-            labels = torch.where(shown, labels.long() + 1, 0)
+            labels = torch.where(shown.reshape(-1, *[1] * (labels.ndim - 1)), labels.long() + 1, 0)
         found = self.network(noised(images, noise, self.share[times]), times, labels)
         return weighted_mean((found - noise).square().flatten(1).mean(1), weights), {}
 

@@ -23,6 +23,19 @@ def agents() -> Iterator[AgentSpec]:
         tiny={"width": 2, "blocks": 1, "discriminator_width": 2, "batch_size": 1, "updates_per_step": 1, "pool": 3},
         tags=("vision", "generation", "translation"),
     )
+    yield AgentSpec(
+        name="srgan",
+        target="cv_models.generate.srgan:SRGAN",
+        summary="Enlarges pictures, taught by features and a discriminator to keep textures",
+        reference="Ledig et al., Photo-realistic single image super-resolution using a generative adversarial network, 2017",
+        fits=("data image-input image-output super-resolution",),
+        unit="examples",
+        budget=20_000,
+        task="super-resolution-leaves",
+        network="srresnet",
+        tiny={"discriminator_width": 2, "feature_width": 2, "batch_size": 2, "updates_per_step": 1, "warm_up": 0.3},
+        tags=("vision", "super-resolution", "generation"),
+    )
 
 
 def networks() -> Iterator[NetworkSpec]:
@@ -114,6 +127,14 @@ def tasks() -> Iterator[TaskSpec]:
         traits=("data", "image-input", "image-output", "generation"),
         agent="supervised",
         tags=("generation", "vision", "synthetic"),
+    )
+    yield TaskSpec(
+        name="shapes-from-captions",
+        target="cv_models.generate.captioned_shapes:ShapesFromCaptions",
+        summary="Draw a picture of which a caption is true. Made from a seed",
+        traits=("data", "dict-input", "image-output", "generation"),
+        agent="supervised",
+        tags=("generation", "vision", "captions", "synthetic"),
     )
     yield TaskSpec(
         name="plain-shapes",

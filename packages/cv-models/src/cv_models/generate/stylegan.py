@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from cv_models.generate.dcgan import sizes_of
 from cv_models.generate.two_networks import Shape, built
-from dl_nets.generative.conditions import joined, split
+from dl_nets.generative.conditions import joined, shares, split
 from dl_nets.generative.noise import Noise
 from rl_core.config import Count, Doc, Meta, configclass
 from rl_core.network import Network
@@ -183,8 +183,7 @@ class Generator(nn.Module):
         noise, labels = split(inputs)
         styles = _unit(noise.float())
         if self.embedding is not None and labels is not None:
-            hot = functional.one_hot(labels.long(), self.embedding.weight.shape[1]).float()
-            styles = torch.cat([styles, _unit(self.embedding(hot))], dim=1)
+            styles = torch.cat([styles, _unit(self.embedding(shares(labels, self.embedding.weight.shape[1])))], dim=1)
         for layer in self.mapping:
             styles = functional.leaky_relu(layer(styles), SLOPE) * GAIN
         return styles
@@ -252,7 +251,7 @@ class Discriminator(nn.Module):
             maps = reduced(_rectified(wider(_rectified(same(maps)))), size)
         maps = _rectified(self.last(torch.cat([maps, deviation_channel(maps)], dim=1)))
         verdicts: Tensor = self.verdict(_rectified(self.hidden(maps.flatten(1))))
-        return verdicts if labels is None else verdicts.gather(1, labels.long()[:, None])
+        return verdicts if labels is None else (verdicts * shares(labels, verdicts.shape[1])).sum(dim=1, keepdim=True)
 
 
 def deviation_channel(maps: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from rl_core.network import Network
 class ClipClassifierConfig:
     """Settings of the classifier of clips."""
 
-    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions of stride 2")] = (16, 32, 64)
+    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions, each of which halves the picture")] = (16, 32, 64)
     frame_size: Annotated[Count, Doc("numbers that a frame becomes")] = 128
     units: Annotated[Count, Doc("H, of the LSTM")] = 128
     reads: Annotated[Literal["lstm", "none"], Doc("lstm: frames are read in their order; none: each one alone")] = "lstm"

@@ -21,7 +21,7 @@ class FrameEncoder(nn.Module):
 
     Args:
         space: A `Box` [T, H, W, C] or [T, K].
-        channels: Filters of the convolutions of stride 2.
+        channels: Filters of the convolutions with pooling.
         size: D.
         rng: Source of the first weights.
 

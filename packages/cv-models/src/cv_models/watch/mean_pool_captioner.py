@@ -26,7 +26,7 @@ from rl_core.network import Network
 class ClipCaptionerConfig(CaptionerConfig):
     """Settings of the captioners of clips."""
 
-    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions of stride 2")] = (16, 32, 64)
+    channels: Annotated[tuple[Count, ...], Doc("filters of the convolutions, each of which halves the picture")] = (16, 32, 64)
     frame_size: Annotated[Count, Doc("D, numbers that a frame becomes")] = 128
     word_size: Annotated[Count, Doc("numbers of a word's vector")] = 64
     units: Annotated[Count, Doc("of each LSTM")] = 128

@@ -37,7 +37,7 @@ from dl_nets.generative.adversarial import (
     path_lengths,
     r1_penalty,
 )
-from dl_nets.generative.conditions import joined, parts_of, split, with_label
+from dl_nets.generative.conditions import joined, label_space, parts_of, split, with_label
 from dl_nets.generative.players import Player, Shuffled
 from dl_nets.learning.data import to_tensors
 from dl_nets.learning.devices import resolve_device
@@ -115,6 +115,7 @@ class GAN(Agent):
         assert self.network is not None
         self._torch_device = resolve_device(self.device)
         self._noise_space, classes = parts_of(self.task.input_space)
+        label = label_space(self.task.input_space)
         self._bounded = space.is_bounded()
         low, high = (space.low, space.high) if self._bounded else (np.float32(0.0), np.float32(0.0))
         self._middle = torch.as_tensor(0.5 * (low + high), device=self._torch_device)
@@ -122,7 +123,7 @@ class GAN(Agent):
         seen = spaces.Box(-1.0, 1.0, space.shape, np.float32) if self._bounded else space
         verdict = spaces.Box(-np.inf, np.inf, (1,), np.float32)
         generator = self.network.build(self.task.input_space, space, self.seeds.numpy("generator"))
-        discriminator = self._discriminator_network().build(with_label(seen, classes), verdict, self.seeds.numpy("discriminator"))
+        discriminator = self._discriminator_network().build(with_label(seen, label), verdict, self.seeds.numpy("discriminator"))
         if config.path_length_weight and not hasattr(generator, "styles"):
             raise ValueError(
                 f"path_length_weight is {config.path_length_weight}, and the generator has no styles; set it to 0, or take the network "
@@ -140,7 +141,8 @@ class GAN(Agent):
         self._schedule = schedule(config.schedule)
         self._noise = self.seeds.numpy("noise")
         fixed = self.seeds.apart("fixed noise").numpy("noise").standard_normal((256, *self._noise_space.shape), dtype=np.float32)
-        self._fixed: Any = joined(fixed, np.arange(256) % classes if classes else None)  # type: ignore[arg-type]
+        shown = np.arange(256) % classes if isinstance(label, spaces.Discrete) else self._some_labels(256) if classes else None
+        self._fixed: Any = joined(fixed, shown)  # type: ignore[arg-type]
         self.snapshots: list[dict[str, Any]] = []  # "progress", and "outputs" of the fixed noise then
         self.updates = 0  # of the discriminator
         self.path_length = 0.0  # moving average of the generator's path lengths
@@ -293,6 +295,11 @@ class GAN(Agent):
         fields = {**entry.spec.config, **config.discriminator_config}
         built: Network = made_of(configs.build(made_of.Config, fields, where=f"network {config.discriminator}"))
         return built
+
+    def _some_labels(self, count: int) -> np.ndarray:
+        """Return texts [count, T] of the test split, over and over where it has fewer."""
+        rows = np.arange(count) % self.task.num_examples("test")
+        return np.asarray(split(self.task.read("test", rows)[0])[1])
 
     @property
     def _num_fixed(self) -> int:

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
-from torch.nn import functional
 
-from dl_nets.generative.conditions import parts_of, split
+from dl_nets.generative.conditions import parts_of, shares, split
 from dl_nets.networks.initialisation import Init, linear
 from dl_nets.networks.layers import Dropout
 from dl_nets.networks.spaces import Features, output_size
@@ -48,7 +47,7 @@ class LeakyLayers(nn.Module):
         numbers, labels = split(inputs)
         features = self.features(numbers)
         if labels is not None:
-            features = torch.cat([features, functional.one_hot(labels.long(), self._classes).float()], dim=1)
+            features = torch.cat([features, shares(labels, self._classes)], dim=1)
         outputs: Tensor = self.layers(features)
         return outputs
 
