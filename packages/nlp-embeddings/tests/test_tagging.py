@@ -168,3 +168,17 @@ def test_a_run_answers_from_its_state_and_other_tags_are_refused(tmp_path: Path)
     assert TaggingTask.from_state(task.config, state).parse("two one").tolist() == task.parse("two one").tolist()
     with pytest.raises(ValueError, match="the tags C were not learned"):
         TaggingTask.for_evaluation(TaggingConfig(file=str(tmp_path / "b.tsv")), state)
+
+
+def test_letters_are_given_beside_words_and_survive_a_saved_run(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("\n\n".join("Un\tX\nunbelievably\tY" for _ in range(20)))
+    config = TaggingConfig(file=str(tmp_path / "a.tsv"), letters=4)
+    task = TaggingTask(config)
+    inputs, _ = task.read("test", np.arange(1))
+    spelled = ["".join(task.alphabet[number] for number in row) for row in inputs["letters"][0]]
+    assert spelled == ["Un", "unly"]
+    assert task.input_space.contains({name: part[0].astype(task.input_space[name].dtype) for name, part in inputs.items()})
+    assert task.words_of_rows(inputs) == [["Un", "unbelievably"]]
+    restored = TaggingTask.from_state(config, task.state_dict())
+    assert (restored.parse("unbelievably Un")["letters"] == task.parse("unbelievably Un")["letters"]).all()
+    assert "dict-input" in restored.traits()

@@ -31,6 +31,44 @@ def networks() -> Iterator[NetworkSpec]:
         tiny={"units": 6, "embedding": 4, "attention_size": 4},
         tags=("attention", "recurrent", "summaries"),
     )
+    yield NetworkSpec(
+        name="cnn-text",
+        target="dl_nets.language.text_cnn:TextCNNNetwork",
+        summary="Convolutions over the words of a text, and their maxima",
+        reference="Kim, Convolutional neural networks for sentence classification, 2014",
+        fits=("data token-input discrete-output", "data token-input binary-output", "data token-input continuous-output"),
+        task="phrase-order",
+        agent="supervised",
+        tiny={"widths": (2,), "filters": 4, "embedding": 4},
+        tags=("language", "classification"),
+    )
+    for name, summary, config in (
+        ("bilstm-tagger", "Bidirectional LSTM over words and letters, a tag for each word", {}),
+        ("bilstm-crf", "Bidirectional LSTM below a conditional random field of tags", {"crf": True}),
+    ):
+        yield NetworkSpec(
+            name=name,
+            target="dl_nets.language.tagger:TaggerNetwork",
+            summary=summary,
+            reference="Huang, Xu and Yu, Bidirectional LSTM-CRF models for sequence tagging, 2015",
+            config=config,
+            fits=("data token-input token-output", "data dict-input token-output"),
+            task="copy-memory",
+            agent="supervised",
+            tiny={"units": 4, "embedding": 4, "filters": 4},
+            tags=("language", "tagging", "recurrent"),
+        )
+    yield NetworkSpec(
+        name="ctc-recogniser",
+        target="dl_nets.language.recogniser:CTCRecogniser",
+        summary="Bidirectional LSTM over sound, whose letters need no alignment",
+        reference="Graves, Fernandez, Gomez and Schmidhuber, Connectionist temporal classification, 2006",
+        fits=("data array-input token-output transcripts",),
+        task="spoken-tones",
+        agent="supervised",
+        tiny={"units": 4, "stack": 4},
+        tags=("speech", "recurrent"),
+    )
 
 
 def tasks() -> Iterator[TaskSpec]:
@@ -43,8 +81,34 @@ def tasks() -> Iterator[TaskSpec]:
         agent="supervised",
         tags=("language", "summaries"),
     )
+    yield TaskSpec(
+        name="phrase-order",
+        target="dl_nets.language.phrase_order:PhraseOrder",
+        summary="The order of three words that are together somewhere in a text",
+        traits=("data", "token-input", "discrete-output"),
+        agent="supervised",
+        tags=("language", "classification"),
+    )
+    yield TaskSpec(
+        name="spoken-tones",
+        target="dl_nets.language.transcripts:SpokenTones",
+        summary="Digits that are said as chords, up to five in a row, in noise",
+        traits=("data", "array-input", "token-output", "transcripts"),
+        agent="supervised",
+        tags=("speech",),
+    )
 
 
 def schemes() -> Iterator[TaskSchemeSpec]:
     """Yield the open families of tasks."""
-    yield from ()
+    yield TaskSchemeSpec(
+        name="audio",
+        target="dl_nets.language.transcripts:AudioFolder",
+        summary="Wave files with transcripts: in transcripts.csv, or in their names",
+        argument="path",
+        example="audio:recordings",
+        make_example="dl_nets.language.transcripts:write_example",
+        traits=("data", "array-input", "token-output", "transcripts"),
+        agents=("supervised",),
+        tags=("speech",),
+    )

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from gymnasium import spaces
 
 from nlp_embeddings.reading.columns import Sentence, TagColumn, read_sentences
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from nlp_embeddings.reading.words import pieces, typed_ids
 from nlp_embeddings.tagging.grammar import GRAMMAR_SENTENCES, entity_sentences, grammar_sentences, right_share
 from nlp_embeddings.tagging.schemes import Scheme, spans, to_bio, to_bioes
-from rl_core.config import Count, Doc, configclass
+from rl_core.batches import Batch
+from rl_core.config import Count, Doc, Whole, configclass
 from rl_core.judge import Judge
 from rl_core.task import Predict
 from rl_core.tokens import Tokens
@@ -53,6 +55,7 @@ class TaggingConfig(FilesConfig):
     column: Annotated[TagColumn, Doc("tags of a CoNLL-U file: universal | of the treebank")] = "upos"
     min_count: Annotated[Count, Doc("a rarer word has no number of its own; networks see it as unknown")] = 2
     max_length: Annotated[Count, Doc("T, most words of a row; a longer sentence is cut into several rows")] = 128
+    letters: Annotated[Whole, Doc("C, letters of each word that networks are given besides, the first and the last ones; 0: none")] = 0
 
 
 @configclass
@@ -63,6 +66,7 @@ class EntitiesConfig(FilesConfig):
     scheme: Annotated[Scheme, Doc("tags that are learned: begin, inside, outside | with ends and singles")] = "BIO"
     min_count: Annotated[Count, Doc("a rarer word has no number of its own; networks see it as unknown")] = 2
     max_length: Annotated[Count, Doc("T, most words of a row; a longer sentence is cut into several rows")] = 128
+    letters: Annotated[Whole, Doc("C, letters of each word that networks are given besides, the first and the last ones; 0: none")] = 0
 
 
 class TaggingTask(FileTask):
@@ -71,10 +75,11 @@ class TaggingTask(FileTask):
     Attributes:
         vocabulary: Words by number; the first two mean padding and unknown.
         tags: Tags by number; the first one means padding.
+        alphabet: Letters by number; the first two mean none and unknown.
     """
 
     Config: ClassVar[type] = TaggingConfig
-    encoding_fields: ClassVar[tuple[str, ...]] = ("vocabulary", "tags", "length")
+    encoding_fields: ClassVar[tuple[str, ...]] = ("vocabulary", "tags", "length", "alphabet")
     metric = "accuracy"
 
     def examples_of_file(self, path: Path) -> list[Any]:
@@ -90,14 +95,23 @@ class TaggingTask(FileTask):
         counts = Counter(word for sentence in examples for word in sentence.words)
         self.vocabulary = ["", "<unknown>", *sorted(word for word, count in counts.items() if count >= self.config.min_count)]
         self.tags = ["", *sorted({tag for split in self.examples.values() for sentence in split for tag in self.tags_of(sentence)})]
+        letters = sorted({letter for word in counts for letter in word}) if self.config.letters else []
+        self.alphabet = ["", "<unknown>", *letters]
         longest = max(len(sentence.words) for split in self.examples.values() for sentence in split)
         self.length = min(longest, self.config.max_length)
 
     def set_spaces(self) -> None:
         """Set the spaces and the numbers of words and tags."""
-        self.input_space = Tokens(self.length, len(self.vocabulary), padding=0)
+        self.word_space = Tokens(self.length, len(self.vocabulary), padding=0)
+        self.input_space: spaces.Space[Any] = self.word_space
+        if self.config.letters:
+            shape = (self.length, self.config.letters)
+            letters = spaces.MultiDiscrete(np.full(shape, len(self.alphabet)), dtype=np.int32)
+            self.input_space = spaces.Dict({"words": self.word_space, "letters": letters})
+        self._spelled: dict[str, np.ndarray] = {}
         self.output_space = Tokens(self.length, len(self.tags), padding=0)
         self.number_of_word = {word: number for number, word in enumerate(self.vocabulary)}
+        self.number_of_letter = {letter: number for number, letter in enumerate(self.alphabet)}
         self.number_of_tag = {tag: number for number, tag in enumerate(self.tags)}
         self.target = None if self.config.file else self.best_of_bundled()
 
@@ -138,16 +152,37 @@ class TaggingTask(FileTask):
         """Return the number of rows of a split: one for each sentence, more for a long one."""
         return len(self._rows(split))
 
-    def read(self, split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return word numbers [B, T] and tag numbers [B, T] of rows."""
+    def read(self, split: str, indices: np.ndarray) -> tuple[Batch, np.ndarray]:
+        """Return words and tag numbers [B, T] of rows; see `inputs_of` for the words."""
         rows, examples = self._rows(split), self.examples[split]
         inputs, targets = [], []
         for index in indices:
             number, start = rows[int(index)]
             words = examples[number].words[start : start + self.length]
-            inputs.append([self.number_of_word.get(word, UNKNOWN) for word in words])
+            inputs.append(words)
             targets.append(self.row_of_tags(self.tags_of(examples[number])[start : start + self.length], start))
-        return self.padded(inputs, self.length), self.padded(targets, self.length)
+        return self.inputs_of(inputs), self.padded(targets, self.length)
+
+    def inputs_of(self, sentences: Sequence[Sequence[str]]) -> Batch:
+        """Return word numbers [B, T] of sentences, or with `letters` a dict of these and of their letters' numbers [B, T, C]."""
+        numbers = self.padded([[self.number_of_word.get(word, UNKNOWN) for word in words] for words in sentences], self.length)
+        if not self.config.letters:
+            return numbers
+        letters = np.zeros((len(sentences), self.length, self.config.letters), dtype=np.int32)
+        for row, words in zip(letters, sentences, strict=True):
+            for place, word in enumerate(words[: self.length]):
+                row[place] = self._spell(word)
+        return {"words": numbers, "letters": letters}
+
+    def _spell(self, word: str) -> np.ndarray:
+        """Return the letters' numbers [C] of a word: of a long one, the first half of them and the last."""
+        found = self._spelled.get(word)
+        if found is None:
+            most = self.config.letters
+            kept = word if len(word) <= most else word[: most // 2] + word[len(word) - most + most // 2 :]
+            found = self.padded([[self.number_of_letter.get(letter, UNKNOWN) for letter in kept]], most)[0]
+            self._spelled[word] = found
+        return found
 
     def row_of_tags(self, tags: Sequence[str], start: int) -> list[int]:
         """Return the numbers of the tags of one row, which begins at word `start` of its sentence."""
@@ -169,16 +204,16 @@ class TaggingTask(FileTask):
             judge.add(self.padded(given, self.length), self.read(split, np.arange(start, start + len(part)))[1])
         return {**judge.result(), **self._on_unseen_words(answers, split)}
 
-    def parse(self, text: str) -> np.ndarray:
-        """Return the word numbers [1, T] of a sentence, or of a JSON list of numbers.
+    def parse(self, text: str) -> Batch:
+        """Return the inputs of a sentence, or of a JSON list of word numbers; see `inputs_of`.
 
         Raises:
             ValueError: if it has no words, or a number is outside the vocabulary.
         """
-        numbers = typed_ids(text, self.input_space)
+        numbers = typed_ids(text, self.word_space)
         if numbers is None:
-            numbers = [self.number_of_word.get(word, UNKNOWN) for word in self.words_of(text)]
-        return self.padded([numbers], self.length)
+            return self.inputs_of([self.words_of(text)])
+        return self.inputs_of([[self.vocabulary[number] for number in numbers]])
 
     def words_of(self, text: str) -> list[str]:
         """Return the words and punctuation marks of a text.
@@ -191,8 +226,9 @@ class TaggingTask(FileTask):
             raise ValueError(f"the input {text[:60]!r} lacks words; expected a sentence")
         return found
 
-    def words_of_rows(self, inputs: np.ndarray) -> list[list[str]]:
-        """Return the words of rows of word numbers [B, T] up to their padding."""
+    def words_of_rows(self, inputs: Any) -> list[list[str]]:
+        """Return the words of inputs, rows of word numbers [B, T], up to their padding."""
+        inputs = inputs["words"] if isinstance(inputs, Mapping) else inputs
         lengths = self.length - (np.asarray(inputs)[:, ::-1] != 0).argmax(axis=1)
         lengths[(np.asarray(inputs) == 0).all(axis=1)] = 0
         return [[self.vocabulary[number] for number in row[:n]] for row, n in zip(np.asarray(inputs).tolist(), lengths, strict=True)]
