@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from dl_nets.tasks.csv_file import CsvConfig, CsvTask
 
@@ -252,6 +253,27 @@ def test_a_rare_class_is_said_and_scored(write: Write) -> None:
     scores = task.score(np.zeros_like(targets), targets)
     assert scores["accuracy"] == scores["majority accuracy"] == 0.98
     assert (scores["recall of yes"], scores["precision of yes"], scores["F1 of yes"], scores["balanced accuracy"]) == (0.0, 0.0, 0.0, 0.5)
+    assert (scores["support of yes"], scores["support of no"]) == (2.0, 98.0)
+
+
+def test_a_target_with_a_separator_has_any_number_of_labels(write: Write) -> None:
+    kinds = ("comedy | drama", "", "drama", "comedy")
+    path = write("x,kinds\n" + "".join(f"{row},{kinds[row % 4]}\n" for row in range(80)))
+    task = build(path, labels_separator="|")
+    assert (task.class_names, task.output_space, task.metric) == (("comedy", "drama"), spaces.MultiBinary(2), "micro F1")
+    inputs, targets = everything(task)
+    wanted = {0: [1, 1], 1: [0, 0], 2: [0, 1], 3: [1, 0]}
+    rows = np.rint(inputs[:, 0] * task.table.columns[0].scale + task.table.columns[0].mean).astype(int)
+    assert targets.tolist() == [wanted[row % 4] for row in rows]
+    assert task.describe(np.array([[1, 1], [0, 0]], dtype=np.int8)) == [["comedy", "drama"], []]
+    assert task.score(targets, targets)["exact match"] == 1.0
+    assert task.score(np.zeros_like(targets), targets)["majority label accuracy"] == 0.5
+    other = CsvTask.for_evaluation(CsvConfig(path=write("x,kinds\n1,drama\n", "other.csv")), task.state_dict())
+    assert other.read("test", np.arange(1))[1].tolist() == [[0, 1]]
+    with pytest.raises(ValueError, match=r"line 2 of strange.csv holds 'farce' in the target 'kinds'; the labels are 'comedy', 'drama'"):
+        CsvTask.for_evaluation(CsvConfig(path=write("x,kinds\n1,farce|drama\n", "strange.csv")), task.state_dict())
+    with pytest.raises(ValueError, match="has no labels"):
+        build(write("x,kinds\n1,\n2,\n3,\n", "none.csv"), labels_separator="|")
 
 
 def test_control_characters_in_names_are_shown_as_escapes(write: Write) -> None:

@@ -29,6 +29,7 @@ _CONSTANTS = (bool, int, float, complex, str, bytes, tuple, frozenset)
 _functions: dict[str, list[Any]] = {}  # compiled functions by the name of their module
 _announced: set[str] = set()
 _said: set[str] = set()
+_compiled = [0]  # signatures for which no kept code was found
 
 
 def jit(signatures: Sequence[Any] = (), **options: Any) -> Callable[[Any], Any]:
@@ -78,23 +79,28 @@ inlined = jit(error_model="numpy", inline="always")
 
 @contextmanager
 def announced(what: str, patience: float = PATIENCE) -> Iterator[None]:
-    """Print on standard error what is being compiled, once per process, if the first call takes longer than `patience` seconds."""
+    """Print on standard error what is being compiled, once per process, if the first call takes longer than `patience` seconds.
+
+    Nothing is printed while kept code is loaded, however long that takes on a busy machine.
+    """
     if what in _announced:
         yield
         return
     _announced.add(what)
-    timer = threading.Timer(patience, _announce, (what,))
-    timer.daemon = True
-    timer.start()
+    done, before = threading.Event(), _compiled[0]
+    threading.Thread(target=_announce, args=(what, patience, done, before), daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        done.set()
 
 
-def _announce(what: str) -> None:
-    kept = "every process does this here" if _said else "the result is kept, and later runs start at once"
-    print(f"compiling {what} for this machine; {kept}", file=sys.stderr, flush=True)
+def _announce(what: str, patience: float, done: threading.Event, before: int) -> None:
+    while not done.wait(patience):
+        if _compiled[0] > before:
+            kept = "every process does this here" if _said else "the result is kept, and later runs start at once"
+            print(f"compiling {what} for this machine; {kept}", file=sys.stderr, flush=True)
+            return
 
 
 class KernelCache:
@@ -122,13 +128,12 @@ class KernelCache:
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         """Return the kept code for a signature, or `None`."""
-        kept = self._kept()
-        if kept is None:
-            return None
-        try:
-            return kept.load_overload(signature, context)
-        except Exception:  # whatever damage does to a file of another program's format
-            return None
+        kept, found = self._kept(), None
+        if kept is not None:
+            with suppress(Exception):  # whatever damage does to a file of another program's format
+                found = kept.load_overload(signature, context)
+        _compiled[0] += found is None
+        return found
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Keep the code for a signature, and remove what was kept for older sources."""

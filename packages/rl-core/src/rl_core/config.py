@@ -213,6 +213,10 @@ def build(config_class: type, values: Mapping[str, Any], *, where: str, sources:
         raise RequestError(f"the config of {place} was refused: {error}", f"see: rl-core show {where.split()[-1]}") from error
 
 
+MARKS = " \t|>;,:#-!%@&*?./\\"
+"""Characters that are a text where a value of `--set` consists of nothing else."""
+
+
 def to_plain(config: Any) -> dict[str, Any]:
     """Return the config's fields as data that YAML and JSON hold."""
     return msgspec.to_builtins(config)
@@ -223,6 +227,8 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, dict[str, Any]]:
 
     >>> parse_overrides(["clip_range=0.1", "network.hidden=[64, 64]"])
     {'agent': {'clip_range': 0.1}, 'network': {'hidden': [64, 64]}, 'task': {}}
+    >>> parse_overrides(["task.delimiter=|"])["task"]
+    {'delimiter': '|'}
 
     Raises:
         RequestError: for a text without `=`, without a key, or whose value is not one line of YAML.
@@ -242,7 +248,8 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, dict[str, Any]]:
                 "write a plain field of the agent, or one that starts with agent., network. or task.",
             )
         try:
-            values[scope][field] = documents.parse_yaml(raw) if raw.strip() else ""
+            plain = not raw.strip(MARKS)  # a separator such as | or #, which YAML takes for a mark of its own
+            values[scope][field] = raw.strip() if plain else documents.parse_yaml(raw)
         except ValueError as error:
             raise RequestError(
                 f"the value of --set {key} is {reprlib.repr(raw)}, which is not YAML: {error}", "quote texts, write lists as [1, 2]"

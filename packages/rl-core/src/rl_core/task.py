@@ -98,7 +98,8 @@ class Task(ABC):
         metric: Name of the number that the task is judged by.
         target: The published or derived number that counts as solved; `None` where there is none.
         higher_is_better: The direction of the metric.
-        class_names: Names of the classes of a `Discrete`, label-map, boxes or instances output, in order; empty where there are none.
+        class_names: Names of the classes of a `Discrete`, label-map, boxes or instances output, or of the flags of a `MultiBinary` one, in
+            order; empty where there are none.
         file_suffixes: Suffixes of the files that `parse_file` reads.
     """
 
@@ -203,9 +204,11 @@ class Task(ABC):
         return batches.concatenate(inputs)
 
     def describe(self, predictions: Any) -> list[Any]:
-        """Return predictions [B, ...] as values that JSON holds: names where the classes have some."""
+        """Return predictions [B, ...] as values that JSON holds: names where the classes have some, and of flags the names of those on."""
         if self.class_names and isinstance(self.output_space, spaces.Discrete):
             return [self.class_names[int(number) - int(self.output_space.start)] for number in predictions]
+        if self.class_names and isinstance(self.output_space, spaces.MultiBinary):
+            return [[name for name, on in zip(self.class_names, flags, strict=True) if on] for flags in predictions]
         return [batches.plain(predictions, index) for index in range(batches.count(predictions))]
 
     def answer_file(self, path: Path, predict: Predict, folder: Path) -> list[Any]:

@@ -273,6 +273,10 @@ class FlagTargets:
         """Return which flags are on [B, ...]."""
         return (outputs.reshape(-1, *self._shape) > 0).to(torch.int8)
 
+    def probabilities(self, outputs: Any) -> Tensor:
+        """Return the probability of each flag to be on [B, ...], float64."""
+        return torch.sigmoid(outputs.double().reshape(-1, *self._shape))
+
 
 class NumberTargets:
     """Numbers: outputs are numbers standardised by the training split's mean and deviation, answers are in the task's unit.

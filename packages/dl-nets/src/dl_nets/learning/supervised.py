@@ -39,6 +39,7 @@ from dl_nets.learning.fine_tuning import FineTuning, Groups
 from dl_nets.learning.likelihood import WithLikelihood, judged
 from dl_nets.learning.losses import (
     ClassTargets,
+    FlagTargets,
     NumberTargets,
     OneUnit,
     OwnRule,
@@ -192,12 +193,14 @@ class Supervised(Agent):
         return self.task.describe(self.predict(self.task.parse(text)))[0]
 
     def probabilities(self, inputs: Any) -> np.ndarray:
-        """Return the probability [B, K] of each class for inputs [B, ...]: the softmax of the outputs.
+        """Return the probability [B, K] of each class, or of each flag to be on, for inputs [B, ...].
 
         Raises:
-            NotImplementedError: if the task does not ask for one class of each example, or the network brings its own loss.
+            NotImplementedError: if the task asks for neither one class nor flags of each example, or the network brings its own loss.
         """
-        if not isinstance(self.task.output_space, spaces.Discrete) or not isinstance(self._rule, ClassTargets | OneUnit):
+        space = self.task.output_space
+        flat = isinstance(space, spaces.Discrete) or (isinstance(space, spaces.MultiBinary) and len(space.shape) == 1)
+        if not flat or not isinstance(self._rule, ClassTargets | OneUnit | FlagTargets):
             raise NotImplementedError("this task and network give no probabilities of classes")
         outputs = torch.cat([self._forward(self.module, part) for part in self._parts(inputs)])
         return self._rule.probabilities(outputs).cpu().numpy()

@@ -9,26 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from gymnasium import spaces
 
 from dl_nets.tasks import inference
 from dl_nets.tasks.columns import Column, Strategy
+from dl_nets.tasks.csv_target import Target, fit_target, require_column, require_few_texts
 from dl_nets.tasks.csv_words import caveat
 from dl_nets.tasks.inference import USUAL_GAPS, Marks
-from dl_nets.tasks.numbers import plain
 from dl_nets.tasks.sheet import Sheet, read_sheet
 from dl_nets.tasks.splits import SplitConfig
 from dl_nets.tasks.tables import Table, TableTask
 from dl_nets.tasks.text_files import digest_of, printable, shown
 from rl_core import config as configs
 from rl_core.config import Doc, FilePath, Meta, configclass
-from rl_core.errors import nearest
 from rl_core.runs.checkpoint import Block
 
-MAX_WHOLE_NUMBER_CLASSES = 20  # a target of whole numbers with more values than these is taken as a number
 SPLITS = ("train", "validation", "test")
 
 
@@ -41,6 +39,9 @@ class CsvConfig(SplitConfig):
     output: Annotated[
         Literal["auto", "classes", "number"], Doc("kind of the target; auto: classes for texts and up to 20 whole numbers")
     ] = "auto"
+    labels_separator: Annotated[
+        str, Doc('text between the labels of a target that holds any number of them, such as "|"; "" for a target with one value')
+    ] = ""
     ignore: Annotated[tuple[str, ...], Doc("names of columns that are left out")] = ()
     texts: Annotated[tuple[str, ...], Doc("names of columns that are taken as texts even if they hold numbers or dates")] = ()
     missing: Annotated[
@@ -58,44 +59,16 @@ class CsvConfig(SplitConfig):
             raise ValueError("path is empty; name the file after the colon: csv:flowers.csv")
         if len(self.delimiter) > 1 or self.delimiter in ("\r", "\n", '"'):
             raise ValueError(f"delimiter is {self.delimiter!r}; it must be one character, and neither a quote nor the end of a line")
+        if self.labels_separator and self.output != "auto":
+            raise ValueError(
+                f"output is {self.output!r} beside a labels_separator, which makes a yes or no of each label; leave output out"
+            )
         if self.thousands != "auto" and any(mark.isalnum() or mark in "+-" for mark in self.thousands):
             raise ValueError(f"thousands is {self.thousands!r}; it must be auto or marks such as ',', '.' or a blank")
 
 
-class Target(NamedTuple):
-    """The way from the fields of the target column to targets.
-
-    Attributes:
-        column: The column: numbers or texts.
-        texts: The texts of the classes as the file has them, numbers in their shortest form; empty where the targets are numbers.
-    """
-
-    column: Column
-    texts: tuple[str, ...]
-
-    def values(self, sheet: Sheet) -> np.ndarray:
-        """Return class numbers [N], or numbers [N, 1], float64.
-
-        Raises:
-            ValueError: for a class that is unknown, or a field that is not a number.
-        """
-        fields = sheet.columns[self.column.name]
-        values = self.column.read(fields, frozenset(), sheet.place)
-        if not self.texts:
-            return values[:, None]
-        number_of = {text: index for index, text in enumerate(self.texts)}
-        texts = [plain(value) for value in values.tolist()] if self.column.kind == "number" else values.tolist()
-        for row, text in enumerate(texts):
-            if text not in number_of:
-                raise ValueError(
-                    f"{sheet.place(row)} holds {fields[row]!r} in the target {self.column.name!r}; "
-                    f"the classes are {', '.join(map(repr, self.texts[:20]))}"
-                )
-        return np.array([number_of[text] for text in texts], dtype=np.int64)
-
-
 class CsvTask(TableTask):
-    """Rows [D], numbers standardised and texts one-hot, and the class of each or a number [1].
+    """Rows [D], numbers standardised and texts one-hot, and the class of each, a number [1], or a yes or no for each label [K].
 
     A column is one of numbers when most of its fields are numbers, and then each of them must be one. The inferred kinds are said when
     a run starts.
@@ -123,7 +96,9 @@ class CsvTask(TableTask):
                 sheet, *rows = _rows(config, table, self._target)
                 self._set_rows(rows, np.full(len(sheet.lines), SPLITS.index("test"), dtype=np.uint8), sheet.digest)
         test = self._split_rows["test"]
-        super().__init__(config, table, {"train": test, "test": test}, tuple(map(printable, self._target.texts)))
+        super().__init__(
+            config, table, {"train": test, "test": test}, tuple(map(printable, self._target.texts)), several=bool(self._target.separator)
+        )
         if not self._target.texts:
             self.output_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
 
@@ -146,7 +121,7 @@ class CsvTask(TableTask):
             "config": configs.to_plain(self.config),
             "digest": self._digest,
             "table": self.table.state_dict(),
-            "target": {**Table([self._target.column]).state_dict(), "texts": list(self._target.texts)},
+            "target": {**Table([self._target.column]).state_dict(), "texts": list(self._target.texts), "separator": self._target.separator},
             "sizes": dict(self._sizes),
             "split": Block(f"csv-split-{short}", self._split_of_row),
             "test_inputs": Block(f"csv-inputs-{short}", inputs),
@@ -217,26 +192,28 @@ class CsvTask(TableTask):
         sheet = read_sheet(Path(config.path), config.delimiter, config.encoding)
         target_name = config.target or list(sheet.columns)[-1]
         for name in (target_name, *config.ignore, *config.texts):
-            _require_column(sheet, name)
+            require_column(sheet, name)
         inputs = [name for name in sheet.columns if name != target_name and name not in config.ignore]
         if not inputs:
             raise ValueError(f"{sheet.name} has no column left as an input beside the target {target_name!r}")
         gaps = frozenset(text.strip().casefold() for text in config.missing_values)
         marks = Marks(config.decimal, config.thousands)
         usual = inference.file_format(sheet, [name for name in (*inputs, target_name) if name not in config.texts], marks)
+        texts = (*config.texts, target_name) if config.labels_separator else config.texts
         columns = {
-            name: Column(name, "text") if name in config.texts else inference.infer(sheet, name, gaps, marks, usual)
+            name: Column(name, "text") if name in texts else inference.infer(sheet, name, gaps, marks, usual)
             for name in (*inputs, target_name)
         }
         target_column = columns.pop(target_name)
         num_rows = len(sheet.lines)
-        sheet = _complete(sheet, tuple(columns.values()), target_column, gaps, config.missing)
+        needed = None if config.labels_separator else target_column
+        sheet = _complete(sheet, tuple(columns.values()), needed, gaps, config.missing)
         for column in columns.values():
-            _require_few_texts(sheet, column, config)
-        self._target = _target(sheet, target_column, config)
-        targets = self._target.values(sheet)
+            require_few_texts(sheet, column, config.max_categories)
+        self._target = fit_target(sheet, target_column, config, gaps)
+        targets = self._target.values(sheet, gaps)
         split = np.zeros(len(targets), dtype=np.uint8)
-        for number, indices in enumerate(config.indices(len(targets), targets if self._target.texts else None).values()):
+        for number, indices in enumerate(config.indices(len(targets), targets if targets.ndim == 1 else None).values()):
             split[indices] = number
         values = _values(sheet, tuple(columns.values()), gaps)
         train, dropped = np.flatnonzero(split == 0), (*config.ignore, target_name)
@@ -250,8 +227,8 @@ class CsvTask(TableTask):
     def _restore(self, state: Mapping[str, Any]) -> Table:
         """Take everything from the state."""
         try:
-            table = Table.from_state(state["table"])
-            self._target = Target(Table.from_state(state["target"]).columns[0], tuple(state["target"]["texts"]))
+            table, target = Table.from_state(state["table"]), state["target"]
+            self._target = Target(Table.from_state(target).columns[0], tuple(target["texts"]), str(target["separator"]))
             self._sizes = {name: int(state["sizes"][name]) for name in SPLITS}
             self._digest, self._split_of_row = str(state["digest"]), np.asarray(state["split"].array)
             self._split_rows = {"test": (np.asarray(state["test_inputs"].array), np.asarray(state["test_targets"].array))}
@@ -277,23 +254,23 @@ def _rows(config: CsvConfig, table: Table, target: Target) -> tuple[Sheet, np.nd
     """Return the file, and inputs [N, D] and targets [N] or [N, 1] of its rows in a given encoding."""
     sheet = read_sheet(Path(config.path), config.delimiter, config.encoding)
     table.require(sheet.columns)
-    _require_column(sheet, target.column.name)
-    sheet = _complete(sheet, table.columns, target.column, table.gaps, config.missing)
-    return sheet, table.encode(_values(sheet, table.columns, table.gaps)), target.values(sheet)
+    require_column(sheet, target.column.name)
+    sheet = _complete(sheet, table.columns, None if target.separator else target.column, table.gaps, config.missing)
+    return sheet, table.encode(_values(sheet, table.columns, table.gaps)), target.values(sheet, table.gaps)
 
 
 def _values(sheet: Sheet, columns: Sequence[Column], gaps: frozenset[str]) -> dict[str, np.ndarray]:
     return {column.name: column.read(sheet.columns[column.name], column.gaps(gaps), sheet.place) for column in columns}
 
 
-def _complete(sheet: Sheet, columns: Sequence[Column], target: Column, gaps: frozenset[str], missing: Strategy) -> Sheet:
+def _complete(sheet: Sheet, columns: Sequence[Column], target: Column | None, gaps: frozenset[str], missing: Strategy) -> Sheet:
     """Return the sheet without the rows that the strategy drops.
 
     Raises:
         ValueError: for a missing value that is neither dropped nor filled in.
     """
     dropped: set[int] = set()
-    for column in (*columns, target):
+    for column in (*columns, *([target] if target else [])):
         if missing == "drop":
             absent = column.gaps(gaps)
             dropped |= {row for row, text in enumerate(sheet.columns[column.name]) if text.casefold() in absent}
@@ -313,48 +290,3 @@ def _require_values(sheet: Sheet, column: Column, gaps: frozenset[str], remedy: 
         raise ValueError(
             f"{sheet.place(rows[0])} has no value in column {column.name!r}, got {sheet.columns[column.name][rows[0]]!r}{more}; {remedy}"
         )
-
-
-def _require_column(sheet: Sheet, name: str) -> None:
-    if name not in sheet.columns:
-        close = nearest(name, sheet.columns, 1)
-        did_you_mean = f"; did you mean {close[0]!r}?" if close else "."
-        raise ValueError(f"{sheet.name} has no column {name!r}{did_you_mean} Its columns are: {printable(', '.join(sheet.columns))}")
-
-
-def _require_few_texts(sheet: Sheet, column: Column, config: CsvConfig) -> None:
-    fields = sheet.columns[column.name]
-    count = len(set(fields))
-    if column.kind == "text" and count > config.max_categories:
-        raise ValueError(
-            f"column {column.name!r} of {sheet.name} holds {count} different texts, more than max_categories = {config.max_categories} "
-            f"(the first is {fields[0]!r} in line {sheet.lines[0]}); leave it out with --set task.ignore=[{column.name}]"
-        )
-
-
-def _target(sheet: Sheet, column: Column, config: CsvConfig) -> Target:
-    """Return the encoding of the fields of the target as targets.
-
-    Raises:
-        ValueError: for texts where numbers are asked for, and for a target that is the same in every row.
-    """
-    fields = sheet.columns[column.name]
-    if column.kind == "date":
-        raise ValueError(f"the target {column.name!r} of {sheet.name} holds dates; write it as a number, such as days")
-    if column.kind == "text" and config.output == "number":
-        raise ValueError(
-            f"{sheet.place(0)} holds {fields[0]!r} in the target {column.name!r}, which is not a number; set task.output to classes"
-        )
-    values = column.read(fields, frozenset(), sheet.place)
-    distinct = sorted(set(values.tolist()))
-    if column.kind == "number" and (config.output == "number" or (config.output == "auto" and not _look_like_classes(distinct))):
-        return Target(column, ())
-    if len(distinct) == 1:
-        raise ValueError(f"the target {column.name!r} of {sheet.name} is {fields[0]!r} in every row; there is nothing to learn")
-    if column.kind == "text":
-        _require_few_texts(sheet, column, config)
-    return Target(column, tuple(plain(value) if column.kind == "number" else value for value in distinct))
-
-
-def _look_like_classes(distinct: list[float]) -> bool:
-    return len(distinct) <= MAX_WHOLE_NUMBER_CLASSES and all(value == round(value) for value in distinct)

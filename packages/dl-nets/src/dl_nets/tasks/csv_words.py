@@ -13,6 +13,7 @@ from dl_nets.tasks.tables import Table
 from dl_nets.tasks.text_files import printable
 
 RARE = 0.1  # share of the rows below which a class is said to be rare
+ALMOST_CONSTANT = 1e-5  # deviation by the mean below which a column of numbers is said to vary hardly
 FEWEST_ROWS = 10  # with fewer rows, distinct values say nothing about a column
 _IDENTIFIER = re.compile(r"(.*[_ -])?(id|uid|uuid|guid|key|index|row|number|nr|no)|[a-z]+(Id|ID)|unnamed.*", re.IGNORECASE)
 
@@ -33,11 +34,12 @@ def caveat(
         table: The encoding.
         target: Name of the target.
         targets: Targets of the rows.
-        classes: Names of the classes; empty for numbers.
+        classes: Names of the classes or labels; empty for numbers.
         sizes: Number of rows of each split.
         num_rows: Number of rows of the file.
     """
-    kinds = f"{len(classes)} classes ({', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''})" if classes else "numbers"
+    of = "labels, any number of them in a row" if targets.ndim == 2 and classes else "classes"
+    kinds = f"{len(classes)} {of} ({', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''})" if classes else "numbers"
     named = {kind: [column for column in table.columns if column.kind == kind] for kind in ("number", "date", "text")}
     parts = [
         f"target {target!r} has {kinds}",
@@ -78,7 +80,10 @@ def _further(sheet: Sheet, table: Table, targets: np.ndarray, classes: Sequence[
         words.append(
             f"looks like an identifier of the row: {', '.join(identifiers)} (leave it out with --set task.ignore=[{','.join(identifiers)}])"
         )
-    if classes:
+    close = [column.name for column in table.columns if 0.0 < column.scale < ALMOST_CONSTANT * abs(column.mean)]
+    if close:
+        words.append(f"almost constant: {', '.join(close)} (small differences are scaled up; leave it out unless they matter)")
+    if classes and targets.ndim == 1:
         counts = np.bincount(targets, minlength=len(classes))
         rarest = int(counts.argmin())
         if counts[rarest] < RARE * len(targets) / 2 and len(classes) <= 1 / RARE:

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.learning.data import ArrayTask
-from dl_nets.tasks.classification import report
+from dl_nets.tasks.classification import report, report_labels
 from dl_nets.tasks.columns import Column, Strategy
 from dl_nets.tasks.splits import SplitConfig
 from dl_nets.tasks.text_files import printable
@@ -119,29 +119,40 @@ class Table:
 
 
 class TableTask(ArrayTask):
-    """Rows [D] of a table, and the class of each or a number [1].
+    """Rows [D] of a table, and the class of each, a number [1], or a yes or no for each label [K].
 
     Args:
         config: The task's config.
         table: The encoding of a row.
-        splits: Inputs [N, D] and targets [N] (classes) or [N, 1] (numbers) of each split.
-        class_names: Names of the classes, in order; empty where the targets are numbers.
+        splits: Inputs [N, D] and targets [N] (classes), [N, 1] (numbers) or [N, K] (labels) of each split.
+        class_names: Names of the classes or labels, in order; empty where the targets are numbers.
+        several: Whether a row has any number of labels.
     """
 
     def __init__(
-        self, config: Any, table: Table, splits: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names: tuple[str, ...]
+        self,
+        config: Any,
+        table: Table,
+        splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        class_names: tuple[str, ...],
+        *,
+        several: bool = False,
     ) -> None:
         super().__init__(config, splits, spaces.Box(-np.inf, np.inf, (table.width,), np.float32), class_names)
         self.table = table
+        if several:
+            self.output_space, self.metric = spaces.MultiBinary(len(class_names)), "micro F1"
 
     def parse(self, text: str) -> np.ndarray:
         """Return a batch of one input [1, D] from a row in the table's own units: a JSON object by column, or an array in their order."""
         return self.table.parse(text)
 
     def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return the scores of numbers that `ArrayTask` has, or those of classes that `classification.report` has."""
+        """Return the scores of numbers that `ArrayTask` has, or those of classes or labels of `classification`."""
         if not self.class_names:
             return super().score(predictions, targets)
+        if isinstance(self.output_space, spaces.MultiBinary):
+            return report_labels(predictions, targets, self.class_names)
         return report(predictions, targets, self.class_names)
 
 

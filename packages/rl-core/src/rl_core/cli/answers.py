@@ -84,7 +84,10 @@ def as_lines(rows: list[dict[str, Any]]) -> str:
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
-    """Return answers as a table: the columns `file`, of several files, and `answer`, and a column for the probability of each class."""
+    """Return answers as a table: the columns `file`, of several files, and `answer`, and a column for the probability of each class.
+
+    Several labels of one input are joined by `|`.
+    """
     files = ["file"] if rows and "file" in rows[0] else []
     names = list(rows[0].get("probabilities", {})) if rows else []
     text = io.StringIO()
@@ -92,7 +95,9 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     writer.writerow([*files, "answer", *(f"probability of {name}" for name in names)])
     for row in rows:
         answer = row["answer"]
-        if isinstance(answer, list) and len(answer) == 1:
+        if isinstance(answer, list) and all(isinstance(part, str) for part in answer):
+            answer = "|".join(answer)
+        elif isinstance(answer, list) and len(answer) == 1:
             answer = answer[0]
         plain = answer if isinstance(answer, str | int | float) else json.dumps(answer)
         writer.writerow([*(row[name] for name in files), plain, *row.get("probabilities", {}).values()])
