@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import torch
 
+from dl_nets.fast.kernels import kernel
 from rl_algos.parts.risk import Risk
 from rl_algos.q_learning.building import Update
 from rl_algos.q_learning.dqn import DQN
@@ -36,6 +37,7 @@ class QRDQNConfig(DQNConfig):
             raise ValueError("dueling is true; quantiles are learned without dueling streams, so set it to false")
 
 
+@kernel
 def quantile_slopes(quantiles: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return losses [B] and their derivatives with respect to quantiles [B, K]. (10)
 
@@ -51,13 +53,21 @@ def quantile_slopes(quantiles: np.ndarray, target: np.ndarray) -> tuple[np.ndarr
     >>> losses.tolist(), slopes.tolist()
     ([0.75], [[-0.0]])
     """
-    count = quantiles.shape[1]
-    tau = ((np.arange(count) + 0.5) / count)[None, :, None]
-    error = target[:, None, :] - quantiles[:, :, None]  # [B, K, K']
-    weight = np.abs(tau - (error < 0))
-    clipped = np.clip(error, -1.0, 1.0)
-    losses = (weight * clipped * (error - 0.5 * clipped)).mean(axis=2).sum(axis=1)
-    return losses, -(weight * clipped).mean(axis=2)
+    size, count = quantiles.shape
+    losses, slopes = np.zeros(size), np.zeros((size, count))
+    for b in range(size):
+        total = 0.0
+        for i in range(count):
+            tau, slope = (i + 0.5) / count, 0.0
+            for j in range(target.shape[1]):
+                error = target[b, j] - quantiles[b, i]
+                weight = abs(tau - (1.0 if error < 0 else 0.0))
+                clipped = min(max(error, -1.0), 1.0)
+                total += weight * clipped * (error - 0.5 * clipped)
+                slope += weight * clipped
+            slopes[b, i] = -slope / target.shape[1]
+        losses[b] = total / target.shape[1]
+    return losses, slopes
 
 
 class QRDQN(DQN):

@@ -35,11 +35,14 @@ def random_actions(space: spaces.Space[Any], count: int, rng: np.random.Generato
     """
     if isinstance(space, spaces.Discrete):
         return int(space.start) + rng.integers(int(space.n), size=count)
+    if isinstance(space, spaces.MultiDiscrete):
+        drawn: np.ndarray = space.start + rng.integers(space.nvec, size=(count, *space.shape))
+        return drawn
     assert isinstance(space, spaces.Box)
-    drawn = rng.standard_normal((count, *space.shape))
+    normal = rng.standard_normal((count, *space.shape))
     bounded = np.isfinite(space.low) & np.isfinite(space.high)
     low, high = np.where(bounded, space.low, 0.0), np.where(bounded, space.high, 0.0)
-    drawn = np.where(bounded, low + (high - low) * rng.random(drawn.shape), drawn)
+    drawn = np.where(bounded, low + (high - low) * rng.random(normal.shape), normal)
     return np.asarray(drawn.clip(space.low, space.high), dtype=space.dtype)
 
 

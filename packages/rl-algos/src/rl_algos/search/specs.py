@@ -68,7 +68,7 @@ def agents() -> Iterator[AgentSpec]:
         target="rl_algos.search.random_actions:RandomActions",
         summary="Acts at random and learns nothing: the floor of every table of scores",
         reference="Brockman et al. OpenAI Gym, 2016",
-        fits=("control discrete-output", "control continuous-output"),
+        fits=("control discrete-output", "control continuous-output", "control players"),
         unit="environment steps",
         task="CartPole-v1",
         budget=4_000,
