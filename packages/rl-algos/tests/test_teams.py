@@ -27,7 +27,8 @@ def test_two_hunters_beside_the_prey_catch_it_and_one_does_not():
     advance(hunters, prey, np.array([[2, 3], [2, 1]]), 6, np.zeros((2, 2)), reward, over)  # down and left; down and up
     assert over.tolist() == [True, False]
     assert reward.tolist() == pytest.approx([CATCH - STEP_COST, -STEP_COST])
-    assert prey[0].tolist() == [2, 2] and abs(prey[1] - hunters[1]).sum(axis=1).min() == 2  # it fled a cell
+    assert prey[0].tolist() == [2, 2]
+    assert abs(prey[1] - hunters[1]).sum(axis=1).min() == 2
 
 
 def test_the_prey_in_a_corner_has_no_cell_that_is_farther():
@@ -61,7 +62,8 @@ def test_the_mixture_never_falls_when_a_player_s_value_rises_and_forgets_no_play
     mixer = Monotonic(3, 4, 8, rng)
     values = torch.from_numpy(rng.standard_normal((64, 3)).astype(np.float32) * 5).requires_grad_()
     mixer(values, torch.from_numpy(rng.standard_normal((64, 4)).astype(np.float32) * 5)).sum().backward()
-    assert (values.grad >= 0).all() and (values.grad.max(dim=0).values > 0).all()
+    assert (values.grad >= 0).all()
+    assert (values.grad.max(dim=0).values > 0).all()
 
 
 def test_qmix_refuses_a_buffer_smaller_than_its_environments():

@@ -201,7 +201,7 @@ class MAPPO(Agent):
         return MaskedPlayer(self.greedy, 0) if self.masks else self.predict
 
     def greedy(self, obs: np.ndarray, state: np.ndarray, legal: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the most probable actions [B, P] at observations [B, P, D], and the states as they are: there is no memory."""
+        """Return the most probable actions [B, P] at observations [B, P, D], and the states as they are, as it has no memory."""
         allowed = None if legal is None else legal.reshape(-1, legal.shape[-1])
         logits = masked(self.forward(self.actor, with_player(np.asarray(obs, dtype=np.float32))), allowed)
         return logits.argmax(axis=1).reshape(len(obs), -1), state
