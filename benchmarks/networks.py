@@ -39,6 +39,9 @@ ROWS: dict[str, tuple[str, str, int, str]] = {
     "copy-gru": ("gru", "copy-memory", 3, ">= 0.99"),
     "copy-lstm": ("lstm", "copy-memory", 3, ">= 0.99"),
     "copy-rnn": ("rnn", "copy-memory", 3, "not solved"),
+    "adding-gru": ("gru", "adding-problem", 3, "<= 0.01"),
+    "adding-lstm": ("lstm", "adding-problem", 3, "<= 0.01"),
+    "adding-rnn": ("rnn", "adding-problem", 3, "not solved; the constant 1 has 0.167"),
     "reverse": ("transformer-seq2seq", "reverse", 3, ">= 0.99"),
 }
 """Name of a row: network, task, number of seeds, target."""

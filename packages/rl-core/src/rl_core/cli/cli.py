@@ -6,7 +6,6 @@ wrong, 1 when the work failed.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -204,21 +203,6 @@ def _say(label: str, text: str, colour: str) -> None:
     click.echo(f"{click.style(label + ':', fg=colour, bold=True)} {plain}", err=True, color=wants_colour())
 
 
-class _ShowWarning(logging.Handler):
-    """A handler that prints each record as one `warning:` line on the current standard error."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}", err=True)
-
-
-def _show_warnings() -> None:
-    """Print the warnings that this package logs, once each and nowhere else."""
-    logger = logging.getLogger("rl_core")
-    if not any(isinstance(handler, _ShowWarning) for handler in logger.handlers):
-        logger.addHandler(_ShowWarning())
-        logger.propagate = False
-
-
 def wants_colour() -> bool | None:
     """Return the `color` argument of `click.echo`: no colour where NO_COLOR is set, else as the stream is a terminal or not."""
     return False if os.environ.get("NO_COLOR") else None
@@ -257,6 +241,9 @@ def cli(ctx: click.Context, disable: tuple[str, ...], traceback: bool) -> None:
     A run is an agent, a task and a network: `rl-core run ppo`.
     """
     ctx.obj = Call(disable, traceback)
-    _show_warnings()
+    if ctx.invoked_subcommand not in (None, "list"):  # which log nothing, and need not import `logging`
+        from rl_core.cli.warning_lines import show_warnings
+
+        show_warnings()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
