@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dl_nets.adaptation import specs as adaptation
 from dl_nets.classic import specs as classic
+from dl_nets.continual import specs as continual
 from dl_nets.generative import specs as generative
 from dl_nets.language import specs as language
 from dl_nets.learning import specs as learning
@@ -18,9 +19,9 @@ from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookim
 RL_API = 2
 RL_WEIGHTS = "dl_nets.learning.transfer:Pretrained"
 
-AGENTS = (classic, generative, learning)
+AGENTS = (classic, continual, generative, learning)
 NETWORKS = (adaptation, classic, generative, language, networks, recommend, spiking)
-TASKS = (adaptation, generative, language, recommend, tasks)
+TASKS = (adaptation, continual, generative, language, recommend, tasks)
 
 
 @hookimpl

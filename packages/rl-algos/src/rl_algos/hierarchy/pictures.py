@@ -90,3 +90,31 @@ def draw_courses(courses: Sequence[Course], task: Any, path: Path, title: str) -
     axes.legend(fontsize=6, loc="best")
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=120)
+
+
+def draw_directions(layout: Any, states: np.ndarray, towards: np.ndarray, path: Path, title: str) -> None:
+    """Write the map of a layout with an arrow from each state to another.
+
+    Args:
+        layout: The layout.
+        states: Where arrows begin [S].
+        towards: Where they lead [S].
+        path: The file.
+        title: Above the map.
+    """
+    walls = np.array([[letter == "#" for letter in row] for row in layout.rows], dtype=float)
+    goal = np.array([[letter == "G" for letter in row] for row in layout.rows])
+    figure = new_figure(6.0, 5.6)
+    axes = figure.add_subplot(1, 1, 1)
+    axes.imshow(walls, cmap="Greys", vmin=0.0, vmax=2.0)
+    row, column = layout.cell[states].T
+    down, right = (layout.cell[towards] - layout.cell[states]).T
+    most = max(float(np.hypot(down, right).max()), 1.0)
+    axes.quiver(column, row, right / most, -down / most, np.hypot(down, right), cmap="viridis", scale=12.0, width=0.004, pivot="tail")
+    if goal.any():
+        axes.plot(*np.argwhere(goal)[0][::-1], marker="*", color="C3", markersize=16, linestyle="none", label="goal of the task")
+        axes.legend(fontsize=7, loc="upper right")
+    axes.set_title(f"{title} (the longest arrow: {most:.0f} cells)", fontsize=10)
+    axes.set_xlabel("column")
+    axes.set_ylabel("row")
+    figure.savefig(path, dpi=120)

@@ -10,6 +10,24 @@ from rl_core.api import AgentSpec, TaskSpec
 def agents() -> Iterator[AgentSpec]:
     """Yield the specs of agents, sorted by name."""
     yield AgentSpec(
+        name="feudal",
+        target="rl_algos.hierarchy.feudal:Feudal",
+        summary="A manager points in a learned space, a worker is paid for going that way",
+        reference="Vezhnevets and others. FeUdal networks for hierarchical reinforcement learning, 2017",
+        fits=(
+            "control vector-input discrete-output",
+            "control image-input discrete-output",
+            "control discrete-input discrete-output",
+        ),
+        unit="environment steps",
+        task="four-rooms",
+        network="mlp",
+        budget=300_000,
+        presets="rl_algos:hierarchy/presets/feudal.yaml",
+        tiny={"num_envs": 2, "rollout_steps": 4, "horizon": 2, "goal_size": 3, "embedding_size": 2, "num_features": 4},
+        tags=("hierarchy", "actor-critic", "on-policy"),
+    )
+    yield AgentSpec(
         name="hiro",
         target="rl_algos.hierarchy.hiro:HIRO",
         summary="A manager asks for changes of the observation that a worker brings about",
