@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.hierarchy import u_maze
 from rl_algos.hierarchy.hiro import HIRO, Decision, corrected, remaining
+from rl_algos.hierarchy.td3_level import Experience, TD3Level
 from rl_core.errors import RequestError
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.runs import recipe
@@ -114,3 +116,18 @@ def test_a_goal_of_more_numbers_than_an_observation_is_refused() -> None:
     resolved = recipe.resolve(Catalogue.discover(), agent="hiro", config={"goal_size": 3})
     with pytest.raises(RequestError, match="goal_size is 3; it must be at most 2"):
         resolved.build_agent(Seeds(0))
+
+
+def test_a_level_learns_by_the_same_numbers_with_derivatives_written_out_as_by_torch() -> None:
+    levels = []
+    for fast in (True, False):
+        network = MLP(MLPConfig(hidden=(8,), activation="relu", fast=fast))
+        levels.append(TD3Level(network, 3, 2, learning_rate=0.01, target_rate=0.1, seeds=Seeds(0)))
+    assert [level.fast is not None for level in levels] == [True, False]
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        drawn = [rng.standard_normal(shape).astype(np.float32) for shape in ((5, 3), (5, 2), (5,), (5,), (5, 3))]
+        fast, slow = (level.update(Experience(*drawn)) for level in levels)
+        assert fast == pytest.approx(slow, rel=1e-4)
+    for quick, plain in zip(levels[0].module.parameters(), levels[1].module.parameters(), strict=True):
+        assert np.allclose(quick.detach().numpy(), plain.detach().numpy(), atol=1e-4)

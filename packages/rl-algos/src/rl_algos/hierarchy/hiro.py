@@ -51,6 +51,7 @@ class HIROConfig:
     worker_discount: Annotated[Fraction, Doc("gamma of the worker, from one step to the next")] = 0.9
     worker_noise: Annotated[NonNegative, Doc("sigma of the worker's exploration, in units of actions from -1 to 1")] = 0.1
     manager_noise: Annotated[NonNegative, Doc("sigma of the manager's, in units of goal_range")] = 0.3
+    random_goals: Annotated[Fraction, Doc("epsilon, share of goals that are random after random_goal_steps")] = 0.2
     relabel: Annotated[bool, Doc("whether old goals are replaced by ones that today's worker would have followed as it did")] = True
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ def remaining(goal: np.ndarray, before: np.ndarray, after: np.ndarray, goal_rang
 
 
 class Decision(NamedTuple):
-    """What followed goals of the manager.
+    """Goals of the manager with what followed them.
 
     Attributes:
         obs: Where the goals were set [B, S].
@@ -249,10 +250,12 @@ class HIRO(Agent):
     def new_goals(self, obs: np.ndarray) -> np.ndarray:
         """Return goals to explore with [N, G], in units of the range, at observations [N, S]."""
         shape = (len(obs), self.num_goals)
+        drawn = 2.0 * self.noise.random(shape, dtype=np.float32) - 1.0
         if self.progress < self.config.random_goal_steps:
-            return 2.0 * self.noise.random(shape, dtype=np.float32) - 1.0
+            return drawn
         noise = np.float32(self.config.manager_noise) * self.noise.standard_normal(shape, dtype=np.float32)
-        return np.clip(self.manager.act(obs) + noise, -1.0, 1.0)
+        is_random = self.noise.random((len(obs), 1)) < self.config.random_goals
+        return np.where(is_random, drawn, np.clip(self.manager.act(obs) + noise, -1.0, 1.0))
 
     def keep_decisions(self, due: np.ndarray, final: np.ndarray, after: Transition) -> None:
         """Keep the decisions that are over now, of the environments `due` [N], which led to observations [N, S]."""

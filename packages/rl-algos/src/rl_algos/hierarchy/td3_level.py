@@ -14,7 +14,9 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from dl_nets.fast.bridge import Flat, fast_path
 from dl_nets.learning.optimisers import Optimiser
+from rl_algos.continuous.agent import FastNetworks
 from rl_algos.continuous.bounded_actions import pair_space
 from rl_algos.parts.losses import critic_loss
 from rl_algos.parts.returns import smoothed, td_target
@@ -33,7 +35,7 @@ class Experience(NamedTuple):
         inputs: [B, I].
         action: From -1 to 1 [B, D].
         reward: [B].
-        discount: gamma, and 0 where there is no future [B].
+        discount: gamma, and 0 where the episode terminated [B].
         next_inputs: [B, I].
     """
 
@@ -83,6 +85,8 @@ class Ring:
 class TD3Level:
     """A deterministic policy and two critics with slow copies of both.
 
+    Plain perceptrons on a CPU learn by derivatives that are written out, as in `rl_algos.continuous`, others by torch's.
+
     Args:
         network: Builds policy and critics.
         num_inputs: I.
@@ -90,6 +94,9 @@ class TD3Level:
         learning_rate: Of Adam.
         target_rate: tau, step of the slow copies.
         seeds: The streams `initialisation` and `target noise`.
+
+    Attributes:
+        fast: The networks and their slow copies as perceptrons on arrays; `None` where torch computes.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("module", "target", "actor_optimiser", "critic_optimiser", "num_updates")
@@ -102,56 +109,94 @@ class TD3Level:
         actor = network.build(space, spaces.Box(-np.inf, np.inf, (num_actions,), np.float32), rng)
         last = [module for module in actor.modules() if isinstance(module, nn.Linear)][-1]
         last.weight.data.mul_(POLICY_GAIN)
-        critics = nn.ModuleList([network.build(pairs, number, rng) for _ in range(2)])
-        self.module: Any = nn.ModuleDict({"actor": actor, "critics": critics}).eval()
-        self.target: Any = copy.deepcopy(self.module).requires_grad_(False)
-        self.actor_optimiser = Optimiser("adam", list(actor.parameters()), learning_rate=learning_rate)
-        self.critic_optimiser = Optimiser("adam", list(critics.parameters()), learning_rate=learning_rate)
+        critics = [network.build(pairs, number, rng) for _ in range(2)]
+        is_fast = fast_path(actor, *critics)
+        self.module: Any = nn.ModuleDict({"actor": actor, "critics": nn.ModuleList(critics)}).eval()
+        flats = [Flat(self.module["actor"]), Flat(self.module["critics"])]
+        self.target: Any
+        self.target, self._target_flats = copy.deepcopy((self.module, flats))
+        self.target.requires_grad_(False)
+        self.actor_optimiser, self.critic_optimiser = (Optimiser("adam", flat, learning_rate=learning_rate) for flat in flats)
         self.num_actions, self.num_updates, self._target_rate = num_actions, 0, target_rate
         self._noise = seeds.numpy("target noise")
+        self.fast: FastNetworks | None = None
+        if is_fast:
+            sides: list[tuple[Any, list[Flat]]] = [(self.module, flats), (self.target, self._target_flats)]
+            nets = [(of[0].fast_mlp(nets["actor"]), [of[1].fast_mlp(critic) for critic in nets["critics"]]) for nets, of in sides]
+            self.fast = FastNetworks(*nets[0], *nets[1])  # type: ignore[arg-type]
 
-    @torch.no_grad()
     def act(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the policy's actions from -1 to 1 [N, D] at inputs [N, I]."""
-        actions: np.ndarray = self.module["actor"](torch.from_numpy(inputs)).tanh().numpy()
+        """Return the policy's actions from -1 to 1 [N, D] at inputs [N, I], float32."""
+        if self.fast:
+            return np.tanh(self.fast.actor.forward(np.ascontiguousarray(inputs)))
+        with torch.no_grad():
+            actions: np.ndarray = self.module["actor"](torch.from_numpy(inputs)).tanh().numpy()
         return actions
 
-    def values(self, module: Any, inputs: Tensor, action: Tensor) -> Tensor:
-        """Return Q of each critic of a module [2, B]."""
-        pair = torch.cat((inputs, action), dim=1)
-        return torch.stack([critic(pair).squeeze(1) for critic in module["critics"]])
-
     def update(self, given: Experience) -> tuple[float, float]:
-        """Take a gradient step of the critics and, when it is due, of the policy and its slow copies.
+        """Take a gradient step of the critics and, when it is due, of the policy and of all slow copies.
 
         Returns:
             The critics' loss and the mean of the first one's values.
         """
-        inputs, action, reward, discount, next_inputs = (torch.from_numpy(np.ascontiguousarray(array)) for array in given)
-        noise = torch.from_numpy(self._noise.standard_normal(tuple(action.shape), dtype=np.float32))
+        given = Experience(*(np.ascontiguousarray(array) for array in given))
+        noise = TARGET_NOISE * self._noise.standard_normal(given.action.shape, dtype=np.float32)
+        self.num_updates += 1
+        is_due = self.num_updates % POLICY_DELAY == 0
+        found = self.fast_update(given, noise, is_due) if self.fast else self.torch_update(given, noise, is_due)
+        if is_due:
+            with torch.no_grad():
+                for target, optimiser in zip(self._target_flats, (self.actor_optimiser, self.critic_optimiser), strict=True):
+                    target.vector.lerp_(optimiser.flat.vector, self._target_rate)
+        return found
+
+    def torch_update(self, given: Experience, noise: np.ndarray, is_due: bool) -> tuple[float, float]:
+        """Take the gradient steps by torch, with noise [B, D] on the target's action."""
+        inputs, action, reward, discount, next_inputs = map(torch.from_numpy, given)
+
+        def values(module: Any, obs: Tensor, chosen: Tensor) -> Tensor:
+            pair = torch.cat((obs, chosen), dim=1)
+            return torch.stack([critic(pair).squeeze(1) for critic in module["critics"]])
+
         with torch.no_grad():
-            next_action = smoothed(self.target["actor"](next_inputs).tanh(), TARGET_NOISE * noise, NOISE_CLIP)
-            target = td_target(reward, discount, self.values(self.target, next_inputs, next_action).min(dim=0).values)
-        values = self.values(self.module, inputs, action)
-        loss = critic_loss(values, target)
+            next_action = smoothed(self.target["actor"](next_inputs).tanh(), torch.from_numpy(noise), NOISE_CLIP)
+            target = td_target(reward, discount, values(self.target, next_inputs, next_action).min(dim=0).values)
+        value = values(self.module, inputs, action)
+        loss = critic_loss(value, target)
         self.critic_optimiser.zero_grad()
         loss.backward()
         self.critic_optimiser.step()
-        self.num_updates += 1
-        if self.num_updates % POLICY_DELAY == 0:
-            chosen = self.module["actor"](inputs).tanh()
-            policy_loss = -self.module["critics"][0](torch.cat((inputs, chosen), dim=1)).mean()
+        if is_due:
+            policy_loss = -values(self.module, inputs, self.module["actor"](inputs).tanh())[0].mean()
             self.actor_optimiser.zero_grad()
             policy_loss.backward(inputs=self.actor_optimiser.flat.parameters)
             self.actor_optimiser.step()
-            self._follow()
-        return loss.item(), values[0].mean().item()
+        return loss.item(), value[0].mean().item()
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the slow copies by a share towards the networks."""
-        for slow, fast in zip(self.target.parameters(), self.module.parameters(), strict=True):
-            slow.lerp_(fast, self._target_rate)
+    def fast_update(self, given: Experience, noise: np.ndarray, is_due: bool) -> tuple[float, float]:
+        """Do what `torch_update` does, with the derivatives written out."""
+        assert self.fast
+        fast, size = self.fast, len(noise)
+        next_action = smoothed(np.tanh(fast.target_actor.forward(given.next_inputs)), noise, NOISE_CLIP)
+        pairs = np.concatenate((given.next_inputs, next_action), axis=1)
+        first, second = (critic.forward(pairs)[:, 0] for critic in fast.target_critics)
+        target = td_target(given.reward, given.discount, np.minimum(first, second))
+        pairs, loss, value = np.concatenate((given.inputs, given.action), axis=1), 0.0, target
+        for critic in reversed(fast.critics):  # the first one's value is returned
+            value = critic.forward(pairs)[:, 0]
+            miss = value - target
+            loss += float(miss @ miss) / size
+            critic.backward(np.float32(2 / size) * miss[:, None])
+        mean = float(value.mean())
+        self.critic_optimiser.step_flat()
+        if is_due:
+            action = np.tanh(fast.actor.forward(given.inputs))
+            fast.critics[0].forward(np.concatenate((given.inputs, action), axis=1))
+            by_pair = fast.critics[0].backward(np.full((size, 1), -1.0 / size, np.float32), to_inputs=True, to_parameters=False)
+            assert by_pair is not None
+            fast.actor.backward(by_pair[:, given.inputs.shape[1] :] * (1.0 - action * action))
+            self.actor_optimiser.step_flat()
+        return loss, mean
 
     def state_dict(self) -> dict[str, Any]:
         """Return networks, slow copies, optimisers and the number of updates."""

@@ -80,7 +80,7 @@ def outcome(obs: np.ndarray, action: np.ndarray, next_obs: np.ndarray) -> tuple[
 
 
 class UMaze(ArrayTask):
-    """Go right, up and left again within 100 steps; the mean return is the share of episodes that arrive.
+    """Go right, up and left again within 200 steps; the mean return is the share of episodes that arrive.
 
     Attributes:
         walls: Left, bottom, width and height of each wall, for pictures.
@@ -94,7 +94,7 @@ class UMaze(ArrayTask):
         num_uniform=2,
         input_space=spaces.Box(-1.0, 1.0, (2,), np.float32),
         output_space=spaces.Box(-1.0, 1.0, (2,), np.float32),
-        time_limit=100,
+        time_limit=200,
         target=0.8,
         state_of=state_of,
         outcome=outcome,
