@@ -10,6 +10,7 @@ from rl_algos.continuous import specs as continuous
 from rl_algos.exploration import specs as exploration
 from rl_algos.games import specs as games
 from rl_algos.hierarchy import specs as hierarchy
+from rl_algos.latent_models import specs as latent_models
 from rl_algos.meta import specs as meta
 from rl_algos.model_based import specs as model_based
 from rl_algos.offline import specs as offline
@@ -36,6 +37,7 @@ ROOMS = (
     continuous,
     exploration,
     hierarchy,
+    latent_models,
     meta,
     model_based,
     offline,

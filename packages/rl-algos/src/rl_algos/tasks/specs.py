@@ -142,7 +142,7 @@ def _control_tasks() -> Iterator[TaskSpec]:
         summary="Swing a pendulum up that is seen in pictures of 64 x 64 pixels",
         reference="Hafner and others. Learning latent dynamics for planning from pixels, 2019",
         traits=("control", "image-input", "continuous-output"),
-        agent="ppo",
+        agent="dreamer",
         tags=("classic control", "pixels"),
     )
     yield TaskSpec(
