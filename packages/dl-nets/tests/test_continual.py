@@ -100,3 +100,12 @@ def test_replay_and_springs_forget_less_than_fine_tuning() -> None:
         forgotten[method] = agent.evaluate(episodes=1, seeds=Seeds(1))["forgetting"]
     assert forgotten["ewc"] < forgotten["fine-tuning"] - 0.1
     assert forgotten["replay"] < forgotten["fine-tuning"] - 0.2
+
+
+def test_a_network_with_dropout_answers_without_it(task: Permuted) -> None:
+    settings = {"agent": "continual", "config": {"epochs": 1}, "network_config": {"dropout": 0.5}}
+    agent = recipe.resolve(Catalogue.discover(), **settings).build_agent(Seeds(0))
+    inputs = task.read("test", np.arange(50))[0]
+    while agent.progress < 2_000:
+        agent.step()  # the first stage's Fisher information is computed on the way
+    assert np.array_equal(agent.predict(inputs), agent.predict(inputs))

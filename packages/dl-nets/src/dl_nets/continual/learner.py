@@ -94,7 +94,7 @@ class Continual(Agent):
         if not task.num_examples("validation"):
             raise ValueError("the task has no validation split, on which forgetting is measured; set task.validation_fraction=0.15")
         self.num_stages = int(task.num_stages)
-        self.module: Any = self.network.build(task.input_space, task.output_space, self.seeds.numpy("network"))
+        self.module: Any = self.network.build(task.input_space, task.output_space, self.seeds.numpy("network")).eval()
         self.optimiser = Optimiser("sgd", list(self.module.parameters()), learning_rate=config.learning_rate)
         self.springs = Springs(len(self.optimiser.flat.vector))
         self.matrix = np.full((self.num_stages, self.num_stages), UNKNOWN)
@@ -136,7 +136,9 @@ class Continual(Agent):
         overshoot.
         """
         inputs, labels = self.task.read("train", indices)
+        self.module.train()
         loss = functional.cross_entropy(self.module(torch.from_numpy(inputs)), torch.from_numpy(labels))
+        self.module.eval()
         self.optimiser.zero_grad()
         loss.backward()
         if self.config.method == "ewc" and self.learned:
