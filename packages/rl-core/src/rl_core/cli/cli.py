@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "work": ("rl_core.cli.sweeping:work", "Learn runs of a sweep that no other worker has."),
     "export": ("rl_core.cli.commands:export", "Write what a run has learned in a format that other programs read."),
     "watch": ("rl_core.cli.pages:watch", "Episodes of a run's policy as an animation, or in a window."),
+    "watch-over": ("rl_core.cli.watch_over:watch_over", "Episodes of a run's policy under a controller that takes over."),
     "report": ("rl_core.cli.pages:report", "One HTML file about a run, or about several."),
     "export-metrics": ("rl_core.cli.pages:export_metrics", "The metrics of a run as a table in CSV."),
     "collect": ("rl_core.cli.collect:collect", "Write the transitions that a policy meets, to learn from as data."),
