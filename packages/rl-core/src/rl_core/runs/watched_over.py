@@ -30,8 +30,8 @@ MOST_ROWS = 2_000  # of the sample that distances are to
 MOST_STEPS = 2_000  # of a watched episode
 
 
+class Limits(NamedTuple):
     """Limits of a policy that is watched over.
-    """What a policy is held by.
 
     Attributes:
         authority: Share of half the action's range that an action may differ from the fallback's, in [0, 1].
