@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,7 +41,8 @@ def learning_curve(
     drawn = panels(lines, headline)
     columns = min(3, max(1, len(drawn)))
     rows = max(1, -(-len(drawn) // columns))
-    figure = new_figure(4.2 * columns, 2.8 * rows)
+    figure = new_figure(4.2 * columns, 2.8 * rows, layout=None)
+    _arrange(figure, rows, columns)
     for index, (name, curves) in enumerate(drawn.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
         for number, (label, curve) in enumerate(curves.items()):
@@ -53,6 +54,7 @@ def learning_curve(
             axes.legend(fontsize=7)
         if spans_decades([line[curve] for curve in curves.values() for line in lines if curve in line]):
             axes.set_yscale("log")
+            _label_decades(axes.yaxis)
         kind = next(iter(curves))
         axes.set_title(name if len(curves) > 1 or kind == "learning" else f"{name} ({kind})", fontsize=10)
         axes.set_xlabel(unit, fontsize=8)
@@ -177,8 +179,14 @@ def student_t95(degrees: int) -> float:
     return (low + high) / 2
 
 
-def new_figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Any:
     """Return an empty figure, with its size in inches, that is not registered with pyplot.
+
+    Args:
+        width: Inches.
+        height: Inches.
+        layout: "constrained" moves panels until no texts overlap, which takes longer than all the rest of a figure of many panels; `None`
+            leaves them where they are put.
 
     The variable MPLBACKEND may name a backend that this environment lacks, as a notebook's kernel does; no figure of a run needs one.
     """
@@ -186,9 +194,26 @@ def new_figure(width: float, height: float) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+def _arrange(figure: Any, rows: int, columns: int) -> None:
+    """Leave room for titles, labels and ticks around each panel of a regular grid."""
+    width, height = figure.get_size_inches()
+    left, right, top, bottom, gap_x, gap_y = 0.65, 0.15, 0.7, 0.5, 0.7, 0.75  # inches
+    panel_x = (width - left - right - (columns - 1) * gap_x) / columns
+    panel_y = (height - top - bottom - (rows - 1) * gap_y) / rows
+    figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, gap_x / panel_x, gap_y / panel_y)
+
+
+def _label_decades(axis: Any) -> None:
+    """Write the ticks of a logarithmic axis as plain numbers: raised exponents take a parser that is slow to start."""
+    from matplotlib.ticker import NullFormatter
+
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _import_matplotlib() -> None:
