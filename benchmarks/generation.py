@@ -1,4 +1,4 @@
-"""Measure what generates, translates and enlarges pictures, with its presets: `rl-core run` on each row.
+"""Measure what generates and translates pictures, with its presets: `rl-core run` on each row.
 
     GENERATION_DATA=data python benchmarks/generation.py                # all rows; writes generation.json and generation.md
     GENERATION_DATA=data python benchmarks/generation.py dcgan espcn    # some rows; the others keep what was measured before
@@ -24,19 +24,19 @@ from typing import Any
 HERE = Path(__file__).parent
 MNIST = f"generate:mnist:{Path(os.environ.get('GENERATION_DATA', 'data')) / 'mnist'}"
 ROWS: dict[str, tuple[str, str, int, str]] = {
+    "gan-ring": ("gan", "ring-of-gaussians", 3, "8 modes"),
+    "dcgan": ("dcgan", "generate:plain-shapes", 1, ""),
+    "conditional-gan": ("conditional-gan", "generate:plain-shapes", 1, ""),
+    "wgan-gp": ("wgan-gp", "generate:plain-shapes", 1, ""),
+    "stylegan": ("stylegan", "generate:plain-shapes", 1, "stated"),
+    "ddpm": ("ddpm", "shapes-from-noise", 1, ""),
+    "captions-gan": ("conditional-gan", "shapes-from-captions", 1, "size, colour and shape >= 0.8"),
+    "captions-ddpm": ("ddpm", "shapes-from-captions", 1, "size, colour and shape >= 0.8"),
+    "cyclegan": ("cyclegan", "ink-on-paper", 1, "PSNR >= 24 both ways"),
     "gan-mnist": ("gan", MNIST, 1, "Frechet distance <= 8"),
     "dcgan-mnist": ("dcgan", MNIST, 1, "Frechet distance <= 3.5, recall >= 0.75"),
     "wgan-gp-mnist": ("wgan-gp", MNIST, 1, "Frechet distance <= 3"),
     "conditional-gan-mnist": ("conditional-gan", MNIST, 1, "Frechet distance <= 2, class accuracy >= 0.97"),
-    "dcgan": ("dcgan", "generate:plain-shapes", 3, ""),
-    "conditional-gan": ("conditional-gan", "generate:plain-shapes", 3, ""),
-    "wgan-gp": ("wgan-gp", "generate:plain-shapes", 3, ""),
-    "stylegan": ("stylegan", "generate:plain-shapes", 1, "stated"),
-    "ddpm": ("ddpm", "shapes-from-noise", 1, ""),
-    "cyclegan": ("cyclegan", "ink-on-paper", 3, "PSNR >= 24 both ways"),
-    "srcnn": ("srcnn", "super-resolution-leaves", 1, "bicubic + 0.3 dB"),
-    "espcn": ("espcn", "super-resolution-leaves", 3, "above bicubic"),
-    "srresnet": ("srresnet", "super-resolution-leaves", 1, "above espcn"),
 }
 """Name of a row: component, task, number of seeds, target."""
 

@@ -116,6 +116,11 @@ class ShapesFromCaptions(DataTask):
         _, rows, noise, shown = self._examples[split]
         return {LABEL: rows[indices], NUMBERS: noise[indices]}, shown[indices].astype(np.float32) / np.float32(255.0)
 
+    def score(self, predictions: Any, targets: Any) -> dict[str, float]:
+        """Return the share of pictures [N, S, S, 3] in which the reader sees what it sees in the true ones."""
+        found, true = (self._read_parts(np.asarray(each)) for each in (predictions, targets))
+        return {self.metric: float((found == true).all(axis=1).mean())}
+
     def evaluate_split(self, predict: Predict, split: str, batch_size: int = 256) -> dict[str, float]:
         """Return the shares of captions, and of their parts, that the reader finds in the answers; apart those of pairs never shown.
 
@@ -184,16 +189,16 @@ class ShapesFromCaptions(DataTask):
         figure.savefig(folder / "from-captions.png", dpi=110)
 
     def _rows(self, captions: list[str]) -> np.ndarray:
-        return np.stack([self.vocabulary.row([caption.split()], LENGTH, 1) for caption in captions])
+        return np.array([self.vocabulary.row([caption.split()], LENGTH, 1) for caption in captions], np.int64).reshape(-1, LENGTH)
 
     @cached_property
     def _examples(self) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Parts [N, 3], rows of captions [N, T], noise and pictures, bytes, of each split."""
         found = {}
-        for split in ("train", "test"):
+        for split in SPLITS:
             number, count = SPLITS.index(split), self.num_examples(split)
             rng = np.random.default_rng((self.config.data_seed, number))
-            parts = _some_parts(rng, count, new=np.zeros(count, bool) if split == "train" else np.arange(count) % 2 == 1)
+            parts = _some_parts(rng, count, new=(np.arange(count) % 2 == 1) & (split == "test"))
             said = parts.copy()
             if split == "train":
                 said[:, :2][rng.random((count, 2)) < LEFT_OUT] = -1

@@ -30,6 +30,7 @@ class PlainShapesConfig:
     num_train: Annotated[Count, Doc("pictures to learn from")] = 4000
     num_validation: Annotated[Whole, Doc("pictures of the validation split")] = 200
     num_test: Annotated[Count, Doc("pictures that the score is computed on")] = 1000
+    rare: Annotated[float, Meta(gt=0, le=1), Doc("share of the training triangles that are kept")] = 1.0
     data_seed: Annotated[Whole, Doc("number of the set of pictures; independent of the run's seed")] = 0
 
 
@@ -83,5 +84,8 @@ class PlainShapes(ArrayTask):
         for number, split in enumerate(SPLITS):
             rng = np.random.default_rng((config.data_seed, number))
             labels = rng.integers(len(CLASSES), size=int(getattr(config, f"num_{split}")))
+            if split == "train" and config.rare < 1.0:
+                few = np.flatnonzero(labels == CLASSES.index("triangle"))
+                labels = np.delete(labels, few[max(1, round(config.rare * len(few))) :])
             splits[split] = drawn(labels, rng, config.size), labels
         super().__init__(config, splits, spaces.Box(0, 255, (config.size, config.size, 1), np.uint8), CLASSES)

@@ -137,6 +137,14 @@ def tasks() -> Iterator[TaskSpec]:
         tags=("generation", "vision", "captions", "synthetic"),
     )
     yield TaskSpec(
+        name="surface-defects",
+        target="cv_models.generate.defects:SurfaceDefects",
+        summary="Find defects of a surface, learning from whole ones. Made from a seed",
+        traits=("data", "image-input", "image-output", "reconstruction"),
+        agent="supervised",
+        tags=("anomaly detection", "vision", "synthetic"),
+    )
+    yield TaskSpec(
         name="plain-shapes",
         target="cv_models.generate.plain_shapes:PlainShapes",
         summary="Circle, square or triangle? Small grey pictures, made from a seed",
@@ -165,6 +173,18 @@ def tasks() -> Iterator[TaskSpec]:
 
 def schemes() -> Iterator[TaskSchemeSpec]:
     """Yield the schemes."""
+    yield TaskSchemeSpec(
+        name="generated",
+        target="cv_models.generate.generated:Generated",
+        summary="A task whose rare classes are filled up by a conditional generator's run",
+        reference="Antoniou, Storkey and Edwards, Data augmentation generative adversarial networks, 2017",
+        argument="path",
+        example="generated:runs/conditional-gan",
+        make_example="cv_models.generate.generated:write_example",
+        traits=("data", "discrete-output"),
+        agents=("supervised",),
+        tags=("classification", "generation"),
+    )
     yield TaskSchemeSpec(
         name="super-resolution",
         target="cv_models.generate.resolution:FolderResolution",
