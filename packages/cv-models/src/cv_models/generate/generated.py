@@ -42,7 +42,7 @@ class Generated(DataTask):
         state: The `state_dict` of the task of a trained agent; `None` opens the run.
 
     Raises:
-        ValueError: if there is no such run, or its answers have no labels.
+        ValueError: if the path does not hold a run, or its task has no labels.
     """
 
     Config: ClassVar[type] = GeneratedConfig
