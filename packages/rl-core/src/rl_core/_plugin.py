@@ -53,7 +53,19 @@ def rl_task_schemes() -> Iterable[TaskSchemeSpec]:
 
 @hookimpl
 def rl_loggers() -> Iterable[LoggerSpec]:
-    """TensorBoard event files."""
+    """Yield the ways to write metrics beside `metrics.jsonl`."""
+    yield LoggerSpec(
+        name="csv-table",
+        target="rl_core.runs.loggers.csv_table:CsvLogger",
+        summary="A table metrics.csv in the run's folder, written while it learns",
+    )
+    yield LoggerSpec(
+        name="wandb",
+        target="rl_core.runs.loggers.wandb:WandbLogger",
+        summary="Weights & Biases, offline unless WANDB_MODE=online",
+        requires=("wandb",),
+        extra="rl-core[wandb]",
+    )
     yield LoggerSpec(
         name="tensorboard",
         target="rl_core.runs.loggers.tensorboard:TensorBoardLogger",
