@@ -138,6 +138,25 @@ def together(session: nox.Session) -> None:
 
 
 @nox.session(python=RUNNING)
+def release(session: nox.Session) -> None:
+    """Wheels of all packages, installed from a folder as a user has them: each with its needs, then all together; their data is in them.
+
+    The wheels stay in the session's folder. `-- rl-core nlp-embeddings` tries only these alone.
+    """
+    paths = wheels(session, *PACKAGES)
+    if len(paths) != len(PACKAGES):
+        session.error(f"{len(paths)} wheels were built for {len(PACKAGES)} packages")
+    folder = Path(paths[0]).parent
+    for package in [*([name for name in session.posargs if name in PACKAGES] or PACKAGES), ""]:
+        names = [package] if package else PACKAGES
+        session.run("uv", "pip", "uninstall", "-q", *PACKAGES, external=True)
+        session.install("-c", LOCK, "--find-links", str(folder), *names)
+        session.run("rl-core", "doctor", silent=True)
+        session.run("python", "tests/wheels.py", *names, env={"OMP_NUM_THREADS": "1"})
+    session.log(f"the wheels are in {folder}")
+
+
+@nox.session(python=RUNNING)
 def walks(session: nox.Session) -> None:
     """Print the source files that one learning step of an agent enters; a walk that is too long fails."""
     session.install("-c", LOCK, *wheels(session, *PACKAGES))

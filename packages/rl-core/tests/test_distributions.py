@@ -84,3 +84,16 @@ def test_a_distribution_without_metadata_still_brings_its_plugin(site: Any) -> N
     site.add("bare", "from rl_core.api import *\nRL_API = 2\n@hookimpl\ndef rl_agents(): return ()\n", metadata="")
     rows = site.run("doctor", "--json").json["plugins"]
     assert [(row["package"], row["version"], row["status"]) for row in rows if row["name"] == "bare"] == [("bare", "?", "ready")]
+
+
+def test_the_doctor_finds_packages_of_versions_that_do_not_suit_each_other(site: Any) -> None:
+    needs = "Requires-Dist: rl-core==9.9.9\nRequires-Dist: old-friend<2,>=1.5; python_version >= '3'\nRequires-Dist: numpy>=99\n"
+    site.add("new-friend", "", metadata=f"Metadata-Version: 2.1\nName: new-friend\nVersion: 2.0\n{needs}\n")
+    site.add("old-friend", "", version="1.4.9")
+    found = site.run("doctor", "--json")
+    assert found.status == 1
+    assert [(row["package"], row["need"], row["installed"]) for row in found.json["versions"]] == [
+        ("new-friend 2.0", "rl-core==9.9.9", metadata.version("rl-core")),
+        ("new-friend 2.0", "old-friend<2,>=1.5", "1.4.9"),
+    ]
+    assert "pip install 'old-friend<2,>=1.5'" in found.json["versions"][1]["remedy"]

@@ -16,6 +16,7 @@ from rl_core.plugins.catalogue import KINDS, Catalogue, Entry, fits, may_fit
 if TYPE_CHECKING:
     from rl_core.cli.layers import Layer
     from rl_core.describe import ConfigField
+    from rl_core.plugins.versions import Conflict
     from rl_core.runs.recipe import Resolved
 
 _TITLES = {
@@ -72,12 +73,12 @@ def show(call: Call, name: str, kind: str | None, task: str | None, as_json: boo
 
     With --task: the settings of a run on that task, where each comes from, and the layers of a network that was named.
     """
-    if kind is None and _is_sweep(name):
+    if kind is None and _holds(name, "sweep.yaml"):
         from rl_core.cli.sweeping import show_sweep
 
         show_sweep(name, as_json)
         return
-    if kind is None and _is_tuning(name):
+    if kind is None and _holds(name, "tune.yaml"):
         from rl_core.cli.tuning import show_tuning
 
         show_tuning(name, as_json)
@@ -170,11 +171,17 @@ def _print_layers(layers: Sequence[Layer], task: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """List every plugin, how it loads, and its problems. Ends with status 1 if there are any."""
+    """List every plugin, how it loads, and its problems, such as packages of versions that do not suit each other.
+
+    Ends with status 1 if there are any.
+    """
+    from rl_core.plugins.versions import conflicts
+
     catalogue = ctx.obj.catalogue()
+    unsuited = conflicts(plugin.package for plugin in catalogue.plugins)
     ambiguous = [entry for entry in catalogue.entries() if entry.status == "ambiguous"]
     missing = [entry for entry in catalogue.entries() if entry.missing]
-    healthy = not catalogue.broken and not ambiguous
+    healthy = not catalogue.broken and not ambiguous and not unsuited
     if as_json:
         _print_json(
             {
@@ -183,10 +190,11 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
                 "broken": _broken(catalogue),
                 "ambiguous": [_component(entry) | {"remedy": entry.remedy} for entry in ambiguous],
                 "missing": [_component(entry) | {"remedy": entry.remedy} for entry in missing],
+                "versions": [conflict._asdict() for conflict in unsuited],
             }
         )
     else:
-        _print_doctor(catalogue, ambiguous, missing)
+        _print_doctor(catalogue, ambiguous, missing, unsuited)
     if ctx.obj.traceback:
         import traceback
 
@@ -197,18 +205,11 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         ctx.exit(1)
 
 
-def _is_sweep(name: str) -> bool:
-    """Return whether a name is the folder of a sweep."""
+def _holds(name: str, file: str) -> bool:
+    """Return whether a name is a folder with this file."""
     from pathlib import Path
 
-    return (Path(name) / "sweep.yaml").is_file()
-
-
-def _is_tuning(name: str) -> bool:
-    """Return whether a name is the folder of a tuning."""
-    from pathlib import Path
-
-    return (Path(name) / "tune.yaml").is_file()
+    return (Path(name) / file).is_file()
 
 
 def _find_any(catalogue: Catalogue, name: str, kind: str | None) -> Entry:
@@ -402,7 +403,7 @@ def _short(type_: str) -> str:
     return type_ if len(type_) <= _WIDEST_TYPE else f"{type_.partition('[')[0]}[...]"
 
 
-def _print_doctor(catalogue: Catalogue, ambiguous: Sequence[Entry], missing: Sequence[Entry]) -> None:
+def _print_doctor(catalogue: Catalogue, ambiguous: Sequence[Entry], missing: Sequence[Entry], unsuited: Sequence[Conflict]) -> None:
     import platform
     from importlib.metadata import version
 
@@ -429,13 +430,16 @@ def _print_doctor(catalogue: Catalogue, ambiguous: Sequence[Entry], missing: Seq
     if missing:
         _heading("Not installed")
         _table([(entry.name, entry.kind, entry.status, entry.remedy) for entry in missing])
+    if unsuited:
+        _heading("Versions that do not suit each other")
+        _table([(conflict.package, f"needs {conflict.need}", conflict.installed, conflict.remedy) for conflict in unsuited])
     unkept = _unkept_code(catalogue)
     if unkept:
         _heading("Compiled code")
         for problem in unkept:
             _line(f"{problem}; every process compiles anew")
         _line("remedy: set NUMBA_CACHE_DIR to a folder that can be written", indent="    ")
-    if not catalogue.broken and not ambiguous and not unkept:
+    if not catalogue.broken and not ambiguous and not unsuited and not unkept:
         _line("no problems", indent="")
 
 
