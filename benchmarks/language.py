@@ -1,7 +1,7 @@
 """Scores of the agents that tag, parse, classify, model and answer, on real files, beside other programs where those are installed.
 
     python benchmarks/language.py DATA --text TEXT            # DATA: ewt.*.conllu.xz, ncbi.*.iob2.xz, sentence_polarity.zip, ...
-    python benchmarks/language.py DATA --only tags entities   # parts: tags entities trees sentiment characters bots topics
+    python benchmarks/language.py DATA --only tags entities   # parts by name
 
 Without a folder it prints a note and ends. Scores are of seeds 0 to 2 on the files' own test parts (sentiment: ten folds drawn with seed
 0); agents that draw no random numbers have one score. Times of ours and theirs are processor times of paired runs, one after the other in
@@ -31,6 +31,7 @@ import numpy as np
 import rl_core
 
 SEEDS = (0, 1, 2)
+NEURAL_SEEDS = (0,)  # of trainings that take minutes
 HERE = Path(__file__).parent
 Row = tuple[str, str, str, str, str]  # task, agent, measure, score, beside
 
@@ -153,11 +154,8 @@ def trees(data: Path, text: Path | None) -> list[Row]:
     return [("EWT, trees", "dependency-parser", f"UAS {mean(found, 'UAS')}, LAS {mean(found, 'LAS')} (tags of its own)", "", "")]
 
 
-def sentiment(data: Path, text: Path | None) -> list[Row]:
-    """Return the rows of sentence polarity, ten folds."""
-    from nlp_embeddings.classify.lexicon import LIST as WORDS
-    from nlp_embeddings.classify.lexicon import LexiconConfig, sentiment, valences
-
+def polarity(data: Path) -> tuple[list[tuple[str, str]], np.ndarray]:
+    """Return the classes and sentences of sentence polarity, and the fold of each [N]."""
     with zipfile.ZipFile(data / "sentence_polarity.zip") as file:
         texts = [
             (kind, line)
@@ -165,7 +163,15 @@ def sentiment(data: Path, text: Path | None) -> list[Row]:
             for line in file.read(f"sentence_polarity/rt-polarity.{kind}").decode("latin-1").splitlines()
             if line.strip()
         ]
-    fold = np.random.default_rng(0).permutation(len(texts)) % 10
+    return texts, np.random.default_rng(0).permutation(len(texts)) % 10
+
+
+def sentiment(data: Path, text: Path | None) -> list[Row]:
+    """Return the rows of sentence polarity, ten folds."""
+    from nlp_embeddings.classify.lexicon import LIST as WORDS
+    from nlp_embeddings.classify.lexicon import LexiconConfig, sentiment, valences
+
+    texts, fold = polarity(data)
     found: dict[str, list[float]] = {name: [] for name in ("naive-bayes", "nb-svm", "linear-classifier", "lexicon")}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(10):
@@ -224,8 +230,120 @@ def topics(data: Path, text: Path | None) -> list[Row]:
     return rows
 
 
+def recurrent(task: str, network: str, metric: str, wanted: str, seeds: tuple[int, ...] = SEEDS, beside: str = "", **options: Any) -> Row:
+    """Return the row of a network on a drawn task."""
+    found = scores("supervised", task, seeds, network=network, device="cpu", **options)
+    named = ", ".join(f"{key}={value}" for key, value in options.get("network_config", {}).items())
+    return task, f"{network}{f' ({named})' if named else ''}", f"{metric} {mean(found, metric)}", wanted, beside
+
+
+def dates(data: Path, text: Path | None) -> list[Row]:
+    """Return the row of dates with additive attention."""
+    return [recurrent("dates", "seq2seq", "exact", "1.0 in 500 updates")]
+
+
+def dates_forms(data: Path, text: Path | None) -> list[Row]:
+    """Return the rows of dates with other forms of attention, and without."""
+    return [
+        recurrent("dates", "seq2seq", "exact", "1.0", (0,), "500 updates", network_config={"attention": "general"}),
+        recurrent("dates", "seq2seq", "exact", "< .5", (0,), "1,000 updates", network_config={"attention": "none"}, config={"epochs": 8}),
+    ]
+
+
+def letters(data: Path, text: Path | None) -> list[Row]:
+    """Return the row of rows of letters that are repeated."""
+    return [recurrent("copy-letters", "seq2seq", "exact", "1.0", NEURAL_SEEDS)]
+
+
+def copying(data: Path, text: Path | None) -> list[Row]:
+    """Return the rows of summaries with new names."""
+    name = "pointer-generator"
+    return [
+        recurrent("copy-summaries", name, "exact match", ">= .98"),
+        recurrent("copy-summaries", name, "exact match", "0", (0,), "the names are new", network_config={"copy": False}),
+    ]
+
+
+def speech(data: Path, text: Path | None) -> list[Row]:
+    """Return the row of tones."""
+    return [recurrent("spoken-tones", "ctc-recogniser", "character error rate", "0")]
+
+
+def neural_tags(data: Path, text: Path | None) -> list[Row]:
+    """Return the row of a network that tags."""
+    config = {"validation": f"{data}/ewt.dev.conllu.xz", "test": f"{data}/ewt.test.conllu.xz"}
+    task, wanted = f"tagging:{data}/ewt.train.conllu.xz", {"letters": 12, **config}
+    found = scores("supervised", task, NEURAL_SEEDS, network="bilstm-crf", task_config=wanted, device="cpu")
+    return [("EWT, universal tags", "bilstm-crf", f"accuracy {mean(found, 'accuracy')}", ">= .945", "words and letters, no other texts")]
+
+
+def neural_entities(data: Path, text: Path | None) -> list[Row]:
+    """Return the row of a network that finds entities."""
+    config = {"validation": f"{data}/ncbi.devel.iob2.xz", "test": f"{data}/ncbi.test.iob2.xz"}
+    task, wanted = f"entities:{data}/ncbi.train.iob2.xz", {"letters": 12, **config}
+    found = scores("supervised", task, NEURAL_SEEDS, network="bilstm-crf", task_config=wanted, device="cpu")
+    return [("NCBI disease", "bilstm-crf", f"F1 {mean(found, 'F1')} (strict spans)", ">= .78", "words and letters, no other texts")]
+
+
+def neural_sentiment(data: Path, text: Path | None) -> list[Row]:
+    """Return the row of convolutions on sentence polarity: the first of the ten folds is for testing, the second for validation."""
+    texts, fold = polarity(data)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, inside in (("train", fold > 1), ("validation", fold == 1), ("test", fold == 0)):
+            Path(folder, f"{name}.tsv").write_text("".join(f"{texts[i][0]}\t{texts[i][1]}\n" for i in np.flatnonzero(inside)))
+        config = {"test": f"{folder}/test.tsv", "validation": f"{folder}/validation.tsv"}
+        found = scores("supervised", f"sentiment:{folder}/train.tsv", NEURAL_SEEDS, network="cnn-text", task_config=config, device="cpu")
+    return [("sentence polarity, one fold", "cnn-text", f"accuracy {mean(found, 'accuracy')}", ">= .75", "no vectors of other texts")]
+
+
+def tatoeba(data: Path, text: Path | None) -> list[Row]:
+    """Return the row of Dutch to English: pairs of up to 12 words, test sources that no training pair has."""
+    with zipfile.ZipFile(data / "tatoeba-nld-eng.zip") as file:
+        lines = [line.split("\t")[:2] for line in file.read("nld.txt").decode("utf-8").splitlines() if line.strip()]
+    from nlp_embeddings.reading.words import pieces
+
+    pairs = [(dutch, english) for english, dutch in lines if max(len(pieces(dutch)), len(pieces(english))) <= 12]
+    part = {english: number % 40 for number, english in enumerate(dict.fromkeys(english for _, english in pairs))}
+    train = [pair for pair in pairs if part[pair[1]] > 1]
+    known = {dutch.lower() for dutch, _ in train}
+    with tempfile.TemporaryDirectory() as folder:
+        held = {
+            name: [p for p in pairs if part[p[1]] == number and p[0].lower() not in known] for name, number in (("test", 0), ("dev", 1))
+        }
+        for name, chosen in {"train": train, **held}.items():
+            Path(folder, f"{name}.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in chosen))
+        config = {"test": f"{folder}/test.tsv", "validation": f"{folder}/dev.tsv", "max_length": 12}
+        run = learn("supervised", f"translation:{folder}/train.tsv", 0, network="seq2seq", task_config=config, device="cpu")
+        inputs, targets = run.agent.task.read("test", np.arange(run.agent.task.num_examples("test")))
+        backwards = inputs.copy()
+        for row in backwards:
+            row[row != 0] = row[row != 0][::-1]
+        (judge := run.agent.task.judge()).add(run.agent.predict(backwards), targets)
+    epochs = run.agent.config.epochs
+    beside = f"{epochs} epochs, {len(train):,} pairs; BLEU {judge.result()['BLEU']:.1f} for sources backwards"
+    return [("Tatoeba, Dutch to English", "seq2seq", f"BLEU {run.metrics['BLEU']:.1f}", ">= 30 after 2.5 epochs", beside)]
+
+
 PARTS: dict[str, Callable[[Path, Path | None], list[Row]]] = {
-    part.__name__: part for part in (tags, entities, trees, sentiment, characters, bots, topics)
+    part.__name__: part
+    for part in (
+        tags,
+        neural_tags,
+        entities,
+        neural_entities,
+        trees,
+        sentiment,
+        neural_sentiment,
+        dates,
+        dates_forms,
+        letters,
+        copying,
+        speech,
+        tatoeba,
+        characters,
+        bots,
+        topics,
+    )
 }
 
 

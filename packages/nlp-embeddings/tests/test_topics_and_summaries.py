@@ -38,7 +38,7 @@ def test_the_bars_are_found() -> None:
 def test_true_topics_have_no_distance_and_draws_are_those_of_the_counts() -> None:
     task = TopicsTask(TopicsConfig())
     agent, _ = learned(LDA, LDAConfig(), task, 2)
-    by_document, by_word = agent._counts()
+    by_document, by_word = agent._counts(agent.chosen[0])
     words, documents = agent._words
     assert by_document.sum() == by_word.sum() == len(words) == len(documents)
     assert bars().shape == (10, 25)

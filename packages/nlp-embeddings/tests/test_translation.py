@@ -9,7 +9,9 @@ import pytest
 from nlp_embeddings.reading.pairs import joined, read_pairs
 from nlp_embeddings.translation.bundled import cipher_alignment
 from nlp_embeddings.translation.ibm import IBMConfig, IBMModel
+from nlp_embeddings.translation.procrustes import Procrustes, ProcrustesConfig
 from nlp_embeddings.translation.task import TranslationConfig, TranslationTask, ended
+from nlp_embeddings.translation.word_pairs import WordPairsConfig, WordPairsTask, drawn_languages
 from rl_core.seeds import Seeds
 
 
@@ -52,3 +54,22 @@ def test_parallel_files_of_unequal_length_and_broken_lines_are_refused(tmp_path:
     for name in ("c.tsv", "d.jsonl"):
         with pytest.raises(ValueError, match=f"{name}, line {1 + (name == 'c.tsv')}: expected `source<TAB>target`"):
             read_pairs(tmp_path / name)
+
+
+def test_a_rotation_is_found_from_a_dictionary_and_translates_words_that_it_lacks(tmp_path: Path) -> None:
+    one, other, pairs = drawn_languages(3, 0.0)
+    for words, name in ((one, "one.txt"), (other, "other.txt")):
+        lines = (f"{word} {' '.join(map(repr, row.tolist()))}\n" for word, row in zip(words.index_to_key, words.vectors, strict=True))
+        (tmp_path / name).write_text(f"400 16\n{''.join(lines)}")
+    (tmp_path / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in pairs[:100]) + "lost\tlost\n")
+    files = {"dictionary": str(tmp_path / "pairs.tsv"), "source": str(tmp_path / "one.txt"), "target": str(tmp_path / "other.txt")}
+    task = WordPairsTask(WordPairsConfig(**files))
+    agent = Procrustes(ProcrustesConfig(), task, None, seeds=Seeds(0), budget=1)
+    assert agent.step()["loss"] == pytest.approx(0.0, abs=1e-6)
+    np.testing.assert_allclose(agent.rotation @ agent.rotation.T, np.eye(16), atol=1e-9)
+    assert task.evaluate_split(agent.predict, "test")["precision at 1"] == 1.0
+    assert task.describe(agent.predict(task.parse("a399")))[0][0] == "b399"  # not in the dictionary
+    with pytest.raises(ValueError, match="the word 'zzz' has no vector"):
+        task.parse("zzz")
+    with pytest.raises(ValueError, match="is given alone; name dictionary, source and target"):
+        WordPairsConfig(source="x")

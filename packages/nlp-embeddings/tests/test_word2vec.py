@@ -345,8 +345,8 @@ def test_steps_of_the_full_softmax_are_short_and_change_nothing(tmp_path: Path, 
         before = parts.progress
         pairs = parts.step()["pairs"]
         steps += 1
-        assert parts.progress > before
-        assert pairs <= 6 + 10
+        assert parts.progress > before or pairs == 7  # a pair after the other, also within a window
+        assert pairs <= 7
         if steps % 5 == 0:  # killed and continued within a chunk, within a sentence
             again = agent(task, **config)
             again.load_state_dict(parts.state_dict())

@@ -125,7 +125,9 @@ class Tagger(nn.Module):
         longest = int(lengths.max())
         vectors = self.words(words[:, :longest].long())
         if self.spelling is not None and isinstance(inputs, Mapping):
-            vectors = torch.cat([vectors, self.spelling(inputs["letters"][:, :longest])], dim=2)
+            inside = torch.arange(longest, device=words.device) < lengths[:, None]  # only words are spelled, not padding
+            spelled = self.spelling(inputs["letters"][:, :longest][inside][None])[0]
+            vectors = torch.cat([vectors, spelled.new_zeros(*inside.shape, spelled.shape[1]).index_put((inside,), spelled)], dim=2)
         ends = torch.arange(longest, device=words.device)[:, None] == lengths - 1
         hidden = self.recurrent.both_ways(self.dropout(vectors).transpose(0, 1), ends).transpose(0, 1)
         scores: Tensor = self.output(self.dropout(hidden))

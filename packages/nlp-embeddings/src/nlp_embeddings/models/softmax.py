@@ -77,7 +77,7 @@ def softmax_step(hidden: np.ndarray, outputs: np.ndarray, word: int, rate: float
 
 
 class SoftmaxWalk:
-    """A walk through the windows of a chunk of sentences that can pause after each window.
+    """A walk through the windows of a chunk of sentences that can pause after each pair.
 
     Args:
         random: The chunk's generator.
@@ -91,15 +91,17 @@ class SoftmaxWalk:
         self._sentence, self._centre = 0, 0  # the next ones
         self._finished_words, self._sentence_words = 0, 0
         self._kept: list[int] | None = None  # words of the current sentence
+        self._context: list[int] = []  # of skip-gram: words that the last centre still has to be predicted from
 
     @property
     def words(self) -> int:
         """Words of the vocabulary passed so far."""
-        return self._finished_words + (self._sentence_words * self._centre // len(self._kept) if self._kept else 0)
+        centres = self._centre - bool(self._context)  # one whose pairs are not all done does not count yet
+        return self._finished_words + (self._sentence_words * centres // len(self._kept) if self._kept else 0)
 
     def done(self, stream: Stream) -> bool:
         """Return whether all sentences are finished."""
-        return self._kept is None and self._sentence >= len(stream.starts) - 1
+        return not self._context and self._kept is None and self._sentence >= len(stream.starts) - 1
 
     def advance(self, stream: Stream, inputs: np.ndarray, outputs: np.ndarray, rule: str, work: int) -> Progress:
         """Learn from the next windows.
@@ -115,23 +117,26 @@ class SoftmaxWalk:
         while pairs * outputs.size < work and not self.done(stream):
             if self._kept is None:
                 self._begin_sentence(stream)
-            kept, centre = self._kept or [], self._centre
+            kept = self._kept or []
+            schedule = stream.schedule
+            rate = np.float32(max(schedule.rate * (1 - (schedule.done + self._finished_words) / (schedule.total + 1)), schedule.least))
+            if self._context:
+                loss += softmax_step(inputs[self._context.pop()], outputs, kept[self._centre - 1], rate)
+                pairs += 1
+                continue
+            centre = self._centre
             if centre >= len(kept):
                 self._finished_words += self._sentence_words
                 self._kept, self._centre, self._sentence_words = None, 0, 0
                 self._sentence += 1
                 continue
-            schedule = stream.schedule
-            rate = np.float32(max(schedule.rate * (1 - (schedule.done + self._finished_words) / (schedule.total + 1)), schedule.least))
             reach = self.random.below(stream.window) + 1
             context = kept[max(0, centre - reach) : centre] + kept[centre + 1 : centre + reach + 1]
             self._centre += 1
             if not context:
                 continue
             if rule == "skip-gram":
-                for other in context:
-                    loss += softmax_step(inputs[other], outputs, kept[centre], rate)
-                pairs += len(context)
+                self._context = context[::-1]
                 continue
             start = inputs[context].sum(axis=0) * np.float32(1 / len(context))
             hidden = start.copy()
@@ -153,6 +158,7 @@ class SoftmaxWalk:
             "random": str(self.random.state),
             "place": [self._sentence, self._centre, self._finished_words, self._sentence_words],
             "kept": None if self._kept is None else np.array(self._kept, dtype=np.int64),
+            "context": np.array(self._context, dtype=np.int64),
         }
 
     def load_state_dict(self, state: Mapping[str, Any], num_words: int, num_sentences: int) -> None:
@@ -169,7 +175,8 @@ class SoftmaxWalk:
         self.random.state = int(state["random"]) & _MASK
         place = [int(number) for number in state["place"]]
         kept = None if state["kept"] is None else [int(word) for word in state["kept"]]
-        if min(place) < 0 or place[0] > num_sentences or any(not 0 <= word < num_words for word in kept or []):
+        context = [int(word) for word in state["context"]]
+        if min(place) < 0 or place[0] > num_sentences or any(not 0 <= word < num_words for word in [*(kept or []), *context]):
             raise ValueError(f"the place {place} is not one of a chunk of {num_sentences} sentences and {num_words} words")
         self._sentence, self._centre, self._finished_words, self._sentence_words = place
-        self._kept = kept
+        self._kept, self._context = kept, context

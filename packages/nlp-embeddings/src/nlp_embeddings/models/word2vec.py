@@ -32,8 +32,8 @@ MOST_WORDS_FOR_SOFTMAX = 20_000
 STEP_WORK = 20_000_000_000
 """Bound of the multiplications of a step, some seconds."""
 
-SOFTMAX_WORK = 200_000_000
-"""Numbers of C that a step with the full softmax may touch, about a second."""
+SOFTMAX_WORK = 50_000_000
+"""Numbers of C that a step with the full softmax may touch: less than a second, but for a pair of words which touches more on its own."""
 
 
 @configclass
@@ -80,6 +80,10 @@ class Word2Vec(WordAgent):
         super().setup()
         self._rng = self.seeds.numpy("first vectors")
         config = self.config
+        if config.loss == "softmax":
+            self.warnings.append(
+                "loss=softmax touches the vectors of all words for each pair; loss=negative learns in a small part of the time"
+            )
         most = step_words(config.vector_size, config.window, config.negatives_per_word)
         self.reader = WordReader(self.task, min(config.chunk_words, most))
         self.inputs = self.outputs = np.zeros((0, 0), dtype=np.float32)
@@ -122,7 +126,7 @@ class Word2Vec(WordAgent):
             self._compiled = True
         else:
             learned = self._learn()
-        while not learned.words:  # only rare words and held-out sentences
+        while not learned.words and not learned.pairs:  # only rare words and held-out sentences
             learned = self._learn()
         rate = rate_of(self._schedule())
         self.progress += learned.words

@@ -42,7 +42,7 @@ AGENTS = (
         unit="sweeps",
         budget=100,
         task="topic-bars",
-        tiny={"topics": 3, "folding_rounds": 2},
+        tiny={"topics": 3, "folding_rounds": 2, "chains": 2},
         tags=_TAGS,
     ),
     AgentSpec(

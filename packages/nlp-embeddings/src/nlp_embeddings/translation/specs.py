@@ -20,6 +20,15 @@ TASKS = (
     _task("dates", "Dates in eight forms, letter by letter, to year-month-day", {"bundled": "dates", "token": "character", "min_count": 1}),
     _task("copy-letters", "Rows of 3 to 10 letters, to be repeated", {"bundled": "copy", "token": "character", "min_count": 1}),
     _task("cipher", "Words of a cipher, whose neighbours also change places", {"bundled": "cipher", "min_count": 1}),
+    TaskSpec(
+        name="word-pairs",
+        target="nlp_embeddings.translation.word_pairs:WordPairsTask",
+        summary="Vectors of words of two languages, and a dictionary between them",
+        reference="Mikolov, Le and Sutskever, Exploiting Similarities among Languages, 2013",
+        traits=("data", "vector-input", "continuous-output", "word-pairs"),
+        agent="procrustes",
+        tags=("vectors", "translation"),
+    ),
 )
 
 SCHEMES = (
@@ -47,5 +56,16 @@ AGENTS = (
         task="cipher",
         tiny={"longest": 11, "uniform_iterations": 1},
         tags=(*_TAGS, "deterministic"),
+    ),
+    AgentSpec(
+        name="procrustes",
+        target="nlp_embeddings.translation.procrustes:Procrustes",
+        summary="Rotation of the vectors of one language into those of another",
+        reference="Schoenemann, A generalized solution of the orthogonal Procrustes problem, 1966",
+        fits=("data word-pairs",),
+        unit="solutions",
+        budget=1,
+        task="word-pairs",
+        tags=("vectors", "translation", "deterministic"),
     ),
 )
