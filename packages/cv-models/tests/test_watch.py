@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from cv_models.describe.captions import PADDING
+from cv_models.describe.encoder import GridEncoder
+from cv_models.describe.shape_captions import KINDS
 from cv_models.watch.clip_classifier import ClipClassifier, ClipClassifierConfig
 from cv_models.watch.index import search
 from cv_models.watch.mean_pool_captioner import ClipCaptionerConfig, MeanPoolCaptioner
@@ -17,6 +20,7 @@ from cv_models.watch.moving_shapes import MOTIONS, MovingShapes, MovingShapesAct
 from cv_models.watch.s2vt import S2VT, S2VTConfig
 from cv_models.watch.temporal_attention_captioner import TemporalAttentionCaptioner, TemporalAttentionConfig
 from cv_models.watch.video_files import clip_frames, timeline
+from dl_nets.networks.initialisation import linear
 from rl_core.seeds import Seeds
 
 SMALL = MovingShapesConfig(num_train=16, num_validation=4, num_test=40, num_frames=6)
@@ -163,3 +167,23 @@ def _batch_of(task: MovingShapes) -> Any:
     from gymnasium import spaces
 
     return spaces.Box(0, 255, (1, *task.input_space.shape), np.uint8)
+
+
+def test_the_convolutions_tell_a_circle_from_a_square_of_eight_pixels() -> None:
+    """Strided convolutions had 0.6 after as many updates, and captions of moving shapes with one shape in three wrong."""
+    task = MovingShapes(MovingShapesConfig(num_train=600))
+    frames = torch.from_numpy(np.asarray(task.read("train", np.arange(600))[0])[:, ::4])
+    kinds = torch.tensor([KINDS.index(name.split()[1]) for name in task._clips.read("train", np.arange(600)).names])
+    rng = np.random.default_rng(0)
+    encoder = GridEncoder(spaces.Box(0, 255, frames.shape[2:], np.uint8), (16, 32, 48), rng, placed=False)
+    module = torch.nn.Sequential(encoder, torch.nn.Flatten(), linear(encoder.rows * encoder.columns * encoder.width, 3, rng, init="glorot"))
+    optimiser = torch.optim.AdamW(module.parameters(), lr=0.003)
+    for _ in range(120):
+        chosen = rng.integers(0, 500, 64)
+        loss = torch.nn.functional.cross_entropy(module(frames[chosen, rng.integers(0, 3, 64)]), kinds[chosen])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    with torch.no_grad():
+        found = module.eval()(frames[500:].flatten(0, 1)).argmax(dim=1)
+    assert (found == kinds[500:].repeat_interleave(3)).float().mean() > 0.8
