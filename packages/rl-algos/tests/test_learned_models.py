@@ -14,17 +14,17 @@ from rl_algos.model_based.perceptrons import Perceptrons
 from rl_algos.model_based.pets import PETS, LearnedPlanner, PETSConfig
 from rl_algos.model_based.transitions import Rows, Transitions
 from rl_algos.tasks.cartpole import CartPole, ContinuousCartPole
-from rl_algos.tasks.pendulum import Pendulum
+from rl_algos.tasks.pendulum import DampedPendulum, Pendulum
 from rl_core.seeds import Seeds
 
 KINDS = ("ensemble", "deterministic", "dropout", "linear", "mixture", "bayesian")
 
 
-def pendulum_rows(num_steps: int = 150, num_envs: int = 4) -> Transitions:
+def pendulum_rows(num_steps: int = 150, num_envs: int = 4, num_members: int = 5) -> Transitions:
     """Return transitions of random play, each action held for three steps."""
     task = Pendulum(Pendulum.Config())
     envs, rng = task.envs(num_envs, Seeds(5)), np.random.default_rng(0)
-    obs, data = envs.reset(), Transitions(num_steps * num_envs, 3, 1, 5, np.random.default_rng(1))
+    obs, data = envs.reset(), Transitions(num_steps * num_envs, 3, 1, num_members, np.random.default_rng(1))
     for t in range(num_steps):
         plan = rng.uniform(-1, 1, (num_envs, 1)).astype(np.float32) if t % 3 == 0 else plan  # noqa: F821
         after = envs.step(2 * plan)
@@ -147,3 +147,18 @@ def test_pets_balances_the_continuous_pole() -> None:
     while agent.progress < 1_200:
         metrics = agent.step()
     assert metrics.get("episode_return", 200.0) == 200.0
+
+
+def test_a_model_learned_for_one_task_serves_another_with_the_same_dynamics() -> None:
+    small = PETSConfig(num_members=2, num_particles=2, hidden_layers=(32, 32), model_updates=150, num_candidates=30, num_iterations=2)
+    source = PETS(small, Pendulum(Pendulum.Config()), None, seeds=Seeds(0), budget=600)
+    assert source.model is not None
+    source.data = pendulum_rows(num_members=2)
+    source.model.fit(source.data, source.fits)
+    task = DampedPendulum(Pendulum.Config(time_limit=40))
+    moved = PETS(small, task, None, seeds=Seeds(0), budget=600)
+    moved.start_from(source.state_dict())
+    assert moved.num_fits == 1  # it plans at once, in the model as it was learned there
+    score = moved.evaluate(episodes=3, seeds=Seeds(1))["mean return"]
+    idle = task.evaluate(lambda obs: np.zeros((len(obs), 1), np.float32), episodes=3, seeds=Seeds(1))["mean return"]
+    assert score > 0.5 * idle

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rl_algos.latent_models.world import OpenLoop, open_loop_ratio
+from rl_algos.model_based.pictures import draw_compounding
 from rl_core.figure import new_figure
 
 MOST_NUMBERS, MOST_FRAMES = 4, 9  # panels of trajectories; columns of frames
@@ -36,18 +37,7 @@ def draw_dreams(predicted: OpenLoop, batch: Any, context: int, is_image: bool, f
         _draw_trajectories(dreamt, real, folder)
 
     time, ratio = np.arange(1, len(dreamt) + 1), open_loop_ratio(predicted.obs, batch.obs, context).cpu().numpy()
-    figure = new_figure(5.0, 3.4)
-    axes = figure.add_subplot(1, 1, 1)
-    axes.plot(time, ratio, marker="o", markersize=3, label="the model")
-    axes.axhline(1.0, color="black", linestyle="--", label="target: below the last observation, repeated")
-    axes.set_xlabel("steps since the last observation")
-    axes.set_ylabel("error / error of the repeated observation")
-    axes.set_ylim(bottom=0)
-    axes.set_title(f"Errors compound over the horizon ({batch.obs.shape[1]} stretches)")
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.25)
-    figure.savefig(folder / "compounding_error.png", dpi=120)
-
+    draw_compounding(ratio, f"Errors compound over the horizon ({batch.obs.shape[1]} stretches)", folder)
     figure = new_figure(5.0, 3.4)
     axes = figure.add_subplot(1, 1, 1)
     axes.plot(time, batch.reward[context:, window].cpu().numpy(), color="black", linestyle="--", label="real")

@@ -10,6 +10,7 @@ Letters: N environments, H steps, S numbers of an observation, D of an action's 
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -18,13 +19,16 @@ from gymnasium import spaces
 from torch import Tensor
 
 from rl_algos.model_based.gaussian_process import GaussianProcesses
+from rl_algos.model_based.learned import open_loop_ratio
 from rl_algos.model_based.mpc import MPCConfig, Planner
+from rl_algos.model_based.pictures import draw_compounding
 from rl_algos.model_based.sequences import Actions
 from rl_algos.model_based.transitions import Scale
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, Whole, configclass
 from rl_core.task import ControlTask, Predict
 
+WINDOWS, STEPS = 16, 15  # predictions whose errors are drawn, and steps of each
 LARGEST = 10.0  # variance of an observation, on the common scale, at which it is held
 
 
@@ -143,6 +147,17 @@ class GPModel:
             largest = covariance.diagonal(dim1=1, dim2=2).div(high[:size] ** 2).amax(dim=1).clamp(min=LARGEST) / LARGEST
             covariance = covariance / largest[:, None, None]
         return total
+
+    @torch.no_grad()
+    def trajectories(self, obs: np.ndarray, plans: np.ndarray) -> np.ndarray:
+        """Return the mean predictions [W, H, S] of plans [W, H, D] from observations [W, S]."""
+        state, found = obs.astype(np.float64), []
+        for t in range(plans.shape[1]):
+            scaled = (np.concatenate([state, plans[:, t]], axis=1) - self.inputs.mean) / self.inputs.std
+            change = self.processes.predict(torch.from_numpy(scaled)).numpy() * self.targets.std + self.targets.mean
+            state = state + change[:, : self.num_numbers]
+            found.append(state)
+        return np.stack(found, axis=1)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the points, the scales and the settings of the processes; the rest follows from them."""
@@ -265,3 +280,22 @@ class GPMPC(Agent):
         if not self.num_fits:
             return self.predict
         return GPPlanner(self.model, self.config, self.seeds.apart("evaluation").numpy("candidates"))
+
+    def draw(self, folder: Path) -> None:
+        """Draw the growth of the model's errors over the horizon, in fresh episodes with random actions."""
+        super().draw(folder)
+        if not self.num_fits:
+            return
+        envs = self.task.envs(WINDOWS, self.seeds.apart("figures"))
+        plans = self.seeds.apart("figures").numpy("actions").uniform(-1.0, 1.0, (WINDOWS, STEPS, self.model.actions.size))
+        first, real, is_whole = envs.reset(), [], np.ones(WINDOWS, dtype=np.bool_)
+        for t in range(STEPS):
+            after = envs.step(self.model.actions(plans[:, t]))
+            real.append(after.final_obs)
+            is_whole &= ~((after.terminated | after.truncated) & (t < STEPS - 1))
+        envs.close()
+        if not is_whole.any():
+            return
+        predicted, std = self.model.trajectories(first, plans)[is_whole], self.model.inputs.std[: self.model.num_numbers]
+        ratio = open_loop_ratio(predicted[None], np.stack(real, axis=1)[is_whole], std, first[is_whole])
+        draw_compounding(ratio, "Gaussian processes: errors compound over the horizon", folder)

@@ -8,6 +8,7 @@ Letters: B batch, N environments, S numbers of an observation, D dimensions of a
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from rl_algos.continuous.agent import single
 from rl_algos.continuous.sac import LOG_STD_BOUNDS, SAC, SACConfig
 from rl_algos.model_based.learned import LearnedModel, ModelConfig, scores
 from rl_algos.model_based.model_envs import ModelEnvs
+from rl_algos.model_based.pictures import draw_model
 from rl_algos.model_based.transitions import Rows, Transitions
 from rl_algos.replay.buffer import Batch
 from rl_core.config import Count, Doc, Fraction, Meta, configclass
@@ -86,6 +88,17 @@ class ModelSAC(SAC):
         """Run one iteration, as SAC does."""
         metrics = super().step()
         return metrics | {name: float(value) for name, value in zip(CHECKS, self.checks, strict=True) if np.isfinite(value)}
+
+    def newest(self) -> Rows | None:
+        """Return the newest transitions of the first environment that follow on one another; `None` where they are few."""
+        config = self.config
+        return self.data.newest_episode(1_000, config.num_envs, config.num_held_steps) if config.num_held_steps else None
+
+    def draw(self, folder: Path) -> None:
+        """Draw the model's trajectories against real ones, its calibration, and the growth of its errors over the horizon."""
+        super().draw(folder)
+        if self.num_fits and self.newest() is not None:
+            draw_model(self, folder)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name, with those of the model."""

@@ -10,8 +10,9 @@ Letters: N environments, P candidates, H steps, S numbers of an observation.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -81,6 +82,7 @@ class PETS(Agent):
     Config: ClassVar[type] = PETSConfig
     headline = "episode_return"
     state_fields = ("envs", "obs", "plan", "model_steps", "num_fits", "checks", "data", "model")
+    learned_fields = ("model",)
     config: PETSConfig
     task: ControlTask
 
@@ -103,6 +105,19 @@ class PETS(Agent):
         self.player.begin(np.ones(config.num_envs, dtype=np.bool_))
         self.plan, self.model_steps, self.num_fits = self.player.plan, 0, 0
         self.checks = np.full(len(CHECKS), np.inf)
+
+    def start_from(self, state: Mapping[str, Any]) -> None:
+        """Take over the model of another run, and plan with it from the first step on: in this task, whose reward may be another.
+
+        The reward is the one of this task where the task states it (`use_outcome`), or what the model predicts, until it is fitted anew.
+
+        Raises:
+            ValueError: if the model does not fit, or the dynamics are not learned here.
+        """
+        if self.model is None:
+            raise ValueError("model is 'true', which learns nothing; take another model")
+        super().start_from(state)
+        self.num_fits = 1
 
     def planner(self, rng: np.random.Generator) -> Planner:
         """Return a planner without plans: in the model, or in the task's own dynamics."""
@@ -160,15 +175,8 @@ class PETS(Agent):
 
     def newest(self) -> Rows | None:
         """Return the newest transitions of the first environment that follow on one another; `None` where they are few."""
-        num_envs = self.config.num_envs
-        rows = self.data.newest(self.config.fit_every)
-        rows = Rows(*(column[::num_envs] for column in rows))
-        broken = np.flatnonzero((rows.next_obs[:-1] != rows.obs[1:]).any(axis=1)) + 1
-        pieces = np.split(np.arange(len(rows.reward)), broken)
-        longest = max(pieces, key=len)
-        if not self.config.num_held_steps or len(longest) < self.config.num_held_steps:
-            return None
-        return Rows(*(column[longest] for column in rows))
+        config = self.config
+        return self.data.newest_episode(config.fit_every, config.num_envs, config.num_held_steps) if config.num_held_steps else None
 
     def _open_loop(self) -> np.ndarray | None:
         """Return the model's error on the newest transitions, as a ratio to the constant prediction's, after each step [H]."""

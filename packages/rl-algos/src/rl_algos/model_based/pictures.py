@@ -14,12 +14,13 @@ from rl_algos.model_based.learned import open_loop, open_loop_ratio, scores
 from rl_core.figure import new_figure
 
 if TYPE_CHECKING:
+    from rl_algos.model_based.mbpo import ModelSAC
     from rl_algos.model_based.pets import PETS
 
 MOST_NUMBERS = 4  # panels of trajectories
 
 
-def draw_model(agent: PETS, folder: Path) -> None:
+def draw_model(agent: PETS | ModelSAC, folder: Path) -> None:
     """Write three pictures of an agent's model on its newest transitions, of which the last were learned from as well."""
     rows, model = agent.newest(), agent.model
     assert rows is not None
@@ -61,14 +62,19 @@ def draw_model(agent: PETS, folder: Path) -> None:
     figure.savefig(folder / "calibration.png", dpi=120)
 
     ratio = open_loop_ratio(predicted, real, model.inputs.std[: model.num_numbers], rows.obs[starts])
+    draw_compounding(ratio, f"{agent.config.model}: errors compound over the horizon", folder)
+
+
+def draw_compounding(ratio: np.ndarray, title: str, folder: Path) -> None:
+    """Write a picture of errors [H] after each step of a prediction, as a ratio to those of repeating the last observation."""
     figure = new_figure(5.0, 3.4)
     axes = figure.add_subplot(1, 1, 1)
-    axes.plot(time, ratio, marker="o", markersize=3, label="the model")
-    axes.axhline(1.0, color="black", linestyle="--", label="target: below the constant prediction")
+    axes.plot(np.arange(1, len(ratio) + 1), ratio, marker="o", markersize=3, label="the model")
+    axes.axhline(1.0, color="black", linestyle="--", label="target: below repeating the last observation")
     axes.set_xlabel("steps ahead")
-    axes.set_ylabel("error / error of the constant prediction")
+    axes.set_ylabel("error / error of repeating it")
     axes.set_ylim(bottom=0)
-    axes.set_title(f"{agent.config.model}: errors compound over the horizon")
+    axes.set_title(title, fontsize=10)
     axes.legend(fontsize=8)
     axes.grid(alpha=0.25)
     figure.savefig(folder / "compounding_error.png", dpi=120)

@@ -69,6 +69,16 @@ class Transitions:
         """Return the newest `count` transitions, or all where fewer are kept, in the order of time."""
         return self.rows((self._next - np.arange(min(count, self.size), 0, -1)) % self._capacity)
 
+    def newest_episode(self, count: int, num_envs: int, least: int) -> Rows | None:
+        """Return the longest stretch of the newest `count` transitions that follow on one another in the first of `num_envs` environments.
+
+        `None` where it has less than `least`, or no transition.
+        """
+        rows = Rows(*(column[::num_envs] for column in self.newest(count)))
+        broken = np.flatnonzero((rows.next_obs[:-1] != rows.obs[1:]).any(axis=1)) + 1
+        longest = max(np.split(np.arange(len(rows.reward)), broken), key=len)
+        return Rows(*(column[longest] for column in rows)) if len(longest) >= max(least, 1) else None
+
     def learned(self) -> np.ndarray:
         """Return indices of the transitions that members learn from; all while fewer than ten are kept."""
         found = np.flatnonzero(~self.held_out[: self.size])

@@ -99,6 +99,33 @@ class Pendulum(ArrayTask):
 
 
 @kernel
+def move_damped(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: np.ndarray) -> None:
+    """Apply torques as `move` does; the reward [N] is minus (squared angle from hanging + 0.1 squared velocity + 0.001 squared torque)."""
+    costs = np.empty(len(state))
+    for n in range(len(state)):
+        angle, torque = state[n, 0] % (2 * math.pi) - math.pi, min(max(action[n, 0], -MAX_TORQUE), MAX_TORQUE)
+        costs[n] = angle**2 + 0.1 * state[n, 1] ** 2 + 0.001 * torque**2
+    move(state, action, reward, terminated)
+    for n in range(len(state)):
+        reward[n] = -costs[n]
+
+
+def damped_outcome(obs: np.ndarray, action: np.ndarray, next_obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rewards [N] and terminations [N] of `move_damped` for observations [N, 3] and torques [N, 1].
+
+    >>> damped_outcome(np.array([[-1.0, 0.0, 2.0]]), np.array([[1.0]]), np.zeros((1, 3)))[0].round(4).tolist()  # 0 - 0.4 - 0.001
+    [-0.401]
+    """
+    return outcome(obs * np.array([-1.0, -1.0, 1.0]), action, next_obs)
+
+
+class DampedPendulum(ArrayTask):
+    """The dynamics of Pendulum-v1 with the opposite aim: to hang at rest. Planning with the true dynamics gives about -33."""
+
+    problem = Pendulum.problem._replace(move=move_damped, outcome=damped_outcome, target=-50.0)
+
+
+@kernel
 def start_hanging(uniform: np.ndarray) -> np.ndarray:
     """Return first states [N, 2] that hang almost at rest, from `uniform` [N, 2]."""
     return (2.0 * uniform - 1.0) * 0.1 + np.array([math.pi, 0.0])

@@ -137,6 +137,14 @@ def _control_tasks() -> Iterator[TaskSpec]:
         tags=("classic control", "partially observed"),
     )
     yield TaskSpec(
+        name="pendulum-damping",
+        target="rl_algos.tasks.pendulum:DampedPendulum",
+        summary="Bring a swinging pendulum to rest: the dynamics of Pendulum-v1",
+        traits=("control", "dynamics", "vector-input", "continuous-output"),
+        agent="pets",
+        tags=("classic control", "transfer"),
+    )
+    yield TaskSpec(
         name="pendulum-pixels",
         target="rl_algos.tasks.pixels:PixelPendulum",
         summary="Swing a pendulum up that is seen in pictures of 64 x 64 pixels",
