@@ -180,7 +180,7 @@ def extras(session: nox.Session) -> None:
         ("nlp-embeddings", "transformers", "contextual or tagging"),
         ("dl-nets", "onnx,transformers", "hugging or zero_shot or zero-shot or export or spiking"),
         ("cv-models", "transformers,video", "describe or watch"),
-        ("rl-algos", "atari,box2d,mujoco", "atari or extras or pong or ALE or LunarLander"),
+        ("rl-algos", "atari,box2d,mujoco,pettingzoo", "atari or extras or pong or ALE or LunarLander or pettingzoo"),
     ):
         paths = [f"{path}[{extra}]" if Path(path).name.startswith(package.replace("-", "_")) else path for path in wheels(session, package)]
         session.install("-c", LOCK, *paths, *testing(package), *group("oracles"))

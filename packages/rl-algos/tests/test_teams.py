@@ -9,7 +9,7 @@ import torch
 from rl_algos.players.mixing import Monotonic
 from rl_algos.players.pursuit import CATCH, STEP_COST, Pursuit, PursuitConfig, advance, best_values, escapes
 from rl_core.plugins.catalogue import Catalogue
-from rl_core.runs.recipe import resolve
+from rl_core.runs.recipe import build_task, resolve
 from rl_core.seeds import Seeds
 
 
@@ -80,3 +80,25 @@ def test_qmix_solves_the_two_step_game_of_its_paper_and_the_sum_takes_the_wrong_
 @pytest.mark.learning
 def test_a_team_learns_to_hunt():
     assert learned("mappo", "pursuit") > 8.0
+
+
+def test_pettingzoo_games_are_played_with_their_turns_masks_and_rewards_and_continue_exactly(monkeypatch):
+    pytest.importorskip("pettingzoo", reason="PettingZoo is not installed; it comes with rl-algos[pettingzoo]")
+    pytest.importorskip("pygame", reason="the classic games need pygame, which comes with rl-algos[pettingzoo]")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    task = build_task(Catalogue.discover(), "pettingzoo:classic.tictactoe_v3")
+    envs = task.envs(1, Seeds(0))
+    envs.reset()
+    assert envs.extras()["legal"].sum(axis=2).tolist() == [[9, 1]]  # the second player waits
+    for first, second in ((0, 0), (0, 1), (3, 0), (0, 4)):
+        after = envs.step(np.array([[first, second]]))
+        assert not after.extras["rewards"].any()
+    again = task.envs(1, Seeds(0))
+    again.load_state_dict(envs.state_dict())
+    for played in (envs, again):
+        last = played.step(np.array([[6, 0]]))  # the first column is full
+        assert last.terminated.tolist() == [True]
+        assert last.extras["rewards"].tolist() == [[1.0, -1.0]]
+        assert last.extras["legal"].sum(axis=2).tolist() == [[9, 1]]  # of the next game
+    with pytest.raises(Exception, match="cannot be imported"):
+        build_task(Catalogue.discover(), "pettingzoo:classic.nothing_v0")

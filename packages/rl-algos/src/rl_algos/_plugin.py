@@ -81,4 +81,5 @@ def rl_tasks() -> Iterator[TaskSpec]:
 def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
     """Yield the open families of tasks."""
     yield from task_specs.schemes()
+    yield from players.schemes()
     yield from robust.schemes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rl_core.api import AgentSpec, TaskSpec
+from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec
 
 
 def agents() -> Iterator[AgentSpec]:
@@ -127,4 +127,21 @@ def _team_game(game: str, summary: str, reference: str) -> TaskSpec:
         extras=("rewards",),
         agent="qmix",
         tags=("several players", "team", "games"),
+    )
+
+
+def schemes() -> Iterator[TaskSchemeSpec]:
+    """Yield the open families of tasks."""
+    yield TaskSchemeSpec(
+        name="pettingzoo",
+        target="rl_algos.players.pettingzoo:PettingZoo",
+        summary="An environment of PettingZoo, by its module: turns or simultaneous moves",
+        reference="Terry and others. PettingZoo: gym for multi-agent reinforcement learning, 2021",
+        requires=("pettingzoo", "pygame"),
+        extra="rl-algos[pettingzoo]",
+        argument="module",
+        example="pettingzoo:classic.rps_v2",
+        traits=("control", "players", "array-input", "token-output", "rewards"),
+        agents=("mappo",),
+        tags=("several players",),
     )

@@ -24,6 +24,20 @@ def agents() -> Iterator[AgentSpec]:
         tags=("games", "planning", "self-play"),
     )
     yield AgentSpec(
+        name="league",
+        target="rl_algos.self_play.league:League",
+        summary="PPO that plays against its earlier selves, which are rated by Elo",
+        reference="Bansal et al. Emergent complexity via multi-agent competition, 2018",
+        fits=("control game",),
+        unit="environment steps",
+        task="tic-tac-toe",
+        network="mlp",
+        budget=200_000,
+        presets="rl_algos:self_play/presets/league.yaml",
+        tiny={"num_envs": 2, "rollout_steps": 8, "num_epochs": 1, "batch_size": 8, "members": 2, "games_per_pair": 4},
+        tags=("games", "self-play", "policy gradient"),
+    )
+    yield AgentSpec(
         name="muzero",
         target="rl_algos.self_play.muzero:MuZero",
         summary="Searches in a model that it learns, on games and on tasks for one player",

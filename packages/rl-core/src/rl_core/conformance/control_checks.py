@@ -154,9 +154,9 @@ def keeps_what_it_gave(subject: TaskSubject) -> None:
 
 
 def carries_the_extras_it_declares(subject: TaskSubject) -> None:
-    """Check that transitions carry exactly the extras that spec and task declare: cost float32 [N], legal bool [N, A], others [N, ...]."""
+    """Check that transitions carry exactly the extras that spec and task declare: cost float32 [N], legal bool [N, ..., A]."""
     task = _control(subject)
-    declared = set(getattr(subject.entry.spec, "extras", ()))
+    declared = set(getattr(subject.entry.spec, "extras", task.extras))  # a scheme's are known once a task of it is built
     if declared != set(task.extras):
         raise Fault(f"the spec declares the extras {sorted(declared)}, the task {sorted(task.extras)}; both must name the same")
     walk = _walk(task, 3)
@@ -166,7 +166,7 @@ def carries_the_extras_it_declares(subject: TaskSubject) -> None:
         for name, array in transition.extras.items():
             if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.shape[:1] != (NUM_ENVS,):
                 raise Fault(f"extras[{name!r}] is {array!r}; expected an array [{NUM_ENVS}, ...] of numbers or booleans")
-            wanted = {"cost": (np.float32, 1), "legal": (np.bool_, 2)}.get(name)
+            wanted = {"cost": (np.float32, 1), "legal": (np.bool_, 2 + len(task.output_space.shape or ()))}.get(name)
             if wanted is not None and (array.dtype != wanted[0] or array.ndim != wanted[1]):
                 raise Fault(f"extras[{name!r}] is {array.dtype}{list(array.shape)}; expected {np.dtype(wanted[0])} of {wanted[1]} axes")
     walk.envs.close()
