@@ -60,7 +60,7 @@ def main(named: list[str]) -> list[str]:
     found += [f"{package} is installed, though none of {', '.join(named)} needs it" for package in sorted(others) if is_installed(package)]
     if len({version(package) for package in expected}) != 1:
         found.append(f"the versions differ: {', '.join(f'{package} {version(package)}' for package in sorted(expected))}")
-    ready = [entry for entry in Catalogue.load().entries() if entry.status == "ready"]
+    ready = [entry for entry in Catalogue.discover().entries() if entry.status == "ready"]
     for entry in ready:
         try:
             entry.load()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -31,7 +32,9 @@ from rl_algos.tasks.classic import (
     garnet,
 )
 from rl_algos.tasks.grids import Grid, GridRobot, GridRobotConfig, Maze, MazeConfig, WindyGridworld, WindyGridworldConfig, generate_maze
+from rl_algos.tasks.mdp.picture import Layout
 from rl_algos.tasks.toy_text import ToyText, ToyTextConfig
+from rl_core import figure
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 
@@ -262,3 +265,21 @@ def test_a_table_that_does_not_fit_the_spaces_is_refused(own_environment, monkey
     monkeypatch.setattr(Own, "P", [[[(0.5, 1, 1.0, False)]], [[(1.0, 1, 2.0, True)]]])
     with pytest.raises(ValueError, match=r"the table P of 'own-table-v0' cannot be used: state 0, action 0: .* sum to 0.5"):
         ToyText(ToyTextConfig(id="own-table-v0"))
+
+
+def test_a_figure_of_values_names_places_and_has_no_arrow_where_an_episode_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+
+    def kept(*arguments: Any, **options: Any) -> Any:
+        drawn.append(new_figure(*arguments, **options))
+        return drawn[-1]
+
+    new_figure = figure.new_figure
+    monkeypatch.setattr(figure, "new_figure", kept)
+    layout = Layout(["SH", ".G"], np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), arrows=((0, -1), (0, 1)))
+    layout.draw(tmp_path / "values.png", np.arange(4.0), np.array([0, 1, 1, 0]), "value")
+    axes = drawn[0].axes[0]
+    assert {text.get_text() for text in axes.texts} == {"S", "H", "G"}
+    assert axes.get_xlabel() == "S: start, G: goal, H: hole"
+    (arrows,) = [part for part in axes.collections if hasattr(part, "U")]
+    assert arrows.U.tolist() == [-1.0, 1.0]  # of the start and the floor alone

@@ -249,7 +249,7 @@ class Planner(Agent):
 
     def draw(self, folder: Path) -> None:
         """Draw values and policy over the states."""
-        draw_values(self.task, folder, "value of each state, and the best action", self.values, self.policy)
+        draw_values(self.task, folder, "value of each state", self.values, self.policy)
 
     def metrics(self, **extra: float) -> dict[str, float]:
         """Return the mean value of the first state, and the bound once it is finite."""

@@ -358,4 +358,4 @@ class TabularLearner(Agent):
     def draw(self, folder: Path) -> None:
         """Draw values and greedy policy over the states into `folder`, on tasks that have a layout."""
         policy = self.predict(np.arange(self.num_states))
-        draw_values(self.task, folder, "value of the best action, and the best action", self.action_values().max(axis=1), policy)
+        draw_values(self.task, folder, "value of the best action", self.action_values().max(axis=1), policy)

@@ -17,6 +17,11 @@ COLOURS = {
     "S": (240, 214, 140),  # start
     ".": (236, 236, 240),  # floor
 }
+PLACES = {"S": "start", "G": "goal", "H": "hole", "X": "obstacle or cliff"}
+ENDS = "GH"  # letters of places where an episode ends
+MOST_LETTERS = 900  # cells of a map above which no letters are written
+MOST_CAPTIONS = 30  # states above which no captions are written
+BEHIND_TEXT = {"facecolor": "black", "edgecolor": "none", "alpha": 0.45, "pad": 1.0}
 AGENT = (120, 60, 160)
 CELL = 24  # pixels
 
@@ -62,7 +67,8 @@ class Layout:
     def draw(self, path: Path, values: np.ndarray, policy: np.ndarray | None = None, title: str = "") -> None:
         """Write a figure of values [S] as colours and of greedy actions [S] as arrows to `path`.
 
-        Where several states share a cell (Taxi's passenger), the mean of their values is shown and no arrow.
+        Letters mark the places of the map, and captions the states that have one. Where several states share a cell (Taxi's passenger),
+        the mean of their values is shown and no arrow; a hole or a goal, where an episode ends, has none either.
         """
         from rl_core.figure import new_figure
 
@@ -71,24 +77,38 @@ class Layout:
         np.add.at(total, tuple(self.cell.T), values)
         np.add.at(count, tuple(self.cell.T), 1)
         mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        for row, line in enumerate(self.rows):
-            for column, letter in enumerate(line):
-                if letter == "#":
-                    mean[row, column] = np.nan
-        figure = new_figure(min(max(3.0, width * 0.6), 12.0) + 1.0, min(max(1.8, height * 0.6), 12.0) + 0.4)
+        letters = np.array([list(line.ljust(width, ".")) for line in self.rows])
+        mean[letters == "#"] = np.nan
+        shared = count.max() > 1
+        figure = new_figure(min(max(3.4, width * 0.6), 12.0) + 1.0, min(max(1.8, height * 0.6), 12.0) + 0.6)
         axes = figure.add_subplot()
         image = axes.imshow(mean, cmap="viridis")
-        figure.colorbar(image, ax=axes, shrink=0.8, label="value")
+        figure.colorbar(image, ax=axes, shrink=0.8, label=f"value, mean of {int(count.max())} states" if shared else "value")
         axes.set_facecolor("0.3")
-        if policy is not None and self.arrows and count.max() == 1 and len(self.cell) <= 2_000:
-            shown = np.isfinite(mean[tuple(self.cell.T)])
+        shown = np.isfinite(mean[tuple(self.cell.T)]) & ~np.isin(letters[tuple(self.cell.T)], list(ENDS))
+        has_arrows = policy is not None and bool(self.arrows) and not shared and len(self.cell) <= 2_000 and bool(shown.any())
+        if has_arrows and policy is not None:
             down, right = np.array(self.arrows, dtype=float)[policy[shown]].T
             axes.quiver(self.cell[shown, 1], self.cell[shown, 0], right, -down, color="w", pivot="mid", scale=max(width, height) * 1.4)
+        named = self._write_letters(axes, letters) if letters.size <= MOST_LETTERS else []
+        if self.caption and not shared and len(self.cell) <= MOST_CAPTIONS:
+            for (row, column), text in zip(self.cell, self.caption, strict=True):
+                axes.text(column, row, text.replace(" ", "\n"), ha="center", va="center", fontsize=7, color="w", bbox=BEHIND_TEXT)
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.set_title(title)
+        if named:
+            axes.set_xlabel(", ".join(named), fontsize=8)
+        axes.set_title(title + (",\nand the best action" if has_arrows else ""), fontsize=9)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
+
+    @staticmethod
+    def _write_letters(axes: Any, letters: np.ndarray) -> list[str]:
+        """Write the letters of places into the corners of their cells, and return what each stands for."""
+        for letter in PLACES:
+            for row, column in np.argwhere(letters == letter):
+                axes.text(column - 0.36, row - 0.3, letter, ha="center", va="center", fontsize=8, color="w", bbox=BEHIND_TEXT)
+        return [f"{letter}: {name}" for letter, name in PLACES.items() if (letters == letter).any()]
 
     def _map(self) -> np.ndarray:
         height, width = len(self.rows), max(map(len, self.rows))
@@ -100,6 +120,6 @@ class Layout:
 
 
 def draw_values(task: Any, folder: Path, title: str, values: np.ndarray, policy: np.ndarray | None) -> None:
-    """Write `values.png` of values [S] and actions [S] into `folder`, on tasks with the trait "mdp" or "layout"."""
+    """Write `values.png` of values [S] and actions [S] into `folder`, on tasks with the trait "mdp" or "layout"; the title names values."""
     if task.traits() & {"mdp", "layout"}:
         task.layout.draw(folder / "values.png", values, policy, title)
