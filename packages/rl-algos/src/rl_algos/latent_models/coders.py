@@ -75,7 +75,7 @@ class Scale:
 class PatchEncoder(nn.Module):
     """Encoder of pictures: linear layers on squares of 4 x 4 pixels, then on squares of 4 x 4 of these, then on all.
 
-    Convolutions whose windows do not overlap are matrix products: several times as fast on a processor as those that do.
+    Such squares are convolutions whose windows do not overlap: matrix products, which suit a processor.
 
     Args:
         shape: Height, width and channels of a picture.
