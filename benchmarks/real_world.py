@@ -122,6 +122,31 @@ def players() -> Rows:
     ]
 
 
+def teams() -> Rows:
+    """Return the rows of teams: games whose best joint play is known, and pursuit, whose best with full sight is computed."""
+    from rl_algos.players.pursuit import Pursuit, PursuitConfig
+    from rl_algos.players.team_games import GAMES
+
+    rows = []
+    bests = {f"{game}-game": tables.best() for game, tables in GAMES.items()} | {"pursuit": Pursuit(PursuitConfig()).best_return()}
+    learners: tuple[tuple[str, list[str]], ...] = (
+        ("random", []),
+        ("mappo", []),
+        ("mappo", ["critic=own"]),
+        ("qmix", []),
+        ("qmix", ["mixing=sum"]),
+        ("independent-q", []),
+    )
+    for task, best in bests.items():
+        rows += [{**scores(agent, task, settings, CHEAP), "best": best} for agent, settings in learners]
+    return rows
+
+
+def league() -> Rows:
+    """Return the rows of a league of earlier selves, against random and perfect play."""
+    return [scores("league", "tic-tac-toe", [f"task.opponent={opponent}"]) for opponent in ("random", "perfect")]
+
+
 def varied() -> Rows:
     """Return the rows of PPO trained on one pendulum and on a range of them, judged over masses; writes the picture."""
     from rl_core.figure import new_figure
@@ -168,6 +193,8 @@ PARTS: dict[str, Callable[[], Rows]] = {
     "risk": risk,
     "people": people,
     "players": players,
+    "teams": teams,
+    "league": league,
     "varied": varied,
 }
 
@@ -234,6 +261,13 @@ def table(parts: dict[str, Rows]) -> list[str]:
         head = ("agent", "task", "rounds", "exploitability of the row player", "distance of both from an equilibrium")
         cells = [about(row, ("exploitability", 4), ("nash distance", 4)) for row in rows]
         lines += section("Games in normal form", "", head, cells)
+    if rows := parts.get("teams"):
+        note = "The best of `pursuit` is that of two hunters who see everything."
+        head = ("agent", "task", "steps", "returns", "best joint play")
+        lines += section("Teams", note, head, [about(row, ("mean return", 2), ("best", 2)) for row in rows])
+    if rows := parts.get("league"):
+        head = ("agent", "task", "steps", "returns", "won", "Elo of the newest member")
+        lines += section("A league of earlier selves", "", head, [about(row, ("mean return", 2), ("won", 2), ("elo", 0)) for row in rows])
     if rows := parts.get("varied"):
         words = {"narrow": "mass 1, length 1", "wide": "masses 0.6 to 1.6, lengths 0.8 to 1.2"}
         lines += section(
