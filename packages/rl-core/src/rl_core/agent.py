@@ -177,6 +177,8 @@ class Agent(ABC):
         answers = self.predict(self.task.parse(text))
         if isinstance(self.task.output_space, StructuredActions):
             return self.task.describe(answers)
+        if self.task.class_names and "control" in self.task.traits():  # actions with names
+            return self.task.describe(answers)[0]
         return answers.tolist() if isinstance(answers, np.ndarray) else [batches.plain(answers, 0)]
 
     def answers(self, path: Path, folder: Path) -> list[Any]:

@@ -99,7 +99,7 @@ class Task(ABC):
         target: The published or derived number that counts as solved; `None` where there is none.
         higher_is_better: The direction of the metric.
         class_names: Names of the classes of a `Discrete`, label-map, boxes or instances output, or of the flags of a `MultiBinary` one, in
-            order; empty where there are none.
+            order, or the names of actions; empty where there are none.
         file_suffixes: Suffixes of the files that `parse_file` reads.
     """
 

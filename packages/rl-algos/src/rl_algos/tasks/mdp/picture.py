@@ -18,6 +18,7 @@ COLOURS = {
     ".": (236, 236, 240),  # floor
 }
 PLACES = {"S": "start", "G": "goal", "H": "hole", "X": "obstacle or cliff"}
+DIRECTIONS = {(-1, 0): "up", (0, 1): "right", (1, 0): "down", (0, -1): "left"}
 ENDS = "GH"  # letters of places where an episode ends
 MOST_LETTERS = 900  # cells of a map above which no letters are written
 MOST_CAPTIONS = 30  # states above which no captions are written
@@ -49,6 +50,15 @@ class Layout:
         height = -(-num_states // width)
         rows = ["." * width] * (height - 1) + ["." * (num_states - width * (height - 1))]
         return cls(rows, np.stack(np.divmod(np.arange(num_states), width), axis=1))
+
+    def action_names(self) -> tuple[str, ...]:
+        """Return the directions that the actions move in; empty where some do not move in one of four, or two move alike.
+
+        >>> Layout(["SG"], np.array([[0, 0], [0, 1]]), arrows=((0, -1), (0, 1))).action_names()
+        ('left', 'right')
+        """
+        names = tuple(DIRECTIONS.get((int(down), int(right)), "") for down, right in self.arrows)
+        return names if all(names) and len(set(names)) == len(names) else ()
 
     def text(self, state: int) -> str:
         """Return the map with `@` where the state is."""

@@ -42,6 +42,8 @@ class MDPTask(ControlTask):
         self.policy = np.full((mdp.num_states, mdp.num_actions), 1.0 / mdp.num_actions) if policy is None else mdp.policy_matrix(policy)
         self.input_space = spaces.Discrete(mdp.num_states)
         self.output_space = spaces.Discrete(mdp.num_actions)
+        names = self.layout.action_names()
+        self.class_names = names if len(names) == mdp.num_actions else ()
 
     def traits(self) -> frozenset[str]:
         """Return the traits, with "control": a process can be played without knowing its model."""
