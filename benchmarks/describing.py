@@ -3,10 +3,11 @@
     python benchmarks/describing.py --runs DIR                  # all rows, about half an hour on one core; writes describing.md
     python benchmarks/describing.py --runs DIR --only s2vt      # the runs of one network; existing runs are not run again
 
-Settings were chosen with seed 100 on the validation splits; the rows are of the seeds 0 to 2, each run once. `permuted` is the metric where
-each answer is judged as that of the next input. `gap` is the mean loss of a word, in nats, where a training caption is said of the next
-input of the batch, less that of its own input, over the last tenth of the run. `backwards` is the metric on the same clips played
-backwards, against the captions that are then true.
+The settings of show-attend-and-tell were tried with seed 100 on the validation split, those of the others were not. A network or a seed
+without a row was not measured since the convolutions pool; each run took place once. `permuted` is the metric where each answer is judged
+as that of the next input. `gap` is the mean loss of a word, in nats, where a training caption is said of the next input of the batch,
+less that of its own input, over the last tenth of the run. `backwards` is the metric on the same clips played backwards, against the
+captions that are then true.
 """
 
 from __future__ import annotations
