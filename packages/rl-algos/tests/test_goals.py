@@ -7,6 +7,7 @@ import pytest
 
 from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.hierarchy import u_maze
+from rl_algos.hierarchy.feudal import intrinsic_reward
 from rl_algos.hierarchy.hiro import HIRO, Decision, corrected, remaining
 from rl_algos.hierarchy.td3_level import Experience, TD3Level
 from rl_core.errors import RequestError
@@ -122,7 +123,7 @@ def test_a_level_learns_by_the_same_numbers_with_derivatives_written_out_as_by_t
     levels = []
     for fast in (True, False):
         network = MLP(MLPConfig(hidden=(8,), activation="relu", fast=fast))
-        levels.append(TD3Level(network, 3, 2, learning_rate=0.01, target_rate=0.1, seeds=Seeds(0)))
+        levels.append(TD3Level(network, 3, 2, learning_rate=0.01, target_rate=0.1, seeds=Seeds(0), penalty=0.5))
     assert [level.fast is not None for level in levels] == [True, False]
     rng = np.random.default_rng(0)
     for _ in range(4):
@@ -131,3 +132,28 @@ def test_a_level_learns_by_the_same_numbers_with_derivatives_written_out_as_by_t
         assert fast == pytest.approx(slow, rel=1e-4)
     for quick, plain in zip(levels[0].module.parameters(), levels[1].module.parameters(), strict=True):
         assert np.allclose(quick.detach().numpy(), plain.detach().numpy(), atol=1e-4)
+
+
+def test_pay_for_directions_stops_at_the_start_of_an_episode() -> None:
+    rng = np.random.default_rng(0)
+    horizon, steps = 3, 4
+    states, goals = rng.standard_normal((2, horizon + steps, 1, 2))
+    after = rng.standard_normal((steps, 1, 2))
+    ages = np.array([[5], [6], [0], [1]])  # an episode begins at the third step
+    expected = np.zeros(steps)
+    for step in range(steps):
+        for back in range(1, min(horizon, ages[step, 0] + 1) + 1):
+            way, goal = after[step, 0] - states[horizon + step + 1 - back, 0], goals[horizon + step + 1 - back, 0]
+            expected[step] += way @ goal / np.linalg.norm(way) / np.linalg.norm(goal) / horizon
+    assert np.allclose(intrinsic_reward(states, after, goals, ages)[:, 0], expected, atol=1e-6)
+
+
+def test_the_manager_learns_towards_where_the_state_went_c_steps_later_within_an_episode() -> None:
+    agent = recipe.resolve(
+        Catalogue.discover(), agent="feudal", config={"num_envs": 1, "rollout_steps": 5, "horizon": 2, "goal_size": 1}
+    ).build_agent(Seeds(0))
+    states, after = np.arange(7.0).reshape(7, 1, 1), 10.0 + np.arange(5.0).reshape(5, 1, 1)
+    over = np.array([[False], [False], [True], [False], [False]])
+    way, known = agent.ways(states, after, over)  # type: ignore[attr-defined]
+    assert known[:, 0].tolist() == [True, True, False, True, False]  # the third crosses an end, the last leads out of the rollout
+    assert way[known].ravel().tolist() == [11.0 - 2.0, 12.0 - 3.0, 14.0 - 5.0]

@@ -2,7 +2,8 @@
 
 Source: O. Nachum, S. Gu, H. Lee, S. Levine, "Data-efficient hierarchical reinforcement learning", 2018, sections 3 and 4.
 Departures: goals are changes of the first numbers of an observation only (its position, in a maze), in units of `goal_range`; goals are
-drawn at random at first, until the worker can follow them; several environments are stepped together.
+drawn at random at first, until the worker can follow them, and some later on; goals are kept from the corners of their range by a
+penalty; several environments are stepped together.
 Errata: none known. Letters: N environments, B batch, C candidates, T steps of a decision, S numbers of an observation, G of a goal,
 D of an action.
 """
@@ -47,11 +48,12 @@ class HIROConfig:
     )
     learning_rate: Annotated[Positive, Doc("alpha, step size of Adam at both levels")] = 1e-3
     target_rate: Annotated[float, Meta(gt=0, le=1), Doc("tau, step of the slow copies towards the networks")] = 0.005
-    discount: Annotated[Fraction, Doc("gamma of the manager, from one decision to the next")] = 0.95
+    discount: Annotated[Fraction, Doc("gamma of the manager, from one decision to the next")] = 0.9
     worker_discount: Annotated[Fraction, Doc("gamma of the worker, from one step to the next")] = 0.9
     worker_noise: Annotated[NonNegative, Doc("sigma of the worker's exploration, in units of actions from -1 to 1")] = 0.1
     manager_noise: Annotated[NonNegative, Doc("sigma of the manager's, in units of goal_range")] = 0.3
-    random_goals: Annotated[Fraction, Doc("epsilon, share of goals that are random after random_goal_steps")] = 0.2
+    random_goals: Annotated[Fraction, Doc("epsilon, share of goals that are random after random_goal_steps")] = 0.3
+    goal_penalty: Annotated[NonNegative, Doc("weight of the mean square of the manager's outputs before tanh")] = 0.01
     relabel: Annotated[bool, Doc("whether old goals are replaced by ones that today's worker would have followed as it did")] = True
 
     def __post_init__(self) -> None:
@@ -184,7 +186,9 @@ class HIRO(Agent):
         self.actions = BoundedActions(self.task.output_space)
         size = self.actions.num_dimensions
         rates = {"learning_rate": config.learning_rate, "target_rate": config.target_rate}
-        self.manager = TD3Level(self.network, self.num_obs, self.num_goals, **rates, seeds=seeds.child("manager"))
+        self.manager = TD3Level(
+            self.network, self.num_obs, self.num_goals, **rates, seeds=seeds.child("manager"), penalty=config.goal_penalty
+        )
         self.worker = TD3Level(self.network, self.num_obs + self.num_goals, size, **rates, seeds=seeds.child("worker"))
         steps, inputs = config.decision_steps, self.num_obs + self.num_goals
         self.transitions = Ring(config.buffer_size, 2 * inputs + size + 1)

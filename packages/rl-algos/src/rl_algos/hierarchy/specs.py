@@ -22,7 +22,7 @@ def agents() -> Iterator[AgentSpec]:
         unit="environment steps",
         task="four-rooms",
         network="mlp",
-        budget=300_000,
+        budget=150_000,
         presets="rl_algos:hierarchy/presets/feudal.yaml",
         tiny={"num_envs": 2, "rollout_steps": 4, "horizon": 2, "goal_size": 3, "embedding_size": 2, "num_features": 4},
         tags=("hierarchy", "actor-critic", "on-policy"),

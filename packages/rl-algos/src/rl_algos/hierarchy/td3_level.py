@@ -1,7 +1,8 @@
 """A level of a hierarchy: TD3 without environments, which chooses and learns from what it is given.
 
 Source: S. Fujimoto, H. van Hoof, D. Meger, "Addressing function approximation error in actor-critic methods", 2018, Algorithm 1.
-Departures: none. Letters: B batch, N environments, I inputs, D numbers of an action, W numbers of a row.
+Departures: a policy may be kept from the corners of its range by a penalty on its outputs before tanh, where gradients would vanish.
+Letters: B batch, N environments, I inputs, D numbers of an action, W numbers of a row.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class TD3Level:
         num_actions: D.
         learning_rate: Of Adam.
         target_rate: tau, step of the slow copies.
+        penalty: Weight of the mean square of the policy's outputs before tanh.
         seeds: The streams `initialisation` and `target noise`.
 
     Attributes:
@@ -102,7 +104,15 @@ class TD3Level:
     state_fields: ClassVar[tuple[str, ...]] = ("module", "target", "actor_optimiser", "critic_optimiser", "num_updates")
 
     def __init__(
-        self, network: Network, num_inputs: int, num_actions: int, *, learning_rate: float, target_rate: float, seeds: Seeds
+        self,
+        network: Network,
+        num_inputs: int,
+        num_actions: int,
+        *,
+        learning_rate: float,
+        target_rate: float,
+        seeds: Seeds,
+        penalty: float = 0.0,
     ) -> None:
         space, rng = spaces.Box(-np.inf, np.inf, (num_inputs,), np.float32), seeds.numpy("initialisation")
         pairs, number = pair_space(space, num_actions), spaces.Box(-np.inf, np.inf, (1,), np.float32)
@@ -117,7 +127,7 @@ class TD3Level:
         self.target, self._target_flats = copy.deepcopy((self.module, flats))
         self.target.requires_grad_(False)
         self.actor_optimiser, self.critic_optimiser = (Optimiser("adam", flat, learning_rate=learning_rate) for flat in flats)
-        self.num_actions, self.num_updates, self._target_rate = num_actions, 0, target_rate
+        self.num_updates, self._target_rate, self._penalty = 0, target_rate, penalty
         self._noise = seeds.numpy("target noise")
         self.fast: FastNetworks | None = None
         if is_fast:
@@ -167,7 +177,8 @@ class TD3Level:
         loss.backward()
         self.critic_optimiser.step()
         if is_due:
-            policy_loss = -values(self.module, inputs, self.module["actor"](inputs).tanh())[0].mean()
+            head = self.module["actor"](inputs)
+            policy_loss = self._penalty * (head**2).mean() - values(self.module, inputs, head.tanh())[0].mean()
             self.actor_optimiser.zero_grad()
             policy_loss.backward(inputs=self.actor_optimiser.flat.parameters)
             self.actor_optimiser.step()
@@ -190,11 +201,13 @@ class TD3Level:
         mean = float(value.mean())
         self.critic_optimiser.step_flat()
         if is_due:
-            action = np.tanh(fast.actor.forward(given.inputs))
+            head = fast.actor.forward(given.inputs)
+            action = np.tanh(head)
             fast.critics[0].forward(np.concatenate((given.inputs, action), axis=1))
             by_pair = fast.critics[0].backward(np.full((size, 1), -1.0 / size, np.float32), to_inputs=True, to_parameters=False)
             assert by_pair is not None
-            fast.actor.backward(by_pair[:, given.inputs.shape[1] :] * (1.0 - action * action))
+            by_head = by_pair[:, given.inputs.shape[1] :] * (1.0 - action * action)
+            fast.actor.backward(by_head + np.float32(2.0 * self._penalty / head.size) * head)
             self.actor_optimiser.step_flat()
         return loss, mean
 

@@ -58,6 +58,16 @@ class TaskBatch(NamedTuple):
     advantage: Tensor
     weight: Tensor
 
+    def thinned(self, stride: int) -> TaskBatch:
+        """Return every `stride`-th step of each task, each with the share of as many.
+
+        >>> batch = TaskBatch(*(torch.arange(4.0)[None] for _ in range(3)), torch.tensor([[0.4, 0.1, 0.1, 0.4]]))
+        >>> batch.thinned(2).inputs, batch.thinned(2).weight.round(decimals=2)
+        (tensor([[0., 2.]]), tensor([[0.8000, 0.2000]]))
+        """
+        inputs, action, advantage, weight = (tensor[:, ::stride] for tensor in self)
+        return TaskBatch(inputs, action, advantage, weight / weight.sum(dim=1, keepdim=True).clamp(min=1e-12))
+
     def to(self, dtype: torch.dtype) -> TaskBatch:
         """Return the batch with floats of another precision."""
         return TaskBatch(*(tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in self))

@@ -6,7 +6,8 @@ step by proximal policy optimisation as in J. Rothfuss, D. Lee, I. Clavera, T. A
 Departures: the inner loss is the plain -<ln pi(a|s) A>. Its derivative does not credit the parameters for what their data were, so that
 the second derivative is biased (Rothfuss and others, section 4); the simple form is the published default. `outer` may be PPO, the
 default, where the paper has TRPO. Deviations adapt like all other parameters. Actions of a bounded Box are scaled to [-1, 1], and the
-first deviation is 1: with a small one the inner gradient, which grows with 1 / sigma, is too long for alpha.
+first deviation is 1: with a small one the inner gradient, which grows with 1 / sigma, is too long for alpha. The Fisher matrix of trpo is
+that of a share of the steps, which the step is then tested on all of.
 Errata: none known. Letters: M tasks, R rows of a task, P parameters.
 """
 
@@ -27,7 +28,7 @@ from rl_algos.meta.flat_policy import Activation, FlatPolicy
 from rl_algos.meta.pictures import draw_adaptation, draw_paths
 from rl_algos.on_policy.trpo import conjugate_gradient, largest_step
 from rl_core.agent import Agent
-from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
+from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, configclass
 from rl_core.family import Split, TaskFamily
 from rl_core.seeds import Seeds
 
@@ -55,6 +56,7 @@ class MAMLConfig:
     target_kl: Annotated[Positive, Doc("delta of trpo: KL divergence of a step after the inner update, in nats")] = 0.01
     gradient_iterations: Annotated[Count, Doc("of the conjugate gradient of trpo")] = 10
     damping: Annotated[NonNegative, Doc("added to the diagonal of the Fisher matrix of trpo")] = 1e-5
+    curvature_share: Annotated[float, Meta(gt=0, le=1), Doc("share of the steps that trpo computes its Fisher matrix from")] = 0.1
     backtracks: Annotated[Count, Doc("lengths that the line search of trpo tries")] = 15
     shrink: Annotated[Fraction, Doc("factor from one length to the next")] = 0.8
     discount: Annotated[Fraction, Doc("gamma, weight of the next step's reward")] = 0.99
@@ -77,6 +79,10 @@ class Trials(NamedTuple):
     after: TaskBatch
     returns: np.ndarray
     num_steps: int
+
+    def thinned(self, stride: int) -> Trials:
+        """Return the data with every `stride`-th step of each task alone."""
+        return self._replace(before=[batch.thinned(stride) for batch in self.before], after=self.after.thinned(stride))
 
 
 def inner_loss(policy: FlatPolicy, parameters: Tensor, batch: TaskBatch) -> Tensor:
@@ -201,8 +207,10 @@ class MAML(Agent):
         parameters = self.adapt(trials)
         old_head, old = self._policy_after(trials, parameters)
         loss = surrogate(self.policy, parameters, trials.after, old, None)
-        (gradient,) = torch.autograd.grad(loss, first, retain_graph=True)
-        divergence = self._mean_kl(trials, old_head, parameters)
+        (gradient,) = torch.autograd.grad(loss, first)
+        few = trials.thinned(round(1.0 / config.curvature_share))
+        here = self.adapt(few)
+        divergence = self._mean_kl(few, self._policy_after(few, here)[0], here)
         (slope,) = torch.autograd.grad(divergence, first, create_graph=True)
 
         def damped(vector: np.ndarray) -> np.ndarray:
