@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_algos.bandits.agents import BanditAgent, BanditAgentConfig, softmax
+from rl_algos.bandits.agents import BanditAgent, BanditAgentConfig, bernoulli_divergence, plausible_mean, softmax
 from rl_algos.tasks.bandit import Bandit, BanditConfig
 from rl_algos.tasks.classic import Garnet, GarnetConfig
 from rl_core.seeds import Seeds
@@ -33,6 +33,20 @@ def test_regret_of_ucb_and_thompson_is_that_of_the_literature():
     thompson = regrets(100, 1_000, GAPS, method="thompson")
     assert abs(ucb.mean() - 23.3) < 6.0 * ucb.std() / 10.0
     assert abs(thompson.mean() - 4.0) < 6.0 * thompson.std() / 10.0
+
+
+def test_a_plausible_mean_is_as_far_from_the_mean_as_its_count_allows():
+    for mean, count in ((0.3, 5), (0.9, 50), (0.5, 2)):
+        index = plausible_mean(mean, count, 1_000, True)
+        assert mean < index < 1.0
+        assert count * bernoulli_divergence(mean, index) == pytest.approx(np.log(1_000), rel=1e-5)
+    assert plausible_mean(1.0, 3, 1_000, True) == 1.0
+
+
+def test_kl_ucb_regrets_less_than_half_of_what_ucb_does():
+    """1,000 pulls of arms 0.9 and 0.6, of which UCB1 regrets about 23.3."""
+    found = regrets(100, 1_000, GAPS, method="kl-ucb")
+    assert found.mean() + 3.0 * found.std() / 10.0 < 23.3 / 2.0
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Agents for multi-armed bandits: action values with a rule of exploration, gradient bandits, and Thompson sampling.
 
 *Source*: Sutton and Barto, Reinforcement Learning (2nd edition, 2018), chapter 2; Auer, Cesa-Bianchi and Fischer (2002) for UCB1; Thompson,
-On the Likelihood that One Unknown Probability Exceeds Another (1933); Russo et al., A Tutorial on Thompson Sampling (2018).
+On the Likelihood that One Unknown Probability Exceeds Another (1933); Russo et al., A Tutorial on Thompson Sampling (2018); Garivier and
+Cappe, The KL-UCB Algorithm for Bounded Stochastic Bandits and Beyond (2011), Algorithm 1 with c = 0.
 
 *Departures*: none.
 
@@ -24,17 +25,19 @@ from rl_core.agent import Agent
 from rl_core.config import Doc, Fraction, Meta, Positive, configclass
 from rl_core.task import ControlTask
 
-METHODS = ("values", "gradient", "thompson")
-VALUES, GRADIENT, THOMPSON = range(3)
+METHODS = ("values", "gradient", "thompson", "kl-ucb")
+VALUES, GRADIENT, THOMPSON, KL_UCB = range(4)
+BISECTIONS = 30  # of an index of KL-UCB
 
 
 @configclass
 class BanditAgentConfig(Exploration):
     """Settings of bandit agents."""
 
-    method: Annotated[Literal["values", "gradient", "thompson"], Doc("estimate means and explore; learn preferences; or sample means")] = (
-        "values"
-    )
+    method: Annotated[
+        Literal["values", "gradient", "thompson", "kl-ucb"],
+        Doc("estimate means and explore; learn preferences; sample means; or take the largest plausible mean"),
+    ] = "values"
     learning_rate: Annotated[Fraction, Doc("alpha, step size; 0 is the mean of all rewards (values alone)")] = 0.0
     initial_value: Annotated[float, Doc("Q_0, unit of reward, any number; optimistic when above the largest mean")] = 0.0
     baseline: Annotated[bool, Doc("gradient: compare a reward with the mean reward so far")] = True
@@ -100,12 +103,65 @@ def sampled_arm(memory: Memory, bernoulli: bool, rng: np.random.Generator) -> in
 
 
 @kernel
+def bernoulli_divergence(p: float, q: float) -> float:
+    """Return d(p, q) = p ln(p / q) + (1 - p) ln((1 - p) / (1 - q)) in nats, of p and q in [0, 1].
+
+    >>> round(bernoulli_divergence(0.5, 0.75), 4), bernoulli_divergence(0.5, 1.0)  # ln(2 / sqrt 3)
+    (0.1438, inf)
+    """
+    total = 0.0
+    if p > 0.0:
+        total += p * math.log(p / q) if q > 0.0 else math.inf
+    if p < 1.0:
+        total += (1.0 - p) * math.log((1.0 - p) / (1.0 - q)) if q < 1.0 else math.inf
+    return total
+
+
+@kernel
+def plausible_mean(mean: float, count: int, pulls: int, bernoulli: bool) -> float:
+    """Return the largest q with N d(mean, q) <= ln t of an arm pulled N times in t pulls; d is that of deviation 1 if not Bernoulli.
+
+    >>> round(plausible_mean(0.0, 10, 100, True), 6)  # 1 - exp(-ln(100) / 10)
+    0.369043
+    >>> round(plausible_mean(0.0, 8, 100, False), 4)  # sqrt(2 ln(100) / 8)
+    1.073
+    """
+    allowed = math.log(pulls) / count
+    if not bernoulli:
+        return mean + math.sqrt(2.0 * allowed)
+    low, high = mean, 1.0
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        if bernoulli_divergence(mean, middle) > allowed:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+@kernel
+def plausible_arm(memory: Memory, bernoulli: bool, pulls: int, rng: np.random.Generator) -> int:
+    """Return the arm of the largest plausible mean after some pulls, one that was never pulled first; ties are broken at random."""
+    best, chosen, ties = -math.inf, 0, 0
+    for arm in range(memory.values.shape[1]):
+        count = memory.visits[0, arm]
+        index = math.inf if count == 0 else plausible_mean(memory.values[0, arm], count, max(pulls, 1), bernoulli)
+        if index > best:
+            best, chosen, ties = index, arm, 1
+        elif index == best:
+            ties += 1
+            if rng.random() * ties < 1.0:
+                chosen = arm
+    return chosen
+
+
+@kernel
 def learn_by_pulling(
     memory: Memory, arms: Arms, first_pull: int, outcomes: np.random.Generator, rng: np.random.Generator, rewards: np.ndarray
 ) -> np.ndarray:
     """Pull and learn once for each entry of `rewards` [P], which is written to; return the regret of each pull [P].
 
-    Values: Q <- Q + alpha (R - Q) (2.5), alpha = 1 / N for the mean (2.3). Thompson: the mean of an arm's rewards. Gradient:
+    Values: Q <- Q + alpha (R - Q) (2.5), alpha = 1 / N for the mean (2.3). Thompson, KL-UCB: the mean of an arm's rewards. Gradient:
     H_a <- H_a + alpha (R - mean) (1[a = A] - pi_a) (2.12). The regret is the best arm's mean less the pulled arm's.
     """
     values, visits = memory.values, memory.visits
@@ -113,6 +169,8 @@ def learn_by_pulling(
     for index in range(len(rewards)):
         if memory.method == THOMPSON:
             arm = sampled_arm(memory, arms.bernoulli, rng)
+        elif memory.method == KL_UCB:
+            arm = plausible_arm(memory, arms.bernoulli, first_pull + index, rng)
         elif memory.method == GRADIENT:
             softmax(values[0], scratch)
             arm = draw_action(scratch, rng.random())
@@ -134,7 +192,7 @@ def learn_by_pulling(
 
 
 class BanditAgent(Agent):
-    """Epsilon-greedy, optimistic, UCB, gradient bandit or Thompson sampling.
+    """Epsilon-greedy, optimistic, UCB, KL-UCB, gradient bandit or Thompson sampling.
 
     Attributes:
         values: Estimates, or preferences [1, A].

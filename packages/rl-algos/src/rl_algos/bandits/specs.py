@@ -20,6 +20,12 @@ def agents() -> Iterator[AgentSpec]:
             BOOK,
         ),
         (
+            "bandit-kl-ucb",
+            "The arm whose mean could be largest, judged by the divergence of its rewards",
+            {"method": "kl-ucb"},
+            "Garivier, Cappe. The KL-UCB algorithm for bounded stochastic bandits and beyond, 2011",
+        ),
+        (
             "bandit-optimistic",
             "Greedy, from estimates too high to be true",
             {"exploration": "greedy", "initial_value": 5.0, "learning_rate": 0.1},

@@ -2,7 +2,7 @@
 
 Source: K. Rakelly and others, "Efficient off-policy meta-reinforcement learning via probabilistic context variables", 2019, Algorithms
 1 and 2. Departures: an iteration plays all training tasks at once, few episodes of each, where the authors play long in a few of them;
-contexts are drawn from few of the newest episodes, with and without a description, where the authors draw from many without one.
+descriptions are inferred from the newest episodes that were played without one.
 Letters: M tasks, N environments, C transitions of a context, L numbers of a description, B rows, W numbers of a transition.
 """
 
@@ -38,7 +38,7 @@ class ContextConfig:
     prior_episodes: Annotated[Count, Doc("episodes of each task in an iteration without a description")] = 1
     posterior_episodes: Annotated[Count, Doc("and with one inferred from these")] = 1
     capacity: Annotated[Count, Doc("newest transitions of each task that are replayed")] = 10_000
-    context_episodes: Annotated[Count, Doc("newest episodes of a task that contexts are drawn from, each from one to all of them")] = 4
+    context_episodes: Annotated[Count, Doc("newest episodes without a description that contexts are drawn from")] = 3
     context_size: Annotated[Count, Doc("C, transitions of a context")] = 32
     num_latents: Annotated[Count, Doc("L, numbers of a description")] = 5
     num_updates: Annotated[Count, Doc("gradient steps of an iteration")] = 100
@@ -58,12 +58,12 @@ class ContextAgent(Agent):
 
     Attributes:
         replay: Transitions of each training task.
-        recent: The newest episodes of each.
+        prior: The newest ones that were played without a description.
         sac: Policy and critics.
     """
 
     headline = "episode_return"
-    state_fields: ClassVar[tuple[str, ...]] = ("replay", "recent", "sac", "actor_optimiser", "critic_optimiser")
+    state_fields: ClassVar[tuple[str, ...]] = ("replay", "prior", "sac", "actor_optimiser", "critic_optimiser")
     config: Any
 
     @abstractmethod
@@ -96,7 +96,7 @@ class ContextAgent(Agent):
         self.envs = self.family.tasks(config.num_tasks, 1, seeds.child("training tasks"), "train")
         sizes = (config.num_tasks, config.capacity, self.num_obs, self.num_actions)
         self.replay = TaskReplay(*sizes)
-        self.recent = TaskReplay(sizes[0], config.context_episodes * self.length, *sizes[2:])
+        self.prior = TaskReplay(sizes[0], config.context_episodes * self.length, *sizes[2:])
         self.sac = TaskSAC(self.num_obs, self.num_actions, config.num_latents, config.hidden_layers, seeds.numpy("initialisation"))
         self.noise, self.latents, self.draws = seeds.numpy("actions"), seeds.numpy("descriptions"), seeds.numpy("minibatches")
         self.build()
@@ -114,12 +114,11 @@ class ContextAgent(Agent):
         for _ in range(config.prior_episodes):
             rows, prior_return = self.play(self.envs, self.infer(None, config.num_tasks, self.latents), self.noise)
             self.replay.add(rows[:, -config.capacity :])
-            self.recent.add(rows)
+            self.prior.add(rows)
         for _ in range(config.posterior_episodes):
             contexts = self.contexts(np.arange(config.num_tasks))
             rows, posterior_return = self.play(self.envs, self.infer(contexts, config.num_tasks, self.latents), self.noise)
             self.replay.add(rows[:, -config.capacity :])
-            self.recent.add(rows)
             returns.append(posterior_return.mean())
         self.progress += (config.prior_episodes + config.posterior_episodes) * config.num_tasks * self.length
         self.prepare()
@@ -138,16 +137,8 @@ class ContextAgent(Agent):
         """Look at the replayed transitions before the gradient steps of an iteration; nothing by default."""
 
     def contexts(self, tasks: np.ndarray) -> np.ndarray:
-        """Return contexts [M, C, W] of training tasks [M], each drawn from one to all of the newest episodes.
-
-        At a test the first description is inferred from one episode, and a later one from few, the last of which followed a description.
-        Contexts of training are as narrow.
-        """
-        size, known = self.config.context_size, len(self.recent) // self.length
-        count = self.draws.integers(1, known + 1, size=(len(tasks), 1))
-        some = self.draws.integers(known, size=(len(tasks), known))
-        episode = np.take_along_axis(some, (self.draws.random((len(tasks), size)) * count).astype(np.int64), axis=1)
-        return self.recent.at(tasks, episode * self.length + self.draws.integers(self.length, size=episode.shape))
+        """Return contexts [M, C, W] of training tasks [M], drawn from the newest episodes without a description."""
+        return self.prior.sample(tasks, self.config.context_size, self.draws)
 
     @torch.no_grad()
     def play(self, envs: Envs, latent: np.ndarray, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:

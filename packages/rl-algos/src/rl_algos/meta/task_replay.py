@@ -71,12 +71,8 @@ class TaskReplay:
 
     def sample(self, tasks: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return rows [M', count, W] of tasks [M'], drawn with replacement."""
-        return self.at(tasks, rng.integers(len(self), size=(len(tasks), count)))
-
-    def at(self, tasks: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Return the rows [M', count, W] at places [M', count] of the rings of tasks [M']."""
-        found: np.ndarray = self.rows[tasks[:, None], places]
-        return found
+        drawn: np.ndarray = self.rows[tasks[:, None], rng.integers(len(self), size=(len(tasks), count))]
+        return drawn
 
     def split(self, rows: Tensor) -> Rows:
         """Return the parts of rows [..., W]."""
