@@ -208,13 +208,14 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=RUNNING)
 def docs(session: nox.Session) -> None:
-    """Every example in a docstring, and every program and command shown on a page."""
+    """Every example in a docstring, every program and command shown on a page, and the notebooks."""
     paths = [f"{path}[atari]" if "rl_algos" in path else path for path in wheels(session, *PACKAGES)]  # a module of tasks needs it
     session.install("-c", LOCK, *paths, *group("test"))
     modules = [package.replace("-", "_") for package in PACKAGES]
     run_pytest(session, "--doctest-modules", "--pyargs", *modules)
     session.install("-c", LOCK, TEMPLATE)
-    run_pytest(session, "tests/test_pages.py", "-m", "learning", "--timeout", "1800", *session.posargs)
+    session.install("-c", LOCK, *group("notebooks"))
+    run_pytest(session, "tests/test_pages.py", "tests/test_notebooks.py", "-m", "learning", "--timeout", "1800", *session.posargs)
 
 
 @nox.session(python=RUNNING)
