@@ -22,7 +22,8 @@ def test_there_is_a_notebook_for_each_unit_and_none_holds_outputs() -> None:
     assert len(NOTEBOOKS) == SIX
     for notebook in NOTEBOOKS:
         for cell in code_of(notebook):
-            assert cell["outputs"] == [] and cell["execution_count"] is None
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
             compile("".join(cell["source"]), notebook.name, "exec")
 
 
