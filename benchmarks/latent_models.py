@@ -92,18 +92,23 @@ def line_of(name: str, row: Row, runs: list[dict[str, Any]]) -> str:
     )
 
 
+def rows_of(page: Path) -> dict[str, str]:
+    """Return the rows of the page by name."""
+    lines = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
+    return {line.split(" | ")[0][2:]: line for line in lines if line.startswith("| ")}
+
+
 def main() -> None:
     """Print and write the table."""
     catalogue, chosen = Catalogue.discover(), sys.argv[1:]
-    page, old = Path(__file__).with_suffix(".md"), {}
-    if page.exists():
-        old = {line.split(" | ")[0][2:]: line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")}
+    page = Path(__file__).with_suffix(".md")
     for name, row in ROWS.items():
         if chosen and row.group not in chosen:
             continue
         runs: list[dict[str, Any]] = []
         for seed in SEEDS:
             runs.append(measure(catalogue, row, seed))
+            old = rows_of(page)  # anew each time: groups may be measured side by side
             old[name] = line_of(name, row, runs)
             print(old[name], flush=True)
             rows = [old[known] for known in ROWS if known in old]
