@@ -95,8 +95,8 @@ class BonusDQN(DQN):
         space = seen_space(self.task.input_space, config.stack_axis)
         heads = config.num_features * (self.num_actions if config.bonus == "prediction" else 1)
         outputs = [spaces.Box(-np.inf, np.inf, (size,), np.float32) for size in (heads, config.num_features)]
-        self.predictor_network = self.network.build(space, outputs[0], rng).to(self.nets.device)
-        self.random_network = self.network.build(space, outputs[1], rng).to(self.nets.device).requires_grad_(False)
+        self.predictor_network = self.network.build(space, outputs[0], rng).to(self.nets.device).eval()
+        self.random_network = self.network.build(space, outputs[1], rng).to(self.nets.device).eval().requires_grad_(False)
         self.predictor_optimiser = Optimiser("adam", self.predictor_network.parameters(), learning_rate=config.predictor_learning_rate)
 
     def cells(self, obs: np.ndarray) -> np.ndarray:

@@ -205,7 +205,7 @@ class Feudal(Agent):
             raise ValueError(f"the task takes actions of {space}; feudal gives Discrete ones; hiro sets goals for real actions")
         self.actions, rng = Categorical(space), self.seeds.numpy("initialisation")
         features = self.network.build(self.task.input_space, spaces.Box(-np.inf, np.inf, (config.num_features,), np.float32), rng)
-        self.module: Any = FeudalModule(features, config, int(space.n), rng)
+        self.module: Any = FeudalModule(features, config, int(space.n), rng).eval()
         self.optimiser = Optimiser("adam", list(self.module.parameters()), learning_rate=config.learning_rate)
         self.noise, self.directions = self.seeds.numpy("actions"), self.seeds.numpy("goals")
         self.envs = self.task.envs(config.num_envs, self.seeds)

@@ -106,8 +106,8 @@ class MAPPO(Agent):
         self.torch_device = resolve_device(self.device)
         read = spaces.Box(-np.inf, np.inf, ((task.state_space.shape or (0,))[0] + task.num_players,), np.float32)
         actions, value = spaces.Discrete(task.num_actions), spaces.Box(-np.inf, np.inf, (1,), np.float32)
-        self.actor = self.network.build(task.player_space, actions, rng).to(self.torch_device)
-        self.critic = self.network.build(task.player_space if config.critic == "own" else read, value, rng).to(self.torch_device)
+        self.actor = self.network.build(task.player_space, actions, rng).to(self.torch_device).eval()
+        self.critic = self.network.build(task.player_space if config.critic == "own" else read, value, rng).to(self.torch_device).eval()
         reason = why_torch(self.actor, self.critic)
         self.path = f"torch: {reason}" if reason else "fast: compiled layers"
         parameters = [*self.actor.parameters(), *self.critic.parameters()]

@@ -94,7 +94,7 @@ class QMIX(Agent):
         modules: dict[str, nn.Module] = {"network": self.network.build(task.player_space, spaces.Discrete(task.num_actions), rng)}
         if self.config.mixing == "qmix":
             modules["mixer"] = Monotonic(task.num_players, (task.state_space.shape or (0,))[0], self.config.mixing_units, rng)
-        return nn.ModuleDict(modules).to(self.torch_device)
+        return nn.ModuleDict(modules).to(self.torch_device).eval()
 
     def step(self) -> dict[str, float]:
         """Take some steps in every environment, then some gradient steps."""

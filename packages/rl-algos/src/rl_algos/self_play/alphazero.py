@@ -107,7 +107,7 @@ class AlphaZero(Agent):
         self.rules: Rules = self.task.rules
         self.torch_device = resolve_device(self.device)
         outputs = spaces.Box(-np.inf, np.inf, (self.rules.num_actions + 1,), np.float32)
-        self.module = self.network.build(self.task.input_space, outputs, self.seeds.numpy("initialisation")).to(self.torch_device)
+        self.module = self.network.build(self.task.input_space, outputs, self.seeds.numpy("initialisation")).to(self.torch_device).eval()
         reason = why_torch(self.module)
         self.path = f"torch: {reason}" if reason else "fast: compiled layers"
         self.optimiser = Optimiser("adam", self.module.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay)

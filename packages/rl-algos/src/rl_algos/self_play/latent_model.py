@@ -127,6 +127,7 @@ class LatentModel(nn.Module):
         self.representation = network.build(input_space, numbers(size), rng)
         self.dynamics = layers.build(numbers(size + num_actions), numbers(size + bins.count), rng)
         self.prediction = layers.build(numbers(size), numbers(num_actions + bins.count), rng)
+        self.eval()
         self._actions = torch.eye(num_actions)
 
     def represent(self, inputs: Tensor) -> Step:
