@@ -71,7 +71,7 @@ def test_list_for_people_groups_by_kind_and_keeps_names_and_summaries_whole(site
         + ended.out[ended.out.index("Tasks by scheme") :]
     )
     assert "\x1b" not in ended.out
-    assert ended.err == "12 components from 2 packages\n"
+    assert ended.err == "14 components from 2 packages\n"
 
 
 def test_list_narrows_by_kind(site: Any) -> None:
