@@ -57,3 +57,9 @@ def test_listing_takes_at_most_1_8_times_the_import_of_what_it_is_built_on() -> 
         seconds(*command)  # byte code is compiled once
     pairs = [(seconds(*base), seconds(*listing)) for _ in range(10)]  # interleaved, so that a busy machine slows both
     assert statistics.median(b for _, b in pairs) <= 1.8 * statistics.median(a for a, _ in pairs), pairs
+
+
+def test_a_network_that_is_named_chooses_an_agent_that_takes_it() -> None:
+    command = [sys.executable, "-m", "rl_core", "run", "transformer-seq2seq", "--task", "dates", "--dry-run"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("agent: supervised\n")  # the default agent of `dates` counts, and has no network

@@ -58,8 +58,10 @@ def network_for(catalogue: Catalogue, agent: Entry, task: Entry, named: Entry | 
     return named or catalogue.find(preset(agent, task, None).get("network") or agent.spec.network, "network")
 
 
-def default_agent(catalogue: Catalogue, task: Entry, traits: frozenset[str]) -> Entry:
+def default_agent(catalogue: Catalogue, task: Entry, traits: frozenset[str], network: Entry | None = None) -> Entry:
     """Return the first of the task's default agents that is installed and fits.
+
+    Where a network was named, the default agent of the network's own task takes the place of an agent without networks, if it fits.
 
     Raises:
         RequestError: if there is none.
@@ -72,8 +74,11 @@ def default_agent(catalogue: Catalogue, task: Entry, traits: frozenset[str]) -> 
         except RequestError as error:
             problem = error
             continue
-        if fits(traits, entry.spec.fits):
-            return entry
+        if not fits(traits, entry.spec.fits):
+            continue
+        if network is not None and entry.spec.network is None:
+            return _agent_with(catalogue, network, traits) or entry
+        return entry
     if problem is not None and len(candidates) == 1:
         raise problem
     names = _fitting(catalogue, "agent", traits)
@@ -81,6 +86,16 @@ def default_agent(catalogue: Catalogue, task: Entry, traits: frozenset[str]) -> 
         f"task {task.name} has no default agent that fits it and is installed",
         f"name one: {', '.join(names[:8])}" if names else "install a package that brings one, such as rl-algos or dl-nets",
     )
+
+
+def _agent_with(catalogue: Catalogue, network: Entry, traits: frozenset[str]) -> Entry | None:
+    """Return the default agent of a network's own task, if it is installed, takes a network and fits."""
+    try:
+        name = catalogue.find(network.spec.task, "task").spec.agent
+        entry = catalogue.find(name, "agent") if name else None
+    except RequestError:
+        return None
+    return entry if entry is not None and entry.spec.network is not None and fits(traits, entry.spec.fits) else None
 
 
 def require_fit(catalogue: Catalogue, entry: Entry, task: Entry, traits: frozenset[str]) -> None:

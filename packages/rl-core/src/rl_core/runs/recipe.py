@@ -293,7 +293,7 @@ def resolve(
     if name is not None:
         sources[catalogue.find(name).kind] = "the call"
     offer = offered({})
-    agent = agent or choice.default_agent(catalogue, task, offer.traits)
+    agent = agent or choice.default_agent(catalogue, task, offer.traits, network)
     network = choice.network_for(catalogue, agent, task, network)
     preset = choice.preset(agent, task, network)
     if "task_config" in preset:
