@@ -292,7 +292,7 @@ def neural_sentiment(data: Path, text: Path | None) -> list[Row]:
         for name, inside in (("train", fold > 1), ("validation", fold == 1), ("test", fold == 0)):
             Path(folder, f"{name}.tsv").write_text("".join(f"{texts[i][0]}\t{texts[i][1]}\n" for i in np.flatnonzero(inside)))
         config = {"test": f"{folder}/test.tsv", "validation": f"{folder}/validation.tsv"}
-        found = scores("supervised", f"sentiment:{folder}/train.tsv", NEURAL_SEEDS, network="cnn-text", task_config=config, device="cpu")
+        found = scores("supervised", f"sentiment:{folder}/train.tsv", SEEDS, network="cnn-text", task_config=config, device="cpu")
     return [("sentence polarity, one fold", "cnn-text", f"accuracy {mean(found, 'accuracy')}", ">= .75", "no vectors of other texts")]
 
 
