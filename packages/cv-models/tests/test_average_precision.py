@@ -51,9 +51,9 @@ def guesses(rng: np.random.Generator, wanted: dict[str, np.ndarray], *, masks: b
 
 def by_library(targets: list[dict[str, np.ndarray]], answers: list[dict[str, np.ndarray]], kind: str) -> tuple[float, float]:
     """Return mAP at 0.5 and over 0.5 to 0.95 as pycocotools has them."""
-    coco = pytest.importorskip("pycocotools.coco", reason="the oracle, pycocotools, is not installed")
-    evaluation = pytest.importorskip("pycocotools.cocoeval", reason="the oracle, pycocotools, is not installed")
-    mask_tools = pytest.importorskip("pycocotools.mask", reason="the oracle, pycocotools, is not installed")
+    from pycocotools import coco
+    from pycocotools import cocoeval as evaluation
+    from pycocotools import mask as mask_tools
 
     def entry(row: dict[str, np.ndarray], number: int) -> dict[str, Any]:
         x1, y1, x2, y2 = (float(side) for side in row["box"][number])

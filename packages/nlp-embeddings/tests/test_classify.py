@@ -59,8 +59,9 @@ def test_negated_opinions_and_neutral_sentences_are_told_apart() -> None:
 
 
 def test_naive_bayes_and_logistic_regression_are_those_of_scikit_learn(tmp_path: Path) -> None:
-    bayes = pytest.importorskip("sklearn.naive_bayes", reason="scikit-learn is only for comparison")
-    linear = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is only for comparison")
+    from sklearn import linear_model as linear
+    from sklearn import naive_bayes as bayes
+
     rng = np.random.default_rng(0)
     words = [f"w{n}" for n in range(30)]
     rows = [(k, rng.choice(words, 8, p=np.roll(np.arange(1, 31), 9 * k) / 465)) for k in rng.integers(0, 3, 200)]

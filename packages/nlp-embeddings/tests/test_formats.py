@@ -29,7 +29,8 @@ def test_what_is_written_reads_back_to_the_last_bit_whether_the_format_is_named_
 
 @pytest.mark.parametrize("form", ["word2vec-text", "word2vec-binary", "glove"])
 def test_gensim_loads_what_we_write_and_we_load_what_gensim_writes(tmp_path: Path, form: str) -> None:
-    models = pytest.importorskip("gensim.models", reason="gensim is only for comparison")
+    from gensim import models
+
     options = {"binary": form == "word2vec-binary", "no_header": form == "glove"}
     save(WordVectors(WORDS, MATRIX), tmp_path / "ours", form)
     theirs = models.KeyedVectors.load_word2vec_format(str(tmp_path / "ours"), **options)
@@ -42,7 +43,8 @@ def test_gensim_loads_what_we_write_and_we_load_what_gensim_writes(tmp_path: Pat
 
 
 def test_the_native_format_is_memory_mapped_and_safetensors_reads_it(tmp_path: Path) -> None:
-    numpy_of_safetensors = pytest.importorskip("safetensors.numpy")
+    from safetensors import numpy as numpy_of_safetensors
+
     save(WordVectors(WORDS, MATRIX, np.array([4, 3, 2, 1])), tmp_path / "v.safetensors", "safetensors", {"agent": "skip-gram"})
     ours = load(tmp_path / "v.safetensors")
     assert isinstance(ours.vectors, np.memmap)
@@ -174,7 +176,8 @@ def test_a_quantised_model_file_is_refused_with_what_to_do(tmp_path: Path) -> No
 
 
 def test_facebooks_model_files_written_by_gensim_are_read_as_gensim_reads_them(tmp_path: Path) -> None:
-    fasttext = pytest.importorskip("gensim.models.fasttext", reason="gensim is only for comparison")
+    from gensim.models import fasttext
+
     texts = [["where", "the", "whale", "swims"], ["the", "whale", "and", "the", "naïve", "ship"]] * 20
     model = fasttext.FastText(texts, vector_size=8, min_count=1, epochs=2, bucket=500, seed=1, workers=1)
     fasttext.save_facebook_model(model, str(tmp_path / "m.bin"))

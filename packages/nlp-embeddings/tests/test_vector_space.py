@@ -82,7 +82,8 @@ COUNTS = sparse.csr_matrix(np.random.default_rng(0).poisson(0.4, (30, 40)).astyp
 
 @pytest.mark.parametrize("sublinear", [False, True])
 def test_smooth_tf_idf_agrees_with_scikit_learn(sublinear: bool) -> None:
-    text = pytest.importorskip("sklearn.feature_extraction.text", reason="scikit-learn is only for comparison")
+    from sklearn.feature_extraction import text
+
     theirs = text.TfidfTransformer(sublinear_tf=sublinear).fit_transform(COUNTS)
     frequency = np.asarray((COUNTS > 0).sum(axis=0)).ravel()
     ours = tf_idf(COUNTS, inverse_document_frequency(frequency, 30, "smooth"), sublinear=sublinear)
@@ -90,7 +91,8 @@ def test_smooth_tf_idf_agrees_with_scikit_learn(sublinear: bool) -> None:
 
 
 def test_the_singular_value_decomposition_agrees_with_scikit_learn() -> None:
-    decomposition = pytest.importorskip("sklearn.decomposition", reason="scikit-learn is only for comparison")
+    from sklearn import decomposition
+
     theirs = decomposition.TruncatedSVD(5, algorithm="arpack", random_state=0).fit(COUNTS)
     ours, values = truncated_svd(COUNTS, 5, np.random.default_rng(0))
     np.testing.assert_allclose(values, theirs.singular_values_, atol=1e-6)
@@ -98,7 +100,8 @@ def test_the_singular_value_decomposition_agrees_with_scikit_learn() -> None:
 
 
 def test_counting_agrees_with_scikit_learn() -> None:
-    text = pytest.importorskip("sklearn.feature_extraction.text", reason="scikit-learn is only for comparison")
+    from sklearn.feature_extraction import text
+
     lines = ["the ship and the whale", "a whale", "ship ship ship"]
     theirs = text.CountVectorizer(token_pattern=r"\w+").fit(lines)
     number = theirs.vocabulary_
@@ -108,7 +111,8 @@ def test_counting_agrees_with_scikit_learn() -> None:
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "jaccard"])
 def test_similarities_agree_with_scikit_learn(metric: str) -> None:
-    pairwise = pytest.importorskip("sklearn.metrics", reason="scikit-learn is only for comparison").pairwise_distances
+    from sklearn.metrics import pairwise_distances as pairwise
+
     matrix = COUNTS.toarray() > 0 if metric == "jaccard" else COUNTS.toarray()
     theirs = pairwise(matrix, metric=metric)
     ours = similarity_matrix(sparse.csr_matrix(matrix.astype(float)), matrix.astype(float), metric)

@@ -66,7 +66,8 @@ def test_a_question_without_words_is_refused() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_answers_agree_with_gensim(seed: int) -> None:
-    models = pytest.importorskip("gensim.models", reason="gensim is only for comparison")
+    from gensim import models
+
     rng = np.random.default_rng(seed)
     words = [f"w{number}" for number in range(50)]
     matrix = rng.normal(size=(50, 8)).astype(np.float32)

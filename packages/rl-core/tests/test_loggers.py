@@ -60,7 +60,6 @@ def test_every_metric_is_a_point_and_the_score_the_last(tmp_path: Path, monkeypa
 
 
 def test_it_writes_event_files(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboardX", reason="the extra rl-core[tensorboard] is not installed")
     learn(tmp_path, 0, None)
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert b"entropy" in events.read_bytes()

@@ -339,7 +339,6 @@ def test_a_long_run_says_a_line_now_and_then_where_there_is_no_terminal(program:
 
 
 def test_events_are_written_for_tensorboard(program: Any) -> None:
-    pytest.importorskip("tensorboardX", reason="the extra rl-core[tensorboard] is not installed")
     program.succeed("run", "slope", "--logger", "tensorboard", "--out", "run")
     (events,) = (program.folder / "run" / "tensorboard").iterdir()
     data = events.read_bytes()
