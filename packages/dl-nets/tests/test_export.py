@@ -19,7 +19,7 @@ from dl_nets.learning.losses import OwnRule
 from dl_nets.learning.supervised import Supervised, SupervisedConfig
 from dl_nets.networks.mlp import MLP, MLPConfig
 from dl_nets.networks.recurrent import RecurrentConfig, RecurrentNetwork
-from dl_nets.networks.seq2seq import Seq2Seq, Seq2SeqConfig
+from dl_nets.networks.transformer_seq2seq import Seq2Seq, Seq2SeqConfig
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.tokens import Tokens

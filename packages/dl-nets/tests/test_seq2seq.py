@@ -10,8 +10,8 @@ import torch
 from gymnasium import spaces
 
 from dl_nets.language.alignment import Alignment, attention_shares
-from dl_nets.language.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from dl_nets.language.heat_maps import draw_attention
+from dl_nets.language.seq2seq import EncoderDecoder, EncoderDecoderConfig
 from dl_nets.tasks.reverse import Reverse, ReverseConfig
 from rl_core.tokens import Tokens
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from dl_nets.networks.attention import Attention
 from dl_nets.networks.generation import beam_search, choose, filtered
-from dl_nets.networks.seq2seq import Seq2Seq, Seq2SeqConfig
 from dl_nets.networks.transformer import Transformer, TransformerConfig
+from dl_nets.networks.transformer_seq2seq import Seq2Seq, Seq2SeqConfig
 from rl_core.tokens import Tokens
 
 TEXT = Tokens(8, 9)

@@ -1,7 +1,7 @@
 """Pointer-generator: a decoder that writes words of its vocabulary, or copies words of the text that it reads.
 
 Source: See, Liu and Manning, *Get to the point: summarization with pointer-generator networks*, 2017, sections 2.2 and 2.3. Departures:
-the output layer is that of `encoder_decoder`; coverage counts from the first update on: to switch it on late, as the paper does, learn
+the output layer is that of `seq2seq`; coverage counts from the first update on: to switch it on late, as the paper does, learn
 with coverage=0 and start a second run from the first.
 Letters: B batch, S time of inputs, T time of answers, V words of the vocabulary, K numbers for other words, N tokens that count.
 """
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from dl_nets.language.alignment import coverage_loss
 from dl_nets.language.copy_tokens import CopyTokens
-from dl_nets.language.encoder_decoder import Decoding, EncoderDecoder, EncoderDecoderConfig
+from dl_nets.language.seq2seq import Decoding, EncoderDecoder, EncoderDecoderConfig
 from dl_nets.networks.cells import CellName
 from dl_nets.networks.initialisation import linear
 from rl_core.config import Count, Doc, Meta, NonNegative, configclass

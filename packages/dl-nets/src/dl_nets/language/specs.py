@@ -11,7 +11,7 @@ def networks() -> Iterator[NetworkSpec]:
     """Yield the networks."""
     yield NetworkSpec(
         name="seq2seq",
-        target="dl_nets.language.encoder_decoder:Seq2Seq",
+        target="dl_nets.language.seq2seq:Seq2Seq",
         summary="Recurrent encoder and decoder with attention, from tokens to tokens",
         reference="Bahdanau, Cho and Bengio, Neural machine translation by jointly learning to align and translate, 2015",
         fits=("data token-input token-output",),

@@ -126,7 +126,7 @@ def networks() -> Iterator[NetworkSpec]:
     )
     yield NetworkSpec(
         name="transformer-seq2seq",
-        target="dl_nets.networks.seq2seq:Seq2SeqNetwork",
+        target="dl_nets.networks.transformer_seq2seq:Seq2SeqNetwork",
         summary="Encoder and decoder of attention blocks, from tokens to tokens",
         reference="Vaswani and others, Attention is all you need, 2017",
         fits=("data token-input token-output",),
