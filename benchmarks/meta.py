@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from rows import measured
 
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.runs import recipe
@@ -135,22 +135,9 @@ def line_of(name: str, row: Row, runs: list[dict[str, Any]]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Measure the rows that are named, or all, and write the table."""
-    seeds = SEEDS
-    if "--seeds" in arguments:
-        place = arguments.index("--seeds")
-        seeds = tuple(map(int, arguments[place + 1].split(",")))
-        del arguments[place : place + 2]
     torch.set_num_threads(1)
-    store = HERE / "meta.json"
     catalogue = Catalogue.discover()
-    for name in arguments or list(ROWS):
-        for seed in seeds:
-            found = measure(catalogue, ROWS[name], seed)
-            known: dict[str, list[dict[str, Any]]] = json.loads(store.read_text()) if store.exists() else {}
-            known[name] = sorted([run for run in known.get(name, []) if run["seed"] != seed] + [found], key=lambda run: run["seed"])
-            store.write_text(json.dumps(known, indent=1) + "\n")
-            print(name, seed, found, flush=True)
-    known = json.loads(store.read_text())
+    known = measured(HERE / "meta.json", ROWS, arguments, SEEDS, lambda row, seed: measure(catalogue, row, seed))
     lines = [line_of(name, row, known[name]) for name, row in ROWS.items() if name in known]
     (HERE / "meta.md").write_text(HEADER.format(platform.machine(), platform.python_version(), torch.__version__) + "\n".join(lines) + "\n")
 
