@@ -48,12 +48,12 @@ def test_a_ring_keeps_the_newest_rows_of_each_task() -> None:
     for value in range(5):
         ring.add(np.full((2, 1, 5), value, dtype=np.float32) + np.array([0.0, 10.0], dtype=np.float32)[:, None, None])
     assert sorted(ring.rows[1, :, 0].tolist()) == [12.0, 13.0, 14.0]
-    assert (ring.sample(np.array([1]), 20, np.random.default_rng(0)) >= 12).all()
+    assert (ring.sample_of(np.array([1]), 20, np.random.default_rng(0)) >= 12).all()
 
 
 def test_the_critics_move_the_encoder_and_the_policy_does_not() -> None:
     made = agent(PEARL)
-    rows = torch.from_numpy(made.replay.sample(np.arange(3), 8, np.random.default_rng(0)))
+    rows = torch.from_numpy(made.replay.sample_of(np.arange(3), 8, np.random.default_rng(0)))
     mean, variance = made.posterior(rows)
     noise = torch.zeros(24, made.num_actions)
     latent, batch = mean.repeat_interleave(8, dim=0), made.rows(rows.numpy())
@@ -79,7 +79,7 @@ def test_the_first_test_episode_knows_nothing_and_contexts_grow() -> None:
 def test_the_gradient_of_the_model_goes_through_the_inner_steps() -> None:
     made = agent(MIER)
     contexts = torch.from_numpy(made.contexts(np.arange(4)))
-    rows = torch.from_numpy(made.replay.sample(np.arange(4), 8, np.random.default_rng(0)))
+    rows = torch.from_numpy(made.replay.sample_of(np.arange(4), 8, np.random.default_rng(0)))
     model = made.model.double()
     through = torch.autograd.grad(model.loss(model.adapted(contexts, [0.5], with_gradient=True), rows).sum(), model.network.weights[0])[0]
     fixed = torch.autograd.grad(model.loss(model.adapted(contexts, [0.5]), rows).sum(), model.network.weights[0])[0]
@@ -106,7 +106,7 @@ def test_relabelling_predicts_rewards_and_leaves_the_agent_as_it_is(with_dynamic
     before = {name: array.copy() for name, array in made.parameters().items()}
     real = made.play(made.family.tasks(1, 1, Seeds(5), "test"), np.zeros((1, 3), np.float32), np.random.default_rng(0))[0]
     context, model = extrapolated(made, real, np.random.default_rng(1))
-    rows = made.replay.sample(np.arange(4), 5, np.random.default_rng(2))
+    rows = made.replay.sample_of(np.arange(4), 5, np.random.default_rng(2))
     found = relabelled(made, model, context, made.sac, rows, np.random.default_rng(3))
     assert found.shape == (1, 20, 8)
     kept, changed = (slice(0, 2), slice(2, 7)) if with_dynamics else ([0, 1, 2, 3, 5, 6, 7], slice(4, 5))

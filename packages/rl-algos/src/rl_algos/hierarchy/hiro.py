@@ -19,7 +19,8 @@ from gymnasium import spaces
 
 from rl_algos.continuous.bounded_actions import BoundedActions
 from rl_algos.hierarchy.pictures import Course, draw_courses
-from rl_algos.hierarchy.td3_level import Experience, Ring, TD3Level
+from rl_algos.hierarchy.td3_level import Experience, TD3Level
+from rl_algos.replay.ring import Ring
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, Whole, configclass
 from rl_core.envs import Transition

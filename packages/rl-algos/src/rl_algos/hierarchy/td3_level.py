@@ -2,7 +2,7 @@
 
 Source: S. Fujimoto, H. van Hoof, D. Meger, "Addressing function approximation error in actor-critic methods", 2018, Algorithm 1.
 Departures: a policy may be kept from the corners of its range by a penalty on its outputs before tanh, where gradients would vanish.
-Letters: B batch, N environments, I inputs, D numbers of an action, W numbers of a row.
+Letters: B batch, N environments, I inputs, D numbers of an action.
 """
 
 from __future__ import annotations
@@ -45,42 +45,6 @@ class Experience(NamedTuple):
     reward: np.ndarray
     discount: np.ndarray
     next_inputs: np.ndarray
-
-
-class Ring:
-    """The newest rows of numbers.
-
-    Args:
-        capacity: Most rows.
-        width: W.
-    """
-
-    def __init__(self, capacity: int, width: int) -> None:
-        self._rows = np.zeros((capacity, width), dtype=np.float32)
-        self._written = 0
-
-    def __len__(self) -> int:
-        """Rows that are kept."""
-        return min(self._written, len(self._rows))
-
-    def add(self, rows: np.ndarray) -> None:
-        """Write rows [N, W], at most the capacity; the oldest go."""
-        self._rows[(self._written + np.arange(len(rows))) % len(self._rows)] = rows
-        self._written += len(rows)
-
-    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Return rows [B, W], drawn with replacement."""
-        rows: np.ndarray = self._rows[rng.integers(len(self), size=count)]
-        return rows
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the rows and their number."""
-        return {"rows": self._rows[: len(self)].copy(), "written": self._written}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self._written = int(state["written"])
-        self._rows[: len(self)] = state["rows"]
 
 
 class TD3Level:

@@ -125,7 +125,7 @@ class ContextAgent(Agent):
         metrics = []
         for _ in range(config.num_updates):
             tasks = self.draws.permutation(config.num_tasks)[: config.batch_tasks]
-            rows = self.replay.sample(tasks, config.batch_size, self.draws)
+            rows = self.replay.sample_of(tasks, config.batch_size, self.draws)
             shape = (2, rows.shape[0] * rows.shape[1], self.num_actions)
             noise = torch.from_numpy(self.draws.standard_normal(shape, dtype=np.float32))
             metrics.append(self.update(self.contexts(tasks), rows, noise))
@@ -138,7 +138,7 @@ class ContextAgent(Agent):
 
     def contexts(self, tasks: np.ndarray) -> np.ndarray:
         """Return contexts [M, C, W] of training tasks [M], drawn from the newest episodes without a description."""
-        return self.prior.sample(tasks, self.config.context_size, self.draws)
+        return self.prior.sample_of(tasks, self.config.context_size, self.draws)
 
     @torch.no_grad()
     def play(self, envs: Envs, latent: np.ndarray, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:

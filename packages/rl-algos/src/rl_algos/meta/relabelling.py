@@ -116,7 +116,7 @@ def relearned(agent: MIER, model: TaskModel, context: Tensor, real: np.ndarray, 
     num_real = max(1, int(REAL_SHARE * BATCH))
     tasks = np.arange(config.num_tasks)
     for _ in range(config.relabel_updates):
-        drawn = agent.replay.sample(rng.choice(tasks, BATCH - num_real), 1, rng)
+        drawn = agent.replay.sample_of(rng.choice(tasks, BATCH - num_real), 1, rng)
         made = relabelled(agent, model, context, sac, drawn, rng)
         rows = np.concatenate((made, real[:, rng.integers(real.shape[1], size=num_real)]), axis=1)
         batch, latent = agent.rows(rows), context.expand(BATCH, -1)

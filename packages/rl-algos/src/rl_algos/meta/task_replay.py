@@ -20,6 +20,7 @@ from dl_nets.learning.optimisers import Optimiser
 from rl_algos.continuous.sac import policy_loss, squashed
 from rl_algos.model_based.perceptrons import Functions, Perceptrons
 from rl_algos.parts.returns import td_target
+from rl_algos.replay.ring import Ring
 
 
 class Rows(NamedTuple):
@@ -40,52 +41,28 @@ class Rows(NamedTuple):
     terminated: Tensor
 
 
-class TaskReplay:
-    """The newest transitions of each of M tasks, as many of each: a ring of rows.
+class TaskReplay(Ring):
+    """The newest transitions of each of M tasks, as many of each.
 
     Args:
         num_tasks: M.
         capacity: Rows of a task.
         num_obs: I.
         num_actions: D.
-
-    Attributes:
-        rows: [M, capacity, W], float32.
-        written: Rows written of each task so far.
     """
 
     def __init__(self, num_tasks: int, capacity: int, num_obs: int, num_actions: int) -> None:
         self.sizes = (num_obs, num_actions, 1, num_obs, 1)
-        self.rows = np.zeros((num_tasks, capacity, sum(self.sizes)), dtype=np.float32)
-        self.written = 0
+        super().__init__(capacity, sum(self.sizes), num_tasks)
 
-    def __len__(self) -> int:
-        """Rows of each task."""
-        return min(self.written, self.rows.shape[1])
-
-    def add(self, rows: np.ndarray) -> None:
-        """Write transitions [M, T, W], of T <= capacity; the oldest go."""
-        places = (self.written + np.arange(rows.shape[1])) % self.rows.shape[1]
-        self.rows[:, places] = rows
-        self.written += rows.shape[1]
-
-    def sample(self, tasks: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Return rows [M', count, W] of tasks [M'], drawn with replacement."""
+    def sample_of(self, tasks: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Return rows [M', count, W] of tasks [M'], drawn with replacement, each task's from places of its own."""
         drawn: np.ndarray = self.rows[tasks[:, None], rng.integers(len(self), size=(len(tasks), count))]
         return drawn
 
     def split(self, rows: Tensor) -> Rows:
         """Return the parts of rows [..., W]."""
         return Rows(*rows.split(list(self.sizes), dim=-1))
-
-    def state_dict(self) -> dict[str, object]:
-        """Return the rows and their number."""
-        return {"rows": self.rows[:, : len(self)].copy(), "written": self.written}
-
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Restore what `state_dict` returned."""
-        self.written = int(state["written"])
-        self.rows[:, : len(self)] = state["rows"]
 
 
 def plain(network: Perceptrons, inputs: Tensor) -> Tensor:
