@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
-from rl_algos.tasks.array_envs import ArrayTask, Problem
+from rl_algos.tasks.array_envs import ArrayTask, Problem, observe_all, state_of_all
 
 STEP = 0.1  # longest move along each axis; the square goes from -1 to 1
 WALL = 0.15  # half the thickness of the wall, which is thicker than a step
@@ -61,18 +61,6 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
         reward[n] = 1.0 if terminated[n] else 0.0
 
 
-@kernel
-def observe(state: np.ndarray) -> np.ndarray:
-    """Return the points [N, 2], float32."""
-    return state.astype(np.float32)
-
-
-@kernel
-def state_of(obs: np.ndarray) -> np.ndarray:
-    """Return the points [N, 2], float64, of observations [N, 2]."""
-    return obs.astype(np.float64)
-
-
 def outcome(obs: np.ndarray, action: np.ndarray, next_obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rewards [N] and terminations [N] of the points [N, 2] that were reached."""
     arrived = ((next_obs - np.array(GOAL)) ** 2).sum(axis=1) < RADIUS**2
@@ -90,13 +78,13 @@ class UMaze(ArrayTask):
     problem = Problem(
         start,
         move,
-        observe,
+        observe_all,
         num_uniform=2,
         input_space=spaces.Box(-1.0, 1.0, (2,), np.float32),
         output_space=spaces.Box(-1.0, 1.0, (2,), np.float32),
         time_limit=200,
         target=0.8,
-        state_of=state_of,
+        state_of=state_of_all,
         outcome=outcome,
     )
     walls = ((-1.0, -WALL, 1.0 + WALL_END, 2 * WALL),)

@@ -16,6 +16,7 @@ import numpy as np
 from dl_nets.fast.kernels import kernel
 from rl_algos.meta.families import ArrayFamily, FamilyConfig, Motion
 from rl_algos.tasks import cartpole, pendulum
+from rl_algos.tasks.array_envs import observe_all
 from rl_core.config import Count, Doc, configclass
 
 
@@ -132,7 +133,7 @@ class CartPoleFamily(ArrayFamily):
     """CartPoles with poles of any mass and length and pushes of any force, 200 steps."""
 
     Config: ClassVar[type] = CartPoleFamilyConfig
-    motion = Motion(start_pole, push, cartpole.observe, num_start=4)
+    motion = Motion(start_pole, push, observe_all, num_start=4)
     num_uniform = 3
     config: CartPoleFamilyConfig
 

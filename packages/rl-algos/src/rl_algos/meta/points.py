@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
 from rl_algos.meta.families import ArrayFamily, FamilyConfig, Motion
+from rl_algos.tasks.array_envs import observe_all
 from rl_core.config import Count, Doc, configclass
 
 STEP = 0.1  # largest move in each direction
@@ -93,12 +94,6 @@ def go_unseen(
         reward[n] = 1.0 + reward[n] if reward[n] > -RADIUS else 0.0
 
 
-@kernel
-def observe(state: np.ndarray) -> np.ndarray:
-    """Return the points [N, 2], float32."""
-    return state.astype(np.float32)
-
-
 def goals_of(uniform: np.ndarray, kind: Goals) -> np.ndarray:
     """Return goals [N, 2] from uniform numbers [N, 2].
 
@@ -135,7 +130,7 @@ class Navigation(Points):
     """Goals in [-0.5, 0.5]^2, from the origin, 100 steps."""
 
     Config: ClassVar[type] = NavigationConfig
-    motion = Motion(origin, navigate, observe)
+    motion = Motion(origin, navigate, observe_all)
 
     def vary(self, uniform: np.ndarray, is_test: np.ndarray) -> np.ndarray:
         """Return the goals [N, 2]."""
@@ -146,11 +141,11 @@ class PointRobot(Points):
     """Goals in [-1, 1]^2 by default, from anywhere in it, 20 steps."""
 
     Config: ClassVar[type] = PointConfig
-    motion = Motion(anywhere, go, observe, num_start=2)
+    motion = Motion(anywhere, go, observe_all, num_start=2)
 
 
 class SparsePointRobot(Points):
     """Goals on a half circle by default, from the origin, 20 steps, a reward only near the goal."""
 
     Config: ClassVar[type] = SparsePointConfig
-    motion = Motion(origin, go_unseen, observe)
+    motion = Motion(origin, go_unseen, observe_all)

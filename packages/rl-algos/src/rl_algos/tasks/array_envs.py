@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
+from dl_nets.fast.kernels import kernel
 from rl_algos.parts.ranges import require_array
 from rl_core.config import Doc, configclass
 from rl_core.envs import Envs, Transition
@@ -25,6 +26,18 @@ from rl_core.task import Dynamics, DynamicsTask
 
 Outcome = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Rewards [N] and terminations [N] of observations [N, ...], actions [N, ...] and next observations [N, ...]."""
+
+
+@kernel
+def observe_all(state: np.ndarray) -> np.ndarray:
+    """Return states [N, S] as observations that show all of them, float32; an `observe` of problems."""
+    return state.astype(np.float32)
+
+
+@kernel
+def state_of_all(obs: np.ndarray) -> np.ndarray:
+    """Return the states [N, S], float64, of observations by `observe_all`; a `state_of` of problems."""
+    return obs.astype(np.float64)
 
 
 class Problem(NamedTuple):

@@ -15,7 +15,7 @@ from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
 from rl_algos.tasks import sketches
-from rl_algos.tasks.array_envs import ArrayTask, Problem
+from rl_algos.tasks.array_envs import ArrayTask, Problem, observe_all, state_of_all
 
 GRAVITY = 9.8  # m/s^2
 MASS_POLE = 0.1  # kg
@@ -84,18 +84,6 @@ def outcome(obs: np.ndarray, action: np.ndarray, next_obs: np.ndarray) -> tuple[
 
 
 @kernel
-def observe(state: np.ndarray) -> np.ndarray:
-    """Return the states themselves [N, 4], float32."""
-    return state.astype(np.float32)
-
-
-@kernel
-def state_of(obs: np.ndarray) -> np.ndarray:
-    """Return the states [N, 4], float64, of observations [N, 4], which are the same numbers."""
-    return obs.astype(np.float64)
-
-
-@kernel
 def observe_masked(state: np.ndarray) -> np.ndarray:
     """Return positions and angles [N, 2], float32, without the velocities."""
     obs = np.empty((len(state), 2), dtype=np.float32)
@@ -113,13 +101,13 @@ class CartPole(ArrayTask):
     problem = Problem(
         start,
         move,
-        observe,
+        observe_all,
         num_uniform=4,
         input_space=spaces.Box(-_HIGH, _HIGH, dtype=np.float32),
         output_space=spaces.Discrete(2),
         time_limit=500,
         target=475.0,
-        state_of=state_of,
+        state_of=state_of_all,
         outcome=outcome,
         sketch=sketches.cart_and_pole,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
-from rl_algos.tasks.array_envs import ArrayDynamics, ArrayTask, Problem
+from rl_algos.tasks.array_envs import ArrayDynamics, ArrayTask, Problem, observe_all, state_of_all
 from rl_core.task import Dynamics
 
 DT = 0.1  # s, between two steps
@@ -48,18 +48,6 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
         reward[n], terminated[n] = -cost, False
 
 
-@kernel
-def observe(state: np.ndarray) -> np.ndarray:
-    """Return the states themselves [N, 4], float32."""
-    return state.astype(np.float32)
-
-
-@kernel
-def state_of(obs: np.ndarray) -> np.ndarray:
-    """Return the states [N, 4], float64, of observations [N, 4]."""
-    return obs.astype(np.float64)
-
-
 class LinearDynamics(ArrayDynamics):
     """The same dynamics with rewards in float64, whose differences are exact to rounding."""
 
@@ -76,13 +64,13 @@ class LinearQuadratic(ArrayTask):
     problem = Problem(
         start,
         move,
-        observe,
+        observe_all,
         num_uniform=4,
         input_space=spaces.Box(-np.inf, np.inf, (4,), np.float32),
         output_space=spaces.Box(-MOST, MOST, (2,), np.float32),
         time_limit=100,
         target=float("nan"),
-        state_of=state_of,
+        state_of=state_of_all,
     )
 
     def __init__(self, config: object) -> None:

@@ -15,7 +15,7 @@ from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
 from rl_algos.tasks import sketches
-from rl_algos.tasks.array_envs import ArrayTask, Problem
+from rl_algos.tasks.array_envs import ArrayTask, Problem, observe_all, state_of_all
 
 MIN_POSITION, MAX_POSITION = -1.2, 0.6
 MAX_SPEED = 0.07  # a step
@@ -77,30 +77,18 @@ def move_continuous(state: np.ndarray, action: np.ndarray, reward: np.ndarray, t
         reward[n] = (100.0 if terminated[n] else 0.0) - 0.1 * power**2
 
 
-@kernel
-def observe(state: np.ndarray) -> np.ndarray:
-    """Return the states themselves [N, 2], float32."""
-    return state.astype(np.float32)
-
-
-@kernel
-def state_of(obs: np.ndarray) -> np.ndarray:
-    """Return the states [N, 2], float64, of observations [N, 2], which are the same numbers."""
-    return obs.astype(np.float64)
-
-
 _LOW = np.array([MIN_POSITION, -MAX_SPEED], dtype=np.float32)
 _HIGH = np.array([MAX_POSITION, MAX_SPEED], dtype=np.float32)
 _THREE_ACTIONS = Problem(
     start,
     move,
-    observe,
+    observe_all,
     num_uniform=1,
     input_space=spaces.Box(_LOW, _HIGH, dtype=np.float32),
     output_space=spaces.Discrete(3),
     time_limit=200,
     target=-110.0,
-    state_of=state_of,
+    state_of=state_of_all,
     sketch=sketches.mountain_car,
 )
 
