@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cv_models.layers import conv
+from dl_nets.networks.initialisation import linear
 
 FORMS = 4  # as it is, blurred, noisy, and with pixels exchanged for neighbours
 NOISE = (0.02, 0.1)  # deviations of the noisy form, of luma in [0, 1]
@@ -36,9 +37,7 @@ class DegradationNetwork(nn.Module):
         super().__init__()
         sizes = ((1, width, 1), (width, width, 2), (width, 2 * width, 1), (2 * width, 2 * width, 2))
         self.layers = nn.ModuleList(conv(before, after, 3, rng, stride=stride, bias=True) for before, after, stride in sizes)
-        self.head = nn.Linear(2 * width, FORMS, device="meta")
-        weights = rng.normal(0.0, (2 * width) ** -0.5, (FORMS, 2 * width)).astype(np.float32)
-        self.head.weight, self.head.bias = nn.Parameter(torch.from_numpy(weights)), nn.Parameter(torch.zeros(FORMS))
+        self.head = linear(2 * width, FORMS, rng, init="lecun-normal")
 
     def features(self, luma: Tensor) -> list[Tensor]:
         """Return the maps of every layer, [B, D, H, W] and smaller ones, rectified."""

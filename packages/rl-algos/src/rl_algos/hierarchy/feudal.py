@@ -10,6 +10,7 @@ A actions, C steps that a goal looks ahead.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -19,6 +20,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from dl_nets.learning.optimisers import Optimiser
+from dl_nets.networks.initialisation import linear
 from rl_algos.hierarchy.pictures import draw_directions
 from rl_algos.on_policy.rollout import advantages
 from rl_algos.parts.distributions import Categorical
@@ -84,11 +86,12 @@ class FeudalModule(nn.Module):
         super().__init__()
         self.features, self.num_actions = features, num_actions
         size, goal = config.num_features, config.goal_size
-        self.state = _linear(size, goal, rng)
-        self.goal = nn.Sequential(_linear(goal, size, rng), nn.Tanh(), _linear(size, goal, rng))
-        self.manager_value, self.worker_value = _linear(goal, 1, rng), _linear(size, 1, rng)
-        self.worker = _linear(size, num_actions * config.embedding_size, rng)
-        self.embedding = _linear(goal, config.embedding_size, rng, bias=False)
+        layer = partial(linear, rng=rng, init="lecun-normal")
+        self.state = layer(size, goal)
+        self.goal = nn.Sequential(layer(goal, size), nn.Tanh(), layer(size, goal))
+        self.manager_value, self.worker_value = layer(goal, 1), layer(size, 1)
+        self.worker = layer(size, num_actions * config.embedding_size)
+        self.embedding = layer(goal, config.embedding_size).weight  # phi, without a bias: goals cannot be left out of account
 
     def forward(self, obs: Tensor) -> Seen:
         """Return the outputs at observations [B, ...]."""
@@ -100,16 +103,7 @@ class FeudalModule(nn.Module):
 
     def logits(self, worker: Tensor, pooled: Tensor) -> Tensor:
         """Return U phi(sum of goals) [B, A], from embeddings of actions [B, A, K] and sums of goals [B, G]."""
-        return (worker @ self.embedding(pooled)[..., None])[..., 0]
-
-
-def _linear(inputs: int, outputs: int, rng: np.random.Generator, *, bias: bool = True) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs, bias=bias, device="meta")
-    drawn = rng.standard_normal((outputs, inputs)).astype(np.float32) / np.float32(np.sqrt(inputs))
-    layer.weight = nn.Parameter(torch.from_numpy(drawn))
-    if bias:
-        layer.bias = nn.Parameter(torch.zeros(outputs))
-    return layer
+        return (worker @ nn.functional.linear(pooled, self.embedding)[..., None])[..., 0]
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:

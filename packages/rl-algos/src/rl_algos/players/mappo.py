@@ -21,6 +21,7 @@ from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.on_policy.ppo import kl_divergence, policy_loss
 from rl_algos.on_policy.rollout import advantages, minibatches, standardise
+from rl_algos.parts.distributions import chosen, log_softmax, sample_categorical
 from rl_algos.parts.masks import masked, masked_tensor
 from rl_algos.parts.players import MaskedPlayer
 from rl_algos.players.team import TeamTask, with_player
@@ -78,17 +79,6 @@ class Choices(NamedTuple):
         return Choices(inputs, seen, action, log_prob, advantage, return_, legal)
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Return ln of the probabilities of logits [B, A].
-
-    >>> np.exp(log_softmax(np.array([[0.0, np.log(3.0)]]))).round(4).tolist()
-    [[0.25, 0.75]]
-    """
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    normalised: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return normalised
-
-
 class MAPPO(Agent):
     """An agent of P players that share one policy, which each applies to what it sees."""
 
@@ -141,11 +131,9 @@ class MAPPO(Agent):
             seen.append(self.critic_inputs(self.obs, inputs[-1]))
             if self.masks:
                 legal.append(self.envs.extras()["legal"].reshape(count * players, -1))
-            log_p = log_softmax(masked(self.forward(self.actor, inputs[-1]), legal[-1] if self.masks else None))
-            cumulative = np.exp(log_p).cumsum(axis=1)
-            drawn = self.draws.random((count * players, 1)) * cumulative[:, -1:]
-            action[t] = np.minimum((cumulative <= drawn).sum(axis=1), log_p.shape[1] - 1)
-            log_prob[t] = log_p[np.arange(count * players), action[t]]
+            logits = masked(self.forward(self.actor, inputs[-1]), legal[-1] if self.masks else None)
+            action[t] = sample_categorical(logits, self.draws.random(count * players))
+            log_prob[t] = chosen(log_softmax(logits), action[t])
             result = self.envs.step(action[t].reshape(count, players))
             reward[t] = result.extras["rewards"].reshape(-1)
             over[t] = np.repeat(result.terminated | result.truncated, players)
@@ -156,8 +144,8 @@ class MAPPO(Agent):
         next_value = self.values(np.concatenate(after)).reshape(rows)
         discount = np.float32(self.config.discount) * going_on
         advantage = advantages(reward, discount, value, next_value, over, self.config.gae_lambda)
-        chosen, old, gain, return_ = (array.reshape(-1) for array in (action, log_prob, advantage, advantage + value))
-        return Choices(np.concatenate(inputs), np.concatenate(seen), chosen, old, gain, return_, np.concatenate(legal) if legal else None)
+        taken, old, gain, return_ = (array.reshape(-1) for array in (action, log_prob, advantage, advantage + value))
+        return Choices(np.concatenate(inputs), np.concatenate(seen), taken, old, gain, return_, np.concatenate(legal) if legal else None)
 
     def critic_inputs(self, obs: np.ndarray, inputs: np.ndarray | None) -> np.ndarray:
         """Return what the critic reads [N P, K] at observations [N, P, D], of which the policy reads `inputs`, computed if it is `None`."""

@@ -1,4 +1,4 @@
-"""Metrics of a run as a table that spreadsheets open while it learns: `rl-core run ppo --logger csv`."""
+"""Metrics of a run as a table that spreadsheets open while it learns: `rl-core run ppo --logger csv-table`."""
 
 from __future__ import annotations
 
