@@ -10,7 +10,7 @@ import threadpoolctl
 
 
 @contextmanager
-def limit_threads(number: int) -> Iterator[None]:
+def limited_threads(number: int) -> Iterator[None]:
     """Limit the threads of linear algebra within a `with` statement; the number from before holds again after it.
 
     torch is told by its own function, if it is loaded: its MKL is linked statically, so that threadpoolctl does not see it, and obeys

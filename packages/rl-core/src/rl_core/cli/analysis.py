@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from rl_core.cli.commands import _catalogue, _open
+from rl_core.cli.commands import open_run
 from rl_core.cli.options import DEVICE, FOLDER, JSON, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.catalogue import Catalogue
@@ -63,8 +63,8 @@ def estimate(obj: Any, folder: Path, file: Path, discount: float, share: float, 
     for name, value, fine in (("--discount", discount, 0.0 < discount < 1.0), ("--random", share, 0.0 <= share <= 1.0)):
         if not fine:
             raise RequestError(f"{name} is {value:g}; expected a number between 0 and 1", f"write for example: {name} 0.9")
-    catalogue = _catalogue(obj)
-    with _open(folder, catalogue) as opened, stdout_to_stderr():
+    catalogue = obj.catalogue()
+    with open_run(folder, catalogue) as opened, stdout_to_stderr():
         estimates = tool(catalogue, "estimate")
         predict = opened.agent.predictor()
         if isinstance(predict, PredictWithMemory):
@@ -120,8 +120,8 @@ def explain(
     output's difference from a mean observation. tree: a decision tree distilled from the policy, how often it agrees, and its own score.
     map: answers and values over two numbers of an observation.
     """
-    catalogue = _catalogue(obj)
-    with _open(folder, catalogue, device=device) as opened, stdout_to_stderr():
+    catalogue = obj.catalogue()
+    with open_run(folder, catalogue, device=device) as opened, stdout_to_stderr():
         explains = tool(catalogue, "explain")
         where = out or folder / "explained"
         try:

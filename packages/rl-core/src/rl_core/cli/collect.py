@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from rl_core.cli.commands import _catalogue, _open
+from rl_core.cli.commands import open_run
 from rl_core.cli.completion import component_names
 from rl_core.cli.options import JSON, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
@@ -47,10 +47,10 @@ def collect(obj: Any, source: Path, out: str, steps: int, share: float, seed: in
 
     if not 0.0 <= share <= 1.0:
         raise RequestError(f"--random is {share:g}; expected a probability in [0, 1]", "write for example: --random 0.1")
-    catalogue = _catalogue(obj)
+    catalogue = obj.catalogue()
     seeds = Seeds(seed).apart("collect")
     if source.exists():
-        with _open(source, catalogue) as opened, stdout_to_stderr():
+        with open_run(source, catalogue) as opened, stdout_to_stderr():
             task, name, settings = opened.task, opened.recipe.task, dict(opened.recipe.task_config)
             predict, policy = opened.agent.predictor(), f"{opened.recipe.agent} after {opened.agent.progress:,} {opened.spec.unit}"
             arrays = _recorded(recording.record, task, predict, steps, share, seeds) if isinstance(task, ControlTask) else None

@@ -32,7 +32,6 @@ from rl_core.plugins.containment import stdout_to_stderr
 from rl_core.runs.signals import STOPPED, termination_as_interrupt
 
 if TYPE_CHECKING:
-    from rl_core.cli.cli import Call
     from rl_core.plugins.catalogue import Catalogue
     from rl_core.runs.run import Run
 
@@ -83,7 +82,7 @@ def run(
     from rl_core.runs import recipe
 
     values = recipe.RecipeFile() if file is None else recipe.read(file)
-    catalogue = _catalogue(obj)
+    catalogue = obj.catalogue()
     if parent is not None:
         from rl_core.runs import parent as parents
 
@@ -134,8 +133,8 @@ def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tu
 
         resume_tuning(obj, folder, as_json=as_json, workers=steering["workers"], launcher=steering["launcher"])
         return
-    catalogue = _catalogue(obj)
-    with _open(folder, catalogue, lock=True, **options) as opened:
+    catalogue = obj.catalogue()
+    with open_run(folder, catalogue, lock=True, **options) as opened:
         _add_loggers(catalogue, loggers)
         click.echo(f"continuing {folder} at {opened.agent.progress:,} of {opened.budget:,} {opened.spec.unit}", err=True)
         _learn(opened, as_json, until=until, episodes=episodes)
@@ -154,8 +153,8 @@ def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tu
 @click.pass_obj
 def evaluate(obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...], as_json: bool, latency: bool, **options: Any) -> None:
     """Score what a run has learned, at its newest checkpoint or its best one."""
-    with _open(folder, _catalogue(obj), device=options.pop("device"), best=options.pop("best")) as opened:
-        from rl_core.runs.latency import decision_times  # behind `_open`, which limits the threads before numpy is imported
+    with open_run(folder, obj.catalogue(), device=options.pop("device"), best=options.pop("best")) as opened:
+        from rl_core.runs.latency import decision_times  # behind `open_run`, which limits the threads before numpy is imported
         from rl_core.seeds import Seeds
 
         _warn(opened)
@@ -194,7 +193,7 @@ def predict(
             "an input and --interactive were given together" if interactive else "expected an input to answer, got none",
             f"write: rl-core predict {folder} INPUT, or: rl-core predict {folder} --interactive",
         )
-    with _open(folder, _catalogue(obj), **options) as opened:
+    with open_run(folder, obj.catalogue(), **options) as opened:
         _warn(opened)
         if text is None:
             _converse(opened, probabilities, as_json)
@@ -254,7 +253,7 @@ def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, *
 
     The file appears when it is whole. A graph (onnx, torch-export) takes the task's inputs and gives its answers, or greedy actions.
     """
-    with _open(folder, _catalogue(obj), **options) as opened:
+    with open_run(folder, obj.catalogue(), **options) as opened:
         formats = opened.agent.export_formats
         if form not in formats:
             hint = (
@@ -281,12 +280,8 @@ def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, *
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "state-dict": ".safetensors", "arrays": ".safetensors"}
 
 
-def _catalogue(call: Call) -> Catalogue:
-    """Return the catalogue of this call, without the plugins that it disables."""
-    return call.catalogue()
-
-
-def _open(folder: Path, catalogue: Catalogue, **options: Any) -> Run:
+def open_run(folder: Path, catalogue: Catalogue, **options: Any) -> Run:
+    """Open the run in a folder with `Run.open`, after the number of threads is set to that of its recipe."""
     from rl_core.runs import recipe
 
     limit_threads(recipe.read(recipe.path_in(folder)).values.get("threads") or recipe.Recipe.threads)

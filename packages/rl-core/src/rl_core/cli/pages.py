@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rl_core.cli.commands import _catalogue, _open
+from rl_core.cli.commands import open_run
 from rl_core.cli.options import BEST, DEVICE, FOLDER, JSON, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.containment import stdout_to_stderr
@@ -32,7 +32,7 @@ def watch(obj: Any, folder: Path, episodes: int, out: Path | None, seed: int | N
     out = out or folder / "watch.webp"
     if out.suffix.lower() not in watching.SUFFIXES:
         raise RequestError(f"{str(out)!r} does not end in .webp or .gif", "write for example: --out episode.webp")
-    with _open(folder, _catalogue(obj), **options) as opened, stdout_to_stderr():
+    with open_run(folder, obj.catalogue(), **options) as opened, stdout_to_stderr():
         played = watching.watch(opened, episodes, seed=seed, human=human)
         rate = opened.task.frames_per_second  # type: ignore[attr-defined]  # a control task: watch has refused any other
         if not human:

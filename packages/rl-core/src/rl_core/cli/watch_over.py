@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rl_core.cli.commands import _catalogue, _open
+from rl_core.cli.commands import open_run
 from rl_core.cli.completion import component_names
 from rl_core.cli.options import BEST, DEVICE, FOLDER, JSON, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
@@ -49,8 +49,8 @@ def watch_over(obj: Any, folder: Path, fallback: str, authority: float, margin: 
         raise RequestError(f"--authority is {authority:g}; expected a share in [0, 1]", "write for example: --authority 0.3")
     if not margin > 0.0:
         raise RequestError(f"--margin is {margin:g}; expected a number above 0", "write for example: --margin 1.5")
-    catalogue = _catalogue(obj)
-    with _open(folder, catalogue, **options) as opened, stdout_to_stderr():
+    catalogue = obj.catalogue()
+    with open_run(folder, catalogue, **options) as opened, stdout_to_stderr():
         if not isinstance(opened.task, ControlTask):
             raise RequestError(f"task {opened.task_name} has no episodes to watch over", "give a run of a control task")
         seeds = Seeds(opened.recipe.seed if seed is None else seed, ("watching over",))
@@ -84,7 +84,7 @@ def _controller(catalogue: Any, name: str, opened: Any) -> Any:
     from rl_core.seeds import Seeds
 
     if Path(name).is_dir():
-        with _open(Path(name), catalogue) as other:
+        with open_run(Path(name), catalogue) as other:
             for part in ("input_space", "output_space"):
                 if getattr(other.task, part) != getattr(opened.task, part):
                     raise RequestError(f"{name} was learned on {other.task_name}, with another {part}", "give a run of the same task")

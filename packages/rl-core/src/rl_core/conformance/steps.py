@@ -14,7 +14,7 @@ import numpy as np
 from rl_core.conformance.verdict import Fault
 from rl_core.runs import checkpoint
 from rl_core.task import ControlTask
-from rl_core.threads import limit_threads
+from rl_core.threads import limited_threads
 
 if TYPE_CHECKING:
     from rl_core.conformance.subjects import AgentSubject
@@ -74,7 +74,7 @@ def take(run: Run, count: int) -> Iterator[Step]:
         if agent.finished or agent.progress >= run.budget:
             return
         before = agent.progress
-        with limit_threads(run.recipe.threads):
+        with limited_threads(run.recipe.threads):
             metrics = agent.step()
         if not agent.progress > before:
             raise Fault(f"a step left progress at {agent.progress}; every step must raise it, or the run never ends: add to self.progress")

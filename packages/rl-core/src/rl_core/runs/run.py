@@ -27,7 +27,7 @@ from rl_core.runs.metrics_log import MetricsLog
 from rl_core.runs.progress import Progress, told_when_slow
 from rl_core.runs.signals import StopRequest
 from rl_core.seeds import Seeds
-from rl_core.threads import limit_threads
+from rl_core.threads import limited_threads
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_TO_THE_FIRST_CHECKPOINT = 2.0  # of a session
@@ -228,7 +228,7 @@ class Run:
         document: dict[str, Any] | None = None
         problem: BaseException | None = None
         try:
-            with limit_threads(self.recipe.threads):
+            with limited_threads(self.recipe.threads):
                 self._loop(quiet=quiet, until=until)
                 with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
                     document = self.conclude(episodes)
