@@ -106,6 +106,8 @@ def _asked_of_the_library(root: str | None = None) -> Iterator[tuple[str, str]]:
 
 
 def _read(path: str) -> str:
+    if not os.access(path, os.F_OK):  # most distributions have no entry points, and an exception takes longer than the question
+        return ""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
             return file.read()

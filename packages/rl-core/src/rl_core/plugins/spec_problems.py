@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -27,8 +28,7 @@ def problem_of(spec: object, expected: type[Spec]) -> str:
     if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
         return f"the name {_short(spec.name)} is not allowed; expected at most 100 letters, digits and ._-, a letter or digit first"
     for name, matches, wanted in _fields(expected.__name__):
-        value = getattr(spec, name)
-        if not matches(value):
+        if not matches(value := getattr(spec, name)):
             return f"{spec.name}: {name} is {_short(value)}; it must be {wanted}"
     return _wrong_value(spec)
 
@@ -43,8 +43,7 @@ def _wrong_value(spec: Any) -> str:
         return f"{spec.name}: target is {_short(spec.target)}; it must be an import string, 'package.module:Class'"
     if not spec.summary.strip() or not spec.summary.isprintable() or len(spec.summary) > SUMMARY_LENGTH:
         return f"{spec.name}: summary has {len(spec.summary)} characters; it must be one line of 1 to {SUMMARY_LENGTH}"
-    dotted = [module for module in spec.requires if not module.isidentifier()]
-    if dotted:
+    if dotted := [module for module in spec.requires if not module.isidentifier()]:
         return (
             f"{spec.name}: requires names {_short(dotted[0])}; it must be a top-level module, as in 'import {dotted[0].partition('.')[0]}'"
         )
@@ -62,11 +61,13 @@ def _wrong_value(spec: Any) -> str:
 
 
 def plain_spec(spec: Any, expected: type[Spec]) -> Any:
-    """Return a copy of a spec of plain strings, numbers, tuples and dicts; of what is not a spec, the object itself.
+    """Return a spec of plain strings, numbers, tuples and dicts, a copy where it has to be; of what is not a spec, the object itself.
 
     A plugin's subclass of `str` may raise in `__hash__`, `__eq__` or `lower`, wherever the host compares a name.
     """
     if not isinstance(spec, expected):
+        return spec
+    if type(spec) is expected and all(map(_is_plain, vars(spec).values())):  # as nearly all are
         return spec
     return expected(**{name: _plain(getattr(spec, name)) for name in expected.__dataclass_fields__})
 
@@ -74,12 +75,19 @@ def plain_spec(spec: Any, expected: type[Spec]) -> Any:
 _PLAIN = {str, int, float, bool, type(None)}
 
 
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind is tuple:
+        return _PLAIN.issuperset(map(type, value)) or all(map(_is_plain, value))
+    if kind is dict:
+        return all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
+    return kind in _PLAIN
+
+
 def _plain(value: Any) -> Any:
     kind = type(value)
-    if kind in _PLAIN:  # as nearly all values are; the rest may be of classes that a plugin made
+    if kind in _PLAIN:
         return value
-    if kind is tuple:
-        return value if all(type(item) in _PLAIN for item in value) else tuple(map(_plain, value))
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -101,7 +109,8 @@ def unresolved(target: str) -> str:
     if isinstance(found, str):
         return found
     first = attribute.partition(".")[0]
-    if found.source is not None and not _mentions(found.source, first.encode()):
+    source = found.file and _read(found.file)
+    if source and not _mentions(source, first.encode()):
         return f"{module} defines no {first}"
     return ""
 
@@ -114,13 +123,15 @@ def is_installed(module: str) -> bool:
 def forget_what_was_seen() -> None:
     """Clear the cache of modules: the installed packages may have changed since the last catalogue of this process."""
     _locate.cache_clear()
+    _names.cache_clear()
+    _read.cache_clear()
 
 
 class _Module(NamedTuple):
-    """A module that exists: the folders of its submodules, if it has any, and its source, if it has a file of it."""
+    """A module that exists: the folders of its submodules, if it has any, and the file of its source, if there is one."""
 
     folders: list[str] | None
-    source: bytes | None
+    file: str | None
 
 
 @cache
@@ -137,26 +148,38 @@ def _locate(module: str) -> _Module | str:
             return f"module {module} not found"
         folders = found.folders
         for folder in folders:  # nearly every module is one of these two; the finders would ask for much more
-            source = _read(f"{folder}/{leaf}/__init__.py")
-            if source is not None:
-                return _Module([f"{folder}/{leaf}"], source)
-            source = _read(f"{folder}/{leaf}.py")
-            if source is not None:
-                return _Module(None, source)
+            names = _names(folder)
+            if leaf in names and "__init__.py" in _names(f"{folder}/{leaf}"):
+                return _Module([f"{folder}/{leaf}"], f"{folder}/{leaf}/__init__.py")
+            if f"{leaf}.py" in names:
+                return _Module(None, f"{folder}/{leaf}.py")
     try:
         spec = spec or next((spec for finder in sys.meta_path if (spec := finder.find_spec(module, folders, None))), None)
     except Exception as error:  # a finder of a third party
         return f"looking for {module} raised {type(error).__name__}: {error}"
     if spec is None:
         return f"module {module} not found"
-    source = _read(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
-    return _Module(None if spec.submodule_search_locations is None else list(spec.submodule_search_locations), source)
+    file = spec.origin if spec.origin and spec.origin.endswith(".py") else None
+    return _Module(None if spec.submodule_search_locations is None else list(spec.submodule_search_locations), file)
 
 
-def _read(path: str) -> bytes | None:
+@cache
+def _names(folder: str) -> frozenset[str]:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib would be a tenth of what `rl-core list` takes
-            return file.read()
+        return frozenset(os.listdir(folder))  # noqa: PTH208 - importing pathlib would be a tenth of what `rl-core list` takes
+    except OSError:
+        return frozenset()
+
+
+@cache
+def _read(path: str) -> bytes | None:
+    """Return the content of a file, or `None`. A file object would double what the sources of all components take."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            return b"".join(iter(lambda: os.read(descriptor, 1 << 16), b""))
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
 
@@ -176,12 +199,15 @@ def _of_word(letter: bytes) -> bool:
     return letter.isalnum() or letter == b"_"
 
 
+_STRING = {str}  # a set of types is compared faster than each item
+
+
 def _is_strings(value: object) -> bool:
-    return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    return isinstance(value, tuple) and (_STRING.issuperset(map(type, value)) or all(isinstance(item, str) for item in value))
 
 
 def _is_mapping(value: object) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    return isinstance(value, dict | Mapping) and (_STRING.issuperset(map(type, value)) or all(isinstance(key, str) for key in value))
 
 
 _FIELD_TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
