@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +125,15 @@ def test_a_new_catalogue_sees_what_was_installed_since_the_last(tmp_path: Path, 
     importlib.invalidate_caches()
     Catalogue(Plugins())
     assert unresolved("appearing:A") == ""
+
+
+def test_a_spec_is_frozen_and_says_which_field_is_wrong() -> None:
+    with pytest.raises(FrozenInstanceError, match="AgentSpec is frozen"):
+        AGENT.name = "other"  # type: ignore[misc]
+    with pytest.raises(TypeError, match="AgentSpec has no field named colour"):
+        replace(AGENT, colour="red")
+    with pytest.raises(TypeError, match="TaskSpec needs target"):
+        TaskSpec(name="a")  # type: ignore[call-arg]
+    assert replace(AGENT) == AGENT
+    assert replace(AGENT, name="b") != AGENT
+    assert repr(AGENT).startswith("AgentSpec(name=")

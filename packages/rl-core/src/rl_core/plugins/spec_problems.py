@@ -27,15 +27,19 @@ def problem_of(spec: object, expected: type[Spec]) -> str:
         return f"a {type(spec).__name__} was given where {_article(expected.__name__)} belongs"
     if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
         return f"the name {_short(spec.name)} is not allowed; expected at most 100 letters, digits and ._-, a letter or digit first"
-    for name, matches, wanted in _fields(expected.__name__):
-        if not matches(value := getattr(spec, name)):
+    for name, kind, matches, wanted in _fields(expected.__name__):
+        value = getattr(spec, name)
+        if type(value) is not kind and not matches(value):
             return f"{spec.name}: {name} is {_short(value)}; it must be {wanted}"
     return _wrong_value(spec)
 
 
 @cache
-def _fields(kind: str) -> list[tuple[str, Callable[[Any], bool], str]]:
-    return [(field.name, *_FIELD_TYPES[field.type]) for field in getattr(api, kind).__dataclass_fields__.values()]
+def _fields(kind: str) -> list[tuple[str, type | None, Callable[[Any], bool], str]]:
+    return [
+        (field.name, {"str": str, "int": int}.get(field.type), *_FIELD_TYPES[field.type])
+        for field in getattr(api, kind).__dataclass_fields__.values()
+    ]
 
 
 def _wrong_value(spec: Any) -> str:
