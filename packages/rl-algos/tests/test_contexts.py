@@ -57,14 +57,15 @@ def test_the_critics_move_the_encoder_and_the_policy_does_not() -> None:
     mean, variance = made.posterior(rows)
     noise = torch.zeros(24, made.num_actions)
     latent, batch = mean.repeat_interleave(8, dim=0), made.rows(rows.numpy())
-    by_critics = torch.autograd.grad(made.sac.critic_loss(batch, latent, noise, 0.9, 0.1), list(made.encoder.weights), retain_graph=True)
+    loss = made.sac.critic_loss(batch, latent, noise, 0.9, 0.1)
+    by_critics = torch.autograd.grad(loss, list(made.encoder.parameters()), retain_graph=True)
     assert all(float(gradient.abs().sum()) > 0 for gradient in by_critics)
     before = [weight.detach().clone() for weight in made.encoder.parameters()]
     made.actor_optimiser.zero_grad()
     made.sac.actor_loss(batch.obs, latent.detach(), noise, 0.1).backward(inputs=made.actor_optimiser.flat.parameters)
     made.actor_optimiser.step()
     assert all(torch.equal(one, other) for one, other in zip(before, made.encoder.parameters(), strict=True))
-    assert float(variance.min()) > 0
+    assert float(variance.detach().min()) > 0
 
 
 def test_the_first_test_episode_knows_nothing_and_contexts_grow() -> None:
@@ -74,6 +75,21 @@ def test_the_first_test_episode_knows_nothing_and_contexts_grow() -> None:
     assert latent.shape == (5, 3)
     assert (envs.numbers % 2 == 1).all()
     assert np.allclose(found[0][..., 4].sum(axis=1), returns[0], atol=1e-4)  # the reward follows two numbers of each, obs and action
+
+
+def test_contexts_are_the_first_episodes_of_a_trial() -> None:
+    made = agent(PEARL, trial_episodes=2, context_trials=2, final_rate=0.5)
+    length = made.length
+    number = np.broadcast_to(np.arange(2 * length, dtype=np.float32)[:, None], (12, 2 * length, made.trials.rows.shape[2]))
+    for trial in range(3):  # of which two are kept
+        made.trials.add(number + 100 * trial)
+    drawn = np.concatenate([made.contexts(np.arange(12))[..., 0] for _ in range(20)])
+    trial, place = np.divmod(drawn, 100)
+    assert set(np.unique(trial)) == {1, 2}
+    assert (trial == trial[:, :1]).all()  # a context is of one trial
+    is_short = place.max(axis=1) < length
+    assert 0.3 < is_short.mean() < 0.7  # and of its first episode, or of both
+    assert made.actor_optimiser.learning_rate == pytest.approx(1e-3 * (0.5 + 0.5 * (1 - made.progress / made.budget)))
 
 
 def test_the_gradient_of_the_model_goes_through_the_inner_steps() -> None:

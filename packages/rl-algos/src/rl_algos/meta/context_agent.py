@@ -2,7 +2,8 @@
 
 Source: K. Rakelly and others, "Efficient off-policy meta-reinforcement learning via probabilistic context variables", 2019, Algorithms
 1 and 2. Departures: an iteration plays all training tasks at once, few episodes of each, where the authors play long in a few of them;
-descriptions are inferred from the newest episodes that were played without one.
+contexts are the first episodes of a newest trial, as a test begins, where the authors' are transitions that were played without a
+description: an encoder of those alone did not know what to make of the second episode of a test.
 Letters: M tasks, N environments, C transitions of a context, L numbers of a description, B rows, W numbers of a transition.
 """
 
@@ -35,10 +36,9 @@ class ContextConfig:
 
     num_tasks: Annotated[Count, Doc("M, training tasks")] = 80
     max_steps: Annotated[Count, Doc("steps of an episode, longer ones are cut")] = 200
-    prior_episodes: Annotated[Count, Doc("episodes of each task in an iteration without a description")] = 1
-    posterior_episodes: Annotated[Count, Doc("and with one inferred from these")] = 1
+    trial_episodes: Annotated[Count, Doc("episodes of each task in an iteration: one without a description, then with it")] = 3
     capacity: Annotated[Count, Doc("newest transitions of each task that are replayed")] = 10_000
-    context_episodes: Annotated[Count, Doc("newest episodes without a description that contexts are drawn from")] = 3
+    context_trials: Annotated[Count, Doc("newest iterations whose episodes contexts are drawn from")] = 3
     context_size: Annotated[Count, Doc("C, transitions of a context")] = 32
     num_latents: Annotated[Count, Doc("L, numbers of a description")] = 5
     num_updates: Annotated[Count, Doc("gradient steps of an iteration")] = 100
@@ -46,6 +46,7 @@ class ContextConfig:
     batch_size: Annotated[Count, Doc("transitions of each of them")] = 64
     hidden_layers: Annotated[tuple[Count, ...], Doc("units of the hidden layers of policy and critics")] = (64, 64)
     learning_rate: Annotated[Positive, Doc("step size of Adam")] = 1e-3
+    final_rate: Annotated[Fraction, Doc("share of the learning rate that is left at the end of the budget; it goes down linearly")] = 0.1
     discount: Annotated[Fraction, Doc("gamma, weight of the next step's reward")] = 0.95
     temperature: Annotated[Positive, Doc("alpha, reward of a nat of entropy: 1 / the reward scale of other texts")] = 0.01
     target_rate: Annotated[float, Meta(gt=0, le=1), Doc("tau, step of the slow critics towards the critics")] = 0.01
@@ -58,12 +59,12 @@ class ContextAgent(Agent):
 
     Attributes:
         replay: Transitions of each training task.
-        prior: The newest ones that were played without a description.
+        trials: The newest ones in the order of play: contexts are drawn from the first episodes of a trial.
         sac: Policy and critics.
     """
 
     headline = "episode_return"
-    state_fields: ClassVar[tuple[str, ...]] = ("replay", "prior", "sac", "actor_optimiser", "critic_optimiser")
+    state_fields: ClassVar[tuple[str, ...]] = ("replay", "trials", "sac", "actor_optimiser", "critic_optimiser")
     config: Any
 
     @abstractmethod
@@ -96,7 +97,7 @@ class ContextAgent(Agent):
         self.envs = self.family.tasks(config.num_tasks, 1, seeds.child("training tasks"), "train")
         sizes = (config.num_tasks, config.capacity, self.num_obs, self.num_actions)
         self.replay = TaskReplay(*sizes)
-        self.prior = TaskReplay(sizes[0], config.context_episodes * self.length, *sizes[2:])
+        self.trials = TaskReplay(sizes[0], config.context_trials * config.trial_episodes * self.length, *sizes[2:])
         self.sac = TaskSAC(self.num_obs, self.num_actions, config.num_latents, config.hidden_layers, seeds.numpy("initialisation"))
         self.noise, self.latents, self.draws = seeds.numpy("actions"), seeds.numpy("descriptions"), seeds.numpy("minibatches")
         self.build()
@@ -109,19 +110,20 @@ class ContextAgent(Agent):
 
     def step(self) -> dict[str, float]:
         """Run one iteration: episodes without and with a description in every training task, then gradient steps."""
-        config = self.config
-        returns = []
-        for _ in range(config.prior_episodes):
-            rows, prior_return = self.play(self.envs, self.infer(None, config.num_tasks, self.latents), self.noise)
+        config, returns = self.config, []
+        found: list[np.ndarray] = []
+        for _ in range(config.trial_episodes):
+            latent = self.infer(np.concatenate(found, axis=1) if found else None, config.num_tasks, self.latents)
+            rows, total = self.play(self.envs, latent, self.noise)
             self.replay.add(rows[:, -config.capacity :])
-            self.prior.add(rows)
-        for _ in range(config.posterior_episodes):
-            contexts = self.contexts(np.arange(config.num_tasks))
-            rows, posterior_return = self.play(self.envs, self.infer(contexts, config.num_tasks, self.latents), self.noise)
-            self.replay.add(rows[:, -config.capacity :])
-            returns.append(posterior_return.mean())
-        self.progress += (config.prior_episodes + config.posterior_episodes) * config.num_tasks * self.length
+            found.append(rows)
+            returns.append(float(total.mean()))
+        self.trials.add(np.concatenate(found, axis=1))
+        self.progress += config.trial_episodes * config.num_tasks * self.length
         self.prepare()
+        left = max(0.0, 1.0 - self.progress / self.budget)
+        for optimiser in (self.actor_optimiser, self.critic_optimiser):
+            optimiser.learning_rate = config.learning_rate * (config.final_rate + (1.0 - config.final_rate) * left)
         metrics = []
         for _ in range(config.num_updates):
             tasks = self.draws.permutation(config.num_tasks)[: config.batch_tasks]
@@ -131,14 +133,19 @@ class ContextAgent(Agent):
             metrics.append(self.update(self.contexts(tasks), rows, noise))
             self.sac.follow(config.target_rate)
         means = {name: float(np.mean([row[name] for row in metrics])) for name in metrics[0]}
-        return {"episode_return": float(np.mean(returns)), "return_before": float(prior_return.mean()), **means}
+        return {"episode_return": returns[-1], "return_before": returns[0], **means}
 
     def prepare(self) -> None:
         """Look at the replayed transitions before the gradient steps of an iteration; nothing by default."""
 
     def contexts(self, tasks: np.ndarray) -> np.ndarray:
-        """Return contexts [M, C, W] of training tasks [M], drawn from the newest episodes without a description."""
-        return self.prior.sample_of(tasks, self.config.context_size, self.draws)
+        """Return contexts [M, C, W] of training tasks [M]: for each, transitions of the first episodes, one or more, of a newest trial."""
+        config, size = self.config, self.config.trial_episodes * self.length
+        trial = self.draws.integers(len(self.trials) // size, size=(len(tasks), 1))
+        seen = self.draws.integers(1, config.trial_episodes + 1, size=(len(tasks), 1)) * self.length
+        places = trial * size + self.draws.integers(seen, size=(len(tasks), config.context_size))
+        drawn: np.ndarray = self.trials.rows[tasks[:, None], places]
+        return drawn
 
     @torch.no_grad()
     def play(self, envs: Envs, latent: np.ndarray, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:

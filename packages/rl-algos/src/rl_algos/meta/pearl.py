@@ -10,7 +10,7 @@ Letters: M tasks, C transitions of a context, L numbers of a description.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -18,9 +18,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from rl_algos.meta.context_agent import ContextAgent, ContextConfig
-from rl_algos.meta.task_replay import plain
-from rl_algos.model_based.perceptrons import Perceptrons
-from rl_core.config import configclass
+from rl_algos.meta.task_replay import perceptron
+from rl_core.config import Count, Doc, configclass
 
 LEAST_VARIANCE = 1e-7
 
@@ -28,6 +27,8 @@ LEAST_VARIANCE = 1e-7
 @configclass
 class PEARLConfig(ContextConfig):
     """Settings of PEARL."""
+
+    encoder_layers: Annotated[tuple[Count, ...], Doc("units of the hidden layers of the encoder")] = (64, 64)
 
 
 def product_of_gaussians(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,8 +67,7 @@ class PEARL(ContextAgent):
     def build(self) -> None:
         """Build the encoder."""
         size = self.num_obs * (1 + self.config.next_obs) + self.num_actions + 1
-        layers = (size, *self.config.hidden_layers, 2 * self.config.num_latents)
-        self.encoder = Perceptrons(layers, 1, self.seeds.numpy("encoder"))
+        self.encoder = perceptron(size, self.config.encoder_layers, 2 * self.config.num_latents, self.seeds.numpy("encoder"))
 
     def learned(self) -> list[torch.nn.Module]:
         """Return the encoder: the critics' loss moves it."""
@@ -77,7 +77,7 @@ class PEARL(ContextAgent):
         """Return mean and variance [M, L] of q(z|c), from contexts [M, C, W]."""
         parts = self.replay.split(contexts)
         known = torch.cat((parts.obs, parts.action, parts.reward, *([parts.next_obs] if self.config.next_obs else [])), dim=-1)
-        factors = plain(self.encoder, known.flatten(0, 1))[0].reshape(*contexts.shape[:2], -1)
+        factors = self.encoder(known.flatten(0, 1)).reshape(*contexts.shape[:2], -1)
         mean, spread = factors.chunk(2, dim=-1)
         return product_of_gaussians(mean, softplus(spread))
 

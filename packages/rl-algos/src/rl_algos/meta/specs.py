@@ -50,7 +50,7 @@ def agents() -> Iterator[AgentSpec]:
         unit="environment steps",
         task="point-robot",
         budget=100_000,
-        presets="rl_algos:meta/presets/contexts.yaml",
+        presets="rl_algos:meta/presets/mier.yaml",
         tiny={**context, "model_layers": (4,), "relabel_updates": 1, "relabel_tasks": 1, "relabel_episodes": 2, "model_updates": 2},
         tags=("meta-learning", "model-based", "off-policy"),
     )
@@ -63,8 +63,8 @@ def agents() -> Iterator[AgentSpec]:
         unit="environment steps",
         task="point-robot",
         budget=100_000,
-        presets="rl_algos:meta/presets/contexts.yaml",
-        tiny=context,
+        presets="rl_algos:meta/presets/pearl.yaml",
+        tiny={**context, "encoder_layers": (4,)},
         tags=("meta-learning", "off-policy"),
     )
     tiny = {"num_trials": 4, "max_steps": 8, "num_epochs": 1, "batch_trials": 2, "trial_episodes": 2}

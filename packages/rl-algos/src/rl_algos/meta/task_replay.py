@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from dl_nets.learning.optimisers import Optimiser
+from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.continuous.sac import policy_loss, squashed
 from rl_algos.model_based.perceptrons import Functions, Perceptrons
 from rl_algos.parts.returns import td_target
@@ -71,6 +73,13 @@ def plain(network: Perceptrons, inputs: Tensor) -> Tensor:
     return network(inputs.expand(network.num_members, *inputs.shape), functions)
 
 
+def perceptron(num_inputs: int, hidden: Sequence[int], num_outputs: int, rng: np.random.Generator, gain: float = 1.0) -> nn.Module:
+    """Return a perceptron [B, I] to [B, K] with ReLU, which takes the fast path on a CPU; `gain` scales its last layer's first weights."""
+    config = MLPConfig(hidden=tuple(hidden), activation="relu", output_gain=gain)
+    inputs, outputs = (Box(-np.inf, np.inf, (size,), np.float32) for size in (num_inputs, num_outputs))
+    return MLP(config).build(inputs, outputs, rng)
+
+
 class TaskSAC(nn.Module):
     """Policy and two critics that read an observation and a description of the task.
 
@@ -84,19 +93,20 @@ class TaskSAC(nn.Module):
 
     def __init__(self, num_obs: int, num_actions: int, num_latents: int, hidden: Sequence[int], rng: np.random.Generator) -> None:
         super().__init__()
-        self.actor = Perceptrons((num_obs + num_latents, *hidden, 2 * num_actions), 1, rng)
-        self.critics = Perceptrons((num_obs + num_actions + num_latents, *hidden, 1), 2, rng)
+        self.actor = perceptron(num_obs + num_latents, hidden, 2 * num_actions, rng, gain=0.1)
+        self.critics = nn.ModuleList(perceptron(num_obs + num_actions + num_latents, hidden, 1, rng) for _ in range(2))
         self.slow = copy.deepcopy(self.critics).requires_grad_(False)
-        with torch.no_grad():
-            self.actor.weights[-1].mul_(0.1)
+        self._of_critics, self._of_slow = list(self.critics.parameters()), list(self.slow.parameters())
 
     def head(self, obs: Tensor, latent: Tensor) -> Tensor:
         """Return means and ln sigma [B, 2 D] of the policy."""
-        return plain(self.actor, torch.cat((obs, latent), dim=-1))[0]
+        heads: Tensor = self.actor(torch.cat((obs, latent), dim=-1))
+        return heads
 
-    def values(self, critics: Perceptrons, obs: Tensor, action: Tensor, latent: Tensor) -> Tensor:
+    def values(self, critics: nn.ModuleList, obs: Tensor, action: Tensor, latent: Tensor) -> Tensor:
         """Return Q(s, a) [2, B] of both critics."""
-        return plain(critics, torch.cat((obs, action, latent), dim=-1))[..., 0]
+        inputs = torch.cat((obs, action, latent), dim=-1)
+        return torch.stack([critic(inputs)[:, 0] for critic in critics])
 
     def critic_loss(self, rows: Rows, latent: Tensor, noise: Tensor, discount: float, temperature: float) -> Tensor:
         """Return the mean squared error of both critics, a scalar; the gradient reaches `latent`, but not through the targets.
@@ -118,12 +128,17 @@ class TaskSAC(nn.Module):
     def actor_loss(self, obs: Tensor, latent: Tensor, noise: Tensor, temperature: float) -> Tensor:
         """Return the loss of the policy, a scalar, from observations [B, I], descriptions [B, L] and noise [B, D]."""
         action, log_prob = squashed(self.head(obs, latent), noise)
-        return policy_loss(log_prob, self.values(self.critics, obs, action, latent).min(dim=0).values, temperature)
+        for parameter in self._of_critics:  # the gradient passes through them, which is half of the work of one of their own
+            parameter.requires_grad_(False)
+        value = self.values(self.critics, obs, action, latent).min(dim=0).values
+        for parameter in self._of_critics:
+            parameter.requires_grad_(True)
+        return policy_loss(log_prob, value, temperature)
 
     @torch.no_grad()
     def follow(self, rate: float) -> None:
         """Move the slow critics by a share towards the critics."""
-        for slow, fast in zip(self.slow.parameters(), self.critics.parameters(), strict=True):
+        for slow, fast in zip(self._of_slow, self._of_critics, strict=True):
             slow.lerp_(fast, rate)
 
     def optimisers(self, learning_rate: float, *others: nn.Module) -> tuple[Optimiser, Optimiser]:
