@@ -126,6 +126,20 @@ def test_the_heat_of_a_data_centre_in_a_steady_state_is_what_the_coil_takes():
     assert coil == pytest.approx(166.1e3, rel=2e-3)
 
 
+def test_a_hot_inlet_lowers_the_reward_by_its_price_and_changes_nothing_else():
+    plain, priced = (
+        DataCentre(config).envs(4, Seeds(0)) for config in (DataCentreConfig(), DataCentreConfig(penalty=2.0, penalty_from=22.0))
+    )
+    plain.reset(), priced.reset()
+    warm = np.tile(np.array([1.0, -1.0], np.float32), (4, 1))
+    for _ in range(5):
+        first, second = plain.step(warm), priced.step(warm)
+    worst = plain.states[:, data_centre.WORST]
+    assert (worst > 22.0).all()
+    assert second.reward == pytest.approx(first.reward - 2.0 * (worst - 22.0), rel=1e-5)
+    assert np.array_equal(first.obs, second.obs)
+
+
 def test_known_controllers_of_the_data_centre_have_their_known_scores_and_the_shield_holds():
     """Measured with another implementation: PUE 1.346 at 14 degrees and full fans; -89.7 a day of the best PID controller."""
     task = DataCentre(DataCentreConfig())

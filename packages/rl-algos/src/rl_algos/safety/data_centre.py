@@ -22,7 +22,7 @@ from rl_algos.safety import pid
 from rl_algos.safety.shield import ShieldedEnvs
 from rl_algos.tasks.array_envs import ArrayEnvs, ArrayTask, ArrayTaskConfig, Problem
 from rl_core.compiling import kernel
-from rl_core.config import Doc, NonNegative, configclass
+from rl_core.config import Doc, NonNegative, Positive, configclass
 from rl_core.envs import Envs
 from rl_core.figure import new_figure
 from rl_core.seeds import Seeds
@@ -36,8 +36,8 @@ LIMIT = 27.0  # degrees at the hottest inlet
 INLETS = (0.01, 0.02, 0.04, 0.06)  # share of the hot aisle's excess at each rack's inlet
 
 # columns of a state
-COLD, HOT, MASS, SUPPLY, FAN, SET, LOAD, LOAD_NOISE, OUTSIDE, WEATHER, HOUR, MEAN, COOLING, SERVERS, SEED, WORST = range(16)
-NUM_STATE, NUM_OBS = 16, 13
+COLD, HOT, MASS, SUPPLY, FAN, SET, LOAD, LOAD_NOISE, OUTSIDE, WEATHER, HOUR, MEAN, COOLING, SERVERS, SEED, WORST, PRICE, COMFORT = range(18)
+NUM_STATE, NUM_OBS = 18, 13
 
 
 @kernel
@@ -72,9 +72,9 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
     where V_r = max(0, V_s - V_c) + 0.02 V_s recirculates and V_b = max(0, V_c - V_s) + 0.02 V_s bypasses.
 
     Args:
-        state: [N, 16]; becomes the next state.
+        state: [N, 18]; becomes the next state.
         action: Set points of supplied air and fans, in [-1, 1] each [N, 2].
-        reward: Becomes minus the mean power of cooling and the servers' fans, in units of 50 kW [N].
+        reward: Becomes minus the mean power of cooling and the servers' fans, in units of 50 kW, less the price of a hot inlet [N].
         terminated: Becomes false: a day always ends in time [N].
     """
     dt = STEP / SUBSTEPS
@@ -113,7 +113,8 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
         state[n, SET] = set_point
         state[n, COOLING], state[n, SERVERS] = cooling / SUBSTEPS, servers / SUBSTEPS
         state[n, WORST] = state[n, COLD] + INLETS[3] * (state[n, HOT] - state[n, COLD])
-        reward[n] = -(state[n, COOLING] + state[n, SERVERS]) / 50e3
+        heat_above = max(0.0, state[n, WORST] - state[n, COMFORT])
+        reward[n] = -(state[n, COOLING] + state[n, SERVERS]) / 50e3 - state[n, PRICE] * heat_above
         terminated[n] = False
         state[n, HOUR] = (state[n, HOUR] + STEP / 3600.0) % 24.0
         state[n, LOAD_NOISE] = 0.97 * state[n, LOAD_NOISE] + 0.02 * normal(state, n)
@@ -152,6 +153,10 @@ class DataCentreConfig(ArrayTaskConfig):
 
     climate: Annotated[Literal["cool", "mild", "hot"], Doc("mean outside temperature: 10, 18 or 28 degrees")] = "mild"
     cost_limit: Annotated[NonNegative, Doc("steps of a day above 27 degrees at an inlet, on average")] = 1.0
+    penalty: Annotated[
+        NonNegative, Doc("reward lost for each degree of the hottest inlet above `penalty_from`, for agents without limits")
+    ] = 0.0
+    penalty_from: Annotated[Positive, Doc("degrees from which on `penalty` counts")] = LIMIT
     shield: Annotated[
         Literal["none", "look-ahead"], Doc("look-ahead: coldest air and full fans where a step would exceed the limit, by the model")
     ] = "none"
@@ -174,10 +179,11 @@ class DataCentre(ArrayTask):
         mean = MEANS[config.climate]
 
         def start(uniform: np.ndarray) -> np.ndarray:
-            """Return states at midnight [N, 16], from `uniform` [N, 3]: seed, load and weather of the day."""
+            """Return states at midnight [N, 18], from `uniform` [N, 3]: seed, load and weather of the day."""
             state = np.zeros((len(uniform), NUM_STATE))
             state[:, COLD], state[:, HOT], state[:, MASS], state[:, SUPPLY] = 22.0, 34.0, 27.0, 20.0
             state[:, FAN], state[:, SET], state[:, MEAN] = 0.7, 20.0, mean
+            state[:, PRICE], state[:, COMFORT] = config.penalty, config.penalty_from
             state[:, SEED] = 1.0 + np.floor(uniform[:, 0] * 2147483645.0)
             state[:, LOAD_NOISE] = 0.08 * (2.0 * uniform[:, 1] - 1.0)
             state[:, WEATHER] = 1.2 * (2.0 * uniform[:, 2] - 1.0)
