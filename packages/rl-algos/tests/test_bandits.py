@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rl_algos.bandits.agents import BanditAgent, BanditAgentConfig, bernoulli_divergence, plausible_mean, softmax
+from rl_algos.bandits.changing import ChangingBandit, ChangingBanditConfig
 from rl_algos.tasks.bandit import Bandit, BanditConfig
 from rl_algos.tasks.classic import Garnet, GarnetConfig
 from rl_core.seeds import Seeds
@@ -136,3 +137,30 @@ def test_an_altered_state_is_refused(name, value):
 def test_an_arm_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match=r"arms are \[10\]; each must be in \[0, 10\)"):
         Bandit(BanditConfig()).envs(1, Seeds(0)).step(np.array([10]))
+
+
+def test_a_monitored_bandit_sees_each_switch_and_nothing_where_arms_stay():
+    means = {"num_arms": 5, "rewards": "bernoulli", "means": (0.8, 0.5, 0.3, 0.2, 0.1)}
+    for switch, fewest, most in ((1_000, 4, 5), (0, 0, 0)):
+        task = Bandit(BanditConfig(**means, switch_pulls=switch))
+        agent = ChangingBandit(ChangingBanditConfig(method="monitored"), task, None, seeds=Seeds(3), budget=5_900)
+        agent.pull(5_900)
+        assert fewest <= agent.tables["clock"][1] <= most
+
+
+def test_bandits_that_forget_or_watch_lose_less_to_switches_than_one_that_remembers_all():
+    bandit = BanditConfig(num_arms=5, rewards="bernoulli", means=(0.8, 0.5, 0.3, 0.2, 0.1), switch_pulls=1_000)
+    lost = {}
+    for name, config in (("discounted", ChangingBanditConfig()), ("monitored", ChangingBanditConfig(method="monitored"))):
+        agent = ChangingBandit(config, Bandit(bandit), None, seeds=Seeds(1), budget=10_000)
+        agent.pull(10_000)
+        lost[name] = agent.regret
+    still = BanditAgent(BanditAgentConfig(method="thompson"), Bandit(bandit), None, seeds=Seeds(1), budget=10_000)
+    still.pull(10_000)
+    assert max(lost.values()) < 0.5 * still.regret
+    assert still.envs.arms.means[0].argmax() == 10 % 5  # ten switches by one arm each
+
+
+def test_a_window_without_halves_is_refused():
+    with pytest.raises(ValueError, match="window is 5; expected an even number"):
+        ChangingBanditConfig(window=5)

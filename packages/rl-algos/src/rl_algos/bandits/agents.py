@@ -215,14 +215,19 @@ class BanditAgent(Agent):
         """
         if "bandit" not in self.task.traits():
             raise ValueError(f"bandit agents learn bandit tasks, not {type(self.task).__name__}; take a learner such as q-learning")
-        config, num_arms = self.config, int(self.task.output_space.n)
+        num_arms = int(self.task.output_space.n)
         self.envs = self.task.envs(1, self.seeds)  # type: ignore[assignment]
         self.envs.reset()
         self.rng = self.seeds.numpy("exploration")
-        self.values = np.full((1, num_arms), config.initial_value)
         self.visits = np.zeros((1, num_arms), dtype=np.int64)
-        self.mean_reward = np.zeros(1)
         self.regret = 0.0
+        self.allocate(num_arms)
+
+    def allocate(self, num_arms: int) -> None:
+        """Make the tables of what is learned."""
+        config = self.config
+        self.values = np.full((1, num_arms), config.initial_value)
+        self.mean_reward = np.zeros(1)
         self.memory = Memory(
             METHODS.index(config.method),
             config.explorer(),
@@ -242,11 +247,16 @@ class BanditAgent(Agent):
     def pull(self, num_pulls: int) -> tuple[np.ndarray, np.ndarray]:
         """Pull and learn; return rewards [P], and how much worse than the best arm the pulled ones were [P]."""
         rewards = np.empty(num_pulls)
-        with announced("the loop of bandits"):
-            regrets = learn_by_pulling(self.memory, self.envs.arms, self.progress, self.envs.rng, self.rng, rewards)
+        regrets = self.learn(rewards)
         self.progress += num_pulls
         self.regret += float(regrets.sum())
         return rewards, regrets
+
+    def learn(self, rewards: np.ndarray) -> np.ndarray:
+        """Pull and learn once for each entry of `rewards` [P], which is written to; return the regret of each pull [P]."""
+        with announced("the loop of bandits"):
+            regrets: np.ndarray = learn_by_pulling(self.memory, self.envs.arms, self.progress, self.envs.rng, self.rng, rewards)
+        return regrets
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the estimate, or preference, and the pulls of each arm [A]."""

@@ -52,6 +52,33 @@ def agents() -> Iterator[AgentSpec]:
             tiny={"pulls_per_iteration": 10},
             tags=("bandit", "exploration"),
         )
+    for name, method, summary, reference in (
+        (
+            "bandit-discounted-ucb",
+            "discounted",
+            "UCB that forgets: a reward counts less with each later pull",
+            "Garivier, Moulines. On upper-confidence bound policies for switching bandit problems, 2011",
+        ),
+        (
+            "bandit-monitored-ucb",
+            "monitored",
+            "UCB that starts anew when the rewards of an arm have changed",
+            "Cao, Wen, Kveton, Xie. Nearly optimal adaptive procedure with change detection for piecewise-stationary bandit, 2019",
+        ),
+    ):
+        yield AgentSpec(
+            name=name,
+            target="rl_algos.bandits.changing:ChangingBandit",
+            summary=summary,
+            reference=reference,
+            fits=("control bandit discrete-output",),
+            unit="pulls",
+            budget=10_000,
+            task="bandit-switching",
+            config={"method": method},
+            tiny={"pulls_per_iteration": 10, "window": 4},
+            tags=("bandit", "exploration", "robustness"),
+        )
     for name, target, summary, reference in (
         (
             "exp4",

@@ -36,6 +36,7 @@ class BanditConfig:
     ] = ()
     offset: Annotated[float, Doc("mean of the gaussian arms' means, unit of reward, any number")] = 0.0
     drift: Annotated[NonNegative, Doc("standard deviation of the change of each mean after every pull, unit of reward")] = 0.0
+    switch_pulls: Annotated[Whole, Doc("pulls after which every arm takes over the mean of the one before it; 0 for never")] = 0
     problem: Annotated[Whole, Doc("seed of the drawn means")] = 0
     max_steps: Annotated[int, Meta(ge=1), Doc("pulls after which an episode is cut and its rewards are added up")] = 100
 
@@ -53,22 +54,31 @@ class Arms(NamedTuple):
         means: Mean rewards now [N, A]; moved in place where they drift.
         bernoulli: Whether rewards are 1 or 0.
         drift: Standard deviation of the change of each mean after a pull.
+        switch_pulls: Pulls after which the means move on by one arm; 0 for never.
+        pulled: Pulls so far [N].
     """
 
     means: np.ndarray
     bernoulli: bool
     drift: float
+    switch_pulls: int
+    pulled: np.ndarray
 
 
 @kernel
 def pull(arms: Arms, env: int, arm: int, rng: np.random.Generator) -> float:
-    """Return the reward of an arm of bandit `env`; the means of that bandit drift afterwards."""
-    if arms.bernoulli:
-        return 1.0 if rng.random() < arms.means[env, arm] else 0.0
-    reward = arms.means[env, arm] + rng.standard_normal()
+    """Return the reward of an arm of bandit `env`; the means of that bandit drift, or move on, afterwards."""
+    means = arms.means[env]
+    reward = (1.0 if rng.random() < means[arm] else 0.0) if arms.bernoulli else means[arm] + rng.standard_normal()
     if arms.drift > 0.0:
-        for other in range(arms.means.shape[1]):
-            arms.means[env, other] += arms.drift * rng.standard_normal()
+        for other in range(len(means)):
+            means[other] += arms.drift * rng.standard_normal()
+    arms.pulled[env] += 1
+    if arms.switch_pulls > 0 and arms.pulled[env] % arms.switch_pulls == 0:
+        last = means[-1]
+        for other in range(len(means) - 1, 0, -1):
+            means[other] = means[other - 1]
+        means[0] = last
     return reward
 
 
@@ -83,7 +93,8 @@ class BanditEnvs(Envs):
     def __init__(self, means: np.ndarray, config: BanditConfig, num_envs: int, seeds: Seeds) -> None:
         super().__init__(num_envs, spaces.Discrete(1), spaces.Discrete(len(means)))
         self.config = config
-        self.arms = Arms(np.tile(means, (num_envs, 1)), config.rewards == "bernoulli", config.drift)
+        pulled = np.zeros(num_envs, dtype=np.int64)
+        self.arms = Arms(np.tile(means, (num_envs, 1)), config.rewards == "bernoulli", config.drift, config.switch_pulls, pulled)
         self._streams = seeds.child("bandit")
         self.rng = self._streams.numpy("rewards")
 
@@ -108,16 +119,22 @@ class BanditEnvs(Envs):
         return Transition(zeros, reward, np.zeros(self.num_envs, dtype=bool), truncated, zeros)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return means and the random stream."""
-        return {"means": self.arms.means.copy(), "streams": self._streams.state_dict(), **self._counters()}
+        """Return means, pulls and the random stream."""
+        return {
+            "means": self.arms.means.copy(),
+            "pulled": self.arms.pulled.copy(),
+            "streams": self._streams.state_dict(),
+            **self._counters(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
         """Restore `state`; return zeros [N].
 
         Raises:
-            ValueError: if the means have another shape or type than here.
+            ValueError: if means or pulls have another shape or type than here.
         """
         self.arms.means[:] = require_array("means", state["means"], self.arms.means)
+        self.arms.pulled[:] = require_array("pulled", state["pulled"], self.arms.pulled, 0)
         self._streams.load_state_dict(state["streams"])
         self._load_counters(state)
         return self.reset()

@@ -219,6 +219,11 @@ def _table_tasks() -> Iterator[TaskSpec]:
         ("bandit-bernoulli", "Ten arms that pay one or nothing", {"rewards": "bernoulli"}),
         ("bandit-drifting", "Ten arms whose mean rewards wander", {"drift": 0.01}),
         ("bandit-gaussian", "Ten arms whose rewards scatter around their means", {}),
+        (
+            "bandit-switching",
+            "Five arms that change places every thousand pulls",
+            {"num_arms": 5, "rewards": "bernoulli", "means": (0.8, 0.5, 0.3, 0.2, 0.1), "switch_pulls": 1_000},
+        ),
     ):
         yield TaskSpec(
             name=name,
