@@ -96,7 +96,7 @@ def test_bytes_become_numbers_and_a_run_remembers_the_task_it_looked_at() -> Non
         (ViewConfig(), "the task is not named; write it after the colon"),
         (ViewConfig(task="CartPole-v1"), "expected a data task whose inputs are numbers"),
         (AnomaliesConfig(task="digits", normal=("x",)), "normal names x; the classes of task digits are 0, 1"),
-        (AnomaliesConfig(task="diabetes"), "leave one out"),
+        (AnomaliesConfig(task="diabetes"), "expected a task whose answers are classes"),
     ],
 )
 def test_a_task_that_cannot_be_looked_at_is_refused(config: ViewConfig, message: str) -> None:

@@ -52,7 +52,9 @@ def test_a_broken_line_is_named(tmp_path: Path, name: str, text: str, message: s
 def test_negated_opinions_and_neutral_sentences_are_told_apart() -> None:
     task = LabelsTask(LabelsConfig())
     for config in (LinearConfig(), LinearConfig(loss="squared-hinge", features="log-ratio", cost=1.0)):
-        assert learned(LinearClassifier, config, task).evaluate(episodes=1, seeds=Seeds(0))["accuracy"] >= task.target
+        agent = learned(LinearClassifier, config, task)
+        assert agent.evaluate(episodes=1, seeds=Seeds(0))["accuracy"] >= task.target
+        np.testing.assert_allclose(agent.shares(task.texts("test")).sum(axis=1), 1.0)
     # one word at a time, a negation cannot be seen: 30 % of two thirds of the sentences have one
     assert learned(NaiveBayes, NaiveBayesConfig(order=1), task).evaluate(episodes=1, seeds=Seeds(0))["accuracy"] < 0.9
     assert learned(Lexicon, LexiconConfig(), task).evaluate(episodes=1, seeds=Seeds(0))["accuracy"] > 0.9

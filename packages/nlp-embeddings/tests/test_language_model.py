@@ -70,6 +70,12 @@ def test_a_text_of_one_symbol_is_certain(tmp_path: Path) -> None:
     assert learned(task, order=4, temperature=0.0, sample_tokens=5).answer("aa") == "aaaaaaa"
 
 
+def test_a_text_that_leaves_no_token_to_guess_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello world\n")
+    with pytest.raises(ValueError, match="leaves one token for the test split"):
+        LanguageTask(LanguageConfig(file=str(tmp_path / "a.txt")))
+
+
 def test_draws_follow_the_probabilities_and_entropy_rises_with_temperature() -> None:
     p = np.array([0.4, 0.3, 0.2, 0.1])
     draws = np.random.default_rng(0).choice(4, 100_000, p=filtered(p, top_k=3))

@@ -199,3 +199,10 @@ def test_a_folder_or_a_pattern_stands_for_its_files(program: Any) -> None:
     answers = program.succeed("predict", "run", "given", "--json").json["answers"]
     assert [row["file"] for row in answers] == ["given/a.jsonl", "given/b.jsonl"]
     assert program.succeed("predict", "run", "given/*.jsonl", "--json").json["answers"] == answers
+
+
+def test_an_empty_input_is_not_the_working_folder(program: Any) -> None:
+    program.succeed("run", "slope", "--budget", 5, "--out", "run")
+    (program.folder / "a.jsonl").write_text("[0.0, 1.0, 2.0]\n")
+    refused = program.call("predict", "run", "")
+    assert (refused.status, "'' cannot be answered" in refused.err) == (2, True)

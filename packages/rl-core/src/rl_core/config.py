@@ -18,6 +18,7 @@ import dataclasses
 import math
 import re
 import reprlib
+import shlex
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -210,7 +211,9 @@ def build(config_class: type, values: Mapping[str, Any], *, where: str, sources:
     except (ValueError, TypeError, OverflowError) as error:
         guilty = sorted({source for key, source in sources.items() if re.search(rf"\b{re.escape(key)}\b", str(error))})
         place = f"{where}, given by {' and '.join(guilty)}," if guilty else where
-        raise RequestError(f"the config of {place} was refused: {error}", f"see: rl-core show {where.split()[-1]}") from error
+        raise RequestError(
+            f"the config of {place} was refused: {error}", f"see: rl-core show {shlex.quote(where.split(maxsplit=1)[-1])}"
+        ) from error
 
 
 MARKS = " \t|>;,:#-!%@&*?./\\"

@@ -119,6 +119,8 @@ class Anomalies(View):
         super().__init__(config, state)
         self.input_space, self.output_space = self.space, spaces.Discrete(2)
         names = self.source.class_names
+        if not names:
+            raise ValueError(f"task {config.task} asks for {self.source.output_space}; expected a task whose answers are classes")
         wanted = config.normal or names[:1]
         if missing := [name for name in wanted if name not in names]:
             raise ValueError(f"normal names {', '.join(missing)}; the classes of task {config.task} are {', '.join(names)}")

@@ -101,7 +101,10 @@ class LinearClassifier(TextAgent):
             self.factors[:] = (log_likelihoods(own, 1.0) - log_likelihoods(rest, 1.0)).T
 
     def shares(self, texts: Sequence[str]) -> np.ndarray:
-        """Return probabilities of labels [B, K]; of the support vector machine, sigmoids of its scores."""
+        """Return probabilities of labels [B, K]; of the support vector machine, sigmoids of its scores.
+
+        Where a text has one label, they sum to 1.
+        """
         if not self.grams:
             return np.full((len(texts), len(self.task.labels)), 1 / len(self.task.labels))
         weights, bias = self._split(self.weights)
@@ -114,7 +117,7 @@ class LinearClassifier(TextAgent):
             result: np.ndarray = scores / scores.sum(axis=1, keepdims=True)
             return result
         shares: np.ndarray = 1 / (1 + np.exp(-np.clip(scores, -500, 500)))
-        return shares
+        return shares if self.task.several else shares / shares.sum(axis=1, keepdims=True)
 
     def parameters(self) -> Mapping[str, np.ndarray]:
         """Return the weights."""

@@ -96,6 +96,9 @@ class LanguageTask(FileTask):
             cut = len(rest) if name else len(rest) - round(share * size)
             found[split] = self.read_file(name) if name else rest[cut:]
             rest = rest[:cut]
+        for split, tokens in (("train", rest), ("test", found["test"])):
+            if len(tokens) == 1:  # none at all are refused with the other tasks' texts
+                raise ValueError(f"{config.file} leaves one token for the {split} split, and none to guess; take a longer text")
         return {"train": rest, **found}
 
     def encode(self, examples: list[Any]) -> None:

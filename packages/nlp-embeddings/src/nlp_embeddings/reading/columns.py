@@ -52,7 +52,7 @@ def read_sentences(path: Path, column: TagColumn = "upos") -> list[Sentence]:
         joined = "\t" not in first and all("_" in word.strip("_") for word in first.split())
         sentences = list(_joined(path) if joined else _columns(path))
     if not sentences:
-        raise ValueError(f"{path} holds no sentences; expected a word and its tag a line, and a blank line after each sentence")
+        raise ValueError(f"{path} holds no sentences; expected a word and its tag a line, or CoNLL-U, and a blank line after each sentence")
     return sentences
 
 

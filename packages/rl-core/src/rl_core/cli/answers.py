@@ -6,6 +6,7 @@ import csv
 import glob
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ def is_file(run: Run, text: str) -> bool:
 def files_of(run: Run, text: str) -> list[Path]:
     """Return the files that an input names, in order: one file, those of a folder, or those that a pattern such as `*.jpg` matches."""
     suffixes = run.task.file_suffixes
-    if "\n" in text or "\0" in text:
+    if not text.strip() or "\n" in text or "\0" in text:  # an empty path would name the working folder
         return []
     path = Path(text)
     try:
@@ -70,7 +71,7 @@ def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]
             f"agent {run.recipe.agent} has no probabilities on task {run.recipe.task}: {error}", "leave out --probabilities"
         ) from error
     except ValueError as error:
-        raise RequestError(f"{text[:60]!r} cannot be answered: {error}", f"see: rl-core show {run.recipe.task}") from error
+        raise RequestError(f"{text[:60]!r} cannot be answered: {error}", f"see: rl-core show {shlex.quote(run.recipe.task)}") from error
     names = task.class_names or tuple(map(str, range(shares.shape[1])))
     return [
         {"answer": answer, "probabilities": dict(zip(names, row.tolist(), strict=True))}

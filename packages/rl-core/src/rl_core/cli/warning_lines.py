@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 import click
 
@@ -16,7 +17,8 @@ class WarningLines(logging.Handler):
 
 
 def show_warnings() -> None:
-    """Print the warnings that this package logs, once each and nowhere else."""
+    """Print the warnings that this package logs, once each and nowhere else; hide those of a font that lacks a letter of a name."""
+    warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
     logger = logging.getLogger("rl_core")
     if not any(isinstance(handler, WarningLines) for handler in logger.handlers):
         logger.addHandler(WarningLines())
