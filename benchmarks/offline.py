@@ -72,7 +72,7 @@ def scripted(catalogue: Catalogue) -> Iterator[tuple[str, str, float]]:
             yield environment, f"{kind}-{policy}", float(built.recording.returns().mean())
 
 
-def measure(kind: str, seeds: list[int], only: list[str], budget: int | None) -> dict[str, Any]:
+def measure(kind: str, seeds: list[int], only: list[str], agents_only: list[str], budget: int | None) -> dict[str, Any]:
     """Return rows by data set and agent."""
     catalogue, rows = Catalogue.discover(), {}
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +83,9 @@ def measure(kind: str, seeds: list[int], only: list[str], budget: int | None) ->
             agents = DISCRETE if environment == "CartPole-v1" else CONTINUOUS
             found = {}
             for row, (agent, config) in agents.items():
-                preset = f"{'cartpole' if environment == 'CartPole-v1' else 'pendulum'}-mixed"
+                if agents_only and row not in agents_only:
+                    continue
+                preset = f"{'cartpole' if environment == 'CartPole-v1' else 'pendulum'}-expert"
                 if kind == "own":  # the settings of the recordings that come with the package
                     resolved = recipe.resolve(catalogue, agent=agent, task=preset, config=config)
                     config = {**resolved.recipe.config, **config}
@@ -132,16 +134,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=["scripted", "own", "page"])
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--only", nargs="*", default=[], help="data sets; others are kept")
+    parser.add_argument("--agents", nargs="*", default=[], help="rows; others are kept")
     parser.add_argument("--budget", type=int)
     given = parser.parse_args()
     kept = HERE / "offline.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
     if given.kind != "page":
-        rows = measure(given.kind, given.seeds, given.only, given.budget)
+        rows = measure(given.kind, given.seeds, given.only, given.agents, given.budget)
         if min(given.seeds) >= 100 or given.budget:
             return
-        found[given.kind] = {**found.get(given.kind, {}), **rows}
+        for name, row in rows.items():
+            known = found.setdefault(given.kind, {}).setdefault(name, {"data": row["data"], "agents": {}})
+            known["agents"] |= row["agents"]
         kept.write_text(json.dumps(found, indent=1) + "\n")
     (HERE / "offline.md").write_text(page(found))
 

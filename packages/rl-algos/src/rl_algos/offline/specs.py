@@ -62,6 +62,7 @@ def agents() -> Iterator[AgentSpec]:
         "Fujimoto, Gu. A minimalist approach to offline reinforcement learning, 2021",
         (_CONTINUOUS,),
         task="pendulum-mixed",
+        presets="td3_bc",
         tiny={"policy_delay": 1},
     )
 
