@@ -108,7 +108,12 @@ def forbidden(task: str, shield: str) -> float:
 def cooling() -> Rows:
     """Return the rows of the data centre."""
     rows = [scores("pid", "data-centre", seeds=(0,)), scores("pid", "data-centre", ["supply=24", "reference=26.3"], seeds=(0,))]
-    return [*rows, scores("random", "data-centre", seeds=(0,)), scores("ppo-lagrangian", "data-centre"), scores("mbpo", "data-centre")]
+    return [
+        *rows,
+        scores("random", "data-centre", seeds=(0,)),
+        scores("ppo-lagrangian", "data-centre"),
+        scores("mbpo", "data-centre", ["task.shield=look-ahead"]),
+    ]
 
 
 def applications() -> Rows:
