@@ -72,5 +72,5 @@ def test_what_cannot_be_compared_is_refused(program: Any) -> None:
     refused = program.call("compare", "twin")
     assert "error: the score of 'twin' was not a finite number" in refused.err
     failed = program.call("compare", "slope", "--out", "no/such/folder.png")
-    assert failed.status == 1
-    assert "error: the figure 'no/such/folder.png' cannot be written" in failed.err
+    assert failed.status == 2
+    assert "'no/such/folder.png' cannot be written: 'no/such' is not a folder; make it first" in failed.err

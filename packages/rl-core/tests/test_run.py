@@ -186,11 +186,14 @@ def test_a_step_without_metrics_leaves_no_line(program: Any) -> None:
 def test_a_folder_that_is_in_use_is_not_touched(program: Any) -> None:
     program.succeed("run", "slope", "--out", "run")
     (program.folder / "file").write_text("mine")
-    for out in ("run", "file"):
-        refused = program.call("run", "slope", "--out", out)
+    refused = program.call("run", "slope", "--out", "run")
+    assert refused.status == 2
+    assert "error: 'run' exists and is not empty" in refused.err
+    assert "hint: continue it with `rl-core resume run`, or give another --out" in refused.err
+    for command in (("run", "slope"), ("export", "run", "--format", "arrays")):
+        refused = program.call(*command, "--out", "file" if command[0] == "run" else ".")
         assert refused.status == 2
-        assert f"error: '{out}' exists and is not empty" in refused.err
-        assert f"hint: continue it with `rl-core resume {out}`, or give another --out" in refused.err
+        assert re.search("'file' is a file; a run is written into a folder|'.' is a folder; expected a file to write", refused.err)
     refused = program.call("run", "slope", "--out", "file/below")
     assert refused.status == 2
     assert "error: the run's folder cannot be made: " in refused.err

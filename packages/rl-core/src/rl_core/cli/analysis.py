@@ -120,16 +120,15 @@ def explain(
     output's difference from a mean observation. tree: a decision tree distilled from the policy, how often it agrees, and its own score.
     map: answers and values over two numbers of an observation.
     """
-    catalogue = obj.catalogue()
+    catalogue, pair = obj.catalogue(), _pair(axes)
     with open_run(folder, catalogue, device=device) as opened, stdout_to_stderr():
         explains = tool(catalogue, "explain")
         where = out or folder / "explained"
         try:
-            pair = tuple(int(word) for word in axes.split(",")) if axes else ()
             where.mkdir(parents=True, exist_ok=True)
             result = explains(opened, where, methods=methods or EXPLANATIONS, episodes=episodes, axes=pair)
         except ValueError as error:
-            raise RequestError(f"the run cannot be explained so: {error}", "see: rl-core explain --help") from error
+            raise RequestError(f"the run cannot be explained: {error}", "see: rl-core explain --help") from error
         except OSError as error:
             raise WorkError(f"{str(where)!r} cannot be written: {error.strerror or error}", "give another --out") from error
     if as_json:
@@ -138,3 +137,13 @@ def explain(
     for name, value in result.items():
         click.echo(f"{name}  {value:.4g}" if isinstance(value, float) else f"{name}  {value}")
     click.echo(f"figures in {where}", err=True)
+
+
+def _pair(axes: str) -> tuple[int, ...]:
+    """Return the numbers that --axes names; none where it is empty."""
+    if not axes:
+        return ()
+    words = axes.split(",")
+    if len(words) != 2 or not all(word.strip().isdecimal() for word in words):
+        raise RequestError(f"--axes is {axes!r}; expected two numbers of an observation", "write for example: --axes 0,1")
+    return int(words[0]), int(words[1])

@@ -71,7 +71,8 @@ def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]
             f"agent {run.recipe.agent} has no probabilities on task {run.recipe.task}: {error}", "leave out --probabilities"
         ) from error
     except ValueError as error:
-        raise RequestError(f"{text[:60]!r} cannot be answered: {error}", f"see: rl-core show {shlex.quote(run.recipe.task)}") from error
+        hint = f"see: rl-core show {shlex.quote(str(run.recipe.task))}"
+        raise RequestError(f"{text[:60]!r} cannot be answered: {error}", hint) from error
     names = task.class_names or tuple(map(str, range(shares.shape[1])))
     return [
         {"answer": answer, "probabilities": dict(zip(names, row.tolist(), strict=True))}

@@ -23,6 +23,7 @@ from rl_core.cli.options import (
     JSON,
     LOGGER,
     UNTIL,
+    OutFile,
     UserPath,
     WholeNumber,
     limit_threads,
@@ -173,7 +174,7 @@ def evaluate(obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...
 @click.argument("text", metavar="INPUT", required=False)
 @click.option("--interactive", is_flag=True, help="Answer each line that is typed, until the input ends.")
 @click.option("--probabilities", is_flag=True, help="Print the probability of each class as well.")
-@click.option("--out", type=UserPath(), help="A file for the answers: .csv for a table, else JSON lines.")
+@click.option("--out", type=OutFile(), help="A file for the answers: .csv for a table, else JSON lines.")
 @BEST
 @DEVICE
 @JSON
@@ -243,7 +244,7 @@ def _converse(run: Run, probabilities: bool, as_json: bool) -> None:
 @click.command()
 @FOLDER
 @click.option("--format", "form", required=True, help="One of the formats that the agent writes: onnx, torch-export, state-dict, arrays.")
-@click.option("--out", type=UserPath(), help="The file to write.  [default: exported.* in the run's folder]")
+@click.option("--out", type=OutFile(), help="The file to write.  [default: exported.* in the run's folder]")
 @BEST
 @DEVICE
 @JSON
@@ -262,14 +263,17 @@ def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, *
                 else f"agent {opened.recipe.agent} writes none; its checkpoints are safetensors and JSON"
             )
             raise RequestError(f"agent {opened.recipe.agent} cannot export the format {form!r}", hint)
+        from safetensors import SafetensorError
+
         out = out or folder / f"exported{_SUFFIXES.get(form, f'.{form}')}"
         part = out.with_name(f".{out.name}.part")
         try:
             with stdout_to_stderr():
                 opened.agent.export(form, part)
                 part.replace(out)
-        except OSError as error:
-            raise WorkError(f"{str(out)!r} cannot be written: {error.strerror or error}", "give another --out") from error
+        except (OSError, SafetensorError) as error:  # what safetensors raises where it cannot write
+            reason = getattr(error, "strerror", None) or error
+            raise WorkError(f"{str(out)!r} cannot be written: {reason}", "give another --out") from error
         except ValueError as error:
             raise RequestError(str(error), f"its formats are: {', '.join(formats)}") from error
         finally:

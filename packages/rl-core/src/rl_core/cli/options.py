@@ -59,6 +59,19 @@ class UserPath(click.ParamType):
         return [CompletionItem(incomplete, type="file")]
 
 
+class OutFile(UserPath):
+    """A file to write, refused before any work when it is a folder, or when its folder does not exist."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        path = super().convert(value, param, ctx)
+        if path.is_dir():
+            self.fail(f"{str(path)!r} is a folder; expected a file to write", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"{str(path)!r} cannot be written: {str(path.parent)!r} is not a folder; make it first", param, ctx)
+        return path
+
+
 UNTIL = click.option("--until", type=WholeNumber(1), help="Pause at this progress, with the budget unchanged.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 DEVICES = click.Choice(["auto", "cpu", "cuda"])

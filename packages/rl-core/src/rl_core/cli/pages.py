@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rl_core.cli.commands import open_run
-from rl_core.cli.options import BEST, DEVICE, FOLDER, JSON, UserPath, WholeNumber
+from rl_core.cli.options import BEST, DEVICE, FOLDER, JSON, OutFile, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.containment import stdout_to_stderr
 
@@ -18,7 +18,7 @@ from rl_core.plugins.containment import stdout_to_stderr
 @click.command()
 @FOLDER
 @click.option("--episodes", type=WholeNumber(1), default=1, show_default=True, help="Episodes to show, one after the other.")
-@click.option("--out", type=UserPath(), help="The file: .webp or .gif.  [default: watch.webp in the run's folder]")
+@click.option("--out", type=OutFile(), help="The file: .webp or .gif.  [default: watch.webp in the run's folder]")
 @click.option("--seed", type=WholeNumber(0), help="Seed of the episodes.  [default: the run's]")
 @click.option("--human", is_flag=True, help="Open a window instead of writing a file.")
 @BEST
@@ -52,7 +52,7 @@ def watch(obj: Any, folder: Path, episodes: int, out: Path | None, seed: int | N
 
 @click.command()
 @click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=UserPath())
-@click.option("--out", type=UserPath(), help="The file.  [default: report.html in the run's folder, or beside the first run]")
+@click.option("--out", type=OutFile(), help="The file.  [default: report.html in the run's folder, or beside the first run]")
 @JSON
 def report(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Write a report of a run, or of several side by side, as one HTML file that needs no network."""
@@ -76,7 +76,7 @@ def report(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 
 @click.command("export-metrics")
 @FOLDER
-@click.option("--out", type=UserPath(), help="The table.  [default: metrics.csv in the run's folder]")
+@click.option("--out", type=OutFile(), help="The table.  [default: metrics.csv in the run's folder]")
 @JSON
 def export_metrics(folder: Path, out: Path | None, as_json: bool) -> None:
     """Write the metrics of a run as a table in CSV: a row for each step, a column for each metric.

@@ -73,6 +73,8 @@ def require_free(out: Path) -> None:
     Raises:
         RequestError: if it is not a folder, or holds something.
     """
+    if out.is_file():
+        raise RequestError(f"{str(out)!r} is a file; a run is written into a folder", "give another --out")
     if out.exists() and not (out.is_dir() and (is_unfinished(out) or not any(out.iterdir()))):
         raise RequestError(
             f"{str(out)!r} exists and is not empty", f"continue it with `rl-core resume {shlex.quote(str(out))}`, or give another --out"

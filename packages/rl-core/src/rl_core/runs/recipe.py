@@ -145,7 +145,7 @@ class Resolved:
             if self.built_network is not None and _passed_through(error, self.built_network):
                 name = settings.network
                 refuses = f"network {name} refuses what agent {settings.agent} asks of it on task {settings.task}"
-            raise RequestError(f"{refuses}: {error}", f"see: rl-core show {shlex.quote(name)}") from error
+            raise RequestError(f"{refuses}: {error}", f"see: rl-core show {shlex.quote(str(name))}") from error
 
     def entries(self) -> list[Entry]:
         """Return the entries of the components."""
