@@ -25,18 +25,18 @@ HERE = Path(__file__).parent
 MNIST = f"generate:mnist:{Path(os.environ.get('GENERATION_DATA', 'data')) / 'mnist'}"
 ROWS: dict[str, tuple[str, str, int, str]] = {
     "gan-ring": ("gan", "ring-of-gaussians", 3, "8 modes"),
-    "dcgan": ("dcgan", "generate:plain-shapes", 1, ""),
-    "conditional-gan": ("conditional-gan", "generate:plain-shapes", 1, ""),
-    "wgan-gp": ("wgan-gp", "generate:plain-shapes", 1, ""),
-    "stylegan": ("stylegan", "generate:plain-shapes", 1, "stated"),
-    "ddpm": ("ddpm", "shapes-from-noise", 1, ""),
-    "captions-gan": ("conditional-gan", "shapes-from-captions", 1, "size, colour and shape >= 0.8"),
-    "captions-ddpm": ("ddpm", "shapes-from-captions", 1, "size, colour and shape >= 0.8"),
-    "cyclegan": ("cyclegan", "ink-on-paper", 1, "PSNR >= 24 both ways"),
-    "gan-mnist": ("gan", MNIST, 1, "Frechet distance <= 8"),
-    "dcgan-mnist": ("dcgan", MNIST, 1, "Frechet distance <= 3.5, recall >= 0.75"),
-    "wgan-gp-mnist": ("wgan-gp", MNIST, 1, "Frechet distance <= 3"),
-    "conditional-gan-mnist": ("conditional-gan", MNIST, 1, "Frechet distance <= 2, class accuracy >= 0.97"),
+    "dcgan": ("dcgan", "generate:plain-shapes", 3, ""),
+    "conditional-gan": ("conditional-gan", "generate:plain-shapes", 3, ""),
+    "wgan-gp": ("wgan-gp", "generate:plain-shapes", 3, ""),
+    "stylegan": ("stylegan", "generate:plain-shapes", 3, "stated"),
+    "ddpm": ("ddpm", "shapes-from-noise", 3, ""),
+    "captions-gan": ("conditional-gan", "shapes-from-captions", 3, "size, colour and shape >= 0.8"),
+    "captions-ddpm": ("ddpm", "shapes-from-captions", 3, "size, colour and shape >= 0.8"),
+    "cyclegan": ("cyclegan", "ink-on-paper", 3, "PSNR >= 24 both ways"),
+    "gan-mnist": ("gan", MNIST, 3, "Frechet distance <= 8"),
+    "dcgan-mnist": ("dcgan", MNIST, 3, "Frechet distance <= 3.5, recall >= 0.75"),
+    "wgan-gp-mnist": ("wgan-gp", MNIST, 3, "Frechet distance <= 3"),
+    "conditional-gan-mnist": ("conditional-gan", MNIST, 3, "Frechet distance <= 2, class accuracy >= 0.97"),
 }
 """Name of a row: component, task, number of seeds, target."""
 
