@@ -81,11 +81,14 @@ def show(axes: Any, picture: np.ndarray, *, colours: str = "gray", centred: bool
 
 
 def as_picture(image: np.ndarray) -> np.ndarray:
-    """Return an input [H, W, C] as `show` takes it: grey [H, W], or colours of one, two, four or more channels.
+    """Return an input [H, W, C], or the first frame of a clip [T, H, W, C], as `show` takes it: grey [H, W], or colours.
 
     >>> as_picture(np.full((2, 2, 1), 255, np.uint8)).shape, as_picture(np.full((1, 1, 3), 255, np.uint8)).tolist()
     ((2, 2), [[[1.0, 1.0, 1.0]]])
+    >>> as_picture(np.zeros((5, 2, 2, 3), np.uint8)).shape
+    (2, 2, 3)
     """
+    image = image[0] if image.ndim == 4 else image
     numbers = image.astype(np.float64)
     if image.shape[2] not in (3, 4):
         return numbers[..., -1]  # of a stack of frames the newest

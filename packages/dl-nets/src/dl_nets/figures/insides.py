@@ -58,7 +58,7 @@ def filters(path: Path, module: nn.Module, shape: tuple[int, ...]) -> None:
 
 
 def feature_maps(path: Path, module: nn.Module, inputs: np.ndarray) -> None:
-    """Write a PNG of the channels that each convolution gives for the first image of `inputs` [N, H, W, C]; the strongest channels."""
+    """Write a PNG of the strongest channels of each convolution, for the first of images or the first frame of clips."""
     found = {name: part for name, part in module.named_modules() if isinstance(part, nn.Conv2d)}
     if not found:
         return
