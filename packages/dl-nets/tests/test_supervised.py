@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import multiprocessing
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from dl_nets.learning.data import ArrayTask
 from dl_nets.learning.optimisers import Optimiser
 from dl_nets.learning.supervised import Supervised, SupervisedConfig, update
 from dl_nets.networks.mlp import MLP, MLPConfig
+from rl_core.errors import WorkError
 from rl_core.seeds import Seeds
 
 Learner = Callable[..., Supervised]
@@ -400,3 +402,27 @@ def test_weights_of_classes_are_given_in_order_or_by_name(three_classes: ArrayTa
     ):
         with pytest.raises(ValueError, match=message):
             ClassWeights(given, three_classes, device)
+
+
+def test_any_number_of_processes_computes_the_same_shards_and_a_lost_one_is_named(three_classes: ArrayTask, learner: Learner) -> None:
+    """Also: the sum over shards of unlike sizes is the gradient of the whole batch, up to rounding."""
+    agents = {}
+    for name, shards, processes in (("whole", 1, 1), ("one", 3, 1), ("two", 3, 2)):
+        agents[name] = learner(three_classes, budget=2, shards=shards, class_weights=(1.0, 2.0, 3.0), optimiser="sgd")
+        agents[name].use_processes(processes)
+        train(agents[name], 1)
+    assert_same_bits(agents["one"], agents["two"])
+    whole, parts = agents["whole"].parameters(), agents["one"].parameters()
+    assert all(np.allclose(whole[name], parts[name], atol=1e-5) for name in whole)
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
+    with pytest.raises(WorkError, match="a process that computes shards has ended"):
+        train(agents["two"], 1)
+
+
+def test_networks_whose_parts_differ_from_the_whole_are_refused_in_shards(three_classes: ArrayTask, learner: Learner) -> None:
+    with pytest.raises(ValueError, match="drops units at random"):
+        learner(three_classes, shards=2, network=MLPConfig(dropout=0.1))
+    with pytest.raises(ValueError, match="shards is 1"):
+        learner(three_classes).use_processes(2)

@@ -95,6 +95,18 @@ class Agent(ABC):
             ValueError: if the task cannot be learned with this config; the message says why and what would fit.
         """
 
+    def use_processes(self, number: int) -> None:
+        """Let processes share the work of each step from here on, for `--processes`; what is learned is the same to the last bit.
+
+        Args:
+            number: Processes, >= 1, this one included.
+
+        Raises:
+            ValueError: if the agent, or its config, leaves nothing to share.
+        """
+        if number > 1:
+            raise ValueError(f"{type(self).__name__} learns in one process; leave --processes out")
+
     @abstractmethod
     def step(self) -> dict[str, float]:
         """Run one iteration of learning (collect, estimate, update), increase `progress`, and return metrics.

@@ -315,6 +315,11 @@ def gradient_step(module: nn.Module, optimiser: Steps, loss: Tensor, max_gradien
     """
     optimiser.zero_grad()
     torch.autograd.backward(loss)
+    descend(module, optimiser, max_gradient_norm)
+
+
+def descend(module: nn.Module, optimiser: Steps, max_gradient_norm: float = 0.0) -> None:
+    """Take one step along the gradients that the parameters hold. See `gradient_step` for the arguments."""
     if max_gradient_norm:
         clip_gradient_norm(module.parameters(), max_gradient_norm)
     optimiser.step()

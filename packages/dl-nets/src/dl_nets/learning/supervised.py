@@ -48,16 +48,16 @@ from dl_nets.learning.losses import (
     batch_loss,
     has_own_loss,
 )
-from dl_nets.learning.metrics import Metrics, judge_split
-from dl_nets.learning.optimisers import Optimiser, Steps, gradient_norm, gradient_step, schedule
+from dl_nets.learning.metrics import Metrics, ValidationRun, judge_split
+from dl_nets.learning.optimisers import Optimiser, Steps, descend, gradient_norm, gradient_step, schedule
 from dl_nets.learning.several_outputs import PartTargets, network_space, rule_of
+from dl_nets.learning.shards import Shards, require_separable
 from dl_nets.learning.steps import examples_a_step, examples_at_once, num_numbers
 from dl_nets.learning.streams import load_module_state, module_state
 from dl_nets.learning.supervised_config import SupervisedConfig as SupervisedConfig
 from rl_core import batches
 from rl_core.agent import Agent
 from rl_core.batches import Batch
-from rl_core.judge import Judge
 from rl_core.network import OwnLoss
 from rl_core.seeds import Seeds
 from rl_core.task import ContinuesText, DataTask, Predict, Task
@@ -120,6 +120,8 @@ class Supervised(Agent):
         assert self.network is not None
         module = self.network.build(self.task.input_space, network_space(space, config), self.seeds.numpy("network"))
         self._module: nn.Module = module.to(self._torch_device)
+        if config.shards > 1:
+            require_separable(self._module, config.unfreeze_every)
         own_loss = has_own_loss(self._module)
         self._rule: TargetRule = (
             OwnRule(config.loss, config.label_smoothing)
@@ -146,8 +148,16 @@ class Supervised(Agent):
         self._best = copy.deepcopy(self._module)  # answers when there is patience
         self._best_loss: float | None = None
         self._epochs_since_best = 0
+        self._shards: Shards | None = None  # made at the first update
+        self._processes = 1
         self._reader: tuple[int, Iterator[tuple[Any, Any]]] = (-1, iter(()))  # progress that it is for, and the batches to come
         self._validation_run: tuple[int, ValidationRun] | None = None  # progress that it is for
+
+    def use_processes(self, number: int) -> None:
+        """Let processes compute the shards of each batch."""
+        if number > 1 and self.config.shards < 2:
+            raise ValueError("processes share the shards of a batch, and shards is 1; add --set shards=4, say")
+        self._processes = number
 
     def step(self) -> dict[str, float]:
         """Learn from some batches; at the end of an epoch, look at the validation split, or at a part of it."""
@@ -273,8 +283,7 @@ class Supervised(Agent):
             self._optimiser.learning_rate = self.config.learning_rate * self._schedule((epoch + number / len(parts)) / epochs)
             inputs, targets = next(reader)
             weights = None if self._weights is None else self._weights.of(targets)
-            loss, metrics = batch_loss(learning, inputs, targets, weights, self._rule.losses, self._precision)
-            gradient_step(learning, self._optimiser, loss, self.config.max_gradient_norm)
+            loss, metrics = self._take_step(learning, inputs, targets, weights)
             if self._averaged and self.config.average == "ema":
                 self._averaged.add(self._module)
             seen.setdefault("loss", []).append(loss.detach())
@@ -294,6 +303,19 @@ class Supervised(Agent):
         if number // NORM_EVERY > first // NORM_EVERY or number + 1 == len(parts):
             means["gradient_norm"] = float(gradient_norm(self._module.parameters()))
         return left - visited, {**means, "learning_rate": self._optimiser.learning_rate}
+
+    def _take_step(self, learning: nn.Module, inputs: Any, targets: Any, weights: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
+        """Take one update on a batch; return its loss [] and further metrics."""
+        shards, limit = self.config.shards, self.config.max_gradient_norm
+        if shards > 1:
+            if self._shards is None:
+                self._shards = Shards(learning, self._rule.losses, self._precision, count=shards, processes=self._processes)
+            loss = self._shards.backward(inputs, targets, weights)
+            descend(learning, self._optimiser, limit)
+            return loss, {}
+        loss, metrics = batch_loss(learning, inputs, targets, weights, self._rule.losses, self._precision)
+        gradient_step(learning, self._optimiser, loss, limit)
+        return loss, metrics
 
     def _variation(self, epoch: int) -> Callable[[np.ndarray], tuple[Batch, Batch]] | None:
         """Return the reader of the training examples as this epoch varies them; `None` where the task leaves them as they are."""
@@ -474,12 +496,3 @@ class Supervised(Agent):
         module.eval()
         with torch.autocast(self._torch_device.type, self._precision, enabled=self._precision != torch.float32):
             return to_arrays(cast(OwnLoss, module).answers(inputs))
-
-
-class ValidationRun:
-    """A look at the validation split: the sum of its losses so far, the judge of its answers, and the metrics of the config."""
-
-    def __init__(self, judge: Judge, metrics: Metrics | None) -> None:
-        self.judge = judge
-        self.metrics = metrics
-        self.loss = self.weight = 0.0

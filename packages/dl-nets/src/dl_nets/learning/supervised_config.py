@@ -22,6 +22,9 @@ class SupervisedConfig:
     schedule: Annotated[ScheduleName, Doc("course of alpha over the budget")] = "cosine"
     epochs: Annotated[Count, Doc("passes over the training split, where no budget is given")] = 50
     batch_size: Annotated[Whole, Doc("B, examples of one update; 1: stochastic, 0: all of the training split, batch gradient descent")] = 64
+    shards: Annotated[
+        int, Meta(ge=1, le=1024), Doc("S, parts of a batch whose gradients are computed alone and added in order; --processes shares them")
+    ] = 1
     optimiser: Annotated[OptimiserName, Doc("gradient method")] = "adamw"
     momentum: Annotated[float, Meta(ge=0, lt=1), Doc("mu, of the optimisers momentum and nesterov")] = 0.9
     weight_decay: Annotated[NonNegative, Doc("lambda, pull of the weight matrices towards 0")] = 0.01

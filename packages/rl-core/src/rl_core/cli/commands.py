@@ -22,6 +22,7 @@ from rl_core.cli.options import (
     FOLDER,
     JSON,
     LOGGER,
+    PROCESSES,
     UNTIL,
     OutFile,
     UserPath,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 @click.option("--from", "parent", type=UserPath(), help="A run, or a checkpoint of it, to start from: its weights and settings.")
 @EPISODES
 @LOGGER
+@PROCESSES
 @JSON
 @click.pass_obj
 def run(
@@ -77,6 +79,7 @@ def run(
     loggers: tuple[str, ...],
     as_json: bool,
     parent: Path | None,
+    processes: int,
     **options: Any,
 ) -> None:
     """Learn a task: NAME is an agent, a network or a task, and the rest takes its defaults."""
@@ -105,7 +108,7 @@ def run(
         _add_loggers(catalogue, loggers)
         made = Run.create(resolved, catalogue, out)
     with made:
-        _learn(made, as_json, until=until, episodes=episodes)
+        _learn(made, as_json, until=until, episodes=episodes, processes=processes)
 
 
 @click.command()
@@ -116,6 +119,7 @@ def run(
 @DEVICE
 @EPISODES
 @LOGGER
+@PROCESSES
 @click.option("--workers", type=WholeNumber(1), help="Of a sweep: workers to start.  [default: one for each processor, at most 8]")
 @click.option("--launcher", default="local", show_default=True, help="Of a sweep: what starts the workers.")
 @click.option("--retry-failed", is_flag=True, help="Of a sweep: try the failed runs again.")
@@ -123,6 +127,7 @@ def run(
 @click.pass_obj
 def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Continue a run that was stopped or killed, from its newest whole checkpoint; or what is left of a sweep or a tuning."""
+    processes = options.pop("processes")
     steering = {name: options.pop(name) for name in ("workers", "launcher", "retry_failed")}
     if (folder / "sweep.yaml").is_file():
         from rl_core.cli.sweeping import resume_sweep
@@ -138,7 +143,7 @@ def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tu
     with open_run(folder, catalogue, lock=True, **options) as opened:
         _add_loggers(catalogue, loggers)
         click.echo(f"continuing {folder} at {opened.agent.progress:,} of {opened.budget:,} {opened.spec.unit}", err=True)
-        _learn(opened, as_json, until=until, episodes=episodes)
+        _learn(opened, as_json, until=until, episodes=episodes, processes=processes)
 
 
 @click.command("eval")
@@ -295,7 +300,7 @@ def open_run(folder: Path, catalogue: Catalogue, **options: Any) -> Run:
         return Run.open(folder, catalogue, **options)
 
 
-def _learn(made: Run, as_json: bool, *, until: int | None, episodes: int) -> None:
+def _learn(made: Run, as_json: bool, *, until: int | None, episodes: int, processes: int) -> None:
     from rl_core.runs.run import Paused, Stopped
 
     _warn(made)
@@ -303,7 +308,7 @@ def _learn(made: Run, as_json: bool, *, until: int | None, episodes: int) -> Non
         click.echo(f"path: {made.agent.path}", err=True)
     try:
         with stdout_to_stderr(), termination_as_interrupt():
-            result = made.learn(until=until, episodes=episodes)
+            result = made.learn(until=until, episodes=episodes, processes=processes)
     except Stopped as stopped:
         text, status = str(stopped), 0 if isinstance(stopped, Paused) else STOPPED
     except KeyboardInterrupt:

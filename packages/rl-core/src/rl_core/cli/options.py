@@ -73,6 +73,9 @@ class OutFile(UserPath):
 
 
 UNTIL = click.option("--until", type=WholeNumber(1), help="Pause at this progress, with the budget unchanged.")
+PROCESSES = click.option(
+    "--processes", type=WholeNumber(1), default=1, show_default=True, help="Processes that share each step; the result is the same."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 DEVICES = click.Choice(["auto", "cpu", "cuda"])
 DEVICE = click.option("--device", type=DEVICES, help="Where tensors are placed.  [default: as in training]")

@@ -208,7 +208,9 @@ class Run:
         if self._lock is not None:
             self._lock.release()
 
-    def learn(self, *, quiet: bool = False, until: int | None = None, episodes: int = EVALUATION_EPISODES) -> dict[str, Any]:
+    def learn(
+        self, *, quiet: bool = False, until: int | None = None, episodes: int = EVALUATION_EPISODES, processes: int = 1
+    ) -> dict[str, Any]:
         """Learn up to the budget, evaluate, draw, and return the content of `result.json`.
 
         Linear algebra runs on the recipe's number of threads, whatever the process has set: the last digits of sums depend on it.
@@ -217,6 +219,7 @@ class Run:
             episodes: Episodes of the evaluation of a control task.
             quiet: Whether to leave out the progress bar.
             until: Progress at which to pause, with the budget unchanged; `None` learns up to the budget.
+            processes: Processes that share the work of each step; see `rl_core.agent.Agent.use_processes`.
 
         Raises:
             Stopped: after an interrupt or at `until`, with everything saved.
@@ -228,6 +231,10 @@ class Run:
         document: dict[str, Any] | None = None
         problem: BaseException | None = None
         try:
+            try:
+                self.agent.use_processes(processes)
+            except ValueError as error:
+                raise RequestError(f"agent {self.spec.name}: {error}", f"see: rl-core show {self.spec.name}") from error
             with limited_threads(self.recipe.threads):
                 self._loop(quiet=quiet, until=until)
                 with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
