@@ -67,4 +67,5 @@ class TextAgent(Agent):
         split = "validation" if self.task.examples["validation"] else "test"
         if not self.task.several:
             answered = self.classify(self.task.texts(split))
-            draw_confusion(self.task.targets(self.task.examples[split]), answered, self.task.labels, folder / "confusion.png", split)
+            true, path = self.task.targets(self.task.examples[split]), folder / "confusion.png"
+            draw_confusion(true, answered, self.task.labels, path, split, of=("label", "texts"))

@@ -75,7 +75,9 @@ class TaggerAgent(Agent):
         draw_confusion(np.concatenate(self.task.tag_numbers(split)), answered, self.task.tags, folder / "confusion.png", split)
 
 
-def draw_confusion(true: np.ndarray, answered: np.ndarray, names: Sequence[str], path: Path, split: str) -> None:
+def draw_confusion(
+    true: np.ndarray, answered: np.ndarray, names: Sequence[str], path: Path, split: str, *, of: tuple[str, str] = ("tag", "words")
+) -> None:
     """Draw the share of each true tag's words that got each tag, for the most frequent tags.
 
     Args:
@@ -84,6 +86,7 @@ def draw_confusion(true: np.ndarray, answered: np.ndarray, names: Sequence[str],
         names: Names by number.
         path: The file to write.
         split: Name of the split, for the title.
+        of: Name of what is given, and of what it is given to.
     """
     from rl_core.figure import new_figure
 
@@ -99,13 +102,13 @@ def draw_confusion(true: np.ndarray, answered: np.ndarray, names: Sequence[str],
     labels = [f"{names[tag]} ({counts[tag].sum():,})" for tag in shown]
     axes.set_xticks(range(len(shown)), [names[tag] for tag in shown], rotation=90, fontsize=8)
     axes.set_yticks(range(len(shown)), labels, fontsize=8)
-    axes.set_xlabel("tag given")
-    axes.set_ylabel("true tag (words)")
-    axes.set_title(f"Tags of the {split} words: {np.mean(true == answered):.1%} right", fontsize=10)
+    axes.set_xlabel(f"{of[0]} given")
+    axes.set_ylabel(f"true {of[0]} ({of[1]})")
+    axes.set_title(f"{of[0].capitalize()}s of the {split} {of[1]}: {np.mean(true == answered):.1%} right", fontsize=10)
     for row in range(len(shown)):
         for column in range(len(shown)):
             if shares[row, column] >= 0.02:
                 colour = "white" if shares[row, column] > 0.6 else "black"
                 axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", fontsize=6, color=colour)
-    figure.colorbar(image, label="share of the true tag's words (figures in %)", shrink=0.8)
+    figure.colorbar(image, label=f"share of its {of[1]}", shrink=0.8)
     figure.savefig(path, dpi=120)

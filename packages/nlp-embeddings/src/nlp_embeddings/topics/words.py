@@ -75,5 +75,6 @@ class TopicAgent(Agent):
             axes.set_yticks(range(len(top)), [self.task.terms[number] for number in top], fontsize=7)
             axes.set_title(f"topic {topic}: {weight[topic]:.0%} of all words", fontsize=8)
             axes.set_xlabel("probability", fontsize=7)
+            axes.locator_params(axis="x", nbins=4)
             axes.tick_params(axis="x", labelsize=7)
         figure.savefig(folder / "topics.png", dpi=120)
