@@ -1,4 +1,4 @@
-"""Measure what agents reach within limits, at risk, in varied worlds, in applications, from comparisons and in games.
+"""Measure what agents reach within limits, at risk, in applications, from comparisons and in games.
 
     python benchmarks/real_world.py                     # every part, then the table
     python benchmarks/real_world.py lava cooling        # some parts; the others keep their rows
@@ -181,44 +181,6 @@ def league() -> Rows:
     return [scores("league", "tic-tac-toe", [f"task.opponent={opponent}"]) for opponent in ("random", "perfect")]
 
 
-def varied() -> Rows:
-    """Return the rows of PPO trained on one pendulum and on a range of them, judged over masses; writes the picture."""
-    from rl_core.figure import new_figure
-    from rl_core.plugins.catalogue import Catalogue
-    from rl_core.runs.recipe import resolve
-    from rl_core.seeds import Seeds
-
-    same = ["num_envs=8", "rollout_steps=256", "batch_size=64", "discount=0.9", "learning_rate=0.001", "learning_rate_schedule=linear"]
-    figure = new_figure(7.0, 4.2)
-    axes, rows = figure.add_subplot(1, 1, 1), []
-    for name, mass, length in (("narrow", "[1,1]", "[1,1]"), ("wide", "[0.6,1.6]", "[0.8,1.2]")):
-        curves = []
-        for seed in SEEDS:
-            overrides = [*same, f"task.mass={mass}", f"task.length={length}"]
-            learner = resolve(Catalogue.discover(), "ppo", task="varied-pendulum", overrides=overrides, budget=200_000).build_agent(
-                Seeds(seed)
-            )
-            while learner.progress < learner.budget:
-                learner.step()
-            wide = resolve(Catalogue.discover(), "ppo", task="varied-pendulum").built_task
-            masses, returns = wide.over_range(learner.predict, episodes=100, seeds=Seeds(seed, ("masses",)))  # type: ignore[union-attr]
-            curves.append(returns.tolist())
-            print(name, seed, np.round(returns).tolist(), flush=True)
-        mean = np.mean(curves, axis=0)
-        axes.plot(masses, mean, marker="o", label=f"trained on {'one mass' if name == 'narrow' else 'a range'}")
-        axes.fill_between(masses, np.min(curves, axis=0), np.max(curves, axis=0), alpha=0.2, linewidth=0)
-        rows.append({"agent": "ppo", "task": "varied-pendulum", "training": name, "masses": masses.tolist(), "returns": curves})
-    axes.axvspan(0.6, 1.6, color="C2", alpha=0.15, label="range in training")
-    axes.set_xscale("log")
-    axes.set_xlabel("mass [kg]")
-    axes.set_ylabel("mean return of 100 episodes, 3 seeds")
-    axes.set_title("Narrow and wide training on varied-pendulum")
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=8)
-    figure.savefig(HERE / "real_world_range.png", dpi=110)
-    return rows
-
-
 PARTS: dict[str, Callable[[], Rows]] = {
     "lava": lava,
     "limits": limits,
@@ -230,7 +192,6 @@ PARTS: dict[str, Callable[[], Rows]] = {
     "players": players,
     "teams": teams,
     "league": league,
-    "varied": varied,
 }
 
 
@@ -258,7 +219,7 @@ def about(row: dict[str, Any], *columns: tuple[str, int]) -> list[str]:
 def table(parts: dict[str, Rows]) -> list[str]:
     """Return the lines of real_world.md."""
     lines = [
-        "# Limits, risk, varied worlds, applications, comparisons and games",
+        "# Limits, risk, applications, comparisons and games",
         "",
         "Written by `real_world.py`: presets, seeds 0 to 2, or 0 to 4 where a run takes seconds (one number each), 100 fresh episodes.",
     ]
@@ -315,14 +276,6 @@ def table(parts: dict[str, Rows]) -> list[str]:
     if rows := parts.get("league"):
         head = ("agent", "task", "steps", "returns", "won", "Elo of the newest member")
         lines += section("A league of earlier selves", "", head, [about(row, ("mean return", 2), ("won", 2), ("elo", 0)) for row in rows])
-    if rows := parts.get("varied"):
-        words = {"narrow": "mass 1, length 1", "wide": "masses 0.6 to 1.6, lengths 0.8 to 1.2"}
-        lines += section(
-            "Narrow and wide training",
-            "`ppo` on `varied-pendulum`, 200,000 steps: mean return of three seeds at each mass. [Picture](real_world_range.png).",
-            ["trained on", *(f"{mass:.2f} kg" for mass in rows[0]["masses"])],
-            [[words[row["training"]], *(f"{value:.0f}" for value in np.mean(row["returns"], axis=0))] for row in rows],
-        )
     return [*lines, ""]
 
 

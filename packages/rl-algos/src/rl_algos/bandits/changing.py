@@ -43,7 +43,7 @@ class ChangingBanditConfig:
 
 
 class Seen(NamedTuple):
-    """What an agent remembers.
+    """Memory of an agent.
 
     Attributes:
         weights: Pulls of each arm, discounted or since the last change [A].
