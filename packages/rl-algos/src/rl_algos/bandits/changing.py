@@ -47,7 +47,7 @@ class Seen(NamedTuple):
 
     Attributes:
         weights: Pulls of each arm, discounted or since the last change [A].
-        sums: Rewards of each arm, likewise [A].
+        sums: Rewards of each arm, discounted or since the last change [A].
         recent: Last rewards of each arm since the last change, as a ring [A, W].
         counts: Pulls of each arm since the last change [A].
         clock: Pulls since the last change, and changes so far [2].
