@@ -195,8 +195,7 @@ def table(parts: dict[str, Rows]) -> list[str]:
     if rows := parts.get("switching"):
         lines += section(
             "Agents that forget, and one that detects changes",
-            "Regret on `bandit-switching`, whose arms change places ten times a run; seeds 0 to 4. The longer an arm was best, the longer "
-            "`bandit-ucb`, which remembers all, needs to leave it.",
+            "Regret on `bandit-switching`, whose arms change places ten times a run; seeds 0 to 4.",
             ("agent", "pulls between changes", "regrets", "mean"),
             [[f"`{r['agent']}`", f"{r['every']:,}", numbers(r["regrets"]), f"{np.mean(r['regrets']):.0f}"] for r in rows],
         )
