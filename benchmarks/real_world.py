@@ -227,7 +227,7 @@ def table(parts: dict[str, Rows]) -> list[str]:
         lines += section(
             "Within limits",
             "The best feasible return of `grid-lava` is a linear program's; elsewhere it is the best return in this table with a "
-            "cost within the limit. 2,000 episodes on the last two tasks; on 100 the standard error of a cost is about 0.07.",
+            "cost within the limit. 2,000 episodes; on 100 the standard error of a cost is about 0.07.",
             ("agent", "task", "steps", "returns", "best feasible", "costs", "limit"),
             [about(row, ("mean return", 2), ("best", 2), ("mean cost", 2), ("limit", 1)) for row in rows],
         )
