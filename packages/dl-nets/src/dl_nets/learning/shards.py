@@ -56,9 +56,8 @@ class Shards:
     def __init__(self, module: nn.Module, loss: Loss, precision: torch.dtype, *, count: int, processes: int = 1) -> None:
         require_separable(module)
         self._loss, self._precision, self._count = loss, precision, count
-        self._replica = copy.deepcopy(
-            module
-        )  # what every process computes with: the optimiser may hold the module's own parameters in place
+        # Every process computes with a copy: the optimiser may hold the module's own parameters in place.
+        self._replica = copy.deepcopy(module)
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._of_replica = [parameter for parameter in self._replica.parameters() if parameter.requires_grad]
         self._device = self._parameters[0].device
