@@ -31,7 +31,7 @@ ROWS: dict[str, tuple[str, str, int, str]] = {
     "stylegan": ("stylegan", "generate:plain-shapes", 3, "stated"),
     "ddpm": ("ddpm", "shapes-from-noise", 3, ""),
     "captions-gan": ("conditional-gan", "shapes-from-captions", 3, "size, colour and shape >= 0.8"),
-    "captions-ddpm": ("ddpm", "shapes-from-captions", 3, "size, colour and shape >= 0.8"),
+    "captions-ddpm": ("ddpm", "shapes-from-captions", 1, "size, colour and shape >= 0.8"),
     "cyclegan": ("cyclegan", "ink-on-paper", 3, "PSNR >= 24 both ways"),
     "gan-mnist": ("gan", MNIST, 3, "Frechet distance <= 8"),
     "dcgan-mnist": ("dcgan", MNIST, 3, "Frechet distance <= 3.5, recall >= 0.75"),
