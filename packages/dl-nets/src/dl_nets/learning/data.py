@@ -15,6 +15,7 @@ from gymnasium import spaces
 from torch import Tensor
 from torch.nn import functional
 
+from dl_nets.learning.metrics import Metrics
 from rl_core import batches
 from rl_core.batches import Batch, Ragged
 from rl_core.judge import Judge
@@ -262,6 +263,15 @@ class Examples:
     def _on_device(self, examples: tuple[Batch, Batch]) -> tuple[Any, Any]:
         inputs = to_tensors(examples[0], self._device)
         return inputs if self._features is None else self._features(inputs), to_tensors(examples[1], self._device)
+
+
+class ValidationRun:
+    """A look at the validation split: the sum of its losses so far, the judge of its answers, and the metrics of the config."""
+
+    def __init__(self, judge: Judge, metrics: Metrics | None) -> None:
+        self.judge = judge
+        self.metrics = metrics
+        self.loss = self.weight = 0.0
 
 
 def read_targets(task: DataTask, indices: np.ndarray, part: str = "") -> np.ndarray:

@@ -14,7 +14,6 @@ from gymnasium import Space, spaces
 
 from dl_nets.learning.steps import examples_at_once, num_numbers
 from rl_core.batches import Batch
-from rl_core.judge import Judge
 from rl_core.task import DataTask
 from rl_core.tokens import padding_of
 from rl_core.traits import output_trait
@@ -216,12 +215,3 @@ class _Spread:
     def size(self) -> int:
         """The number of numbers that were added."""
         return self._count * self._mean.size
-
-
-class ValidationRun:
-    """A look at the validation split: the sum of its losses so far, the judge of its answers, and the metrics of the config."""
-
-    def __init__(self, judge: Judge, metrics: Metrics | None) -> None:
-        self.judge = judge
-        self.metrics = metrics
-        self.loss = self.weight = 0.0

@@ -32,7 +32,7 @@ from dl_nets.figures import draw as figures
 from dl_nets.learning import losses
 from dl_nets.learning.averaging import Averaged
 from dl_nets.learning.class_weights import ClassWeights
-from dl_nets.learning.data import Examples, some_targets, to_arrays, to_tensors
+from dl_nets.learning.data import Examples, ValidationRun, some_targets, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, exportable, write
 from dl_nets.learning.fine_tuning import FineTuning, Groups
@@ -48,7 +48,7 @@ from dl_nets.learning.losses import (
     batch_loss,
     has_own_loss,
 )
-from dl_nets.learning.metrics import Metrics, ValidationRun, judge_split
+from dl_nets.learning.metrics import Metrics, judge_split
 from dl_nets.learning.optimisers import Optimiser, Steps, descend, gradient_norm, gradient_step, schedule
 from dl_nets.learning.several_outputs import PartTargets, network_space, rule_of
 from dl_nets.learning.shards import Shards, require_separable
