@@ -10,7 +10,6 @@ written from it.
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
+from rows import write_parts
 
 import rl_core
 from rl_core.plugins.catalogue import Catalogue
@@ -232,15 +232,7 @@ def table(parts: dict[str, Rows]) -> list[str]:
 
 def main() -> None:
     """Measure the parts that are named, or all, and write the table."""
-    kept = HERE / "changing_world.json"
-    unknown = set(sys.argv[1:]) - set(PARTS)
-    if unknown:
-        raise SystemExit(f"unknown part {sorted(unknown)[0]!r}; the parts are {', '.join(PARTS)}")
-    for name in sys.argv[1:] or PARTS:
-        rows = PARTS[name]()
-        parts = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-        kept.write_text(json.dumps({**parts, name: rows}, indent=1) + "\n", encoding="utf-8")
-        (HERE / "changing_world.md").write_text("\n".join(table({**parts, name: rows})), encoding="utf-8")
+    write_parts(HERE / "changing_world.json", PARTS, sys.argv[1:], table)
 
 
 if __name__ == "__main__":

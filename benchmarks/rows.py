@@ -1,4 +1,4 @@
-"""Rows of a table that are measured seed by seed and kept in a file of JSON; it runs nothing itself."""
+"""Rows of a table that are measured seed by seed, or part by part, and kept in a file of JSON; it runs nothing itself."""
 
 from __future__ import annotations
 
@@ -38,3 +38,30 @@ def measured(
             print(name, seed, found, flush=True)
     held: dict[str, list[dict[str, Any]]] = json.loads(store.read_text())
     return held
+
+
+def write_parts(
+    store: Path,
+    parts: Mapping[str, Callable[[], list[dict[str, Any]]]],
+    arguments: Sequence[str],
+    table: Callable[[dict[str, list[dict[str, Any]]]], list[str]],
+) -> None:
+    """Measure the parts that are named, or all, and after each write all that is known to the file, and beside it the table.
+
+    Args:
+        store: The file of JSON; the table has its name and ends in `.md`.
+        parts: Functions that measure the rows of a part, by name.
+        arguments: Of the command line: names of parts.
+        table: Returns the lines of the table of all parts.
+
+    Raises:
+        SystemExit: if a name is not that of a part.
+    """
+    unknown = set(arguments) - set(parts)
+    if unknown:
+        raise SystemExit(f"unknown part {sorted(unknown)[0]!r}; the parts are {', '.join(parts)}")
+    for name in arguments or parts:
+        rows = parts[name]()
+        known = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
+        store.write_text(json.dumps({**known, name: rows}, indent=1) + "\n", encoding="utf-8")
+        store.with_suffix(".md").write_text("\n".join(table({**known, name: rows})), encoding="utf-8")
