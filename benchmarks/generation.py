@@ -21,6 +21,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import rows
+
 HERE = Path(__file__).parent
 MNIST = f"generate:mnist:{Path(os.environ.get('GENERATION_DATA', 'data')) / 'mnist'}"
 ROWS: dict[str, tuple[str, str, int, str]] = {
@@ -71,19 +73,16 @@ def table(measured: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def main() -> None:
-    """Run the rows that were named, or all, and write both files after each run."""
-    kept = HERE / "generation.json"
-    measured: dict[str, list[dict[str, Any]]] = json.loads(kept.read_text()) if kept.exists() else {}
+    """Run the rows that were named, or all; the file of rows is written after each run, the table after each row."""
+
+    def measure(row: tuple[str, str, int, str], seed: int) -> dict[str, Any]:
+        return run(row[0], row[1], seed)
+
+    store = HERE / "generation.json"
     for name in sys.argv[1:] or ROWS:
-        component, task, seeds, _ = ROWS[name]
-        measured[name] = []
-        for seed in range(seeds):
-            measured[name].append(run(component, task, seed))
-            kept.write_text(json.dumps(measured, indent=1) + "\n")
-            versions = f"torch {version('torch')}, Python {platform.python_version()}, one thread"
-            text = f"# Generation\n\nMade by `benchmarks/generation.py`: {versions}.\n\n{table(measured)}\n"
-            (HERE / "generation.md").write_text(text)
-            print(name, seed, {key: round(value, 3) for key, value in measured[name][-1]["metrics"].items()}, flush=True)
+        held = rows.measured(store, ROWS, [name], range(ROWS[name][2]), measure)
+        versions = f"torch {version('torch')}, Python {platform.python_version()}, one thread"
+        (HERE / "generation.md").write_text(f"# Generation\n\nMade by `benchmarks/generation.py`: {versions}.\n\n{table(held)}\n")
 
 
 if __name__ == "__main__":
