@@ -190,10 +190,11 @@ def extras(session: nox.Session) -> None:
 
 @nox.session(python=RUNNING)
 def lint(session: nox.Session) -> None:
-    """Check style and formatting with ruff, the language, the import graph and the files of the repository."""
+    """Check style and formatting with ruff, spelling, the language, the import graph and the files of the repository."""
     session.install("-c", LOCK, *group("lint"), *group("test"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("typos")
     run_pytest(session, "tests/test_repository.py", "tests/test_language.py", "tests/test_imports.py")
 
 
