@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import resource
 import shutil
 import subprocess
@@ -189,6 +190,27 @@ def test_versions_that_changed_are_named(program: Any) -> None:
     ended = program.succeed("resume", "run", "--budget", 31)
     assert "warning: made with probe 0.9 (now 1.0): the run continues, but no longer to the last bit" in ended.err
     assert json.loads(path.read_text())["sessions"][-1]["differences"] == ["probe 0.9 (now 1.0)"]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names kernels of x86-64 processors")
+def test_another_kernel_of_linear_algebra_is_said_before_the_first_step_and_refused_where_exactness_is_asked(program: Any) -> None:
+    program.succeed("run", "slope", "--out", "run", "--until", 10)
+    path = program.folder / "run" / "manifest.json"
+    document = json.loads(path.read_text())
+    (name,) = [name for name in document["machine"]["kernels"] if name.startswith("openblas")]
+    now = document["machine"]["kernels"][name]
+    other = "Nehalem" if now != "Nehalem" else "Haswell"
+    program.environment["OPENBLAS_CORETYPE"] = other
+    before = {file: file.read_bytes() for file in (program.folder / "run").rglob("*") if file.is_file()}
+    refused = program.run("resume", "run", "--exact")
+    assert refused.status == 2
+    assert f"was made with {name} {now} (now {other}): it would not continue to the last bit" in refused.err
+    assert "leave out --exact" in refused.err
+    assert {file: file.read_bytes() for file in (program.folder / "run").rglob("*") if file.is_file()} == before
+    continued = program.run("resume", "run")
+    assert continued.status == 0
+    assert f"warning: made with {name} {now} (now {other})" in continued.err
+    assert json.loads(path.read_text())["sessions"][-1]["differences"] == [f"{name} {now} (now {other})"]
 
 
 @contextmanager

@@ -115,6 +115,7 @@ def run(
 @FOLDER
 @click.option("--budget", type=WholeNumber(), help="A new budget, in the agent's unit.")
 @UNTIL
+@click.option("--exact", is_flag=True, help="Refuse where versions, processor or linear algebra differ from the run's first.")
 @click.option("--accept-changed-data", is_flag=True, help="Continue although the task's data changed since the checkpoint.")
 @DEVICE
 @EPISODES
@@ -129,6 +130,11 @@ def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tu
     """Continue a run that was stopped or killed, from its newest whole checkpoint; or what is left of a sweep or a tuning."""
     processes = options.pop("processes")
     steering = {name: options.pop(name) for name in ("workers", "launcher", "retry_failed")}
+    if options["exact"] and any((folder / name).is_file() for name in ("sweep.yaml", "tune.yaml")):
+        raise RequestError(
+            f"--exact is for one run, and {str(folder)!r} has many",
+            "leave it out; manifest.json of each run names what differs from its beginning",
+        )
     if (folder / "sweep.yaml").is_file():
         from rl_core.cli.sweeping import resume_sweep
 

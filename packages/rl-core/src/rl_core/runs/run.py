@@ -144,6 +144,7 @@ class Run:
         lock: bool = False,
         accept_changed_data: bool = False,
         best: bool = False,
+        exact: bool = False,
     ) -> Run:
         """Return the run in `folder` at its newest whole checkpoint, or at its beginning when it has none.
 
@@ -155,10 +156,11 @@ class Run:
             lock: Whether the run will be continued; only one process may.
             accept_changed_data: Whether to continue on data that changed since the checkpoint.
             best: Whether to return it at the checkpoint of its best evaluation instead.
+            exact: Whether to refuse a run that this machine and these versions would not continue to the last bit.
 
         Raises:
             RequestError: if the folder is not a run's, it kept no best checkpoint, what it needs is not installed, the new budget is used
-                up already, or a run to be continued has data that changed.
+                up already, a run to be continued has data that changed, or `exact` cannot be held.
             WorkError: if there are checkpoints and none is whole.
         """
         folder, catalogue = Path(folder), catalogue or Catalogue.discover()
@@ -173,6 +175,11 @@ class Run:
             run._lock = held
             run._require_same_data(continued=lock, accepted=accept_changed_data)
             differences = manifest.differences(folder)
+            if differences and exact:
+                raise RequestError(
+                    f"{str(folder)!r} was made with {', '.join(differences)}: it would not continue to the last bit",
+                    "continue it where these are as they were, or leave out --exact",
+                )
             if differences:
                 run.warnings.append(f"made with {', '.join(differences)}: the run continues, but no longer to the last bit")
             with nullcontext() if lock else replay_postponed():
