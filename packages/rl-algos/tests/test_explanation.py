@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,5 +55,8 @@ def test_explain_writes_figures_and_refuses_what_has_no_network(tmp_path: Path) 
     assert wrong.exit_code == 2
     table = tmp_path / "table"
     assert CliRunner().invoke(cli, ["run", "q-learning", "--budget", "10", "--episodes", "1", "--out", str(table)]).exit_code == 0
+    shutil.rmtree(table / "checkpoints")  # the agent's class is enough to refuse it
     refused = CliRunner().invoke(cli, ["explain", str(table)])
     assert refused.exit_code == 2
+    assert "no network whose outputs can be followed" in refused.stderr
+    assert not (table / "explained").exists()

@@ -206,3 +206,10 @@ def test_an_empty_input_is_not_the_working_folder(program: Any) -> None:
     (program.folder / "a.jsonl").write_text("[0.0, 1.0, 2.0]\n")
     refused = program.call("predict", "run", "")
     assert (refused.status, "'' cannot be answered" in refused.err) == (2, True)
+
+
+def test_an_input_that_begins_with_a_minus_is_not_an_option(program: Any) -> None:
+    program.succeed("run", "slope", "--budget", 5, "--out", "run")
+    refused = program.call("predict", "run", "-1")
+    assert (refused.status, "'-1' cannot be answered" in refused.err) == (2, True)
+    assert "no option is named '--jsn'" in program.call("predict", "run", "-1", "--jsn").err

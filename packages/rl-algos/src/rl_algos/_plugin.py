@@ -29,7 +29,11 @@ from rl_algos.tree_search import specs as tree_search
 from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
 RL_API = 2
-RL_TOOLS = {"estimate": "rl_algos.offline.estimate:estimate", "explain": "rl_algos.explanation.explain:explain"}
+RL_TOOLS = {
+    "estimate": "rl_algos.offline.estimate:estimate",
+    "explain": "rl_algos.explanation.explain:explain",
+    "explainable": "rl_algos.explanation.explain:explainable",
+}
 
 ROOMS = (
     applications,

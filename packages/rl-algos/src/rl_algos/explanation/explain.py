@@ -44,8 +44,7 @@ class Explained:
         space: gymnasium.Space[Any] = self.task.input_space
         if not isinstance(space, spaces.Box):
             raise ValueError(f"observations are {space}; numbers of a Box can be explained")
-        if not hasattr(self.agent, "exported"):
-            raise ValueError(f"{type(self.agent).__name__} has no network whose outputs can be followed")
+        explainable(type(self.agent))
         predict = self.agent.predictor()
         if isinstance(predict, PredictWithMemory):
             raise ValueError("the policy has a memory; an answer does not depend on one observation alone")
@@ -78,12 +77,22 @@ class Explained:
         return torch.from_numpy(np.ascontiguousarray(obs, dtype=np.float32)).to(device)
 
 
+def explainable(agent: type) -> None:
+    """Check that agents of a class have a network that can be followed.
+
+    Raises:
+        ValueError: if they have none.
+    """
+    if not hasattr(agent, "exported"):
+        raise ValueError(f"{agent.__name__} has no network whose outputs can be followed")
+
+
 def explain(run: Any, folder: Path, *, methods: Sequence[str], episodes: int, axes: Sequence[int]) -> dict[str, Any]:
     """Write figures of what a run's answers depend on, and return numbers by name.
 
     Args:
         run: The run, open.
-        folder: Where figures go.
+        folder: Folder of the figures; made if it does not exist.
         methods: Of "saliency", "gradients", "tree" and "map".
         episodes: Episodes that observations are taken from.
         axes: Two numbers of an observation for the map; empty for the two of most effect.
@@ -92,6 +101,7 @@ def explain(run: Any, folder: Path, *, methods: Sequence[str], episodes: int, ax
         ValueError: if the run cannot be explained; the message says why.
     """
     about = Explained(run, episodes)
+    folder.mkdir(parents=True, exist_ok=True)
     obs = about.tensor(about.obs)
     index = attributions.chosen_output(about.outputs, obs)
     salient = attributions.saliency(about.outputs, obs, index).cpu().numpy()

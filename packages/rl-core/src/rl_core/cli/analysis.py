@@ -2,8 +2,8 @@
 
 The host has neither method. A plugin states in its module what does: `RL_TOOLS = {"explain": "package.module:function"}`. The functions
 are called as `estimate(task, predict, recording, discount=..., random_share=...)`, which returns a value and a standard error by the name
-of the method, and as `explain(run, folder, methods=..., episodes=..., axes=...)`, which writes figures into a folder and returns numbers
-by name.
+of the method, and as `explain(run, folder, methods=..., episodes=..., axes=...)`, which makes a folder, writes figures into it and returns
+numbers by name. Before a run is opened, `explainable(agent_class)` raises a ValueError for an agent that `explain` refuses.
 """
 
 from __future__ import annotations
@@ -92,6 +92,18 @@ def _require_same_spaces(task: Any, found: Any, name: str) -> None:
             raise ValueError(f"{part} of {name} has rows of shape {list(found.arrays[part].shape[1:])}, and the run's task {space}")
 
 
+def _require_explainable(catalogue: Catalogue, folder: Path) -> None:
+    """Refuse a run by its agent's class, which is known before the run is opened."""
+    from rl_core.runs import recipe
+
+    name = recipe.read(recipe.path_in(folder)).values.get("agent")
+    with stdout_to_stderr():
+        try:
+            tool(catalogue, "explainable")(catalogue.find(str(name), "agent").load())
+        except ValueError as error:
+            raise RequestError(f"the run cannot be explained: {error}", "see: rl-core explain --help") from error
+
+
 def _finite(rows: Any) -> Any:
     if isinstance(rows, dict):
         return {name: _finite(value) for name, value in rows.items()}
@@ -121,11 +133,11 @@ def explain(
     map: answers and values over two numbers of an observation.
     """
     catalogue, pair = obj.catalogue(), _pair(axes)
+    _require_explainable(catalogue, folder)
     with open_run(folder, catalogue, device=device) as opened, stdout_to_stderr():
         explains = tool(catalogue, "explain")
         where = out or folder / "explained"
         try:
-            where.mkdir(parents=True, exist_ok=True)
             result = explains(opened, where, methods=methods or EXPLANATIONS, episodes=episodes, axes=pair)
         except ValueError as error:
             raise RequestError(f"the run cannot be explained: {error}", "see: rl-core explain --help") from error

@@ -24,6 +24,7 @@ from rl_core.cli.options import (
     LOGGER,
     PROCESSES,
     UNTIL,
+    NegativeNumbers,
     OutFile,
     UserPath,
     WholeNumber,
@@ -180,7 +181,7 @@ def evaluate(obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...
         _report(result, as_json)
 
 
-@click.command()
+@click.command(cls=NegativeNumbers)
 @FOLDER
 @click.argument("text", metavar="INPUT", required=False)
 @click.option("--interactive", is_flag=True, help="Answer each line that is typed, until the input ends.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import reprlib
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,18 @@ class OutFile(UserPath):
         if not path.parent.is_dir():
             self.fail(f"{str(path)!r} cannot be written: {str(path.parent)!r} is not a folder; make it first", param, ctx)
         return path
+
+
+class NegativeNumbers(click.Command):
+    """A command that takes `-1` or `-0.5,2` for an argument, which click would read as an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does, with arguments that begin as a negative number behind a `--`."""
+        end = args.index("--") if "--" in args else len(args)
+        numbers = [arg for arg in args[:end] if re.match(r"-\.?\d", arg)]
+        if numbers:
+            args = [*(arg for arg in args[:end] if arg not in numbers), "--", *numbers, *args[end + 1 :]]
+        return super().parse_args(ctx, args)
 
 
 UNTIL = click.option("--until", type=WholeNumber(1), help="Pause at this progress, with the budget unchanged.")
