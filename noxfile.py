@@ -210,7 +210,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=RUNNING)
 def docs(session: nox.Session) -> None:
     """Every example in a docstring, every program and command shown on a page, and the notebooks."""
-    paths = [f"{path}[atari]" if "rl_algos" in path else path for path in wheels(session, *PACKAGES)]  # a module of tasks needs it
+    paths = [f"{path}[atari,pettingzoo]" if "rl_algos" in path else path for path in wheels(session, *PACKAGES)]  # two modules need them
     session.install("-c", LOCK, *paths, *group("test"))
     modules = [package.replace("-", "_") for package in PACKAGES]
     run_pytest(session, "--doctest-modules", "--pyargs", *modules)
