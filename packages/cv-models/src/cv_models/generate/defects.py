@@ -78,7 +78,7 @@ def surfaces(rng: np.random.Generator, defective: np.ndarray, size: int) -> tupl
 def error_map(given: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """Return the squared error [N, S, S] of each pixel of answers [N, S, S, C], as the mean over 3 x 3 pixels.
 
-    >>> error_map(np.eye(3)[None, :, :, None] * 3.0, np.zeros((1, 3, 3, 1)))[0, 1, 1]  # 9 at three of nine pixels
+    >>> float(error_map(np.eye(3)[None, :, :, None] * 3.0, np.zeros((1, 3, 3, 1)))[0, 1, 1])  # 9 at three of nine pixels
     3.0
     """
     error = np.square(given - answers).mean(axis=3)

@@ -25,7 +25,9 @@ def mel_filters(bands: int = BANDS, size: int = 256, rate: int = RATE) -> np.nda
     """Return the weight [F, size / 2 + 1] of each frequency of a spectrum in each band: triangles, evenly spaced on the mel scale.
 
     >>> mel_filters(2, 8, 8000).round(2).tolist()
-    [[0.0, 0.92, 0.14, 0.0, 0.0], [0.0, 0.08, 0.86, 0.54, 0.0]]
+    [[0.0, 0.68, 0.0, 0.0, 0.0], [0.0, 0.32, 0.91, 0.45, 0.0]]
+
+    The bands end at 0, 620, 1790 and 4000 Hz, so that 1000 Hz is (1790 - 1000) / (1790 - 620) = 0.68 of the first.
     """
     edges = np.linspace(0.0, 2595.0 * np.log10(1.0 + rate / 2 / 700.0), bands + 2)
     hertz = 700.0 * (10.0 ** (edges / 2595.0) - 1.0)
