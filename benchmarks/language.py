@@ -1,7 +1,7 @@
 """Scores of the agents that tag, parse, classify, model and answer, on real files, beside other programs where those are installed.
 
     python benchmarks/language.py DATA --text TEXT            # DATA: ewt.*.conllu.xz, ncbi.*.iob2.xz, sentence_polarity.zip, ...
-    python benchmarks/language.py DATA --only tags entities   # parts by name
+    python benchmarks/language.py DATA --only tags entities   # parts by name; `gum` needs DATA/gum/GUM_*.conllu, the folder dep of GUM
 
 Without a folder it prints a note and ends. Scores are of seeds 0 to 2 on the files' own test parts (sentiment: ten folds drawn with seed
 0); agents that draw no random numbers have one score. Times of ours and theirs are processor times of paired runs, one after the other in
@@ -16,6 +16,7 @@ import json
 import lzma
 import os
 import platform
+import re
 import tempfile
 import time
 import zipfile
@@ -203,6 +204,55 @@ def characters(data: Path, text: Path | None) -> list[Row]:
     return [(f"{text.name}, last tenth", "ngram-lm, order 6", measure, "<= 1.525", "")]
 
 
+def gum(data: Path, text: Path | None) -> list[Row]:
+    """Return the rows of extractive summaries of GUM: 50 words, ROUGE F1 of stemmed words against the first summary; Reddit is blank."""
+    from nltk.stem.porter import PorterStemmer
+
+    from nlp_embeddings.corpus.tokenizers import split_sentences
+    from rl_core.text_metrics import rouge_l, rouge_n, words
+
+    stem = PorterStemmer().stem
+    pairs = []
+    for path in sorted(data.glob("gum/GUM_*.conllu")):
+        if "_reddit_" not in path.name:
+            fields = [
+                line[2:].split(" = ", 1)
+                for line in path.read_text(encoding="utf-8").splitlines()
+                if line.startswith("# ") and " = " in line
+            ]
+            summary = re.sub(r"^\([^)]*\) ", "", dict(reversed(fields))["meta::summary1"])
+            pairs.append({"document": "\n\n".join(value for name, value in fields if name == "text"), "summary": summary})
+
+    def measured(answers: list[str]) -> str:
+        def stemmed(given: str) -> list[str]:
+            return [stem(word) if len(word) > 3 else word for word in words(given.lower())]
+
+        found = np.zeros(3)
+        for answer, pair in zip(answers, pairs, strict=True):
+            one, two = (rouge_n(answer, pair["summary"], order, tokenize=stemmed).f1 for order in (1, 2))
+            found += (one, two, rouge_l(answer, pair["summary"], tokenize=stemmed).f1)
+        return "ROUGE-1, 2, L {:.1f}, {:.1f}, {:.1f}".format(*(100 * found / len(pairs)))
+
+    rng, picked = np.random.default_rng(0), []
+    for pair in pairs:
+        kept: list[str] = []
+        sentences = [sentence for sentence in split_sentences(pair["document"]) if len(sentence.split()) >= 5]
+        for place in rng.permutation(len(sentences)):
+            if len(" ".join([*kept, sentences[place]]).split()) <= 50:
+                kept.append(sentences[place])
+        picked.append(" ".join(kept))
+    name = f"GUM, {len(pairs)} documents"
+    rows: list[Row] = [(name, "sentences drawn at random", measured(picked), "", "the floor")]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "gum.jsonl")
+        file.write_text("\n".join(json.dumps(pair) for pair in pairs))
+        for agent, wanted in (("lead", ""), ("textrank", "ROUGE-1 >= 27"), ("lexrank", "ROUGE-1 >= 27.5")):
+            run = learn(agent, f"summaries:{file}", task_config={"validation": str(file), "test": str(file)})
+            answers = [str(answer) for answer in run.agent.predict(np.array([pair["document"] for pair in pairs]))]
+            rows.append((name, agent, measured(answers), wanted, "nothing is learned from summaries"))
+    return rows
+
+
 def bots(data: Path, text: Path | None) -> list[Row]:
     """Return the rows of the bot."""
     rows: list[Row] = []
@@ -339,6 +389,7 @@ PARTS: dict[str, Callable[[Path, Path | None], list[Row]]] = {
         letters,
         copying,
         speech,
+        gum,
         tatoeba,
         characters,
         bots,
