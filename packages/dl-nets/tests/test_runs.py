@@ -14,7 +14,7 @@ def test_five_kills_leave_no_trace_in_a_run_that_stops_early(program: Any) -> No
     """Early stopping and dropout have states of their own; tests/test_exact_resume.py kills runs without them."""
     arguments = ["run", "mlp", "--task", "wine", "--set", "patience=10", "--set", "learning_rate=0.02", "--checkpoint-every", 1]
     undisturbed = program.run(*arguments, "--out", "whole", "--json").json
-    assert undisturbed["progress"] < 50
+    assert undisturbed["progress"] < 50 * 142  # examples: fewer than all 50 epochs
     program.disturbed("killed", arguments, whole="whole", kills=5, seed=1)
     result = program.run("resume", "killed", "--json").json
     assert program.final("killed") == program.final("whole")
