@@ -131,3 +131,17 @@ def test_relabelling_predicts_rewards_and_leaves_the_agent_as_it_is(with_dynamic
     assert not np.allclose(found[..., changed], flat[..., changed])
     assert reward_error(made, model, context, real) >= 0
     assert all(np.array_equal(before[name], array) for name, array in made.parameters().items())
+
+
+def test_a_model_of_rewards_alone_reads_no_next_observations_and_relabels_them_only() -> None:
+    made = agent(MIER, next_obs=False)
+    rows = torch.from_numpy(made.replay.sample_of(np.arange(3), 8, np.random.default_rng(0)))
+    changed = rows.clone()
+    changed[..., 5:7] += 1.0  # the next observations
+    rates = made.rates()
+    assert torch.equal(made.model.adapted(rows, rates), made.model.adapted(changed, rates))
+    next_obs, reward = made.model.predicted(rows[0, :, :2], rows[0, :, 2:4], torch.zeros(1, 3))
+    assert torch.equal(next_obs, rows[0, :, :2])
+    assert reward.shape == (8, 1)
+    with pytest.raises(ValueError, match="set next_obs to true"):
+        MIER.Config(next_obs=False, relabel_dynamics=True)

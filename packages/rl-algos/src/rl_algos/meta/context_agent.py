@@ -50,7 +50,7 @@ class ContextConfig:
     discount: Annotated[Fraction, Doc("gamma, weight of the next step's reward")] = 0.95
     temperature: Annotated[Positive, Doc("alpha, reward of a nat of entropy: 1 / the reward scale of other texts")] = 0.01
     target_rate: Annotated[float, Meta(gt=0, le=1), Doc("tau, step of the slow critics towards the critics")] = 0.01
-    next_obs: Annotated[bool, Doc("whether contexts hold next observations, too: needed where the dynamics differ")] = True
+    next_obs: Annotated[bool, Doc("whether next observations say something of the task: false where only rewards differ")] = True
     latent_penalty: Annotated[NonNegative, Doc("beta, weight of the divergence of descriptions from their prior; of pearl only")] = 1e-5
 
 

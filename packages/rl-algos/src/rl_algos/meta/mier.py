@@ -7,7 +7,7 @@ and experience relabeling", 2020, Algorithms 1 and 2.
 Departures: see `context_agent` and `task_replay`. The first context is 0 and is not learned, as in the authors' code.
 Errata: some course texts read the name as meta-learning of importance weights for off-policy learning. The published method has no
 importance weights, and no publication of that reading is known; this is the published method.
-Letters: M tasks, C transitions of a context, L numbers of a context vector phi, I of an observation, D of an action, B rows.
+Letters: M tasks, C transitions of a context, L numbers of a context vector phi, I of an observation, D of an action, T targets, B rows.
 """
 
 from __future__ import annotations
@@ -44,40 +44,51 @@ class MIERConfig(ContextConfig):
     relabel_dynamics: Annotated[bool, Doc("whether next observations are predicted, too; else rewards alone are")] = False
     model_updates: Annotated[Count, Doc("most gradient steps of the model on the real episodes")] = 100
 
+    def __post_init__(self) -> None:
+        if self.relabel_dynamics and not self.next_obs:
+            raise ValueError("relabel_dynamics is true, but with next_obs false the model predicts rewards only; set next_obs to true")
+
 
 class TaskModel(torch.nn.Module):
     """A normal distribution of the change of the observation and of the reward, given observation, action and context vector.
+
+    Where only the rewards of tasks differ, it is better one of the reward alone, as in the authors' code: dynamics that are known exactly
+    have densities so high that the gradient of the context vector is that of their last errors.
 
     Args:
         replay: What knows the parts of transitions.
         num_latents: L.
         hidden: Units of the hidden layers.
         rng: Stream of the first weights.
+        with_dynamics: Whether the change of the observation is predicted, too; T is then I + 1, else 1.
     """
 
     moments: Tensor
     ready: Tensor
 
-    def __init__(self, replay: TaskReplay, num_latents: int, hidden: tuple[int, ...], rng: np.random.Generator) -> None:
+    def __init__(
+        self, replay: TaskReplay, num_latents: int, hidden: tuple[int, ...], rng: np.random.Generator, *, with_dynamics: bool = True
+    ) -> None:
         super().__init__()
-        self._replay = replay
+        self._replay, self.with_dynamics = replay, with_dynamics
         num_obs, num_actions = replay.sizes[:2]
-        self.network = Perceptrons((num_obs + num_actions + num_latents, *hidden, 2 * (num_obs + 1)), 1, rng)
-        self.register_buffer(
-            "moments", torch.stack((torch.zeros(2 * num_obs + num_actions + 1), torch.ones(2 * num_obs + num_actions + 1)))
-        )
+        num_targets = 1 + num_obs * with_dynamics
+        self.network = Perceptrons((num_obs + num_actions + num_latents, *hidden, 2 * num_targets), 1, rng)
+        size = num_obs + num_actions + num_targets
+        self.register_buffer("moments", torch.stack((torch.zeros(size), torch.ones(size))))
         self.register_buffer("ready", torch.zeros(1))
         self.num_inputs = num_obs + num_actions
 
     def known(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return normalised inputs [..., I + D] and targets [..., I + 1] of transitions [..., W]."""
+        """Return normalised inputs [..., I + D] and targets [..., T] of transitions [..., W]."""
         values = self._values(rows)
         standard = (values - self.moments[0]) / self.moments[1]
         return standard[..., : self.num_inputs], standard[..., self.num_inputs :]
 
     def _values(self, rows: Tensor) -> Tensor:
         parts = self._replay.split(rows)
-        return torch.cat((parts.obs, parts.action, parts.next_obs - parts.obs, parts.reward), dim=-1)
+        change = [parts.next_obs - parts.obs] if self.with_dynamics else []
+        return torch.cat((parts.obs, parts.action, *change, parts.reward), dim=-1)
 
     def learn_moments(self, rows: Tensor) -> None:
         """Take mean and deviation of inputs and targets from transitions [..., W], once."""
@@ -87,7 +98,7 @@ class TaskModel(torch.nn.Module):
             self.ready.fill_(1.0)
 
     def forward(self, inputs: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return means and ln sigma^2 [M, B, I + 1] of normalised targets, from inputs [M, B, I + D] and contexts [M, L]."""
+        """Return means and ln sigma^2 [M, B, T] of normalised targets, from inputs [M, B, I + D] and contexts [M, L]."""
         described = context[:, None].expand(-1, inputs.shape[1], -1)
         outputs = plain(self.network, torch.cat((inputs, described), dim=-1).flatten(0, 1))[0]
         mean, log_variance = outputs.reshape(*inputs.shape[:2], -1).chunk(2, dim=-1)
@@ -121,12 +132,15 @@ class TaskModel(torch.nn.Module):
 
     @torch.no_grad()
     def predicted(self, obs: Tensor, action: Tensor, context: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return next observations [B, I] and rewards [B, 1] of one task with a context [1, L]: means, or draws by noise [B, I + 1]."""
+        """Return next observations [B, I] and rewards [B, 1] of one task with a context [1, L]: means, or draws by noise [B, T].
+
+        Without dynamics the observations are returned as they are.
+        """
         mean, std = self.moments[0, : self.num_inputs], self.moments[1, : self.num_inputs]
         means, log_variance = self(((torch.cat((obs, action), dim=-1) - mean) / std)[None], context)
         drawn = means[0] if noise is None else means[0] + (0.5 * log_variance[0]).exp() * noise
         target = drawn * self.moments[1, self.num_inputs :] + self.moments[0, self.num_inputs :]
-        return obs + target[:, :-1], target[:, -1:]
+        return obs + target[:, :-1] if self.with_dynamics else obs, target[:, -1:]
 
 
 class MIER(ContextAgent):
@@ -142,7 +156,8 @@ class MIER(ContextAgent):
 
     def build(self) -> None:
         """Build the model and its optimiser."""
-        self.model = TaskModel(self.replay, self.config.num_latents, self.config.model_layers, self.seeds.numpy("model"))
+        config, rng = self.config, self.seeds.numpy("model")
+        self.model = TaskModel(self.replay, config.num_latents, config.model_layers, rng, with_dynamics=config.next_obs)
         self.model_optimiser = Optimiser("adam", list(self.model.parameters()), learning_rate=self.config.model_rate)
 
     def prepare(self) -> None:
