@@ -57,7 +57,9 @@ def test_splits_of_shapes_are_apart_and_repeat() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 13), (28, 28)])
-@pytest.mark.parametrize("network", [DCGAN(DCGANConfig(width=2)), StyleGAN(StyleGANConfig(width=2, most=4, style=4))])
+@pytest.mark.parametrize(
+    "network", [DCGAN(DCGANConfig(width=2)), DCGAN(DCGANConfig(width=2, depth=2)), StyleGAN(StyleGANConfig(width=2, most=4, style=4))]
+)
 def test_generators_and_discriminators_take_images_of_any_size(network: Network, height: int, width: int) -> None:
     space, rng = images(height, width, 3), np.random.default_rng(0)
     given = {"label": torch.tensor([0, 2]), "numbers": torch.randn(2, 5)}
@@ -133,7 +135,7 @@ def test_styles_are_mixed_from_a_layer_on_and_truncated_towards_their_mean() -> 
             {"penalty": "r1", "penalty_every": 2, "path_length_weight": 2.0, "path_length_every": 2, "averaging": 0.9},
             False,
         ),
-        (DCGAN(DCGANConfig(width=2)), {"averaging": 0.9}, True),
+        (DCGAN(DCGANConfig(width=2)), {"averaging": 0.9, "mismatch_weight": 0.5}, True),
     ],
 )
 def test_players_go_on_exactly_inside_an_epoch(network: Network, config: dict[str, Any], labels: bool) -> None:

@@ -63,6 +63,15 @@ def test_images_standardised_by_themselves_look_alike_in_any_light() -> None:
     assert torch.isfinite(module(torch.zeros(1, 16, 16, 1, dtype=torch.uint8))).all()
 
 
+def test_a_logarithm_shows_a_faint_object_beside_a_bright_one() -> None:
+    picture = torch.full((1, 16, 16, 1), 3, dtype=torch.uint8)
+    picture[0, 2:6, 2:6], picture[0, 9:13, 9:13] = 12, 200
+    for standardise, least, most in (("image", 0.0, 0.1), ("log", 0.2, 0.5)):
+        module = build(UNet(UNetConfig(channels=(4, 6), standardise=standardise)), 16, 16, 1, 2).eval()
+        seen = module.prepared(picture)[0, 0]
+        assert least < ((seen[3, 3] - seen[0, 0]) / (seen[10, 10] - seen[0, 0])).item() < most
+
+
 def test_attention_gates_compute_the_paper_s_equations() -> None:
     gate = AttentionGate(6, 5, np.random.default_rng(0))
     skip, coarse = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0)), torch.ones(2, 5, 4, 4)

@@ -10,9 +10,13 @@ import pytest
 import torch
 from gymnasium import spaces
 
+import rl_core
+from cv_models.classify.resnet import ResNet, ResNetConfig
 from cv_models.describe.captions import PADDING
 from cv_models.describe.encoder import GridEncoder
 from cv_models.describe.shape_captions import KINDS
+from cv_models.tasks.shape_maps import ShapeClassesConfig, ShapesClassification
+from cv_models.watch import videos
 from cv_models.watch.clip_classifier import ClipClassifier, ClipClassifierConfig
 from cv_models.watch.index import search
 from cv_models.watch.mean_pool_captioner import ClipCaptionerConfig, MeanPoolCaptioner
@@ -20,6 +24,8 @@ from cv_models.watch.moving_shapes import MOTIONS, MovingShapes, MovingShapesAct
 from cv_models.watch.s2vt import S2VT, S2VTConfig
 from cv_models.watch.temporal_attention_captioner import TemporalAttentionCaptioner, TemporalAttentionConfig
 from cv_models.watch.video_files import clip_frames, timeline
+from cv_models.watch.videos import VideosConfig, VideosTask, write_videos
+from dl_nets.learning.supervised import Supervised, SupervisedConfig
 from dl_nets.networks.initialisation import linear
 from rl_core.seeds import Seeds
 
@@ -98,6 +104,20 @@ def test_a_classifier_without_reading_or_places_is_blind_to_order(task: MovingSh
         assert torch.allclose(*logits, rtol=1e-4, atol=1e-5) is blind
 
 
+@pytest.mark.learning
+@pytest.mark.parametrize("seed", range(3))
+def test_a_classifier_learns_the_order_of_frames_from_every_seed(seed: int) -> None:
+    """One whose answer read the pooled steps alone was right on .73, .34 and .99 after twice as many updates."""
+    task = MovingShapesActions(MovingShapesConfig(num_validation=0))
+    config = SupervisedConfig(batch_size=32, learning_rate=0.003, schedule="warm-up-linear", max_gradient_norm=1.0)
+    network = ClipClassifier(ClipClassifierConfig())
+    learner = Supervised(config, task, network, seeds=Seeds(seed), budget=2 * task.num_examples("train"), device="cpu")
+    while learner.progress < learner.budget:
+        learner.step()
+    scores = task.evaluate(learner.predict, episodes=1, seeds=Seeds(0))
+    assert min(scores["accuracy"], scores["accuracy, played backwards"]) >= 0.95
+
+
 def write_clip(folder: Path, levels: list[int], durations: list[int]) -> tuple[Path, Path]:
     """Write a clip of grey frames as a folder of pictures and as a GIF, and return both."""
     from PIL import Image
@@ -117,6 +137,33 @@ def test_frames_are_chosen_by_time_and_not_by_number(tmp_path: Path, task: Movin
     assert timeline(gif).duration == pytest.approx(1.3)
     assert task.parse_file(gif) in _batch_of(task)
     assert task.parse(str(frames)) in _batch_of(task)
+
+
+def test_features_of_frames_are_computed_once_and_serve_captioners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = ShapesClassification(ShapeClassesConfig(size=16, num_train=8, num_validation=0, num_test=4))
+    network = ResNet(ResNetConfig(depth=10, width=2))
+    learner = Supervised(SupervisedConfig(), pictures, network, seeds=Seeds(0), budget=8, device="cpu")
+    monkeypatch.setattr(rl_core, "load", lambda _: learner, raising=False)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text("network: resnet\n")
+    write_videos(tmp_path / "clips")
+    path, run, kept = (str(tmp_path / name) for name in ("clips", "run", "kept"))
+    config = VideosConfig(path=path, features=run, features_folder=kept, num_frames=5)
+    first, second = VideosTask(config), VideosTask(config)
+    count = first.num_examples("train")
+    inputs, rows = first.read("train", np.arange(count))
+    assert inputs.shape == (count, 5, first.input_space.shape[1])
+    assert inputs.std(axis=(0, 1)).max() > 0
+    clip = tmp_path / "clips" / "videos" / first._splits["train"][0]
+    assert np.allclose(first.parse(str(clip))[0], inputs[0], rtol=2e-3, atol=2e-3)  # kept as 16 bits
+    monkeypatch.setattr(videos, "clip_frames", lambda *_: pytest.fail("a clip was decoded again"))
+    assert np.array_equal(second.read("train", np.arange(count))[0], inputs)
+    module = CAPTIONERS["s2vt"].build(first.input_space, first.output_space, np.random.default_rng(0))
+    assert module.training_loss(torch.from_numpy(inputs), torch.from_numpy(rows))[0].isfinite()
+    with pytest.raises(ValueError, match="has other weights than when this run learned"):
+        VideosTask(config, {**first.state_dict(), "features": "another"})
+    with pytest.raises(ValueError, match="is not a run; expected a run on pictures"):
+        VideosTask(VideosConfig(path=path, features=path))
 
 
 def test_video_files_are_decoded_and_refused_in_words(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ class DCGANConfig:
 
     width: Annotated[Count, Doc("w, channels of the largest map; each smaller one has twice as many")] = 32
     normalisation: Annotated[Normalisation, Doc("of the maps, but the discriminator's first and the generator's last")] = "batch"
+    depth: Annotated[Count, Doc("convolutions at each size; 1 is the paper's, with those alone that halve or double it")] = 1
 
 
 def sizes_of(height: int, width: int) -> list[tuple[int, int]]:
@@ -75,11 +76,13 @@ class Generator(nn.Module):
         self.layers = nn.ModuleList([normalised(config.normalisation, before, rng), nn.ReLU()])
         for number in range(1, len(self._sizes)):
             last = number + 1 == len(self._sizes)
-            after = channels if last else before // 2
-            self.layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, device="meta"))
-            if not last:
-                self.layers.extend([normalised(config.normalisation, after, rng), nn.ReLU()])
-            before = after
+            for place in range(config.depth):
+                ends = last and place + 1 == config.depth
+                after = channels if ends else before if place or last else before // 2
+                self.layers.append(_doubling(before, after) if place == 0 else _keeping(before, after))
+                if not ends:
+                    self.layers.extend([normalised(config.normalisation, after, rng), nn.ReLU()])
+                before = after
         draw_weights(self, rng)
 
     def forward(self, inputs: Any) -> Tensor:
@@ -115,11 +118,14 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         for number in range(len(sizes) - 1):
             after = config.width * 2**number
-            layers.append(nn.Conv2d(before, after, 3 if min(sizes[-1 - number]) % 2 else 4, stride=2, padding=1, device="meta"))
-            if number:
-                layers.append(normalised(config.normalisation, after, rng))
-            layers.append(nn.LeakyReLU(0.2))
-            before = after
+            for place in range(config.depth):
+                halves = place + 1 == config.depth
+                kernel = 3 if min(sizes[-1 - number]) % 2 else 4
+                layers.append(nn.Conv2d(before, after, kernel, stride=2, padding=1, device="meta") if halves else _keeping(before, after))
+                if number or place:
+                    layers.append(normalised(config.normalisation, after, rng))
+                layers.append(nn.LeakyReLU(0.2))
+                before = after
         self.layers = nn.Sequential(
             *layers, nn.AdaptiveAvgPool2d(sizes[0]) if any(side % 2 for side in image) else nn.Identity(), nn.Flatten()
         )
@@ -173,6 +179,16 @@ class DCGAN(Network):
             lambda noise, classes, shape: Generator(config, noise, classes, shape, rng),
             lambda classes, shape: Discriminator(config, classes, shape, rng),
         )
+
+
+def _keeping(before: int, after: int) -> nn.Module:
+    """Return a convolution that keeps the size of maps; its weights are still to be drawn."""
+    return nn.Conv2d(before, after, 3, padding=1, device="meta")
+
+
+def _doubling(before: int, after: int) -> nn.Module:
+    """Return a transposed convolution that doubles the size of maps; its weights are still to be drawn."""
+    return nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, device="meta")
 
 
 def _drawn(shape: tuple[int, ...], rng: np.random.Generator, deviation: float) -> nn.Parameter:

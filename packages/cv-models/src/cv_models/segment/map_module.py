@@ -19,6 +19,7 @@ from dl_nets.learning.losses import weighted_mean
 from dl_nets.networks.spaces import UnitScale, image_shape
 from rl_core.task import DataTask
 
+FAINT = 0.01  # added to brightness, of a range of 1, before its logarithm: two or three of 255 grey levels
 DARK = 1e-3  # added to an image's deviation, of a range of 1: noise of an empty image stays small
 PIXELS_AT_ONCE = 2**20  # of the images that are answered together: more only cost memory
 
@@ -61,7 +62,7 @@ class MapSettings(Protocol):
 
     @property
     def standardise(self) -> str:
-        """`fixed`, or `image`: by each image's own mean and deviation."""
+        """`fixed`, `image`: by each image's own mean and deviation, or `log`: so by those of the logarithm of brightness."""
 
 
 class MapModule(nn.Module):
@@ -79,7 +80,7 @@ class MapModule(nn.Module):
         self.scale, self.standardise = UnitScale(input_space), Standardise(image_shape(input_space)[2])
         self.network, self.loss_name = network, settings.loss
         self._multiple, self._reduction = multiple * settings.reduction, settings.reduction
-        self._by_image = settings.standardise == "image"
+        self._standardised = settings.standardise
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits [B, H, W, K] of images [B, H, W, C]."""
@@ -89,7 +90,9 @@ class MapModule(nn.Module):
         """Return images [B, H, W, C] as the network sees them [B, C, H', W'], standardised, padded and reduced."""
         height, width = inputs.shape[1:3]
         images: Tensor = self.scale(inputs)
-        if self._by_image:
+        if self._standardised == "log":
+            images = torch.log(images.clamp(min=0.0) + FAINT)
+        if self._standardised != "fixed":
             deviation, mean = torch.std_mean(images, (1, 2, 3), keepdim=True)
             images = ((images - mean) / (deviation + DARK)).permute(0, 3, 1, 2)
         else:

@@ -36,7 +36,8 @@ class TorchvisionMapsConfig:
     width: Annotated[Positive, Doc("factor of the filters of a mobilenet")] = 1.0
     reduction: Annotated[Count, Doc("pixels of each side that are averaged into one first; maps are interpolated up again")] = 1
     standardise: Annotated[
-        Literal["fixed", "image"], Doc("colours less a mean and over a deviation: fixed ones, or each image's own, for unlike exposures")
+        Literal["fixed", "image", "log"],
+        Doc("colours less a mean and over a deviation: fixed ones, or each image's own, or so the logarithm, for faint and bright objects"),
     ] = "fixed"
     loss: Annotated[MapLoss, Doc("cross-entropy, dice, focal, boundary (cross-entropy that weighs borders), or a sum of two")] = (
         "dice+cross-entropy"

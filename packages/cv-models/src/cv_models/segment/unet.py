@@ -42,7 +42,8 @@ class UNetConfig:
     dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability of dropping a number of the coarsest level in training")] = 0.0
     reduction: Annotated[Count, Doc("pixels of each side that are averaged into one first; maps are interpolated up again")] = 1
     standardise: Annotated[
-        Literal["fixed", "image"], Doc("colours less a mean and over a deviation: fixed ones, or each image's own, for unlike exposures")
+        Literal["fixed", "image", "log"],
+        Doc("colours less a mean and over a deviation: fixed ones, or each image's own, or so the logarithm, for faint and bright objects"),
     ] = "fixed"
     loss: Annotated[MapLoss, Doc("cross-entropy, dice, focal, boundary (cross-entropy that weighs borders), or a sum of two")] = (
         "dice+cross-entropy"

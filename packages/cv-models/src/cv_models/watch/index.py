@@ -19,7 +19,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +29,6 @@ import numpy as np
 from cv_models.describe.captions import words_of
 from cv_models.tasks.label_files import resized
 from cv_models.watch.video_files import at_times, frames_at, timeline
-from rl_core.task import Predict, Task
 
 PART = 4.0  # seconds of a video that share a caption, about
 LOOKED_AT = 2.0  # frames a second that shots and key frames are found among, at most
@@ -111,13 +110,13 @@ def parts_of(duration: float, begins: Sequence[float]) -> list[tuple[float, floa
     return found
 
 
-def answer_clip(task: Task, path: Path, predict: Predict, folder: Path) -> list[Any]:
+def answer_clip(shape: tuple[int, int, int], path: Path, describe: Callable[[np.ndarray], Sequence[Any]], folder: Path) -> list[Any]:
     """Return the caption of each part of a video, and write its index and its key frames into `folder`.
 
     Args:
-        task: A task of clips [T, H, W, C].
+        shape: T, H, W of the clips.
         path: A video file, an animated picture, or a folder of frames.
-        predict: From clips to answers.
+        describe: Returns the captions of clips [B, T, H, W, 3].
         folder: Where `<name>.json` and `<name>.png` are written.
 
     Raises:
@@ -130,13 +129,11 @@ def answer_clip(task: Task, path: Path, predict: Predict, folder: Path) -> list[
         found.append(features(frame))
         small.append(resized(frame, *_shown_size(frame)))
     spans = parts_of(line.duration, [float(line.times[looked[place]]) if place else 0.0 for place in cuts(np.stack(found))])
-    count, height, width, channels = task.input_space.shape or (1, 1, 1, 3)
+    count, height, width = shape
     wanted = np.concatenate([at_times(line, begin + (np.arange(count) + 0.5) * (end - begin) / count) for begin, end in spans])
     order, places = np.unique(wanted, return_inverse=True)
     clips = np.stack([resized(frame, height, width) for frame in frames_at(path, order)])[places].reshape(-1, count, height, width, 3)
-    if channels == 1:
-        clips = np.rint(clips @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]
-    answers = [str(answer) for answer in task.describe(predict(clips))]
+    answers = [str(answer) for answer in describe(clips)]
     index = [Part(round(begin, 3), round(end, 3), answer) for (begin, end), answer in zip(spans, answers, strict=True)]
     chosen = key_frames(np.stack(found), KEY_FRAMES)
     try:

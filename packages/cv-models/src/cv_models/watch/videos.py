@@ -1,7 +1,8 @@
 """The schemes `videos:<folder>`, clips with captions in MSVD's and MSR-VTT's local forms, and `actions:<folder>`, clips by class.
 
 `videos` looks for the list in the folder, and for the clips beside it or in `videos`: files, or folders of frames. `actions` has one folder
-of clips for each class, and may have `train` and `test` folders of those. Frames are decoded once and kept while they fit in memory.
+of clips for each class, and may have `train` and `test` folders of those. Frames are decoded once and kept while they fit in memory. With
+`features=RUN` the frozen network of a run on pictures turns each frame into features once; captioners then learn from those.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gymnasium import Space, spaces
 from cv_models.describe.caption_lists import Captioned, read_list
 from cv_models.describe.listed_captions import SPLITS, ListedCaptions, ListedConfig
 from cv_models.watch.clips import ClipTask
+from cv_models.watch.frame_features import FrameFeatures
 from cv_models.watch.video_files import CLIPS, clip_frames, clips_in
 from dl_nets.tasks.classification import report
 from dl_nets.tasks.splits import SplitConfig
@@ -46,6 +48,8 @@ class VideosConfig(ListedConfig):
     """The folder of clips with a list of captions, and how clips are read."""
 
     num_frames: Annotated[Count, Doc("T, frames of a clip: the middle ones of T equal stretches of its time")] = 12
+    features: Annotated[FilePath, Doc("run on pictures whose network turns each frame into features; none: inputs are the frames")] = ""
+    features_folder: Annotated[FilePath, Doc("folder in which features are kept for other runs; none: nowhere")] = ""
 
 
 class VideosTask(ClipTask, ListedCaptions):
@@ -53,6 +57,14 @@ class VideosTask(ClipTask, ListedCaptions):
 
     Config: ClassVar[type] = VideosConfig
     config: VideosConfig
+
+    def __init__(self, config: VideosConfig, state: Mapping[str, Any] | None = None, *, other: bool = False) -> None:
+        super().__init__(config, state, other=other)
+        _check_features(self.frame_features, state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `ListedCaptions` keeps, and a digest of the network of the features."""
+        return {**super().state_dict(), "features": self.frame_features.digest if self.frame_features else ""}
 
     def collect(self) -> list[Captioned]:
         """Return the clips of the list.
@@ -75,16 +87,17 @@ class VideosTask(ClipTask, ListedCaptions):
         return self._files.get(name, self._files.get(Path(name).stem))
 
     def load(self, path: Path) -> np.ndarray:
-        """Return the clip in a file or folder [T, H, W, 3].
+        """Return the clip in a file or folder [T, H, W, 3], or the features of its frames [T, K].
 
         Raises:
             ValueError: naming the file that cannot be read.
         """
-        return clip_frames(path, self.config.num_frames, self.config.height, self.config.width)
+        return _loaded(self, path)
 
     def inputs(self) -> Space[Any]:
-        """Return the space of clips."""
-        return spaces.Box(0, 255, (self.config.num_frames, self.config.height, self.config.width, 3), np.uint8)
+        """Return the space of clips, or of the features of their frames."""
+        self.frame_features = _features_of(self.config)
+        return _space(self.config, self.frame_features)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -115,6 +128,8 @@ class ActionsConfig(SplitConfig):
     num_frames: Annotated[Count, Doc("T, frames of a clip: the middle ones of T equal stretches of its time")] = 12
     height: Annotated[Count, Doc("H, pixels")] = 64
     width: Annotated[Count, Doc("W, pixels")] = 64
+    features: Annotated[FilePath, Doc("run on pictures whose network turns each frame into features; none: inputs are the frames")] = ""
+    features_folder: Annotated[FilePath, Doc("folder in which features are kept for other runs; none: nowhere")] = ""
 
     def __post_init__(self) -> None:
         if not self.path:
@@ -147,7 +162,9 @@ class ActionsTask(ClipTask):
             self.class_names = tuple(str(name) for name in state["classes"])
             self._splits = {split: [str(name) for name in state["splits"][split]] for split in SPLITS}
             self._digest = str(state["digest"])
-        self.input_space = spaces.Box(0, 255, (config.num_frames, config.height, config.width, 3), np.uint8)
+        self.frame_features = _features_of(config)
+        _check_features(self.frame_features, state)
+        self.input_space = _space(config, self.frame_features)
         self.output_space = spaces.Discrete(len(self.class_names))
 
     @classmethod
@@ -167,6 +184,7 @@ class ActionsTask(ClipTask):
             "classes": list(self.class_names),
             "splits": dict(self._splits),
             "digest": self._digest,
+            "features": self.frame_features.digest if self.frame_features else "",
         }
 
     def data_change(self) -> str:
@@ -187,17 +205,16 @@ class ActionsTask(ClipTask):
         return len(self._splits[split])
 
     def read(self, split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return clips [B, T, H, W, 3] and classes [B].
+        """Return clips [B, T, H, W, 3], or the features of their frames [B, T, K], and classes [B].
 
         Raises:
             ValueError: naming the file that cannot be read.
         """
         names = [self._splits[split][index] for index in indices]
-        clips = np.zeros((len(names), *(self.input_space.shape or ())), np.uint8)
+        clips = np.zeros((len(names), *(self.input_space.shape or ())), self.input_space.dtype)
         for place, name in enumerate(names):
             if name not in self._kept:
-                file = Path(self.config.path) / name
-                self._kept[name] = clip_frames(file, self.config.num_frames, self.config.height, self.config.width)
+                self._kept[name] = _loaded(self, Path(self.config.path) / name)
             clips[place] = self._kept[name]
         return clips, np.array([self.class_names.index(Path(name).parent.name) for name in names], np.int64)
 
@@ -235,6 +252,40 @@ class ActionsTask(ClipTask):
             self._splits = {
                 split: [names[index] for index in indices] for split, indices in self.config.indices(len(names), classes).items()
             }
+
+
+def _features_of(config: VideosConfig | ActionsConfig) -> FrameFeatures | None:
+    """Return what turns frames into features, if a config names it."""
+    if not config.features:
+        return None
+    return FrameFeatures(Path(config.features), Path(config.features_folder) if config.features_folder else None)
+
+
+def _check_features(features: FrameFeatures | None, state: Mapping[str, Any] | None) -> None:
+    """Refuse features of another network than that of a state.
+
+    Raises:
+        ValueError: if the network has other weights now.
+    """
+    if features is not None and state is not None and state.get("features") != features.digest:
+        raise ValueError("the run that features names has other weights than when this run learned from its features; name the old one")
+
+
+def _space(config: VideosConfig | ActionsConfig, features: FrameFeatures | None) -> spaces.Box:
+    """Return the space of clips, or of the features of their frames."""
+    if features is not None:
+        return spaces.Box(-np.inf, np.inf, (config.num_frames, features.size), np.float32)
+    return spaces.Box(0, 255, (config.num_frames, config.height, config.width, 3), np.uint8)
+
+
+def _loaded(task: VideosTask | ActionsTask, path: Path) -> np.ndarray:
+    """Return the input of a task that is in a file or a folder of frames."""
+    config = task.config
+
+    def decode() -> np.ndarray:
+        return clip_frames(path, config.num_frames, config.height, config.width)
+
+    return decode() if task.frame_features is None else task.frame_features.of_clip(path, config.num_frames, decode)
 
 
 def _clips_by_class(folder: Path) -> dict[str, str]:

@@ -50,6 +50,23 @@ def discriminator_loss(name: AdversarialLoss, real: Tensor, fake: Tensor, real_l
     return right + functional.softplus(fake).mean()
 
 
+def mismatch_loss(name: AdversarialLoss, wrong: Tensor, differs: Tensor) -> Tensor:
+    """Return the discriminator's loss [] of real examples that are shown with the labels of others, as if they were generated.
+
+    Args:
+        name: Of the game.
+        wrong: D(x, c') [B].
+        differs: Whether c' is unlike the example's own label c [B]; the others do not count.
+
+    Source: Reed et al., *Generative adversarial text to image synthesis*, 2016, algorithm 1.
+
+    >>> round(mismatch_loss("non-saturating", torch.tensor([0.0, 9.0]), torch.tensor([True, False])).item(), 4)
+    0.6931
+    """
+    each = wrong if name == "wasserstein" else 0.5 * wrong.square() if name == "least-squares" else functional.softplus(wrong)
+    return (each * differs).sum() / differs.sum().clamp(min=1)
+
+
 def generator_loss(name: AdversarialLoss, fake: Tensor) -> Tensor:
     """Return the generator's loss [] of the logits of what it generated [B].
 

@@ -4,7 +4,9 @@ Source: Goodfellow et al., *Generative adversarial nets*, 2014, algorithm 1, wit
 penalties are those of `adversarial`. Departures: the generator that answers may be a moving average (Yazici et al. 2019); images are
 scaled to [-1, 1], and a tanh bounds what is generated in a bounded space. Where the task's inputs have labels, both players see them
 (Mirza and Osindero, *Conditional generative adversarial nets*, 2014), the discriminator those of the real examples beside the generated
-ones. A penalty of every n-th update has n times its weight (Karras et al., *Analyzing and improving the image quality of StyleGAN*, 2020).
+ones, and with `mismatch_weight` it sees real examples with the labels of others as well (Reed et al., *Generative adversarial text to
+image synthesis*, 2016). A penalty of every n-th update has n times its weight (Karras et al., *Analyzing and improving the image quality of
+StyleGAN*, 2020).
 
 Within an update the discriminator first sees real and generated examples, in two batches because of batch normalisation, then the generator
 learns. At the best discriminator of a perfect generator the discriminator's loss is 2 log 2 = 1.386 (1.376 with labels of 0.9); a loss near
@@ -34,6 +36,7 @@ from dl_nets.generative.adversarial import (
     discriminator_loss,
     generator_loss,
     gradient_penalty,
+    mismatch_loss,
     path_lengths,
     r1_penalty,
 )
@@ -68,6 +71,7 @@ class GANConfig:
     )
     penalty_weight: Annotated[NonNegative, Doc("gamma of r1, lambda of gradient")] = 1.0
     penalty_every: Annotated[Count, Doc("discriminator updates of which one has the penalty, with that many times the weight")] = 1
+    mismatch_weight: Annotated[NonNegative, Doc("on telling real examples with labels of others from those with their own; 0 is off")] = 0.0
     path_length_weight: Annotated[NonNegative, Doc("on how unlike the generator's path lengths are; of the network stylegan; 0 is off")] = (
         0.0
     )
@@ -217,8 +221,8 @@ class GAN(Agent):
         """Let the discriminator learn from real examples [B, ...] and generated ones; then, in its turn, the generator."""
         config, share = self.config, self._schedule(self.progress / self.budget)
 
-        def discriminate(examples: Tensor) -> Tensor:
-            logits: Tensor = self.discriminator(joined(examples, labels))
+        def discriminate(examples: Tensor, beside: Tensor | None = labels) -> Tensor:
+            logits: Tensor = self.discriminator(joined(examples, beside))
             return logits.float().reshape(len(examples), -1)[:, 0]
 
         with torch.no_grad():
@@ -226,6 +230,11 @@ class GAN(Agent):
         right, wrong = discriminate(real), discriminate(fake)
         loss = discriminator_loss(config.loss, right, wrong, config.real_label)
         metrics = {"discriminator_loss": loss, "real_score": torch.sigmoid(right).mean(), "fake_score": torch.sigmoid(wrong).mean()}
+        if config.mismatch_weight and labels is not None and len(real) > 1:
+            others = labels.roll(1, 0)
+            differs = (others != labels).reshape(len(real), -1).any(dim=1)
+            metrics["mismatch_loss"] = mismatch_loss(config.loss, discriminate(real, others), differs)
+            loss = loss + config.mismatch_weight * metrics["mismatch_loss"]
         if config.penalty != "none" and self.updates % config.penalty_every == 0:
             if config.penalty == "r1":
                 metrics["penalty"] = r1_penalty(discriminate, real)
