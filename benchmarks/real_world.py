@@ -176,9 +176,43 @@ def teams() -> Rows:
     return rows
 
 
+GAMES = {"tic-tac-toe": ("random", "perfect"), "connect-four": ("random", "search")}  # who is played against
+
+
+def hysteresis() -> Rows:
+    """Return the rows of independent learners with hysteresis, to be read beside those of other teams."""
+    from rl_algos.players.pursuit import Pursuit, PursuitConfig
+    from rl_algos.players.team_games import GAMES as TABLES
+
+    bests = {f"{game}-game": tables.best() for game, tables in TABLES.items()} | {"pursuit": Pursuit(PursuitConfig()).best_return()}
+    return [{**scores("hysteretic-q", task, seeds=CHEAP), "best": best} for task, best in bests.items()]
+
+
 def league() -> Rows:
-    """Return the rows of a league of earlier selves, against random and perfect play."""
-    return [scores("league", "tic-tac-toe", [f"task.opponent={opponent}"]) for opponent in ("random", "perfect")]
+    """Return the rows of chance and of a league of earlier selves: one run a seed, judged against each opponent."""
+    import rl_core
+    from rl_core.plugins.catalogue import Catalogue
+    from rl_core.runs.recipe import resolve
+    from rl_core.seeds import Seeds
+
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for task, opponents in GAMES.items():
+        for agent in ("random", "league"):
+            for seed in SEEDS:
+                with tempfile.TemporaryDirectory() as folder:
+                    result = rl_core.learn(agent, task=task, seed=seed, device="cpu", quiet=True, out=f"{folder}/run")
+                elo = result.agent.ratings()[-1] if agent == "league" else 0.0
+                for opponent in opponents:
+                    against = resolve(Catalogue.discover(), agent, task=task, overrides=[f"task.opponent={opponent}"]).built_task
+                    found = against.evaluate(result.agent.predictor(), episodes=1_000, seeds=Seeds(seed, ("evaluation",)))
+                    row = rows.setdefault((task, agent, opponent), {"won": [], "drawn": [], "lost": [], "elo": [], "seconds": []})
+                    for name in ("won", "drawn", "lost"):
+                        row[name].append(found[name])
+                    row["elo"].append(float(elo))
+                    row["seconds"].append(result.seconds)
+                    row |= {"agent": agent, "task": task, "opponent": opponent, "steps": result.progress}
+                    print(row, flush=True)
+    return list(rows.values())
 
 
 PARTS: dict[str, Callable[[], Rows]] = {
@@ -191,6 +225,7 @@ PARTS: dict[str, Callable[[], Rows]] = {
     "people": people,
     "players": players,
     "teams": teams,
+    "hysteresis": hysteresis,
     "league": league,
 }
 
@@ -270,12 +305,17 @@ def table(parts: dict[str, Rows]) -> list[str]:
         cells = [about(row, ("exploitability", 4), ("nash distance", 4)) for row in rows]
         lines += section("Games in normal form", "", head, cells)
     if rows := parts.get("teams"):
+        order = [row["task"] for row in rows]
+        rows = sorted([*rows, *parts.get("hysteresis", [])], key=lambda row: order.index(row["task"]))
         note = "The best of `pursuit` is that of two hunters who see everything."
         head = ("agent", "task", "steps", "returns", "best joint play")
         lines += section("Teams", note, head, [about(row, ("mean return", 2), ("best", 2)) for row in rows])
     if rows := parts.get("league"):
-        head = ("agent", "task", "steps", "returns", "won", "Elo of the newest member")
-        lines += section("A league of earlier selves", "", head, [about(row, ("mean return", 2), ("won", 2), ("elo", 0)) for row in rows])
+        note = "One run a seed, 1,000 games against each opponent; a search takes 100 simulations a move. Perfect play never loses."
+        head = ("agent", "task", "steps", "against", "won", "drawn", "lost", "Elo above its untrained self")
+        shares = ("won", "drawn", "lost")
+        cells = [[*about(row), row["opponent"], *(written(row[name], 3) for name in shares), written(row["elo"], 0)] for row in rows]
+        lines += section("A league of earlier selves", note, head, cells)
     return [*lines, ""]
 
 

@@ -78,6 +78,11 @@ def test_qmix_solves_the_two_step_game_of_its_paper_and_the_sum_takes_the_wrong_
 
 
 @pytest.mark.learning
+def test_values_that_fall_slowly_find_the_best_joint_action_that_a_wrong_partner_makes_expensive():
+    assert [learned(agent, "climbing-game") for agent in ("hysteretic-q", "independent-q")] == [11.0, 5.0]
+
+
+@pytest.mark.learning
 def test_a_team_learns_to_hunt():
     assert learned("mappo", "pursuit") > 8.0
 

@@ -11,6 +11,7 @@ from dl_nets.generative import specs as generative
 from dl_nets.language import specs as language
 from dl_nets.learning import specs as learning
 from dl_nets.networks import specs as networks
+from dl_nets.preferences import specs as preferences
 from dl_nets.recommend import specs as recommend
 from dl_nets.spiking import specs as spiking
 from dl_nets.tasks import specs as tasks
@@ -19,9 +20,9 @@ from rl_core.api import AgentSpec, NetworkSpec, TaskSchemeSpec, TaskSpec, hookim
 RL_API = 2
 RL_WEIGHTS = "dl_nets.learning.transfer:Pretrained"
 
-AGENTS = (classic, continual, generative, learning)
+AGENTS = (classic, continual, generative, learning, preferences)
 NETWORKS = (adaptation, classic, generative, language, networks, recommend, spiking)
-TASKS = (adaptation, continual, generative, language, recommend, tasks)
+TASKS = (adaptation, continual, generative, language, preferences, recommend, tasks)
 
 
 @hookimpl

@@ -86,11 +86,15 @@ class Seq2Seq(nn.Module):
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return logits [B, T, V] of each token of the targets [B, T], given inputs [B, S] and the targets before it."""
-        memory, mask = self.encode(inputs)
-        before = torch.cat([self._begin(inputs.shape[0], targets.device), targets[:, :-1].long()], dim=1)
-        steps = self.decoder(self.dropout(self.target(before)), causal=True, memory=self.decoder.remember(memory), memory_mask=mask)
-        logits: Tensor = self.output(steps)
+        logits: Tensor = self.output(self.steps(inputs, targets))
         return logits
+
+    def steps(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the decoder's steps [B, T, D], each of which has seen the inputs [B, S] and the targets [B, T] before it."""
+        memory, mask = self.encode(inputs)
+        before = torch.cat([self.begin(inputs.shape[0], targets.device), targets[:, :-1].long()], dim=1)
+        steps: Tensor = self.decoder(self.dropout(self.target(before)), causal=True, memory=self.decoder.remember(memory), memory_mask=mask)
+        return steps
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return what the decoder reads of inputs [B, S]: steps [B, S, D], and which of them are not padding [B, 1, 1, S]."""
@@ -111,11 +115,10 @@ class Seq2Seq(nn.Module):
 
     def answers(self, inputs: Tensor) -> Tensor:
         """Return the answers [B, T] to inputs [B, S], by beam search; after the end they are padded."""
-        memory, mask = self.encode(inputs)
         padding = self._padding if self._padding is not None else self._end or 0
         return beam_search(
-            _Decoding(self, memory, mask),
-            self._begin(inputs.shape[0], inputs.device),
+            self.decoding(inputs),
+            self.begin(inputs.shape[0], inputs.device),
             self.length,
             beams=self._beams,
             end=self._end,
@@ -123,10 +126,14 @@ class Seq2Seq(nn.Module):
             length_penalty=self._length_penalty,
         )
 
+    def decoding(self, inputs: Tensor) -> Decoding:
+        """Return the decoder at work on answers to inputs [B, S]."""
+        return Decoding(self, *self.encode(inputs))
+
     def traced_answers(self, inputs: Tensor) -> Tensor:
         """Return the answers [B, T] of one beam, in as many steps for each input, which an exporter can follow."""
         memory, mask = self.encode(inputs)
-        read, tokens = self.decoder.remember(memory), self._begin(inputs.shape[0], inputs.device)
+        read, tokens = self.decoder.remember(memory), self.begin(inputs.shape[0], inputs.device)
         ended = torch.zeros_like(tokens[:, 0], dtype=torch.bool)
         padding = self._padding if self._padding is not None else self._end or 0
         banned = torch.zeros(self.size, device=inputs.device)
@@ -139,11 +146,12 @@ class Seq2Seq(nn.Module):
             tokens = torch.cat([tokens, token[:, None]], dim=1)
         return tokens[:, 1:]
 
-    def _begin(self, count: int, device: torch.device) -> Tensor:
+    def begin(self, count: int, device: torch.device) -> Tensor:
+        """Return the token [B, 1] in front of every text."""
         return torch.full((count, 1), self.size, device=device)
 
 
-class _Decoding:
+class Decoding:
     """The decoder at work on some answers, with the keys and values of what it has written."""
 
     def __init__(self, module: Seq2Seq, memory: Tensor, mask: Tensor | None) -> None:

@@ -2,10 +2,13 @@
 
 Each player has values of its own actions, from what it alone sees. Only the mixture is learned from the team's reward, and as it grows with
 each of them, the team's best joint action is every player's best action. Without a mixture each player's value is learned from the team's
-reward as if the others were part of the environment.
+reward as if the others were part of the environment. Where a wrong partner is expensive, that teaches each to avoid the best joint action;
+with hysteresis a value falls more slowly than it rises, so that what a good partner makes possible outweighs what a bad one spoils.
 
 Source: T. Rashid and others, "QMIX: monotonic value function factorisation for deep multi-agent reinforcement learning", 2018, (5) and (6);
-P. Sunehag and others, "Value-decomposition networks for cooperative multi-agent learning", 2018; M. Tan, 1993, for `none`.
+P. Sunehag and others, "Value-decomposition networks for cooperative multi-agent learning", 2018; M. Tan, 1993, for `none`;
+L. Matignon, G. Laurent, N. Le Fort-Piat, "Hysteretic Q-learning: an algorithm for decentralized reinforcement learning in cooperative
+multi-agent teams", 2007, section IV, in the form for networks of S. Omidshafiei and others, 2017, for hysteresis.
 Departures: no recurrence; transitions instead of episodes are replayed; the double estimate, as in the authors' later code; Adam.
 Letters: B batch, N environments, P players, A actions, D numbers of an observation, S numbers of a state.
 """
@@ -35,6 +38,9 @@ class QMIXConfig:
     """Settings of QMIX."""
 
     mixing: Annotated[Literal["qmix", "sum", "none"], Doc("how the players' values make the team's; none learns each for itself")] = "qmix"
+    hysteresis: Annotated[
+        Fraction, Doc("weight of errors that lower a value, beta / alpha; 1: as others. Below 1 lucky rewards count too much")
+    ] = 1.0
     mixing_units: Annotated[Count, Doc("E, units of the mixer")] = 32
     num_envs: Annotated[int, Meta(ge=1, le=65_536), Doc("N, environments stepped together")] = 8
     rollout_steps: Annotated[Count, Doc("steps of each environment between two rounds of updates")] = 8
@@ -53,6 +59,15 @@ class QMIXConfig:
         """Refuse a buffer that does not hold two steps."""
         if self.buffer_size <= self.num_envs:
             raise ValueError(f"buffer_size is {self.buffer_size}; it must be >= {self.num_envs + 1} with {self.num_envs} environments")
+
+
+def hysteretic(error: Tensor, hysteresis: float) -> Tensor:
+    """Return the weights of TD errors: 1 where a value rises, `hysteresis` where it falls.
+
+    >>> hysteretic(torch.tensor([2.0, -2.0]), 0.1)
+    tensor([1.0000, 0.1000])
+    """
+    return torch.where(error < 0, hysteresis, 1.0)
 
 
 class QMIX(Agent):
@@ -136,7 +151,8 @@ class QMIX(Agent):
             following = self.mixed(self.target, self.values(self.target, batch.next_obs).gather(2, best).squeeze(2), batch.next_obs)
             target = reward[:, None] + discount[:, None] * following  # (6)
         chosen = self.values(self.learning, batch.obs).gather(2, action[:, :, None]).squeeze(2)
-        loss = (self.mixed(self.learning, chosen, batch.obs) - target).square().mean()  # (5)
+        error = target - self.mixed(self.learning, chosen, batch.obs)
+        loss = (hysteretic(error.detach(), self.config.hysteresis) * error.square()).mean()  # (5)
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
         self.optimiser.step(self.config.max_grad_norm)

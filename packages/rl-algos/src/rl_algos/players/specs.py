@@ -17,6 +17,13 @@ def agents() -> Iterator[AgentSpec]:
         rule="fictitious-play",
     )
     yield _values(
+        "hysteretic-q",
+        "Q-learning of each player of a team, whose values rise faster than they fall",
+        "Matignon, Laurent, Le Fort-Piat. Hysteretic Q-learning, 2007",
+        mixing="none",
+        hysteresis=0.1,
+    )
+    yield _values(
         "independent-q",
         "Q-learning of each player of a team, for which the others are part of the world",
         "Tan. Multi-agent reinforcement learning: independent vs. cooperative agents, 1993",
@@ -60,7 +67,7 @@ def _values(name: str, summary: str, reference: str, **config: Any) -> AgentSpec
         network="mlp",
         budget=200_000,
         config=config,
-        presets="rl_algos:players/presets/qmix.yaml",
+        presets=f"rl_algos:players/presets/{'hysteretic-q' if name == 'hysteretic-q' else 'qmix'}.yaml",
         tiny={
             **{"num_envs": 2, "rollout_steps": 4, "num_updates": 2, "learning_starts": 4, "buffer_size": 32, "batch_size": 4},
             **{"target_steps": 8, "mixing_units": 4},

@@ -15,9 +15,9 @@ _COMPONENTS = {
         ddpg deep-sea deterministic-model disturbed double-dqn double-q-learning dqn dreamer dropout-model dueling-dqn
         dyna-q dyna-q-plus epidemic es execution exp4 expected-sarsa feudal fictitious-play four-rooms FrozenLake-v1
         FrozenLake-v1-firm FrozenLake8x8-v1 FrozenLake8x8-v1-firm gamblers-problem garnet gp-mpc grid-lava grid-robot
-        hiro independent-q inventory iql job-scheduling lane-keeping league lin-thompson linear-quadratic linucb lqr
-        LunarLander-v3 maml mappo masked-CartPole-v1 matrix-game maze mbpo mc-control mc-exploring-starts mc-off-policy
-        mc-off-policy-prediction mc-prediction mc-q-learning mcts mcts-rollouts mdp mdp-distribution mier
+        hiro hysteretic-q independent-q inventory iql job-scheduling lane-keeping league lin-thompson linear-quadratic
+        linucb lqr LunarLander-v3 maml mappo masked-CartPole-v1 matrix-game maze mbpo mc-control mc-exploring-starts
+        mc-off-policy mc-off-policy-prediction mc-prediction mc-q-learning mcts mcts-rollouts mdp mdp-distribution mier
         modified-policy-iteration MountainCar-v0 MountainCarContinuous-v0 mpc-cem mpc-cma mpc-gradient mpc-mppi
         mpc-random muzero mve n-step-dqn n-step-sarsa navigation-2d noisy-dqn npg option-critic pearl penalty-game
         pendulum-damping pendulum-expert pendulum-limited Pendulum-mass pendulum-mixed pendulum-pixels pendulum-random
@@ -33,11 +33,11 @@ _COMPONENTS = {
         adding-problem anomalies audio autoencoder bidirectional-gru bidirectional-lstm bidirectional-rnn bilstm-crf
         bilstm-tagger breast-cancer char-lm cnn cnn-text composed continual convolutional-autoencoder copy-memory
         copy-summaries coral csv ctc-recogniser dann dbn deep-rnn denoising-autoencoder diabetes digit-pairs digits dnn
-        gan generate graph grid-of-gaussians gru hugging-face images leaky-mlp low-rank-ratings lstm
-        matrix-factorisation mlp mnist neural-factorisation npz perceptron permuted phrase-order pointer-generator
-        ratings rbf-network rbm reconstruct reverse ring-of-gaussians rnn seq2seq series shifted simple-cnn sine
-        softmax-regression spiking spirals spoken-tones supervised text-classification transformer transformer-decoder
-        transformer-seq2seq two-moons variational-autoencoder wine xor zero-shot
+        dpo gan generate graph grid-of-gaussians gru hugging-face images leaky-mlp low-rank-ratings lstm
+        matrix-factorisation mlp mnist neural-factorisation npz opinions perceptron permuted phrase-order
+        pointer-generator preferences ratings rbf-network rbm reconstruct reverse ring-of-gaussians rlhf rnn seq2seq
+        series shifted simple-cnn sine softmax-regression spiking spirals spoken-tones supervised text-classification
+        transformer transformer-decoder transformer-seq2seq two-moons variational-autoencoder wine xor zero-shot
     """,
     "nlp-embeddings": """
         analogies association bag-of-words bm25 cbow central-sentences cipher classification contextual copy-letters

@@ -1,0 +1,1 @@
+"""Learning from preferences: language models whose answers people, or a judge, compare."""
