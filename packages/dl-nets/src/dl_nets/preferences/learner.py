@@ -1,4 +1,4 @@
-"""What learners from preferences share: a policy that begins as a language model, and that model as it was, the reference.
+"""The base of learners from preferences: a policy that begins as a language model, and that model as it was, the reference.
 
 `--from RUN` names the run of the language model. Dropout is off while a policy learns, so that it differs from its reference by what it has
 learned alone. An evaluation draws answers, as learning does.
