@@ -35,7 +35,7 @@ class RLHFConfig:
     """Settings of reinforcement learning from preferences."""
 
     beta: Annotated[NonNegative, Doc("beta, price of a nat of divergence from the reference, in units of the reward; 0: none")] = 1.0
-    reward_updates: Annotated[Count, Doc("gradient steps of the reward model, before the policy's")] = 200
+    reward_updates: Annotated[Count, Doc("gradient steps of the reward model, before the policy's")] = 150
     reward_batch_size: Annotated[Count, Doc("pairs of a gradient step of the reward model")] = 64
     reward_learning_rate: Annotated[Positive, Doc("step size of Adam for the reward model at first; it falls to 0 along a line")] = 1e-3
     batch_size: Annotated[Count, Doc("B, prompts of a gradient step of the policy")] = 16

@@ -31,7 +31,7 @@ def agents() -> Iterator[AgentSpec]:
         reference="Stiennon and others, Learning to summarize from human feedback, 2020",
         fits=("data token-input token-output preferences",),
         unit="gradient steps",
-        budget=600,
+        budget=400,
         task="opinions",
         network="transformer-seq2seq",
         tiny={"reward_updates": 1, "reward_batch_size": 4, "batch_size": 2, "draws_per_prompt": 2, "updates_per_step": 2},
