@@ -58,6 +58,7 @@ def test_kelly_s_bets_grow_as_fast_as_they_should_and_the_lane_is_kept_by_stanle
     bets = [markets.kelly_growth(chance)[0] / 4.5 - 1.0 for chance in markets.CHANCES]
     scores = task.evaluate(lambda obs: np.where(obs < 0, bets[0], bets[1]).astype(np.float32), episodes=2_000, seeds=Seeds(0))
     assert scores["mean return"] == pytest.approx(task.best, abs=4 * scores["standard deviation"] / 2_000**0.5)
+    assert scores["expected return"] == pytest.approx(task.best, rel=1e-6)
     lane = lane_keeping.LaneKeeping(lane_keeping.LaneKeeping.Config())
     assert lane.evaluate(lane_keeping.stanley, episodes=20, seeds=Seeds(0))["mean return"] > 199
 

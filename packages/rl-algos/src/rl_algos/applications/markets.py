@@ -17,6 +17,8 @@ from gymnasium import spaces
 
 from rl_algos.tasks.array_envs import ArrayTask, Problem
 from rl_core.compiling import kernel
+from rl_core.seeds import Seeds
+from rl_core.task import Predict, PredictWithMemory
 
 UP, DOWN = 0.1, 0.1  # what a bet gains or loses, share of it
 CHANCES = np.array([0.75, 0.55])  # of a gain, in the calm and in the wild regime
@@ -94,6 +96,26 @@ class Portfolio(ArrayTask):
         time_limit=TRADES,
         target=0.95 * best,
     )
+
+    def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Return the scores of every control task, and the expected return of the bets, free of the luck of the episodes."""
+        if isinstance(predict, PredictWithMemory):
+            predict.begin(np.ones(2, dtype=np.bool_))
+        actions = np.asarray(predict(np.array([[-1.0], [1.0]], dtype=np.float32)), dtype=np.float64)[:, 0]
+        bets = (4.5 * (np.clip(actions, -1.0, 1.0) + 1.0)).tolist()
+        return super().evaluate(predict, episodes=episodes, seeds=seeds) | {"expected return": expected_return(*bets)}
+
+
+def expected_return(calm: float, wild: float) -> float:
+    """Return the expected log growth of an episode with one bet in each regime, each of which has half of the steps.
+
+    Nothing is won by not betting, and Kelly's bets win the most:
+
+    >>> expected_return(0.0, 0.0), round(expected_return(5.0, 1.0), 3), round(Portfolio.best, 3)
+    (0.0, 4.075, 4.075)
+    """
+    growth = [p * math.log(1.0 + bet * UP) + (1.0 - p) * math.log(1.0 - bet * DOWN) for p, bet in zip(CHANCES, (calm, wild), strict=True)]
+    return float(TRADES * sum(growth) / 2.0)
 
 
 @kernel
