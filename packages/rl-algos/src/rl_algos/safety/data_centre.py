@@ -255,7 +255,7 @@ class DataCentre(ArrayTask):
         figure = new_figure(8.0, 8.0)
         hours = np.arange(len(mine["hour"])) * STEP / 3600.0
         axes = [figure.add_subplot(3, 1, number + 1) for number in range(3)]
-        for name, days, colour in (("policy", mine, "C0"), ("PID", other, "C1")):
+        for name, days, colour in (("policy", mine, "C0"), ("cautious PID", other, "C1")):
             ratio = 1.0 + (days["cooling"] + days["servers"]) / days["computing"]
             axes[0].plot(hours, ratio.mean(axis=1), color=colour, label=name)
             axes[1].plot(hours, days["hottest"].mean(axis=1), color=colour, label=name)
@@ -275,7 +275,9 @@ class DataCentre(ArrayTask):
         for one in axes[:2]:
             one.legend(fontsize=8)
         for one in axes:
-            one.set_xlabel("hour")
+            one.set_xlabel("hour of the day")
+            one.set_xlim(0.0, 24.0)
+            one.set_xticks(range(0, 25, 4))
             one.grid(alpha=0.25)
         figure.savefig(folder / "day.png", dpi=120)
 
