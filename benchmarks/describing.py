@@ -8,6 +8,9 @@ without a row was not measured since the convolutions pool; each run took place 
 as that of the next input. `gap` is the mean loss of a word, in nats, where a training caption is said of the next input of the batch,
 less that of its own input, over the last tenth of the run. `backwards` is the metric on the same clips played backwards, against the
 captions that are then true.
+
+`mean-pool-captioner` learns along which axis the shape moves, which is worth 0.25 of the motions: pooled frames do not show it whether the
+shape also came back, which would be worth 0.5. After 20 epochs in place of 6, at three times the rate, it was right on 0.28 (seed 100).
 """
 
 from __future__ import annotations
@@ -26,10 +29,10 @@ ROWS: dict[str, tuple[str, str]] = {
     "show-attend-and-tell": ("shapes-captions", "exact match >= 0.98"),
     "transformer-captioner": ("shapes-captions", "exact match >= 0.98"),
     "clip": ("shapes-captions", "text recall@1 of 100 >= 0.90"),
-    "mean-pool-captioner": ("moving-shapes", "colour and shape >= 0.98, motion 0.4 to 0.6"),
+    "mean-pool-captioner": ("moving-shapes", "colour and shape >= 0.98, motion 0.4 to 0.6; 0.5 is all that an order-blind model can know"),
     "s2vt": ("moving-shapes", "exact match >= 0.93"),
     "temporal-attention-captioner": ("moving-shapes", "exact match and backwards >= 0.98"),
-    "clip-classifier": ("moving-shapes-actions", "-"),
+    "clip-classifier": ("moving-shapes-actions", "accuracy and backwards >= 0.95"),
 }
 SEEDS = (0, 1, 2)
 OUT = Path(__file__).with_suffix(".md")
