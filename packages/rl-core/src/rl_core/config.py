@@ -22,6 +22,7 @@ import shlex
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
@@ -156,7 +157,7 @@ def with_absolute_paths(config: Any, base: Callable[[str], Path]) -> Any:
         base: From the name of a field to the folder that a relative path in it is resolved against.
     """
     changed = {}
-    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+    for name, hint in _hints(config.__class__, extras=True).items():
         if any((meta.extra or {}).get("path") for meta in _metas(hint)) and getattr(config, name, None):
             changed[name] = str((base(name) / Path(getattr(config, name)).expanduser()).resolve())
     return dataclasses.replace(config, **changed) if changed else config
@@ -168,15 +169,27 @@ def require_ranges(config: Any) -> None:
     Raises:
         ValueError: naming the field, the value and the range.
     """
-    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
-        bounds = range_of(hint)
-        if not bounds or not hasattr(config, name):
+    for name, bounds in _ranges(config.__class__).items():
+        if not hasattr(config, name):
             continue
         value = getattr(config, name)
         for number in value if isinstance(value, tuple | list) else (value,):
             if isinstance(number, int | float) and number not in bounds:
                 shown = list(value) if isinstance(value, tuple) else value
                 raise ValueError(f"{name} is {shown}; it must be {bounds}")
+
+
+@lru_cache(maxsize=1024)
+def _hints(config_class: type, *, extras: bool = False) -> dict[str, Any]:
+    """Return the annotations of a config's fields; to evaluate them takes a millisecond, and every config that is made needs them."""
+    return typing.get_type_hints(config_class, include_extras=extras)
+
+
+@lru_cache(maxsize=1024)
+def _ranges(config_class: type) -> dict[str, Range]:
+    """Return the ranges that the fields of a config state, by name."""
+    found = {name: range_of(hint) for name, hint in _hints(config_class, extras=True).items()}
+    return {name: bounds for name, bounds in found.items() if bounds}
 
 
 def _metas(hint: Any) -> list[Meta]:
@@ -198,7 +211,7 @@ def build(config_class: type, values: Mapping[str, Any], *, where: str, sources:
         RequestError: for an unknown field, a value of another type, NaN, or a value that `__post_init__` refuses.
     """
     sources = sources or {}
-    hints = typing.get_type_hints(config_class)
+    hints = _hints(config_class)
     names = [field.name for field in dataclasses.fields(config_class)]
     converted = {}
     for key, value in values.items():

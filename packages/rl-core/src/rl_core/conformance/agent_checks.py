@@ -20,7 +20,6 @@ from rl_core.conformance.subjects import AgentSubject
 from rl_core.conformance.verdict import Fault, Skipped, in_words
 from rl_core.errors import RequestError, RlError
 from rl_core.plugins.catalogue import fits
-from rl_core.runs.run import Run
 from rl_core.seeds import Seeds
 from rl_core.task import Task
 
@@ -74,61 +73,50 @@ def moves_every_parameter(subject: AgentSubject) -> None:
 
 def predicts_without_traces(subject: AgentSubject) -> None:
     """Check that predicting and evaluating leave the agent's state and the inputs unchanged, and the same inputs get the same answers."""
-    with subject.run() as run:
-        for _ in steps.take(run, 2):
-            pass
-        given = inputs.batch(run.task, 5)
-        kept = batches.apply(given, np.copy)
-        before = _state(subject, run)
-        first = batches.apply(run.agent.predict(given), np.array)
-        if not batches.equal(given, kept):
-            raise Fault("predict writes into its inputs; work on a copy")
-        if not batches.equal(first, run.agent.predict(given)):
-            raise Fault("predict answers the same inputs differently the second time; it is greedy, and draws nothing")
-        run.evaluate(episodes=1)
-        steps.require_equal(_state(subject, run), before, "predicting and evaluating moved the state", "compute answers from copies")
+    traces = subject.traces
+    if not batches.equal(traces.given, traces.kept):
+        raise Fault("predict writes into its inputs; work on a copy")
+    if not batches.equal(*traces.answers):
+        raise Fault("predict answers the same inputs differently the second time; it is greedy, and draws nothing")
+    steps.require_equal(traces.after, traces.before, "predicting and evaluating moved the state", "compute answers from copies")
 
 
 def answers_each_input_alone(subject: AgentSubject) -> None:
     """Check that an input gets the same answer alone and in a batch, up to rounding."""
-    with subject.run() as run:
-        for _ in steps.take(run, 1):
-            pass
-        given = inputs.batch(run.task, 5)
-        together: Any = batches.apply(run.agent.predict(given), np.array)
-        for index in range(batches.count(given)):
-            alone = batches.to_arrays(batches.apply(run.agent.predict(batches.take(given, np.array([index]))), np.array))
-            for path, array in batches.to_arrays(batches.take(together, np.array([index]))).items():
-                other = alone[path]
-                if path.endswith("texts"):  # as wide as the longest text of the batch
-                    array, other = (np.trim_zeros(codes.ravel(), "b") for codes in (array, other))
-                same = array.shape == other.shape and (
-                    np.allclose(other, array, rtol=1e-3, atol=1e-5) if array.dtype.kind == "f" else np.array_equal(other, array)
+    agent = subject.trained.agent
+    given = inputs.batch(agent.task, 5)
+    together: Any = batches.apply(agent.predict(given), np.array)
+    for index in range(batches.count(given)):
+        alone = batches.to_arrays(batches.apply(agent.predict(batches.take(given, np.array([index]))), np.array))
+        for path, array in batches.to_arrays(batches.take(together, np.array([index]))).items():
+            other = alone[path]
+            if path.endswith("texts"):  # as wide as the longest text of the batch
+                array, other = (np.trim_zeros(codes.ravel(), "b") for codes in (array, other))
+            same = array.shape == other.shape and (
+                np.allclose(other, array, rtol=1e-3, atol=1e-5) if array.dtype.kind == "f" else np.array_equal(other, array)
+            )
+            if not same:
+                raise Fault(
+                    f"input {index} gets the answer {batches.plain(together, index)!r} in a batch, and another one alone; an answer "
+                    "must not depend on the other inputs of its batch"
                 )
-                if not same:
-                    raise Fault(
-                        f"input {index} gets the answer {batches.plain(together, index)!r} in a batch, and another one alone; an answer "
-                        "must not depend on the other inputs of its batch"
-                    )
 
 
 def answers_in_the_output_space(subject: AgentSubject) -> None:
     """Check that answers to B inputs are B members of the task's output space, and `answer` gives data that JSON can hold."""
-    with subject.run() as run:
-        for _ in steps.take(run, 1):
-            pass
-        given = inputs.batch(run.task, 5)
-        answers = run.agent.predict(given)
-        if batches.count(answers) != batches.count(given):
-            raise Fault(f"predict gives {batches.count(answers)} answers to {batches.count(given)} inputs")
-        problem = inputs.members(run.task.output_space, answers)
-        if problem:
-            raise Fault(f"predict answers outside the output space: {problem}")
-        one = batches.plain(given, 0)
-        try:
-            json.dumps(run.agent.answer(one if isinstance(one, str) else json.dumps(one)))
-        except TypeError as error:
-            raise Fault(f"answer gives what JSON cannot hold: {error}; turn arrays into lists") from error
+    agent = subject.trained.agent
+    given = inputs.batch(agent.task, 5)
+    answers = agent.predict(given)
+    if batches.count(answers) != batches.count(given):
+        raise Fault(f"predict gives {batches.count(answers)} answers to {batches.count(given)} inputs")
+    problem = inputs.members(agent.task.output_space, answers)
+    if problem:
+        raise Fault(f"predict answers outside the output space: {problem}")
+    one = batches.plain(given, 0)
+    try:
+        json.dumps(agent.answer(one if isinstance(one, str) else json.dumps(one)))
+    except TypeError as error:
+        raise Fault(f"answer gives what JSON cannot hold: {error}; turn arrays into lists") from error
 
 
 def refuses_wrong_tasks(subject: AgentSubject) -> None:
@@ -182,19 +170,11 @@ def exports_what_it_lists(subject: AgentSubject) -> None:
     formats = [form for form in subject.loaded.export_formats if form not in GRAPHS]
     if not formats:
         raise Skipped("it lists no export formats")
-    with subject.run() as run:
-        for _ in steps.take(run, 1):
-            pass
-        for form in formats:
-            out = subject.folder() / "exported"
-            run.agent.export(form, out)
-            if not out.exists():
-                raise Fault(f"export({form!r}) leaves nothing at the path that it was given")
-
-
-def _state(subject: AgentSubject, run: Run) -> steps.Step:
-    """Return the present state, as if a step had left it."""
-    return steps.Step(run.agent.progress, {}, steps.read(steps.save(run, subject.folder())))
+    for form in formats:
+        out = subject.folder() / "exported"
+        subject.trained.agent.export(form, out)
+        if not out.exists():
+            raise Fault(f"export({form!r}) leaves nothing at the path that it was given")
 
 
 def _probes(subject: AgentSubject) -> list[Task]:

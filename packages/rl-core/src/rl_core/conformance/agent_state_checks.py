@@ -25,8 +25,7 @@ _SAVE = "put everything that changes while learning into state_dict, and take al
 def reproduces_from_its_seed(subject: AgentSubject) -> None:
     """Check that two agents of one seed, stepped in turns with one of another seed, give the same metrics and state to the last bit."""
     with subject.run() as again, subject.run(seed=1) as other:
-        count = len(subject.reference.steps)
-        taken = zip_longest(steps.take(again, count), steps.take(other, count))
+        taken = zip_longest(steps.take(again, len(subject.reference.steps)), steps.take(other, steps.CUT))
         for number, (step, _) in enumerate(taken):
             if step is not None:
                 wanted = subject.reference.steps[number]
@@ -54,16 +53,20 @@ def depends_on_its_seed(subject: AgentSubject) -> None:
 
 
 def resumes_to_the_last_bit(subject: AgentSubject) -> None:
-    """Check that a run that is stopped after its first, third or last step but one and resumed ends with the bytes of an unbroken run."""
+    """Check that a run that is stopped after its first, third or last step but one and resumed ends with the bytes of an unbroken run.
+
+    The third step's copy goes to the end. The first step's is held only up to there: what it lost, it lost as the other one did.
+    """
     reference = subject.reference
     if not reference.cuts:
         raise Skipped("it learns all in one step, so there is nothing to continue")
     for cut, folder in reference.cuts.items():
         run, number = subject.open(steps.copied(folder, subject)), cut
-        for step in steps.take(run, len(reference.steps) - cut):
+        end = steps.CUT + 1 if cut == 1 and steps.CUT in reference.cuts else len(reference.steps)
+        for step in steps.take(run, end - cut):
             steps.require_equal(step, reference.steps[number], f"continued after step {cut}, step {number + 1} differs", _SAVE)
             number += 1
-        if number < len(reference.steps):
+        if number < end:
             raise Fault(f"continued after step {cut}, it stopped after step {number} of {len(reference.steps)}; {_SAVE}")
 
 
@@ -74,20 +77,16 @@ def repeats_in_another_process(subject: AgentSubject) -> None:
     with subject.run() as run:
         anew = run.folder
     _hold_elsewhere(anew, len(reference.steps), reference.steps[-1], "begun in another process", disabled)
-    if steps.CUT in reference.cuts or 1 in reference.cuts:
-        cut = steps.CUT if steps.CUT in reference.cuts else 1
+    if reference.cuts:
+        cut = max(reference.cuts)  # to continue from earlier steps repeats what the run begun there does, and costs as much
         folder, rest = steps.copied(reference.cuts[cut], subject), len(reference.steps) - cut
         _hold_elsewhere(folder, rest, reference.steps[-1], f"continued after step {cut} in another process", disabled)
 
 
 def evaluates_alike_when_loaded(subject: AgentSubject) -> None:
     """Check that an agent loaded from its checkpoint gets exactly the scores of the live one, all finite, and the task's metric."""
-    with subject.run() as run:
-        for _ in steps.take(run, 2):
-            pass
-        live = run.evaluate(episodes=2)
-        loaded = subject.open(run.folder).evaluate(episodes=2)
-        metric = run.task.metric
+    live, metric = subject.traces.scores, subject.trained.task.metric
+    loaded = subject.open(steps.copied(subject.trained.folder, subject)).evaluate(episodes=steps.EPISODES)
     if metric not in live:
         raise Fault(f"evaluate gives {sorted(live)}, without the task's metric {metric!r}")
     for name, value in live.items():

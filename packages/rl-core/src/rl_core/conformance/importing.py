@@ -9,32 +9,24 @@ import atexit
 import importlib
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-_FIRST = (
-    "import sys, json, importlib; before = set(sys.modules); request = json.loads(sys.argv[1]); "
-    "[importlib.import_module(name) for name in request['modules']]; "
-    "print(json.dumps([name for name in sys.modules if name not in before]))"
-)
 
-
-def changes(modules: list[str], own: list[str]) -> list[str]:
+def changes(modules: list[str], libraries: list[str]) -> list[str]:
     """Return sentences that say what importing these modules changed in this process.
 
     Args:
         modules: Names of modules.
-        own: Top-level packages that are the plugin's.
+        libraries: What they import from other packages: modules, and names within them.
     """
     from rl_core.conformance import process
 
-    for name in _libraries(modules, own):
-        with suppress(Exception):  # a module that is only ever made by its library
+    for name in libraries:
+        with suppress(Exception):  # a name within a module, or what is not installed
             importlib.import_module(name)
     before, exits, threads, here = process.read_all(), atexit._ncallbacks(), set(threading.enumerate()), sorted(Path.cwd().iterdir())
     for name in modules:
@@ -50,20 +42,9 @@ def changes(modules: list[str], own: list[str]) -> list[str]:
     return found
 
 
-def _libraries(modules: list[str], own: list[str]) -> list[str]:
-    """Return the modules of other packages that importing these modules loads, found by another process."""
-    command = [sys.executable, "-c", _FIRST, json.dumps({"modules": modules})]
-    with tempfile.TemporaryDirectory(prefix="rl-core-check-") as folder:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
-    if done.returncode:
-        return []
-    loaded: list[str] = json.loads(done.stdout.strip().splitlines()[-1])
-    return [name for name in loaded if name.partition(".")[0] not in own and not name.startswith("__")]
-
-
 def main(request: dict[str, Any]) -> None:
     """Print what importing the modules of the request changed."""
-    found = changes(request["modules"], request["own"])
+    found = changes(request["modules"], request["libraries"])
     print(f"\n{json.dumps(found)}", flush=True)
     os._exit(0)  # what the modules left to the end of the process is not waited for
 

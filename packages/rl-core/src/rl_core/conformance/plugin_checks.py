@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_core.api import API, API_MIN, Spec
+from rl_core.conformance import spec_checks
 from rl_core.conformance.subjects import Subject
 from rl_core.conformance.verdict import Fault, Skipped
 from rl_core.errors import RlError
@@ -74,10 +75,10 @@ def imports_without_side_effects(subject: Subject) -> None:
     """Check that importing the plugin and its components leaves no folder, handler, thread, logger, filter, seed or limit changed."""
     targets = [entry.spec.target for entry in subject.catalogue.entries() if entry.package == subject.package and not entry.missing]
     modules = list(dict.fromkeys([_module_name(subject), *(target.partition(":")[0] for target in targets)]))
-    own = sorted({module.partition(".")[0] for module in modules})
+    libraries = list(spec_checks.libraries(modules))
     with tempfile.TemporaryDirectory(prefix="rl-core-check-") as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "rl_core.conformance.importing", json.dumps({"modules": modules, "own": own})],
+            [sys.executable, "-m", "rl_core.conformance.importing", json.dumps({"modules": modules, "libraries": libraries})],
             capture_output=True,
             text=True,
             check=False,

@@ -9,7 +9,7 @@ import importlib.resources
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -325,29 +325,49 @@ def _distributions(package: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _imports(module: str) -> dict[str, str]:
-    """Top-level modules that importing a module imports, and the file and line that do; followed within its own package."""
-    package = module.partition(".")[0]
+def libraries(modules: Iterable[str]) -> dict[str, str]:
+    """Return what importing these modules imports from other packages, and the file and line that do; followed within their own package."""
     found: dict[str, str] = {}
     seen: set[str] = set()
-    open_ = [module]
+    open_ = list(modules)
     while open_:
         name = open_.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        spec = importlib.util.find_spec(name)
-        if spec is None or not spec.origin or not spec.origin.endswith(".py"):
-            continue
-        path = Path(spec.origin)
-        for node in _at_import(ast.parse(path.read_text(encoding="utf-8")).body):
-            for imported in _imported(node, name):
-                top = imported.partition(".")[0]
-                if top == package:
-                    open_ += [imported] if _exists(imported) else []
-                elif top not in sys.stdlib_module_names:
-                    found.setdefault(top, f"{path.name}:{node.lineno}")
+        if name not in seen:
+            seen.add(name)
+            own, others = _read_imports(name)
+            open_ += own
+            found = {**others, **found}
     return found
+
+
+def _imports(module: str) -> dict[str, str]:
+    """Return the top-level modules outside of the standard library that importing a module imports, and the file and line that do."""
+    found: dict[str, str] = {}
+    for name, place in libraries([module]).items():
+        found.setdefault(name.partition(".")[0], place)
+    return {name: place for name, place in found.items() if name not in sys.stdlib_module_names}
+
+
+def _read_imports(module: str) -> tuple[list[str], dict[str, str]]:
+    """Return the modules of its own package that a module imports, and the names that it takes from others with the file and line."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return [], {}
+    path = Path(spec.origin)
+    return _parsed_imports(module, path.name, path.read_text(encoding="utf-8"))
+
+
+@cache
+def _parsed_imports(module: str, file: str, text: str) -> tuple[list[str], dict[str, str]]:
+    own: list[str] = []
+    others: dict[str, str] = {}
+    for node in _at_import(ast.parse(text).body):
+        for imported in _imported(node, module):
+            if imported.partition(".")[0] == module.partition(".")[0]:
+                own += [imported] if _exists(imported) else []
+            else:
+                others.setdefault(imported, f"{file}:{node.lineno}")
+    return own, others
 
 
 def _at_import(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:

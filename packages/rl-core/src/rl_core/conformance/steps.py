@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rl_core import batches
+from rl_core.conformance import inputs
 from rl_core.conformance.verdict import Fault
 from rl_core.runs import checkpoint
 from rl_core.task import ControlTask
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from rl_core.runs.run import Run
 
 CUT = 3  # steps after which a run is cut, to be continued; it is also cut after the first and before the last
+EPISODES = 2  # of an evaluation
+TRAINED_STEPS = 2  # of the run that several checks ask
 MOST_STEPS = 25  # of the reference run, while no episode has ended
 EPISODE_METRICS = frozenset({"episode_return", "episode_length", "episodes"})  # reported by a step in which an episode ended
 
@@ -63,6 +67,27 @@ class Reference:
     cuts: dict[int, Path]
 
 
+@dataclass(frozen=True)
+class Traces:
+    """What two predictions and an evaluation of a trained agent gave, and its state before and after them.
+
+    Attributes:
+        given: The inputs as they are after the first prediction.
+        kept: A copy of them from before.
+        answers: What each of the two predictions gave.
+        scores: What the evaluation gave.
+        before: The state before.
+        after: The state after.
+    """
+
+    given: Any
+    kept: Any
+    answers: tuple[Any, Any]
+    scores: Mapping[str, float]
+    before: Step
+    after: Step
+
+
 def take(run: Run, count: int) -> Iterator[Step]:
     """Yield up to `count` steps of a run, fewer if it is done, with the threads of its recipe.
 
@@ -91,6 +116,28 @@ def save(run: Run, folder: Path) -> Path:
 def read(path: Path) -> dict[str, bytes]:
     """Return the bytes of a checkpoint's files by name."""
     return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
+
+
+def state_of(run: Run, folder: Path) -> Step:
+    """Return the present state of a run, as if a step had left it; it is written to an empty folder."""
+    return Step(run.agent.progress, {}, read(save(run, folder)))
+
+
+def follow(run: Run, folder: Path) -> Traces:
+    """Let a trained agent predict twice and be evaluated over `EPISODES` episodes.
+
+    Args:
+        run: Where it was trained.
+        folder: An empty folder.
+    """
+    given = inputs.batch(run.task, 5)
+    kept = batches.apply(given, np.copy)
+    before = state_of(run, folder / "before")
+    first = batches.apply(run.agent.predict(given), np.array)
+    seen = batches.apply(given, np.copy)
+    second = batches.apply(run.agent.predict(given), np.array)
+    scores = run.evaluate(episodes=EPISODES)
+    return Traces(seen, kept, (first, second), scores, before, state_of(run, folder / "after"))
 
 
 def record(subject: AgentSubject) -> Reference:

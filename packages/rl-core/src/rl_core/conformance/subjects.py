@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import gymnasium
 
     from rl_core.batches import Batch
+    from rl_core.conformance.steps import Traces
     from rl_core.network import Network
     from rl_core.plugins.catalogue import Catalogue, Entry
     from rl_core.runs.recipe import Resolved
@@ -87,8 +88,9 @@ class Subject:
         return tempfile.TemporaryDirectory(prefix="rl-core-check-", ignore_cleanup_errors=True)
 
     def close(self) -> None:
-        """Remove the folders."""
-        self._temporary.cleanup()
+        """Remove the folders; the checks can go on afterwards, in new ones."""
+        if "_temporary" in self.__dict__:
+            self.__dict__.pop("_temporary").cleanup()
 
     def live(self) -> None:
         """Build and use the component briefly, for the checks of what it leaves behind."""
@@ -142,12 +144,35 @@ class AgentSubject(Subject):
         return steps.record(self)
 
     @cached_property
+    def trained(self) -> Run:
+        """A run after `TRAINED_STEPS` steps, which several checks ask and none takes further."""
+        from rl_core.conformance import steps
+        from rl_core.runs.run import Run
+
+        run = self._open.enter_context(Run.create(self.resolve(), self.catalogue, self.folder()))
+        for _ in steps.take(run, steps.TRAINED_STEPS):
+            pass
+        return run
+
+    @cached_property
+    def traces(self) -> Traces:
+        """What predictions and an evaluation of the trained agent gave: see `rl_core.conformance.steps.follow`."""
+        from rl_core.conformance import steps
+
+        return steps.follow(self.trained, self.folder())
+
+    @cached_property
     def remains(self) -> dict[str, list[str]]:
-        """Changes that two calls of `live` leave in the process: see `rl_core.conformance.process.remains`."""
+        """Changes that `live` leaves in the process: see `rl_core.conformance.process.remains`."""
         from rl_core.conformance import process
 
         self.resolve()
-        return process.remains(self.live)
+        return process.remains(self.live, self._begin)
+
+    def _begin(self) -> None:
+        """Do what `live` does, as far as other checks have not."""
+        assert self.traces
+        self.trained.agent.draw(self.folder())
 
     def live(self) -> None:
         """Build, train, save, predict, evaluate, draw, and restore from the checkpoint."""
@@ -161,6 +186,17 @@ class AgentSubject(Subject):
             run.agent.draw(self.folder())
             for _ in steps.take(self.open(run.folder), 1):
                 pass
+
+    def close(self) -> None:
+        """Forget the runs and remove the folders."""
+        self._open.close()
+        for name in ("reference", "trained", "traces"):
+            self.__dict__.pop(name, None)
+        super().close()
+
+    @cached_property
+    def _open(self) -> ExitStack:
+        return ExitStack()
 
 
 class NetworkSubject(Subject):

@@ -52,8 +52,13 @@ def conformance_tests(*names: str, expected_failures: Mapping[str, str] | None =
         marks = [pytest.mark.xfail(reason=reasons[0], strict=True)] if reasons else []
         parameters.append(pytest.param(subject, check, id=f"{subject.kind}-{subject.name}-{check.name}", marks=marks))
 
+    current: list[Subject] = []
+
     @pytest.mark.parametrize(("component", "check"), parameters)
     def test_conformance(component: Subject, check: Check) -> None:
+        if current and current[0] is not component:  # its runs would be kept until the last test
+            current.pop().close()
+        current[:] = [component]
         result = checks.perform(check, component)
         if result.status == "skipped":
             pytest.skip(result.message)
