@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from rl_algos.tasks.cartpole import CartPole
 from rl_algos.tasks.mountain_car import MountainCarContinuous
 from rl_algos.tasks.pendulum import Pendulum
 from rl_core.envs import Envs, Transition
+from rl_core.errors import WorkError
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.network import Network
 from rl_core.seeds import Seeds
@@ -100,9 +103,9 @@ class CountingEnvs(Envs):
         return self.reset()
 
 
-def make(task, *, seed=0, network=MLP, hidden=(8,), num_envs=100, normalise_obs=False, activation="tanh"):
+def make(task, *, seed=0, network=MLP, hidden=(8,), num_envs=100, normalise_obs=False, activation="tanh", num_blocks=1):
     network = network(MLPConfig(hidden=hidden, activation=activation))
-    settings = {"num_envs": num_envs, "normalise_obs": normalise_obs, "device": "cpu"}
+    settings = {"num_envs": num_envs, "normalise_obs": normalise_obs, "device": "cpu", "num_blocks": num_blocks}
     return Population(task, network, seeds=Seeds(seed), **settings)
 
 
@@ -206,6 +209,33 @@ def test_a_resumed_population_of_any_environment_plays_on_exactly():
     other.load_state_dict(state)
     for scores in expected:
         np.testing.assert_array_equal(other.play(drawn, 1).returns, scores.returns)
+
+
+def test_any_number_of_processes_plays_the_same_blocks_and_a_lost_one_is_named():
+    task = GymTask(GymConfig(id="CartPole-v1"))
+    alone, shared = (make(task, num_envs=4, num_blocks=3, normalise_obs=True) for _ in range(2))
+    drawn = candidates(alone, 5)
+    for population in (alone, shared):
+        population.play(drawn, 2)
+    shared.use_processes(2)  # in the middle: the blocks move with their state
+    for _ in range(2):
+        np.testing.assert_array_equal(alone.play(drawn, 2).returns, shared.play(drawn, 2).returns)
+    assert alone.moments.mean.tobytes() == shared.moments.mean.tobytes()
+    np.testing.assert_equal(alone.state_dict(), shared.state_dict())
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
+    with pytest.raises(WorkError, match="a process that plays episodes has ended"):
+        shared.play(drawn, 1)
+
+
+def test_processes_are_refused_where_there_is_nothing_to_share():
+    with pytest.raises(ValueError, match="the episodes of this task are compiled"):
+        make(CartPole(ArrayTaskConfig()), num_blocks=2).use_processes(2)
+    with pytest.raises(ValueError, match="num_blocks is 1; add --set num_blocks=4"):
+        make(Counting()).use_processes(2)
+    with pytest.raises(ValueError, match="num_blocks is 3, and there are 2 environments to share"):
+        make(Counting(), num_envs=2, num_blocks=3)
 
 
 def test_observations_without_a_mean_are_not_normalised():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class RlError(Exception):
@@ -19,6 +20,10 @@ class RlError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to build it again, with both texts, on its way to another process."""
+        return type(self), (self.message, self.hint), self.__dict__
 
 
 class RequestError(RlError):

@@ -122,6 +122,16 @@ class GymTask(ControlTask):
         if nondeterministic and not self._difference:
             self._difference = "Gymnasium's registry calls it nondeterministic"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process builds this task: from its config.
+
+        Raises:
+            TypeError: if its environment was given as an object.
+        """
+        if type(self) is GymTask and not self._is_registered:
+            raise TypeError("an environment given as an object stays in its process; register it in a module, and name it gym:MODULE:ID")
+        return type(self), (self.config,)
+
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """Return environments that are stepped one after the other, and replayed on resume.
 

@@ -3,7 +3,7 @@
 Source: T. Salimans, J. Ho, X. Chen, S. Sidor, I. Sutskever. "Evolution strategies as a scalable alternative to reinforcement
 learning", 2017, section 2 and Algorithm 1, with mirrored candidates and centred ranks as in section 2.1.
 Departures: ties share the mean of their ranks, so that episodes which all end alike move nothing; the estimate is divided by sigma
-as the paper writes, which the authors' program leaves out; one process. Statistics of observations are those of all episodes.
+as the paper writes, which the authors' program leaves out. Statistics of observations are those of all episodes.
 Letters: m pairs, n parameters.
 """
 

@@ -8,25 +8,20 @@ Departures: none. Letters: P candidates, E episodes of each, M = P E episodes, n
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from gymnasium import spaces
-from torch import nn
 
-from dl_nets.fast.bridge import why_torch
-from dl_nets.fast.mlp import Layout, flat_parameters
-from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, write
-from rl_algos.parts.distributions import Gaussian, distribution
-from rl_algos.parts.exported import Observations, Policy, action_layer, exportable
+from rl_algos.parts.distributions import Gaussian
+from rl_algos.parts.exported import Policy, exportable
 from rl_algos.parts.normalisation import EPSILON, RunningMoments
-from rl_algos.search.kernels import Perceptrons, play_episodes, respond_each
+from rl_algos.search.blocks import Block, Blocks, Plan, Policies
+from rl_algos.search.kernels import Perceptrons, play_episodes
 from rl_algos.tasks.array_envs import Problem
 from rl_core.agent import Agent
 from rl_core.compiling import announced
@@ -57,6 +52,7 @@ class SearchConfig:
     num_episodes: Annotated[Count, Doc("E, episodes that judge a candidate")] = 1
     normalise_obs: Annotated[bool, Doc("observations to mean 0 and deviation 1, with the statistics of earlier generations")] = False
     num_envs: Annotated[Count, Doc("N, environments stepped together where episodes are not compiled")] = 8
+    num_blocks: Annotated[Count, Doc("blocks that these are in, each with streams of its own, for processes to share")] = 1
 
 
 class Scores(NamedTuple):
@@ -84,8 +80,8 @@ class Scores(NamedTuple):
 class Population:
     """Player of the episodes of candidates, with what they share: the shape of their network and the statistics of observations.
 
-    Fast perceptrons play whole generations of a task that is a `Problem` in one compiled call. Anything else is played in N environments
-    of the task, each of which takes up the next episode when it has ended one.
+    Fast perceptrons play whole generations of a task that is a `Problem` in one compiled call. Anything else is played in the task's
+    own environments, see `rl_algos.search.blocks`.
 
     Args:
         task: The task to play.
@@ -94,6 +90,7 @@ class Population:
         num_envs: N, environments stepped together where episodes are not compiled, at least 1.
         normalise_obs: Whether observations are brought to mean 0 and deviation 1, by those of all generations before.
         device: Where a network without a fast path is computed.
+        num_blocks: Blocks that the environments are in, at most N.
 
     Attributes:
         first: The parameters as the network starts [n], float64.
@@ -101,58 +98,76 @@ class Population:
         path: How episodes are computed, in words.
     """
 
-    def __init__(self, task: ControlTask, network: Network, *, seeds: Seeds, num_envs: int, normalise_obs: bool, device: str) -> None:
+    def __init__(
+        self, task: ControlTask, network: Network, *, seeds: Seeds, num_envs: int, normalise_obs: bool, device: str, num_blocks: int = 1
+    ) -> None:
         space = task.input_space
         if normalise_obs and not isinstance(space, spaces.Box):
             raise ValueError(f"normalise_obs is true, and observations are {space}; only those of a Box have a mean, so set it to false")
-        self._task, self._normalise_obs = task, normalise_obs
-        self.actions = distribution(task.output_space)
-        self._module = network.build(space, task.output_space, seeds.numpy("initialisation")).eval()
-        self.first = flat_parameters(self._module).astype(np.float64)
+        self._task, self._network, self._normalise_obs, self._device = task, network, normalise_obs, device
+        self._policies = Policies(task, network, seeds.numpy("initialisation"), device)
+        self.first, self.path = self._policies.first, self._policies.path
         self.moments = RunningMoments(space.shape or ())
-        reason = why_torch(self._module)
-        is_vector = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.dtype.kind == "f"
-        self._layout = Layout.of(self._module) if is_vector and not reason else None
-        self._device = resolve_device(device) if self._layout is None else torch.device("cpu")
-        self._module.to(self._device)
-        self._starts = None
-        if self._layout is not None and _is_compiled(task):
+        self._starts = self._blocks = None
+        if self._policies.layout is not None and _is_compiled(task):
             self._starts = seeds.numpy("environments")
             self.path = "fast: compiled episodes"
+            return
+        if num_blocks > num_envs:
+            raise ValueError(f"num_blocks is {num_blocks}, and there are {num_envs} environments to share; set num_envs to at least that")
+        self._plan = Plan(num_blocks, num_envs, seeds.seed, seeds.path)
+        if num_blocks == 1:
+            self._blocks = Blocks([Block(task, self._policies, num_envs, seeds, is_alone=True)])
         else:
-            self._envs = task.envs(num_envs, seeds)
-            self._obs = self._envs.reset()
-            why = reason or "the fast path takes vectors of floats"
-            self.path = f"torch: {why}" if self._layout is None else "fast: compiled layers, in the task's own environments"
+            self._blocks = Blocks(self._plan.block(number, task, self._policies) for number in range(num_blocks))
+
+    def use_processes(self, number: int) -> None:
+        """Let processes play the blocks.
+
+        Raises:
+            ValueError: if there is one block, or episodes are compiled.
+        """
+        if number == 1:
+            return
+        if self._blocks is None:
+            raise ValueError("the episodes of this task are compiled, and one process plays them; leave --processes out")
+        if self._plan.num_blocks == 1:
+            raise ValueError("processes share blocks of environments, and num_blocks is 1; add --set num_blocks=4, say")
+        self._blocks.share(self._task, self._network, self._plan, number, self._device)
 
     def play(self, candidates: np.ndarray, num_episodes: int) -> Scores:
         """Return the scores of candidates [P, n] over E episodes each. Their observations enter the statistics afterwards."""
         parameters = np.ascontiguousarray(candidates, dtype=np.float32)
-        return self._play_together(parameters, num_episodes) if self._starts is None else self._play_compiled(parameters, num_episodes)
+        if self._blocks is None:
+            return self._play_compiled(parameters, num_episodes)
+        played = self._blocks.play(parameters, num_episodes, self.moments if self._normalise_obs else None)
+        for part in played:
+            if part.seen.count:
+                self.moments.take_in(part.seen.count, part.seen.mean, part.seen.variance)
+        returns, lengths = (np.concatenate(parts).reshape(-1, num_episodes) for parts in zip(*(part[:2] for part in played), strict=True))
+        return Scores(returns, lengths)
 
     def predict(self, candidate: np.ndarray, obs: np.ndarray) -> np.ndarray:
         """Return greedy actions [B, ...] of one candidate [n] at observations [B, ...], without any change here."""
-        return self._act(candidate.astype(np.float32)[None], np.zeros(len(obs), dtype=np.int64), obs)
+        obs = self.moments.normalise(obs) if self._normalise_obs else obs
+        return self._policies.act(candidate.astype(np.float32)[None], np.zeros(len(obs), dtype=np.int64), obs)
 
     def policy(self, candidate: np.ndarray) -> Policy:
         """Return the greedy policy of one candidate [n] as a module of its own."""
-        network = copy.deepcopy(self._module)
-        nn.utils.vector_to_parameters(torch.from_numpy(candidate.astype(np.float32)).to(self._device), network.parameters())
-        return Policy(Observations(self.moments if self._normalise_obs else None), network, action_layer(self.actions))
+        return self._policies.module(candidate, self.moments if self._normalise_obs else None)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the running statistics, and the state of the environments: always at the start of episodes."""
-        envs = {} if self._starts is not None else self._envs.state_dict()
-        return {"moments": self.moments.state_dict(), "envs": envs}
+        return {"moments": self.moments.state_dict(), "blocks": {} if self._blocks is None else self._blocks.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         self.moments.load_state_dict(state["moments"])
-        if self._starts is None:
-            self._obs = self._envs.load_state_dict(state["envs"])
+        if self._blocks is not None:
+            self._blocks.load_state_dict(state["blocks"])
 
     def _play_compiled(self, parameters: np.ndarray, num_episodes: int) -> Scores:
-        task, layout, actions = self._task, self._layout, self.actions
+        task, layout, actions = self._task, self._policies.layout, self._policies.actions
         assert isinstance(task, HasProblem)
         assert layout is not None
         assert self._starts is not None
@@ -170,50 +185,6 @@ class Population:
         if self._normalise_obs:
             self.moments.take_in(int(lengths.sum()), seen_mean, seen_squares / lengths.sum())
         return Scores(returns.reshape(-1, num_episodes), lengths.reshape(-1, num_episodes))
-
-    def _play_together(self, parameters: np.ndarray, num_episodes: int) -> Scores:
-        total = len(parameters) * num_episodes
-        returns, lengths = np.zeros(total), np.zeros(total, dtype=np.int64)
-        playing = np.arange(self._envs.num_envs)  # which episode each environment plays; from `total` on it idles
-        queued, seen = self._envs.num_envs, RunningMoments(self.moments.mean.shape)
-        while (busy := playing < total).any():
-            if self._normalise_obs:
-                seen.update(self._obs[busy])
-            owner = np.minimum(playing, total - 1) // num_episodes
-            after = self._envs.step(self._act(parameters, owner, self._obs))
-            self._obs = after.obs
-            returns[playing[busy]] += after.reward[busy]
-            lengths[playing[busy]] += 1
-            for env in np.flatnonzero((after.terminated | after.truncated) & busy):
-                playing[env], queued = queued, queued + 1
-        self._envs.pop_episodes()
-        self._obs = self._envs.restart()  # an idle environment was in the middle of an episode
-        if self._normalise_obs:
-            self.moments.take_in(seen.count, seen.mean, seen.variance)
-        return Scores(returns.reshape(-1, num_episodes), lengths.reshape(-1, num_episodes))
-
-    def _act(self, parameters: np.ndarray, owner: np.ndarray, obs: np.ndarray) -> np.ndarray:
-        """Return greedy actions [B, ...] at observations [B, ...], row b by the candidate `owner[b]` of [P, n]."""
-        if self._normalise_obs:
-            obs = self.moments.normalise(obs)
-        if self._layout is not None:
-            sizes, inputs = np.array(self._layout.sizes), np.ascontiguousarray(obs, dtype=np.float32)
-            head = respond_each(sizes, self._layout.activation == "relu", parameters, owner, inputs)
-        else:
-            head = self._head(parameters, owner, obs)
-        return self.actions.to_env(self.actions.greedy(head))
-
-    @torch.no_grad()
-    def _head(self, parameters: np.ndarray, owner: np.ndarray, obs: np.ndarray) -> np.ndarray:
-        """Return outputs [B, O] of any network, called once for each candidate that has a row."""
-        inputs = torch.from_numpy(obs.astype(np.float32) if obs.dtype == np.float64 else obs).to(self._device)
-        head = np.empty((len(obs), self.actions.num_outputs), dtype=np.float32)
-        for candidate in np.unique(owner):
-            vector = torch.from_numpy(parameters[candidate]).to(self._device)
-            nn.utils.vector_to_parameters(vector, self._module.parameters())
-            rows = owner == candidate
-            head[rows] = self._module(inputs[torch.from_numpy(rows).to(self._device)]).cpu().numpy()
-        return head
 
 
 class PolicySearch(Agent):
@@ -239,6 +210,7 @@ class PolicySearch(Agent):
             num_envs=config.num_envs if self.num_candidates is None else min(config.num_envs, self.num_candidates * config.num_episodes),
             normalise_obs=config.normalise_obs,
             device=self.device,
+            num_blocks=config.num_blocks,
         )
         self.path = self.population.path
         self.first = self.population.first.copy() if config.start == "network" else np.zeros_like(self.population.first)
@@ -261,6 +233,10 @@ class PolicySearch(Agent):
     @abstractmethod
     def recombine(self, candidates: np.ndarray, scores: Scores) -> dict[str, float]:
         """Move by the scores of candidates [P, n], and return metrics."""
+
+    def use_processes(self, number: int) -> None:
+        """Let processes play the blocks of environments."""
+        self.population.use_processes(number)
 
     def step(self) -> dict[str, float]:
         """Run one generation."""
