@@ -103,6 +103,7 @@ def _serve(connection: Connection, make: Callable[..., Any], arguments: tuple[An
     with limited_threads(threads), suppress(EOFError, OSError):
         while True:
             name, given = connection.recv()
+            answer: tuple[Exception | None, Any]
             try:
                 answer = None, getattr(served, name)(*given)
             except RlError as error:
