@@ -149,7 +149,8 @@ class Population:
 
     def predict(self, candidate: np.ndarray, obs: np.ndarray) -> np.ndarray:
         """Return greedy actions [B, ...] of one candidate [n] at observations [B, ...], without any change here."""
-        obs = self.moments.normalise(obs) if self._normalise_obs else obs
+        if self._normalise_obs:
+            obs = self.moments.normalise(obs)
         return self._policies.act(candidate.astype(np.float32)[None], np.zeros(len(obs), dtype=np.int64), obs)
 
     def policy(self, candidate: np.ndarray) -> Policy:
