@@ -1,6 +1,7 @@
 """Score the agents that learn a latent model, beside others at equal steps; written to benchmarks/latent_models.md.
 
-`python benchmarks/latent_models.py pixels` measures some groups of rows again and keeps the others: pixels, vectors, memory.
+`python benchmarks/latent_models.py pixels "pets, with that model"` measures some groups or rows again and keeps the others; `--seeds 0,1`
+chooses how many of the seeds are measured.
 """
 
 from __future__ import annotations
@@ -100,13 +101,17 @@ def rows_of(page: Path) -> dict[str, str]:
 
 def main() -> None:
     """Print and write the table."""
-    catalogue, chosen = Catalogue.discover(), sys.argv[1:]
+    catalogue, chosen, seeds = Catalogue.discover(), sys.argv[1:], SEEDS
+    if "--seeds" in chosen:
+        place = chosen.index("--seeds")
+        seeds = tuple(map(int, chosen[place + 1].split(",")))
+        del chosen[place : place + 2]
     page = Path(__file__).with_suffix(".md")
     for name, row in ROWS.items():
-        if chosen and row.group not in chosen:
+        if chosen and row.group not in chosen and name not in chosen:
             continue
         runs: list[dict[str, Any]] = []
-        for seed in SEEDS:
+        for seed in seeds:
             runs.append(measure(catalogue, row, seed))
             old = rows_of(page)  # anew each time: groups may be measured side by side
             old[name] = line_of(name, row, runs)

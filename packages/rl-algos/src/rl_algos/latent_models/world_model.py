@@ -95,7 +95,8 @@ class WorldModel(Agent):
         self.optimisers = [Optimiser("adam", m.parameters(), learning_rate=config.learning_rate) for m in modules]
         self.path = "torch: small modules, on the processor"
         self.num_seen = self.vision.size + (config.units if config.sees_memory else 0)
-        self.search = SearchDistribution(np.zeros((self.num_seen + 1) * self.code.size), config.first_std, config.population_size)
+        self.num_heads = self.code.size - 1 if self.code.is_choice else self.code.size  # the first choice counts 0
+        self.search = SearchDistribution(np.zeros((self.num_seen + 1) * self.num_heads), config.first_std, config.population_size)
         self.rewards = RunningMoments(())
         capacity = min(config.buffer_size, 2 * self.budget + config.num_envs * (config.num_rows + 1))
         self.replay = replay_of(capacity, config.num_envs, config.num_rows, task.input_space, self.code)
@@ -165,9 +166,12 @@ class WorldModel(Agent):
         """Return kept actions [P E, ...] of controllers [P, 1, n] on E rows each of codes [P E, Z] and memory's states [P E, 2 U]."""
         seen = np.concatenate([code, state[:, : self.config.units]], axis=1) if self.config.sees_memory else code
         rows = seen.reshape(len(controllers), -1, self.num_seen)
-        weight = controllers.reshape(len(controllers), self.num_seen + 1, self.code.size).astype(np.float32)
-        head = (rows @ weight[:, :-1] + weight[:, -1:]).reshape(len(seen), self.code.size)
-        return head.argmax(axis=1) if self.code.is_choice else np.tanh(head)
+        weight = controllers.reshape(len(controllers), self.num_seen + 1, self.num_heads).astype(np.float32)
+        head = (rows @ weight[:, :-1] + weight[:, -1:]).reshape(len(seen), self.num_heads)
+        if not self.code.is_choice:
+            return np.tanh(head)
+        chosen: np.ndarray = np.where(head.max(axis=1) > 0.0, 1 + head.argmax(axis=1), 0)
+        return chosen
 
     def update(self) -> dict[str, float]:
         """Take one gradient step of vision, while it learns, and one of the memory."""
