@@ -214,11 +214,21 @@ def test_where_the_model_is_hidden_an_answer_is_what_was_decided_there():
 FIRM = ToyTextConfig(options={"is_slippery": False}, discount=1.0)
 
 
-@pytest.mark.parametrize("leaf", ["rollout", "value"])
-@pytest.mark.parametrize("task", [ToyText(FIRM), GymTask(GymConfig("FrozenLake-v1", options={"is_slippery": False}))])
-def test_an_undiscounted_search_walks_straight_to_the_goal(task, leaf):
+OF_GYMNASIUM = GymTask(GymConfig("FrozenLake-v1", options={"is_slippery": False}))  # simulated in Python
+
+
+@pytest.mark.parametrize(
+    ("task", "leaf", "num_simulations"),
+    [
+        (ToyText(FIRM), "rollout", 600),
+        (ToyText(FIRM), "value", 600),
+        (OF_GYMNASIUM, "value", 200),
+        pytest.param(OF_GYMNASIUM, "rollout", 600, marks=pytest.mark.learning),
+    ],
+)
+def test_an_undiscounted_search_walks_straight_to_the_goal(task, leaf, num_simulations):
     """Every way to the goal is worth 1; it took none, or walked to and fro, when only the value counted."""
-    agent = make(task, num_simulations=600, leaf=leaf)
+    agent = make(task, num_simulations=num_simulations, leaf=leaf)
     lengths = []
     while len(lengths) < 3:
         metrics = agent.step()
@@ -230,8 +240,8 @@ def test_an_undiscounted_search_walks_straight_to_the_goal(task, leaf):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_search_acts_as_well_as_value_iteration_on_slippery_ground(seed):
     task = GridRobot(GridRobotConfig())
-    agent = MCTS(MCTSConfig(num_simulations=2_000, leaf="value", exploration=0.5), task, None, seeds=Seeds(seed), budget=600)
-    for _ in range(600):
+    agent = MCTS(MCTSConfig(num_simulations=1_000, leaf="value", exploration=0.5), task, None, seeds=Seeds(seed), budget=300)
+    for _ in range(300):
         agent.step()
     best = task.mdp.under(optimal_policy(task.mdp)).values()
     found = task.mdp.under(agent.predict(np.arange(task.mdp.num_states))).values()

@@ -239,6 +239,7 @@ def test_a_stranger_s_lstm_is_trained(kind, config):
     assert player._state.any()
 
 
+@pytest.mark.learning
 def test_a_stranger_s_lstm_recalls_a_cue(recall):
     assert recalled(recall(3), EchoNetwork({}), config=replace(RECALLING, learning_rate=2e-2), budget=12_000) > 0.9
 
