@@ -23,7 +23,7 @@ from rl_core.seeds import Seeds
 
 SEEDS = (0, 1, 2)
 HERE = Path(__file__).parent
-LONG = {"num_trials": 200, "batch_trials": 50, "learning_rate": 0.003, "discount": 0.95}  # for trials of 100 pulls
+LONG = {"num_trials": 400, "batch_trials": 50, "learning_rate": 0.003, "discount": 0.95}  # for trials of 100 pulls
 
 
 class Row(NamedTuple):
@@ -48,7 +48,7 @@ ROWS = {
     "maml, trpo, 20 iterations": Row("maml", "navigation-2d", "return after 1", -18.0, {"outer": "trpo"}, budget=1_600_000, episodes=100),
     "maml, ten CartPoles": Row("maml", "CartPole-mass", "mean return", 195.0, episodes=50),
     "rl2, 10 pulls": Row("rl2", "bandit-distribution", "trial return", 6.5, episodes=10_000),
-    "rl2, 100 pulls": Row("rl2", "bandit-distribution", "trial return", 77.0, LONG, {"num_pulls": 100}),
+    "rl2, 100 pulls": Row("rl2", "bandit-distribution", "trial return", 77.0, LONG, {"num_pulls": 100}, 4_000_000),
     "rl2, processes": Row("rl2", "mdp-distribution", "trial return", 150.0),
     "snail, 10 pulls": Row("snail", "bandit-distribution", "trial return", 6.5, episodes=10_000),
     "snail, 100 pulls": Row("snail", "bandit-distribution", "trial return", 77.0, LONG, {"num_pulls": 100}),

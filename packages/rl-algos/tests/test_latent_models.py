@@ -162,9 +162,7 @@ def test_an_open_loop_does_not_see_what_comes():
 
 def test_mixture_densities_integrate_to_one_and_agree_with_a_sum_by_hand():
     rng = torch.Generator().manual_seed(0)
-    one = Forecast(
-        torch.randn(1, 3, generator=rng), torch.randn(1, 3, 1, generator=rng), torch.zeros(1, 3, 1), torch.zeros(1), torch.zeros(1)
-    )
+    one = Forecast(torch.randn(1, 3, generator=rng), torch.randn(1, 3, 1, generator=rng), torch.zeros(1, 3, 1))
     grid = torch.linspace(-12, 12, 4_001)[:, None]
     density = mixture_log_density(Forecast(*(part.expand(len(grid), *part.shape[1:]) for part in one)), grid).exp()
     assert torch.trapezoid(density, grid[:, 0]).item() == pytest.approx(1.0, abs=1e-4)
@@ -190,6 +188,22 @@ def test_a_mixture_holds_two_futures_that_a_mean_would_blur():
     drawn = memory.draw(forecast, gumbel, normal, 1.0)
     assert (drawn.abs() - 1).abs().mean() < 0.1
     assert 0.3 < (drawn > 0).float().mean() < 0.7
+
+
+def test_an_end_on_either_side_is_learned_from_the_next_code():
+    memory, rng = MixtureMemory(1, 1, 8, 2, np.random.default_rng(0)), np.random.default_rng(0)
+    optimiser, one = torch.optim.Adam(memory.parameters(), 0.02), torch.ones(2, 128)
+    for _ in range(200):
+        codes = torch.from_numpy(rng.uniform(-2.0, 2.0, (2, 128, 1)).astype(np.float32))
+        goes_on = (codes[..., 0].abs() < 1.0).float()
+        loss = memory.loss(codes, torch.zeros(2, 128, 1), one, 0 * one, goes_on, one)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    end = torch.sigmoid(memory.outcome(torch.zeros(3, 8), torch.tensor([[-1.7], [0.0], [1.7]])).end)
+    assert end[0] > 0.9
+    assert end[1] < 0.1
+    assert end[2] > 0.9
 
 
 def test_candidates_dream_under_the_same_chance():

@@ -230,8 +230,9 @@ class WorldModel(Agent):
             choice = torch.from_numpy(self.noise.gumbel(size=(config.num_dreams, config.components)).astype(np.float32)).repeat(count, 1)
             noise = torch.from_numpy(self.noise.standard_normal((config.num_dreams, self.vision.size), dtype=np.float32)).repeat(count, 1)
             code = memory.draw(forecast, choice, noise, config.temperature)
-            total += alive * (forecast.reward * std + mean)
-            alive = alive * torch.sigmoid(-forecast.end)
+            outcome = memory.outcome(state[:, : config.units], code)
+            total += alive * (outcome.reward * std + mean)
+            alive = alive * torch.sigmoid(-outcome.end)
         return total.view(count, -1).mean(dim=1).double().numpy()
 
     def check(self) -> None:
@@ -260,7 +261,8 @@ class WorldModel(Agent):
             forecast = memory.forecast(state[:, : self.config.units], code)
             code = (forecast.logits.softmax(dim=-1)[..., None] * forecast.mean).sum(dim=-2)
             found.append(code)
-            rewards.append(forecast.reward * max(float(np.sqrt(self.rewards.variance)), 1e-3) + float(self.rewards.mean))
+            reward = memory.outcome(state[:, : self.config.units], code).reward
+            rewards.append(reward * max(float(np.sqrt(self.rewards.variance)), 1e-3) + float(self.rewards.mean))
         return OpenLoop(self.vision.decode(torch.stack(found)), torch.stack(rewards))
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
