@@ -4,9 +4,9 @@ Source: V. Mnih, A. P. Badia, M. Mirza, A. Graves, T. Lillicrap, T. Harley, D. S
 deep reinforcement learning", 2016, Algorithm S3 and (S2), (S3); synchronous as in Y. Wu and others, "Scalable trust-region method
 for deep reinforcement learning using Kronecker-factored approximation", 2017, section 5, who name it A2C.
 Departures: one process steps all environments in turn (the asynchronous original is `a3c`); losses are means over the batch, not
-sums; gradients are clipped by their norm; advantages may be those of GAE (`gae_lambda` below 1); actor and critic are two networks;
-truncated episodes are bootstrapped from their last observation. The squares of RMSProp start at 1, as in the authors' own
-TensorFlow: from 0 the first steps would be ten times as long.
+sums; gradients are clipped by their norm; advantages may be those of GAE (`gae_lambda` below 1); actor and critic are two networks,
+unless `shared_body`; truncated episodes are bootstrapped from their last observation. The squares of RMSProp start at 1, as in the
+authors' own TensorFlow: from 0 the first steps would be ten times as long.
 Errata: Algorithm S3 accumulates the gradient of (R - V)^2 with the sign of the policy's; it must be descended.
 Letters: B batch, T steps of a rollout, N environments, P parameters.
 """
@@ -39,6 +39,7 @@ class A2CConfig(OnPolicyConfig):
     value_weight: Annotated[NonNegative, Doc("weight of the value loss")] = 0.5
     entropy_weight: Annotated[NonNegative, Doc("beta, weight of the entropy bonus")] = 0.0
     max_grad_norm: Annotated[Positive, Doc("longest gradient that is not shortened")] = 0.5
+    shared_body: Annotated[bool, Doc("whether actor and critic are two heads of one network, which halves the cost of images")] = False
     rms_decay: Annotated[Fraction, Doc("alpha, how much of the mean square stays")] = 0.99
     rms_epsilon: Annotated[Positive, Doc("epsilon, added to the mean square before its root")] = 1e-5
 
@@ -82,6 +83,11 @@ class A2C(OnPolicy):
         super().setup()
         self.square = torch.ones_like(self.actor_critic.policy_flat.vector)
 
+    @property
+    def shares_body(self) -> bool:
+        """True if the config says so."""
+        return self.config.shared_body
+
     def step(self) -> dict[str, float]:
         """Run one iteration: a rollout of T steps of N environments, and a step along its gradient."""
         config = self.config
@@ -102,9 +108,10 @@ class A2C(OnPolicy):
             return self.fast_gradient(learner.fast, batch)
         inputs, action, advantage, return_ = map(learner.tensor, (batch.inputs, batch.action, batch.advantage, batch.return_))
         legal = None if batch.legal is None else learner.tensor(batch.legal)
-        log_prob, entropies = log_prob_and_entropy(self.actions, masked_tensor(learner.actor(inputs), legal), learner.log_std, action)
+        head, value = learner.outputs(inputs)
+        log_prob, entropies = log_prob_and_entropy(self.actions, masked_tensor(head, legal), learner.log_std, action)
         loss_of_policy = policy_loss(log_prob, advantage)
-        loss_of_value = (learner.critic(inputs).squeeze(1) - return_).square().mean()
+        loss_of_value = (value - return_).square().mean()
         entropy = entropies.mean()
         loss = loss_of_policy + config.value_weight * loss_of_value - config.entropy_weight * entropy
 

@@ -22,6 +22,7 @@ from dl_nets.fast.mlp import FastMLP, Layout
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, Exportable, write
 from rl_algos.on_policy.rollout import Batch, Collector, Normalised, Rollout, advantages, flat
+from rl_algos.on_policy.shared_body import build_heads, outputs_of
 from rl_algos.parts.composed import AnyDistribution, distribution_of, head_space
 from rl_algos.parts.exported import Observations, Policy, PolicyWithMemory, action_layer, exportable
 from rl_algos.parts.masks import legal_at, masked, masked_tensor
@@ -152,6 +153,18 @@ class ActorCritic(nn.Module):
         head = masked_tensor(self._answer(self.actor, inputs), None if legal is None else self.tensor(legal))
         return self.actions.log_prob(head, self.log_std.detach(), self.tensor(action)).cpu().numpy()
 
+    def outputs(self, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the actor's head [B, A] or [B, D] and values [B] of inputs [B, ...], for a gradient."""
+        return outputs_of(self.actor, self.critic, inputs)
+
+    @torch.no_grad()
+    def value_and_log_prob(self, inputs: np.ndarray, action: np.ndarray, legal: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return `value` and `log_prob` [B] of inputs [B, ...], by one pass where actor and critic share a body."""
+        head, value = self.outputs(self.tensor(inputs))
+        head = masked_tensor(head, None if legal is None else self.tensor(legal))
+        log_prob = self.actions.log_prob(head, self.log_std, self.tensor(action))
+        return value.cpu().numpy(), log_prob.cpu().numpy()
+
     @torch.no_grad()
     def advance(self, inputs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the actor's output [N, A] or [N, D] on inputs [N, ...] that follow those before, and the next memory [N, S].
@@ -252,14 +265,20 @@ class OnPolicy(Agent):
         """Build actor, critic and environments."""
         config, task = self.config, self.task
         self.actions = distribution_of(task.output_space)
-        actor, critic = build_networks(
-            task,
-            self.network,
-            self.seeds.numpy("initialisation"),
-            policy_gain=config.policy_gain,
-            with_critic=self.has_critic,
-            carries_state=self.carries_state,
-        )
+        rng = self.seeds.numpy("initialisation")
+        actor: nn.Module
+        critic: nn.Module
+        if self.shares_body:
+            actor, critic = build_heads(task, self.network, rng, config.policy_gain)
+        else:
+            actor, critic = build_networks(
+                task,
+                self.network,
+                rng,
+                policy_gain=config.policy_gain,
+                with_critic=self.has_critic,
+                carries_state=self.carries_state,
+            )
         self.state_size = sum(module.state_size for module in (actor, critic) if isinstance(module, Unroller))
         self.masks = self.takes_masks and "legal" in task.extras
         if "legal" in task.extras and not self.masks:
@@ -292,6 +311,11 @@ class OnPolicy(Agent):
         """True if values are learned."""
         return True
 
+    @property
+    def shares_body(self) -> bool:
+        """True if actor and critic are heads of one network."""
+        return False
+
     def scheduled(self, value: float, name: Literal["constant", "linear"]) -> float:
         """Return a setting as it is now: itself, or what is left of it on a line to 0 at the end of the budget."""
         return value if name == "constant" else value * max(0.0, 1.0 - self.progress / self.budget)
@@ -299,19 +323,39 @@ class OnPolicy(Agent):
     def estimate(self, rollout: Rollout, gae_lambda: float) -> Batch:
         """Return the rollout [T, N, ...] as one batch [T N, ...], with advantages and the targets of the values."""
         inputs: Any = self.collector.inputs(flat(rollout.obs))
-        led_to: Any = self.collector.inputs(flat(rollout.final_obs))
-        action = flat(rollout.action)
-        if self.state_size:
-            inputs, led_to = in_order(inputs, rollout.over, rollout.state), one_step(led_to, flat(rollout.next_state))
-        value, next_value = self.actor_critic.value(inputs), self.actor_critic.value(led_to)
+        action, learner = flat(rollout.action), self.actor_critic
+        legal = None if rollout.legal is None else flat(rollout.legal)
+        if self.shares_body:
+            value, log_prob = learner.value_and_log_prob(inputs, action, legal)
+            next_value = self._next_values(rollout, value)
+        else:
+            led_to: Any = self.collector.inputs(flat(rollout.final_obs))
+            if self.state_size:
+                inputs, led_to = in_order(inputs, rollout.over, rollout.state), one_step(led_to, flat(rollout.next_state))
+            value, next_value = learner.value(inputs), learner.value(led_to)
+            log_prob = learner.log_prob(inputs, action, legal)
         reward = self.collector.reward(rollout)
         # A terminated episode has no future; one that a time limit cut has, and the critic estimates its worth.
         discount = np.where(rollout.terminated, 0.0, self.config.discount).astype(np.float32)
         advantage = advantages(
             reward, discount, value.reshape(reward.shape), next_value.reshape(reward.shape), rollout.over, gae_lambda
         ).ravel()
-        legal = None if rollout.legal is None else flat(rollout.legal)
-        return Batch(inputs, action, self.actor_critic.log_prob(inputs, action, legal), value, advantage, advantage + value, legal)
+        return Batch(inputs, action, log_prob, value, advantage, advantage + value, legal)
+
+    def _next_values(self, rollout: Rollout, value: np.ndarray) -> np.ndarray:
+        """Return values [T N] of what each step led to: of the next step's observation, computed anew only where that is not it.
+
+        Terminated steps have 0, which nothing reads.
+        """
+        shape = rollout.reward.shape
+        values = np.zeros(shape, np.float32)
+        values[:-1] = value.reshape(shape)[1:]
+        values[rollout.terminated] = 0.0
+        anew = rollout.truncated & ~rollout.terminated
+        anew[-1] = ~rollout.terminated[-1]
+        if anew.any():
+            values[anew] = self.actor_critic.value(self.collector.inputs(rollout.final_obs[anew]))
+        return values.ravel()
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return the most probable actions [B, ...] at observations [B, ...]; with a memory, at the first observations of episodes."""

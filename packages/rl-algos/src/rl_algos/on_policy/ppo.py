@@ -4,9 +4,9 @@ Source: J. Schulman, F. Wolski, P. Dhariwal, A. Radford, O. Klimov. "Proximal po
 Algorithm 1; advantages from J. Schulman and others, 2016 (see `gae`).
 Departures, each a setting below: advantages are normalised in each minibatch, gradients are clipped by their norm, learning rate
 and clip range may fall to 0, values may be clipped, observations and rewards may be normalised; S. Huang and others, "The 37
-implementation details of proximal policy optimization", 2022, list their origins. Besides: actor and critic are two networks; truncated
-episodes are bootstrapped from their last observation; the statistics of observations change once a rollout, after its gradient
-steps, so that every ratio (6) starts at 1.
+implementation details of proximal policy optimization", 2022, list their origins. Besides: actor and critic are two networks, unless
+`shared_body`; truncated episodes are bootstrapped from their last observation; the statistics of observations change once a rollout,
+after its gradient steps, so that every ratio (6) starts at 1.
 Errata: equation (9) is written as an objective to maximise; here everything is a loss, so its sign is flipped.
 Letters: B batch, T steps of a rollout, N environments, A actions, D dimensions of a continuous action.
 """
@@ -46,6 +46,7 @@ class PPOConfig(OnPolicyConfig):
     entropy_weight: Annotated[NonNegative, Doc("c2, weight of the entropy bonus")] = 0.0
     max_grad_norm: Annotated[Positive, Doc("longest gradient that is not shortened")] = 0.5
     target_kl: Annotated[Positive | None, Doc("KL divergence in nats after which a rollout's epochs stop; none for never")] = None
+    shared_body: Annotated[bool, Doc("whether actor and critic are two heads of one network, which halves the cost of images")] = False
     normalise_advantage: Annotated[bool, Doc("mean 0 and deviation 1 in each minibatch")] = True
 
     def __post_init__(self) -> None:
@@ -148,6 +149,11 @@ class PPO(OnPolicy):
         self.optimiser = Optimiser("adam", self.actor_critic.policy_flat, learning_rate=self.config.learning_rate, epsilon=1e-5)
         self.shuffle = self.seeds.numpy("minibatches")
 
+    @property
+    def shares_body(self) -> bool:
+        """True if the config says so."""
+        return self.config.shared_body
+
     def step(self) -> dict[str, float]:
         """Run one iteration: a rollout of T steps of N environments, then K epochs of minibatches on it."""
         config = self.config
@@ -177,11 +183,12 @@ class PPO(OnPolicy):
         legal = None if batch.legal is None else learner.tensor(batch.legal)
         if config.normalise_advantage:
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        log_prob, entropies = log_prob_and_entropy(self.actions, masked_tensor(learner.actor(inputs), legal), learner.log_std, action)
+        head, value = learner.outputs(inputs)
+        log_prob, entropies = log_prob_and_entropy(self.actions, masked_tensor(head, legal), learner.log_std, action)
         log_ratio = log_prob - old_log_prob
         ratio = log_ratio.exp()  # (6)
         loss_of_policy = policy_loss(ratio, advantage, clip_range)
-        loss_of_value = value_loss(learner.critic(inputs).squeeze(1), return_, old_value, config.value_clip_range)
+        loss_of_value = value_loss(value, return_, old_value, config.value_clip_range)
         entropy = entropies.mean()
         loss = loss_of_policy + config.value_weight * loss_of_value - config.entropy_weight * entropy  # (9)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.resources
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from rl_core import config, documents
@@ -135,7 +137,7 @@ def preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
         return {}
     try:
         text = importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")
-        presets = documents.parse_yaml(text) or {}
+        presets = _parsed(text) or {}
         if not isinstance(presets, dict):
             raise ValueError("expected a mapping of tasks to settings")
     except (OSError, ImportError, ValueError) as error:
@@ -148,7 +150,10 @@ def preset(agent: Entry, task: Entry, network: Entry | None) -> dict[str, Any]:
         raise RequestError(
             f"the presets of agent {agent.name} for {task.name} in {spec.presets} are not a mapping", author_remedy(agent.package)
         )
-    return found
+    return copy.deepcopy(found)
+
+
+_parsed = lru_cache(maxsize=64)(documents.parse_yaml)  # a worker of a sweep resolves the same recipes again and again
 
 
 def _preset_keys(task: str, scheme: str | None, network: str | None) -> list[str]:

@@ -8,6 +8,7 @@ import platform
 import re
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def write(folder: Path, resolved: Resolved, *, progress: int, path: str = "", pa
         parent: The run that this one started from: its folder, progress and checksum; `None` where there is none.
     """
     packages = sorted({"rl-core", *(entry.package for entry in resolved.entries())})
-    now = versions(packages)
+    now = dict(_versions_once(tuple(packages)))
     before = _read(folder)
     document = {
         "recipe": msgspec.to_builtins(resolved.recipe),
@@ -104,6 +105,12 @@ def versions(packages: list[str]) -> dict[str, str]:
                 names.add(re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0])
     found = {name: _version(name) for name in sorted(names, key=str.lower)}
     return {name: version for name, version in found.items() if version}
+
+
+@lru_cache(maxsize=64)
+def _versions_once(packages: tuple[str, ...]) -> dict[str, str]:
+    """Return `versions`, looked up once in a process: what it has imported stays, and a worker of a sweep writes many manifests."""
+    return versions(list(packages))
 
 
 def differences(folder: Path) -> list[str]:
