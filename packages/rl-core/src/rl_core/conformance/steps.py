@@ -69,7 +69,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Traces:
-    """What two predictions and an evaluation of a trained agent gave, and its state before and after them.
+    """The results of two predictions and an evaluation of a trained agent, and its state before and after them.
 
     Attributes:
         given: The inputs as they are after the first prediction.

@@ -156,7 +156,7 @@ class AgentSubject(Subject):
 
     @cached_property
     def traces(self) -> Traces:
-        """What predictions and an evaluation of the trained agent gave: see `rl_core.conformance.steps.follow`."""
+        """The predictions and the evaluation of the trained agent; see `rl_core.conformance.steps.follow`."""
         from rl_core.conformance import steps
 
         return steps.follow(self.trained, self.folder())
