@@ -12,6 +12,7 @@ from rl_core.runs.recipe import build_task
 from rl_core.seeds import Seeds
 
 TASKS = ("CartPole-v1", "Pendulum-v1", "MountainCar-v0", "Acrobot-v1", "FrozenLake-v1", "tic-tac-toe", "connect-four")
+TASKS += ("grid-lava", "point-u-maze", "point-hazards", "point-robot", "CartPole-mass")
 
 
 @pytest.mark.parametrize("name", TASKS)

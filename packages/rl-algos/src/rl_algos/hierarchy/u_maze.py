@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
+from rl_algos.tasks import sketches
 from rl_algos.tasks.array_envs import ArrayTask, Problem, observe_all, state_of_all
 
 STEP = 0.1  # longest move along each axis; the square goes from -1 to 1
@@ -61,6 +62,11 @@ def move(state: np.ndarray, action: np.ndarray, reward: np.ndarray, terminated: 
         reward[n] = 1.0 if terminated[n] else 0.0
 
 
+def sketch(state: np.ndarray) -> np.ndarray:
+    """Return a picture [H, W, 3] of a point [2] in the maze."""
+    return sketches.plane(state, goal=(*GOAL, RADIUS), walls=((-1.0, -WALL, 1.0 + WALL_END, 2 * WALL),))
+
+
 def outcome(obs: np.ndarray, action: np.ndarray, next_obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rewards [N] and terminations [N] of the points [N, 2] that were reached."""
     arrived = ((next_obs - np.array(GOAL)) ** 2).sum(axis=1) < RADIUS**2
@@ -86,6 +92,7 @@ class UMaze(ArrayTask):
         target=0.8,
         state_of=state_of_all,
         outcome=outcome,
+        sketch=sketch,
     )
     walls = ((-1.0, -WALL, 1.0 + WALL_END, 2 * WALL),)
     goal = (*GOAL, RADIUS)

@@ -15,7 +15,7 @@ import numpy as np
 
 from dl_nets.fast.kernels import kernel
 from rl_algos.meta.families import ArrayFamily, FamilyConfig, Motion
-from rl_algos.tasks import cartpole, pendulum
+from rl_algos.tasks import cartpole, pendulum, sketches
 from rl_algos.tasks.array_envs import observe_all
 from rl_core.config import Count, Doc, configclass
 
@@ -133,7 +133,7 @@ class CartPoleFamily(ArrayFamily):
     """CartPoles with poles of any mass and length and pushes of any force, 200 steps."""
 
     Config: ClassVar[type] = CartPoleFamilyConfig
-    motion = Motion(start_pole, push, observe_all, num_start=4)
+    motion = Motion(start_pole, push, observe_all, num_start=4, sketch=lambda state, variation: sketches.cart_and_pole(state))
     num_uniform = 3
     config: CartPoleFamilyConfig
 
@@ -152,7 +152,7 @@ class PendulumFamily(ArrayFamily):
     """Pendulums of any mass and length under any gravity, 200 steps."""
 
     Config: ClassVar[type] = PendulumFamilyConfig
-    motion = Motion(start_pendulum, swing, pendulum.observe, num_start=2)
+    motion = Motion(start_pendulum, swing, pendulum.observe, num_start=2, sketch=lambda state, variation: sketches.pendulum(state))
     num_uniform = 3
     config: PendulumFamilyConfig
 

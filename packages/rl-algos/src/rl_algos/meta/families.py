@@ -44,6 +44,7 @@ class Motion(NamedTuple):
         observe: Observations [N, ...] of states [N, S].
         num_start: Uniform numbers of a start.
         num_chance: Uniform numbers of a step.
+        sketch: Picture [H, W, 3] of a state [S] in a task with a variation [V]; `None` for a family that is not drawn.
     """
 
     start: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -51,6 +52,7 @@ class Motion(NamedTuple):
     observe: Callable[[np.ndarray], np.ndarray]
     num_start: int = 0
     num_chance: int = 0
+    sketch: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 @kernel
@@ -98,6 +100,10 @@ class ArrayFamily(TaskFamily, ControlTask):
     def variation(self, numbers: np.ndarray) -> np.ndarray:
         """Return what varies [N, V] in the tasks of these numbers [N]."""
         return self.vary(uniform_of(numbers, self.num_uniform), numbers % 2 == 1)
+
+    def picture(self, envs: Envs) -> np.ndarray | None:
+        """Return a picture of the first copy."""
+        return self.motion.sketch(*envs.first()) if self.motion.sketch is not None and isinstance(envs, FamilyEnvs) else None
 
     def traits(self) -> frozenset[str]:
         """Return the traits of a family that is a control task, too."""
@@ -157,6 +163,10 @@ class FamilyEnvs(Envs):
         self.variation = family.variation(self.numbers)
         self._state = family.motion.start(np.zeros((num_envs, family.motion.num_start)), self.variation)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
+
+    def first(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the state [S] and the variation [V] of the first environment."""
+        return self._state[0], self.variation[0]
 
     def reset(self) -> np.ndarray:
         """Return first observations [N, ...]."""

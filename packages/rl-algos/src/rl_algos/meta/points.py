@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
 from rl_algos.meta.families import ArrayFamily, FamilyConfig, Motion
+from rl_algos.tasks import sketches
 from rl_algos.tasks.array_envs import observe_all
 from rl_core.config import Count, Doc, configclass
 
@@ -109,6 +110,11 @@ def goals_of(uniform: np.ndarray, kind: Goals) -> np.ndarray:
     return np.stack((across if kind == "right half circle" else -across, along.round(15)), axis=1)
 
 
+def sketch(state: np.ndarray, variation: np.ndarray) -> np.ndarray:
+    """Return a picture [H, W, 3] of a point [2] and of the goal [2], which the point is not shown."""
+    return sketches.plane(state, goal=(float(variation[0]), float(variation[1]), RADIUS), reach=1.5)
+
+
 class Points(ArrayFamily):
     """A family of points in the plane; what varies is the goal."""
 
@@ -130,7 +136,7 @@ class Navigation(Points):
     """Goals in [-0.5, 0.5]^2, from the origin, 100 steps."""
 
     Config: ClassVar[type] = NavigationConfig
-    motion = Motion(origin, navigate, observe_all)
+    motion = Motion(origin, navigate, observe_all, sketch=sketch)
 
     def vary(self, uniform: np.ndarray, is_test: np.ndarray) -> np.ndarray:
         """Return the goals [N, 2]."""
@@ -141,11 +147,11 @@ class PointRobot(Points):
     """Goals in [-1, 1]^2 by default, from anywhere in it, 20 steps."""
 
     Config: ClassVar[type] = PointConfig
-    motion = Motion(anywhere, go, observe_all, num_start=2)
+    motion = Motion(anywhere, go, observe_all, num_start=2, sketch=sketch)
 
 
 class SparsePointRobot(Points):
     """Goals on a half circle by default, from the origin, 20 steps, a reward only near the goal."""
 
     Config: ClassVar[type] = SparsePointConfig
-    motion = Motion(origin, go_unseen, observe_all)
+    motion = Motion(origin, go_unseen, observe_all, sketch=sketch)

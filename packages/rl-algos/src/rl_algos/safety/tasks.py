@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_algos.safety.shield import LookAheadShield, SafetyLayer, Shield, ShieldedEnvs
-from rl_algos.tasks import pendulum
+from rl_algos.tasks import pendulum, sketches
 from rl_algos.tasks.array_envs import ArrayTask, ArrayTaskConfig, Problem
 from rl_core.compiling import kernel
 from rl_core.config import Doc, NonNegative, Positive, configclass
@@ -121,6 +121,11 @@ def _in_hazard(state: np.ndarray) -> np.ndarray:
     return inside
 
 
+def sketch(state: np.ndarray) -> np.ndarray:
+    """Return a picture [H, W, 3] of a point [2] among the hazards."""
+    return sketches.plane(state, goal=(*GOAL, REACH), discs=HAZARDS)
+
+
 @configclass
 class PointHazardsConfig(ArrayTaskConfig):
     """A point among hazards."""
@@ -152,6 +157,7 @@ class PointHazards(ArrayTask):
         target=13.0,
         state_of=lambda obs: obs[:, :2].astype(np.float64),
         cost=lambda state: _in_hazard(state).astype(np.float32),
+        sketch=sketch,
     )
 
     def __init__(self, config: PointHazardsConfig) -> None:

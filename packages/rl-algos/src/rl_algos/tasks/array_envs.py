@@ -19,6 +19,7 @@ from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
 from rl_algos.parts.ranges import require_array
+from rl_algos.tasks.wrapped import innermost
 from rl_core.config import Doc, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
@@ -245,7 +246,8 @@ class ArrayTask(DynamicsTask):
 
     def picture(self, envs: Envs) -> np.ndarray | None:
         """Return a picture of the first copy."""
-        return None if self.problem.sketch is None or not isinstance(envs, ArrayEnvs) else self.problem.sketch(envs.states[0])
+        inner = innermost(envs)
+        return None if self.problem.sketch is None or not isinstance(inner, ArrayEnvs) else self.problem.sketch(inner.states[0])
 
     def traits(self) -> frozenset[str]:
         """Return the traits, with `dynamics` where an observation shows the state."""

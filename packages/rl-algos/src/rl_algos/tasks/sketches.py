@@ -6,6 +6,7 @@ Letters: S numbers of a state, H W of a picture.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,41 @@ def acrobot(state: np.ndarray) -> np.ndarray:
     draw.line((0, y - 42, WIDTH, y - 42), fill=LINE, width=1)
     draw.line((x, y, *elbow), fill=BODY, width=8)
     draw.line((*elbow, *tip), fill=ACCENT, width=8)
+    return np.asarray(image)
+
+
+def plane(
+    point: np.ndarray, *, goal: tuple[float, float, float], reach: float = 1.0, walls: Sequence[Sequence[float]] = (), discs: Any = ()
+) -> np.ndarray:
+    """Return a picture [H, W, 3] of a point (x, y) in a square, and of what it meets there.
+
+    Args:
+        point: A state [S] that begins (x, y).
+        goal: Centre and radius.
+        reach: The square goes from -reach to reach along both axes.
+        walls: Left, bottom, width and height of each wall.
+        discs: Centre and radius of each disc to stay out of [K, 3].
+    """
+    from PIL import Image, ImageDraw
+
+    side = 240
+    image = Image.new("RGB", (side, side), PAPER)
+    draw = ImageDraw.Draw(image)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return (float(x) / reach + 1) / 2 * (side - 1), (1 - float(y) / reach) / 2 * (side - 1)
+
+    def circle(x: float, y: float, radius: float, **colours: Any) -> None:
+        centre, size = place(x, y), max(float(radius) / reach * side / 2, 3.0)
+        draw.ellipse((centre[0] - size, centre[1] - size, centre[0] + size, centre[1] + size), **colours)
+
+    draw.rectangle((0, 0, side - 1, side - 1), outline=LINE)
+    for left, bottom, width, height in walls:
+        draw.rectangle((*place(left, bottom + height), *place(left + width, bottom)), fill=LINE)
+    for disc in discs:
+        circle(*disc, fill=(225, 190, 190), outline=LINE)
+    circle(*goal, outline=ACCENT, width=3)
+    circle(point[0], point[1], reach * 0.04, fill=BODY)
     return np.asarray(image)
 
 

@@ -52,3 +52,10 @@ class WrappedEnvs(Envs):
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
         """Restore `state` and return the current observations [N, ...]."""
         return self.inner.load_state_dict(state["inner"])
+
+
+def innermost(envs: Envs) -> Envs:
+    """Return the environments within all wrappers."""
+    while isinstance(envs, WrappedEnvs):
+        envs = envs.inner
+    return envs

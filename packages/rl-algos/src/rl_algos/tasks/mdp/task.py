@@ -10,6 +10,7 @@ from gymnasium import spaces
 from rl_algos.tasks.mdp.model import MDP
 from rl_algos.tasks.mdp.picture import Layout
 from rl_algos.tasks.mdp.simulator import MDPEnv, MDPEnvs
+from rl_algos.tasks.wrapped import innermost
 from rl_core.envs import Envs
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
@@ -57,8 +58,9 @@ class MDPTask(ControlTask):
 
     def picture(self, envs: Envs) -> np.ndarray | None:
         """Return a picture of the first copy: where its state is on the map."""
-        assert isinstance(envs, MDPEnvs)
-        return self.layout.image(int(envs.state[0]))
+        inner = innermost(envs)
+        assert isinstance(inner, MDPEnvs)
+        return self.layout.image(int(inner.state[0]))
 
     def env(self, render_mode: str | None = None) -> MDPEnv:
         """Return the process behind Gymnasium's interface, without the time limit."""
