@@ -28,3 +28,12 @@ def test_a_picture_follows_the_state(name: str) -> None:
         envs.step(action)
     assert all(picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3 for picture in pictures)
     assert any((picture != pictures[0]).any() for picture in pictures[1:])
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "MountainCar-v0", "Acrobot-v1", "FrozenLake-v1", "Taxi-v4", "Blackjack-v1"])
+def test_actions_have_the_names_that_gymnasium_gives_them(name: str) -> None:
+    catalogue = Catalogue.discover()
+    ours, theirs = build_task(catalogue, name), build_task(catalogue, f"gym:{name}")
+    assert ours.class_names
+    assert ours.class_names == theirs.class_names
+    assert ours.describe(np.array([1])) == [ours.class_names[1]]

@@ -26,6 +26,31 @@ MIGRATION = "https://gymnasium.farama.org/introduction/migration_guide/ shows ho
 _FLAGS = (bool, np.bool_)
 
 
+ACTIONS: dict[str, tuple[str, ...]] = {
+    "Acrobot": ("torque -1 N m", "no torque", "torque +1 N m"),
+    "Blackjack": ("stick", "hit"),
+    "CartPole": ("push left", "push right"),
+    "CliffWalking": ("up", "right", "down", "left"),
+    "CliffWalkingSlippery": ("up", "right", "down", "left"),
+    "FrozenLake": ("left", "down", "right", "up"),
+    "FrozenLake8x8": ("left", "down", "right", "up"),
+    "LunarLander": ("no engine", "left engine", "main engine", "right engine"),
+    "MountainCar": ("push left", "no push", "push right"),
+    "Taxi": ("down", "up", "right", "left", "pick up", "drop off"),
+}
+"""Names of the actions of Gymnasium's environments, by their name without the version, as Gymnasium documents them."""
+
+
+def action_names(name: str, space: gymnasium.Space[Any]) -> tuple[str, ...]:
+    """Return the names of an environment's actions; empty where they are not known.
+
+    >>> action_names("CartPole-v1", spaces.Discrete(2)), action_names("CartPole-v1", spaces.Box(-1, 1, (1,)))
+    (('push left', 'push right'), ())
+    """
+    found = ACTIONS.get(name.rpartition("-v")[0] or name, ())
+    return found if isinstance(space, spaces.Discrete) and space.n == len(found) else ()
+
+
 class GymInterface:
     """Calls of `reset` and `step` on the environments of one task, checked against their spaces.
 

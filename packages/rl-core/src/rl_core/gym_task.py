@@ -19,7 +19,7 @@ from rl_core.config import Count, Doc, Fraction, Positive, Whole, configclass
 from rl_core.envs import Envs, learning_will_go_on
 from rl_core.errors import EnvironmentFailure, RequestError
 from rl_core.gym_envs import GymEnvs, name_of
-from rl_core.gym_interface import GymInterface
+from rl_core.gym_interface import GymInterface, action_names
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
@@ -97,6 +97,7 @@ class GymTask(ControlTask):
             self._name = name_of(env) if make is not None else config.id
             self._require_plain_spaces(env)
             self.input_space, self.output_space = structured.seen(env.observation_space), structured.taken(env.action_space)
+            self.class_names = action_names(self._name, self.output_space)
             changed = bool(config.options or config.time_limit or config.sticky_actions)
             self.target = env.spec.reward_threshold if env.spec and not changed else None
             self._time_limit = config.time_limit or (env.spec.max_episode_steps if env.spec else None)

@@ -16,6 +16,7 @@ from gymnasium import spaces
 from dl_nets.fast.kernels import kernel
 from rl_algos.tasks import sketches
 from rl_algos.tasks.array_envs import ArrayTask, Problem
+from rl_core.gym_interface import ACTIONS
 
 GRAVITY = 9.8  # m/s^2; masses and lengths are 1, centres of mass at 0.5, moments of inertia 1
 DT = 0.2  # s, between two steps
@@ -108,6 +109,7 @@ _HIGH = np.array([1.0, 1.0, 1.0, 1.0, MAX_VELOCITY_1, MAX_VELOCITY_2], dtype=np.
 class Acrobot(ArrayTask):
     """Reward -1 a step until the free end is up, at most 500 steps; solved at -100."""
 
+    class_names = ACTIONS["Acrobot"]
     problem = Problem(
         start,
         move,

@@ -24,6 +24,7 @@ from rl_algos.tasks.mdp.task import MDPTask
 from rl_core.config import Doc, Fraction, configclass
 from rl_core.envs import Envs
 from rl_core.gym_envs import GymEnvs
+from rl_core.gym_interface import ACTIONS
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
@@ -48,6 +49,7 @@ class Blackjack(MDPTask):
 
     def __init__(self, config: BlackjackConfig) -> None:
         super().__init__(config, blackjack_process(config.discount), max_steps=0, layout=_layout(), policy=stick_from(20))
+        self.class_names = ACTIONS["Blackjack"]
         self.target = TARGET
 
 
@@ -55,6 +57,7 @@ class BlackjackByGymnasium(ControlTask):
     """Gymnasium's `Blackjack-v1` with its three observed numbers combined into one; the model stays hidden."""
 
     Config: ClassVar[type] = BlackjackConfig
+    class_names = ACTIONS["Blackjack"]
     target = TARGET
 
     def __init__(self, config: BlackjackConfig) -> None:

@@ -16,6 +16,7 @@ from gymnasium import spaces
 from dl_nets.fast.kernels import kernel
 from rl_algos.tasks import sketches
 from rl_algos.tasks.array_envs import ArrayTask, Problem, observe_all, state_of_all
+from rl_core.gym_interface import ACTIONS
 
 GRAVITY = 9.8  # m/s^2
 MASS_POLE = 0.1  # kg
@@ -98,6 +99,7 @@ _HIGH = np.array([2 * X_LIMIT, np.inf, 2 * THETA_LIMIT, np.inf], dtype=np.float3
 class CartPole(ArrayTask):
     """Reward 1 a step, at most 500 steps; solved at 475."""
 
+    class_names = ACTIONS["CartPole"]
     problem = Problem(
         start,
         move,
@@ -127,6 +129,7 @@ class MaskedCartPole(ArrayTask):
     Source: D. Wierstra, A. Foerster, J. Peters, J. Schmidhuber, "Recurrent policy gradients", 2010, section 5.1.
     """
 
+    class_names = ACTIONS["CartPole"]
     problem = CartPole.problem._replace(
         observe=observe_masked, state_of=None, outcome=None, input_space=spaces.Box(-_HIGH[::2], _HIGH[::2], dtype=np.float32)
     )

@@ -16,6 +16,7 @@ from gymnasium import spaces
 from dl_nets.fast.kernels import kernel
 from rl_algos.tasks import sketches
 from rl_algos.tasks.array_envs import ArrayTask, Problem, observe_all, state_of_all
+from rl_core.gym_interface import ACTIONS
 
 MIN_POSITION, MAX_POSITION = -1.2, 0.6
 MAX_SPEED = 0.07  # a step
@@ -96,6 +97,7 @@ _THREE_ACTIONS = Problem(
 class MountainCar(ArrayTask):
     """Reward -1 a step until the goal, at most 200 steps; solved at -110."""
 
+    class_names = ACTIONS["MountainCar"]
     problem = _THREE_ACTIONS
 
 

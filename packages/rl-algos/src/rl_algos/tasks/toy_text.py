@@ -20,6 +20,7 @@ from rl_algos.tasks.mdp.model import MDP
 from rl_algos.tasks.mdp.picture import Layout
 from rl_algos.tasks.mdp.task import MDPTask
 from rl_core.config import Doc, Fraction, Meta, configclass
+from rl_core.gym_interface import action_names
 
 UNLIMITED = 1_000  # steps, where Gymnasium has no limit
 PROBES = 1_000
@@ -75,6 +76,7 @@ class ToyText(MDPTask):
                 raise ValueError(f"the table P of {config.id!r} has {count} {role}, but the environment's space is {space}")
         limit = int((env.spec.max_episode_steps if env.spec else None) or UNLIMITED)
         super().__init__(config, mdp, max_steps=limit if config.max_steps < 0 else config.max_steps, layout=_layout(env.unwrapped, mdp))
+        self.class_names = self.class_names or action_names(config.id, env.action_space)
         self.target = _target(config.id, config.options) if config.target is None else config.target
         env.close()
 
