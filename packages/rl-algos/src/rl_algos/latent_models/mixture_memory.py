@@ -36,7 +36,7 @@ class Forecast(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What an action leads to beside the next code.
+    """The outcome of an action beside the next code.
 
     Attributes:
         reward: [...].
