@@ -20,6 +20,7 @@ from rows import measured
 import rl_core
 from dl_nets.preferences.opinions import optimum
 from rl_core.plugins.catalogue import Catalogue
+from rl_core.runs.parent import checkpoint_of
 from rl_core.runs.recipe import resolve
 from rl_core.runs.run import Run
 from rl_core.seeds import Seeds
@@ -52,7 +53,7 @@ def measure(row: Row, seed: int) -> dict[str, Any]:
     """Return the scores of a row and a seed."""
     begun = str(language_model(seed))
     if row.agent is None:
-        resolved = resolve(Catalogue.discover(), "dpo", task="opinions", seed=seed, device="cpu", from_run=begun)
+        resolved = resolve(Catalogue.discover(), "dpo", task="opinions", seed=seed, device="cpu", from_run=str(checkpoint_of(Path(begun))))
         with Run.create(resolved, Catalogue.discover(), Path(FOLDER.name) / f"reference-{seed}") as run:
             scores, seconds, steps = run.agent.evaluate(episodes=1, seeds=Seeds(seed, ("evaluation",))), 0.0, 0
     else:

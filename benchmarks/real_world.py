@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rows import write_parts
 SEEDS = (0, 1, 2)
 CHEAP = (0, 1, 2, 3, 4)  # seeds of the parts that take seconds
 EPISODES = 100
+MARKETS = ("portfolio", "execution", "lane-keeping")
 MILLION = 1_000_000
 MANY = 2_000  # episodes of a mean cost: its standard error is then some hundredths
 HERE = Path(__file__).parent
@@ -63,15 +65,28 @@ def lava() -> Rows:
     return [{**scores(agent, "grid-lava", seeds=CHEAP, episodes=MANY), "limit": 0.5, "best": best} for agent in agents]
 
 
+LIMITED = {"point-hazards": 0.5, "pendulum-limited": 1.0}
+
+
 def limits() -> Rows:
-    """Return the rows of the continuous tasks with costs; the best return is the largest of a row whose cost is within the limit."""
-    rows: Rows = []
-    for task, limit in (("point-hazards", 0.5), ("pendulum-limited", 1.0)):
-        found = [{**scores(agent, task, episodes=MANY), "limit": limit} for agent in ("random", "ppo-lagrangian", "cpo")]
-        pairs = [pair for row in found for pair in zip(row["mean return"], row["mean cost"], strict=True)]
-        best = max(return_ for return_, cost in pairs if cost <= limit)
-        rows += [{**row, "best": best} for row in found]
-    return rows
+    """Return the rows of the continuous tasks with costs, but those of `cpo`."""
+    return [{**scores(agent, task, episodes=MANY), "limit": LIMITED[task]} for task in LIMITED for agent in ("random", "ppo-lagrangian")]
+
+
+def cpo(task: str) -> Rows:
+    """Return the row of `cpo` on one of them."""
+    return [{**scores("cpo", task, episodes=MANY), "limit": LIMITED[task]}]
+
+
+def with_best(rows: Rows) -> Rows:
+    """Return rows of continuous tasks, each task's together, with the largest return of the task whose cost is within the limit."""
+    found = []
+    for task, limit in LIMITED.items():
+        own = [row for row in rows if row["task"] == task]
+        pairs = [pair for row in own for pair in zip(row["mean return"], row["mean cost"], strict=True)]
+        best = max((return_ for return_, cost in pairs if cost <= limit), default=None)
+        found += [{**row, "best": best} for row in own]
+    return found
 
 
 def shields() -> Rows:
@@ -132,16 +147,13 @@ def applications() -> Rows:
     return rows
 
 
-def markets() -> Rows:
-    """Return the rows of trading and driving; `portfolio` states the exact return of its policy."""
-    from rl_algos.applications import markets as tasks
+def market(name: str) -> Rows:
+    """Return the rows of a task of trading or driving; `portfolio` states the exact return of its policy."""
+    from rl_algos.applications import markets
 
-    rows = []
-    for name, best in (("portfolio", tasks.Portfolio.best), ("execution", tasks.best_return()), ("lane-keeping", 199.5)):
-        for agent in ("random", "ppo"):
-            row = {**scores(agent, name, seeds=CHEAP), "best": best}
-            rows.append(row if agent == "random" else row | {"exact return": row.get("expected return")})
-    return rows
+    best = {"portfolio": markets.Portfolio.best, "execution": markets.best_return(), "lane-keeping": 199.5}[name]
+    rows = [{**scores(agent, name, seeds=CHEAP), "best": best} for agent in ("random", "ppo")]
+    return [row if row["agent"] == "random" else row | {"exact return": row.get("expected return")} for row in rows]
 
 
 def risk() -> Rows:
@@ -198,46 +210,47 @@ def hysteresis() -> Rows:
     return [{**scores("hysteretic-q", task, seeds=CHEAP), "best": best} for task, best in bests.items()]
 
 
-def league() -> Rows:
-    """Return the rows of chance and of a league of earlier selves: one run a seed, judged against each opponent."""
+def league(task: str) -> Rows:
+    """Return the rows of chance and of a league of earlier selves in a game: one run a seed, judged against each opponent."""
     import rl_core
     from rl_core.plugins.catalogue import Catalogue
     from rl_core.runs.recipe import resolve
     from rl_core.seeds import Seeds
 
-    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for task, opponents in GAMES.items():
-        for agent in ("random", "league"):
-            for seed in SEEDS:
-                with tempfile.TemporaryDirectory() as folder:
-                    result = rl_core.learn(agent, task=task, seed=seed, device="cpu", quiet=True, out=f"{folder}/run")
-                elo = result.agent.ratings()[-1] if agent == "league" else 0.0
-                for opponent in opponents:
-                    against = resolve(Catalogue.discover(), agent, task=task, overrides=[f"task.opponent={opponent}"]).built_task
-                    found = against.evaluate(result.agent.predictor(), episodes=1_000, seeds=Seeds(seed, ("evaluation",)))
-                    row = rows.setdefault((task, agent, opponent), {"won": [], "drawn": [], "lost": [], "elo": [], "seconds": []})
-                    for name in ("won", "drawn", "lost"):
-                        row[name].append(found[name])
-                    row["elo"].append(float(elo))
-                    row["seconds"].append(result.seconds)
-                    row |= {"agent": agent, "task": task, "opponent": opponent, "steps": result.progress}
-                    print(row, flush=True)
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for agent in ("random", "league"):
+        for seed in SEEDS:
+            with tempfile.TemporaryDirectory() as folder:
+                result = rl_core.learn(agent, task=task, seed=seed, device="cpu", quiet=True, out=f"{folder}/run")
+            elo = result.agent.ratings()[-1] if agent == "league" else 0.0
+            for opponent in GAMES[task]:
+                against = resolve(Catalogue.discover(), agent, task=task, overrides=[f"task.opponent={opponent}"]).built_task
+                found = against.evaluate(result.agent.predictor(), episodes=1_000, seeds=Seeds(seed, ("evaluation",)))
+                row = rows.setdefault((agent, opponent), {"won": [], "drawn": [], "lost": [], "elo": [], "seconds": []})
+                for name in ("won", "drawn", "lost"):
+                    row[name].append(found[name])
+                row["elo"].append(float(elo))
+                row["seconds"].append(result.seconds)
+                row |= {"agent": agent, "task": task, "opponent": opponent, "steps": result.progress}
+                print(row, flush=True)
     return list(rows.values())
 
 
 PARTS: dict[str, Callable[[], Rows]] = {
     "lava": lava,
     "limits": limits,
+    "cpo-hazards": partial(cpo, "point-hazards"),
+    "cpo-pendulum": partial(cpo, "pendulum-limited"),
     "shields": shields,
     "cooling": cooling,
     "applications": applications,
-    "markets": markets,
+    **{name: partial(market, name) for name in MARKETS},
     "risk": risk,
     "people": people,
     "players": players,
     "teams": teams,
     "hysteresis": hysteresis,
-    "league": league,
+    **{task: partial(league, task) for task in GAMES},
 }
 
 
@@ -269,7 +282,9 @@ def table(parts: dict[str, Rows]) -> list[str]:
         "",
         "Written by `real_world.py`: presets, seeds 0 to 2, or 0 to 4 where a run takes seconds (one number each), 100 fresh episodes.",
     ]
-    if rows := parts.get("lava", []) + parts.get("limits", []):
+    if rows := parts.get("lava", []) + with_best(
+        [row for name in ("limits", "cpo-hazards", "cpo-pendulum") for row in parts.get(name, [])]
+    ):
         lines += section(
             "Within limits",
             "The best feasible return of `grid-lava` is a linear program's; elsewhere it is the best return in this table with a "
@@ -294,7 +309,7 @@ def table(parts: dict[str, Rows]) -> list[str]:
             ("agent", "task", "steps", "cooling kWh a day", "saved %", "costs", "power usage effectiveness"),
             [about(row, ("cooling kWh", 1), ("saved", 1), ("mean cost", 2), ("power usage effectiveness", 3)) for row in rows],
         )
-    if rows := parts.get("applications", []) + parts.get("markets", []):
+    if rows := [row for name in ("applications", *MARKETS) for row in parts.get(name, [])]:
         head = ("agent", "task", "steps", "returns", "exact return", "target", "best known")
         note = "The exact return is that of the learned policy, by backward induction or in closed form: free of the luck of 100 episodes."
         for row in rows:
@@ -321,7 +336,7 @@ def table(parts: dict[str, Rows]) -> list[str]:
         note = "The best of `pursuit` is that of two hunters who see everything."
         head = ("agent", "task", "steps", "returns", "best joint play")
         lines += section("Teams", note, head, [about(row, ("mean return", 2), ("best", 2)) for row in rows])
-    if rows := parts.get("league"):
+    if rows := [row for task in GAMES for row in parts.get(task, [])]:
         note = "One run a seed, 1,000 games against each opponent; a search takes 100 simulations a move. Perfect play never loses."
         head = ("agent", "task", "steps", "against", "won", "drawn", "lost", "Elo above its untrained self")
         shares = ("won", "drawn", "lost")

@@ -24,6 +24,7 @@ UP, DOWN = 0.1, 0.1  # what a bet gains or loses, share of it
 CHANCES = np.array([0.75, 0.55])  # of a gain, in the calm and in the wild regime
 STAY = 0.9  # probability that the regime stays
 TRADES = 60
+ASKED = 1_000  # bets in each regime that an evaluation asks for: of a policy that draws, none is like another
 
 SHARES_STEPS, RISK, IMPACT = 20, 0.01, 1.0  # T; lambda sigma^2 of a step and eta, for a position of 1
 
@@ -99,23 +100,25 @@ class Portfolio(ArrayTask):
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """Return the scores of every control task, and the expected return of the bets, free of the luck of the episodes."""
+        scores = super().evaluate(predict, episodes=episodes, seeds=seeds)
         if isinstance(predict, PredictWithMemory):
-            predict.begin(np.ones(2, dtype=np.bool_))
-        actions = np.asarray(predict(np.array([[-1.0], [1.0]], dtype=np.float32)), dtype=np.float64)[:, 0]
-        bets = (4.5 * (np.clip(actions, -1.0, 1.0) + 1.0)).tolist()
-        return super().evaluate(predict, episodes=episodes, seeds=seeds) | {"expected return": expected_return(*bets)}
+            predict.begin(np.ones(2 * ASKED, dtype=np.bool_))
+        actions = np.asarray(predict(np.repeat(np.array([[-1.0], [1.0]], dtype=np.float32), ASKED, axis=0)), dtype=np.float64)
+        bets = 4.5 * (np.clip(actions.reshape(2, ASKED), -1.0, 1.0) + 1.0)
+        return scores | {"expected return": expected_return(bets)}
 
 
-def expected_return(calm: float, wild: float) -> float:
-    """Return the expected log growth of an episode with one bet in each regime, each of which has half of the steps.
+def expected_return(bets: np.ndarray) -> float:
+    """Return the expected log growth of an episode whose bets [2, N] in the calm and in the wild regime are drawn from these.
 
-    Nothing is won by not betting, and Kelly's bets win the most:
+    Each regime has half of the steps. Nothing is won by not betting, and Kelly's bets win the most:
 
-    >>> expected_return(0.0, 0.0), round(expected_return(5.0, 1.0), 3), round(Portfolio.best, 3)
+    >>> expected_return(np.zeros((2, 1))), round(expected_return(np.array([[5.0], [1.0]])), 3), round(Portfolio.best, 3)
     (0.0, 4.075, 4.075)
     """
-    growth = [p * math.log(1.0 + bet * UP) + (1.0 - p) * math.log(1.0 - bet * DOWN) for p, bet in zip(CHANCES, (calm, wild), strict=True)]
-    return float(TRADES * sum(growth) / 2.0)
+    chances = CHANCES[:, None]
+    growth = chances * np.log(1.0 + bets * UP) + (1.0 - chances) * np.log(1.0 - bets * DOWN)
+    return float(TRADES * growth.mean())
 
 
 @kernel
