@@ -75,8 +75,21 @@ def test_padding_changes_no_tag_and_no_loss(crf: bool) -> None:
         Tagger(TaggerConfig(), WORDS, Tokens(5, 4), rng())
 
 
+def test_a_word_that_is_left_out_is_read_by_its_letters_while_training_only() -> None:
+    space = spaces.Dict(words=WORDS, letters=spaces.MultiDiscrete(np.full((6, 4), 7)))
+    config = TaggerConfig(units=5, embedding=4, filters=3, filter_width=5, dropout=0.0, word_dropout=0.999)
+    network = Tagger(config, space, TAGS, rng())
+    letters = torch.from_numpy(rng(1).integers(1, 7, (2, 6, 4)))
+    one, other = ({"words": torch.full((2, 6), word), "letters": letters} for word in (3, 4))
+    assert torch.equal(network.train().scores(one)[0], network.scores(other)[0])
+    assert not torch.equal(network.scores(one)[0], network.scores(one | {"letters": letters.flip(0)})[0])
+    assert not torch.equal(network.eval().scores(one)[0], network.scores(other)[0])
+    with pytest.raises(ValueError, match="filter_width is 4; expected an odd number"):
+        TaggerConfig(filter_width=4)
+
+
 def test_letters_are_read_three_at_a_time_and_their_maximum_is_taken() -> None:
-    layer = Spelling(5, 2, 3, rng())
+    layer = Spelling(5, 2, 3, 3, rng())
     one, two = layer(torch.tensor([[[1, 2, 3, 0, 0]]])), layer(torch.tensor([[[1, 2, 3]]]))
     torch.testing.assert_close(one, two)
     vectors = torch.nn.functional.pad(layer.letters.weight[[1, 2, 3]], (0, 0, 1, 1))

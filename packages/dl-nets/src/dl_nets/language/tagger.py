@@ -25,8 +25,6 @@ from rl_core.config import Count, Doc, Meta, configclass
 from rl_core.network import Network
 from rl_core.tokens import padding_of
 
-WIDTH = 3  # letters that a filter sees
-
 
 @configclass
 class TaggerConfig:
@@ -37,33 +35,41 @@ class TaggerConfig:
     layers: Annotated[Count, Doc("layers of the LSTM above each other")] = 1
     embedding: Annotated[Count, Doc("numbers of the vector that stands for a word")] = 100
     letter_embedding: Annotated[Count, Doc("numbers of the vector that stands for a letter, where the task gives letters")] = 16
-    filters: Annotated[Count, Doc("filters over three letters each, of which the maximum over a word is taken")] = 48
+    filters: Annotated[Count, Doc("filters over neighbouring letters, of which the maximum over a word is taken")] = 48
+    filter_width: Annotated[Count, Doc("neighbouring letters that a filter sees; an odd number")] = 3
     dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that a number of a word, or of the LSTM's outputs, is left out")] = 0.4
+    word_dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that only the letters of a word are read while training")] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.filter_width % 2 == 0:
+            raise ValueError(f"filter_width is {self.filter_width}; expected an odd number, with a letter in its middle")
 
 
 class Spelling(nn.Module):
-    """The letters of words as vectors: max over places of tanh(W [c_{i-1}; c_i; c_{i+1}]).
+    """The letters of words as vectors: max over places of tanh(W [c_{i-n}; ...; c_{i+n}]).
 
     Args:
         size: Different letters; 0 is behind the end of a word.
         width: Numbers of a letter.
         filters: Numbers of a word.
+        seen: Letters that a filter sees, 2 n + 1.
         rng: Source of the first weights.
 
-    >>> Spelling(5, 4, 3, np.random.default_rng(0))(torch.tensor([[[1, 2, 0, 0]]])).shape
+    >>> Spelling(5, 4, 3, 3, np.random.default_rng(0))(torch.tensor([[[1, 2, 0, 0]]])).shape
     torch.Size([1, 1, 3])
     """
 
-    def __init__(self, size: int, width: int, filters: int, rng: np.random.Generator) -> None:
+    def __init__(self, size: int, width: int, filters: int, seen: int, rng: np.random.Generator) -> None:
         super().__init__()
+        self._seen = seen
         self.letters = token_vectors(size, width, rng, 0.5)
-        self.filters = linear(WIDTH * width, filters, rng, init="glorot")
+        self.filters = linear(seen * width, filters, rng, init="glorot")
 
     def forward(self, letters: Tensor) -> Tensor:
         """Return vectors [B, T, filters] of words with letters [B, T, C]."""
         known = letters != 0
-        vectors = functional.pad(self.letters(letters.long()) * known[..., None], (0, 0, 1, 1))  # [B, T, C + 2, width]
-        windows = torch.cat([vectors[:, :, place : place + letters.shape[2]] for place in range(WIDTH)], dim=3)
+        vectors = functional.pad(self.letters(letters.long()) * known[..., None], (0, 0, self._seen // 2, self._seen // 2))
+        windows = torch.cat([vectors[:, :, place : place + letters.shape[2]] for place in range(self._seen)], dim=3)
         found = torch.tanh(self.filters(windows)).masked_fill(~known[..., None], -1.0)
         return found.amax(dim=2)
 
@@ -108,12 +114,12 @@ class Tagger(nn.Module):
         self.spelling: Spelling | None = None
         if spelled:
             assert isinstance(letters, spaces.MultiDiscrete)
-            self.spelling = Spelling(int(letters.nvec.max()), config.letter_embedding, config.filters, rng)
+            self.spelling = Spelling(int(letters.nvec.max()), config.letter_embedding, config.filters, config.filter_width, rng)
         inputs = config.embedding + (config.filters if spelled else 0)
         self.recurrent = Cells("lstm", inputs, config.units, config.layers, rng, bidirectional=True, dropout=config.dropout)
         self.output = linear(2 * config.units, num_tags, rng, init="glorot")
         self.crf = CRF(num_tags, rng) if config.crf else None
-        self.dropout = Dropout(config.dropout, rng)
+        self.dropout, self.word_dropout = Dropout(config.dropout, rng), Dropout(config.word_dropout, rng)
 
     def scores(self, inputs: Tensor | Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the score [B, T, K] of each tag for each word, and the number of words of each row [B]; T is that of the longest row."""
@@ -126,6 +132,7 @@ class Tagger(nn.Module):
         vectors = self.words(words[:, :longest].long())
         if self.spelling is not None and isinstance(inputs, Mapping):
             inside = torch.arange(longest, device=words.device) < lengths[:, None]  # only words are spelled, not padding
+            vectors = vectors * self.word_dropout(torch.ones_like(vectors[:, :, :1]))
             spelled = self.spelling(inputs["letters"][:, :longest][inside][None])[0]
             vectors = torch.cat([vectors, spelled.new_zeros(*inside.shape, spelled.shape[1]).index_put((inside,), spelled)], dim=2)
         ends = torch.arange(longest, device=words.device)[:, None] == lengths - 1
