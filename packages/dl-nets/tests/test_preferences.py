@@ -144,6 +144,15 @@ def test_a_csv_of_pairs_is_read(tmp_path: Path) -> None:
     assert task.score(pairs.chosen, pairs.chosen) == {"ROUGE-L": pytest.approx(100.0)}
 
 
+def test_all_pairs_of_a_prompt_are_in_one_split(tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    lines = [f"is {number % 10} large ?,answer {number},no idea" for number in range(60)]
+    path.write_text("\n".join(["prompt,chosen,rejected", *lines]))
+    task = PreferenceFile(PreferenceFileConfig(path=str(path), validation_fraction=0.3, test_fraction=0.3))
+    rows = {split: task.pairs(split) for split in ("train", "validation", "test")}
+    assert {split: len(pairs.prompt) for split, pairs in rows.items()} == {"train": 24, "validation": 18, "test": 18}
+
+
 @pytest.mark.parametrize("agent", ["dpo", "rlhf"])
 def test_a_policy_begins_as_the_language_model_of_another_run(tmp_path: Path, agent: str) -> None:
     small = ["task.pairs=64", "network.width=8", "network.depth=1", "network.num_heads=2"]

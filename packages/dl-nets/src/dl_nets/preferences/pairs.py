@@ -1,7 +1,8 @@
 """Prompts with two answers each, of which one was preferred: the task's arrays, and the scheme `preferences:<file>`.
 
-A row of the file has the columns `prompt`, `chosen` and `rejected`: csv with a line of names, or JSON lines. Texts are split into words and
-marks in lower case. The vocabulary is that of the training rows, and with the lengths it is the task's state.
+A row of the file has the columns `prompt`, `chosen` and `rejected`: csv with a line of names, or JSON lines. All pairs of one prompt are in
+the same split. Texts are split into words and marks in lower case. The vocabulary is that of the training rows, and with the lengths it is
+the task's state.
 
 Source: the columns are those of public sets of preferences, as in Y. Bai and others, "Training a helpful and harmless assistant", 2022.
 Letters: N pairs, S tokens of a prompt, T tokens of an answer.
@@ -141,7 +142,7 @@ class PreferenceFile(PreferenceTask):
         super().__init__(config)
         if state is None:
             rows, digest = read_rows(Path(config.path), config.encoding)
-            train = config.indices(len(rows))["train"]
+            train = self._rows_of_splits(rows)["train"]
             counts = Counter(word for index in train for part in rows[index] for word in part)
             words = sorted(word for word, count in counts.items() if count >= config.min_count)
             state = {"words": words, "digest": digest}
@@ -192,11 +193,18 @@ class PreferenceFile(PreferenceTask):
         pairs = zip(self.describe(predictions), self.describe(targets), strict=True)
         return {"ROUGE-L": 100.0 * float(np.mean([rouge_l(answer, chosen).f1 if chosen else 0.0 for answer, chosen in pairs]))}
 
+    def _rows_of_splits(self, rows: Sequence[tuple[list[str], ...]]) -> dict[str, list[int]]:
+        """Return the places of the rows of each split; all pairs of one prompt are in the same split."""
+        asked = [tuple(row[0]) for row in rows]
+        prompts = list(dict.fromkeys(asked))
+        found = {split: {prompts[index] for index in indices} for split, indices in self.config.indices(len(prompts)).items()}
+        return {split: [place for place, prompt in enumerate(asked) if prompt in chosen] for split, chosen in found.items()}
+
     @cached_property
     def _splits(self) -> dict[str, Pairs]:
         rows, _ = read_rows(Path(self.config.path), self.config.encoding)
         found = {}
-        for split, indices in self.config.indices(len(rows)).items():
+        for split, indices in self._rows_of_splits(rows).items():
             columns = [[rows[index][column] for index in indices] for column in range(3)]
             spaces: tuple[Any, ...] = (self.input_space, self.output_space, self.output_space)
             found[split] = Pairs(*(self.encoded(texts, space) for texts, space in zip(columns, spaces, strict=True)))
@@ -255,7 +263,8 @@ def _objects(text: str, path: Path) -> Iterable[tuple[str, Any]]:
 def write_example(path: Path) -> None:
     """Write a small file of pairs for the conformance kit."""
     rows = [
-        {"prompt": f"is {number % 10} large ?", "chosen": "yes" if number % 10 > 4 else "no", "rejected": "who knows"}
-        for number in range(30)
+        {"prompt": f"is {one} more than {other} ?", "chosen": "yes" if one > other else "no", "rejected": "who knows"}
+        for one in range(6)
+        for other in range(6)
     ]
     path.write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
