@@ -42,17 +42,37 @@ def test_the_probability_of_an_action_is_that_of_a_policy_with_random_actions(ma
     assert abs(greedy.mean() - 0.75) < 0.15  # 90 draws: three deviations
 
 
-@pytest.mark.parametrize("suffix", ["npz", "parquet"])
+@pytest.mark.parametrize("suffix", ["npz", "parquet", "csv"])
 def test_a_file_gives_back_what_was_written(made: Recording, tmp_path: Path, suffix: str) -> None:
     if suffix == "parquet":
         pytest.importorskip("pyarrow", reason="parquet is an extra")
     path = tmp_path / f"some.{suffix}"
     recording.write(made, path)
     found = recording.read(path)
-    assert found.facts == made.facts
+    assert found.facts == ({} if suffix == "csv" else made.facts)
     for name, array in made.arrays.items():
         assert found.arrays[name].dtype == array.dtype
         assert np.array_equal(found.arrays[name], array)
+
+
+def test_a_log_of_single_decisions_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("obs_0,obs_1,action,reward,probability\n1,0,2,0.5,0.25\n0.5,-1,0,1,0.5\n")
+    found = recording.read(path)
+    assert found.arrays["obs"].tolist() == [[1.0, 0.0], [0.5, -1.0]]
+    assert found.arrays["action"].tolist() == [2, 0]
+    assert found.starts.tolist() == [0, 1]
+    assert found.returns().tolist() == [0.5, 1.0]
+    for row, message in (
+        ("1,2,x,1,1", "row 4 of .* has 'x' in column action; expected a number"),
+        ("1,2", "row 4 of .* has 2 cells; expected 5"),
+    ):
+        path.write_text("obs_0,obs_1,action,reward,probability\n1,0,2,0.5,0.25\n0.5,-1,0,1,0.5\n" + row)
+        with pytest.raises(ValueError, match=message):
+            recording.read(path)
+    path.write_text("obs_0,action\n1,0\n")
+    with pytest.raises(ValueError, match="has no array 'reward'"):
+        recording.read(path)
 
 
 def test_minari_gives_back_what_was_written(made: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from rl_core.task import ControlTask, Predict
 class FileConfig(RecordedConfig):
     """The file of transitions, and the environment that judges what is learned from it."""
 
-    path: Annotated[FilePath, Doc("the file, .npz or .parquet, as rl-core collect writes it")] = ""
+    path: Annotated[FilePath, Doc("the file, .npz, .parquet or .csv, as rl-core collect writes it")] = ""
     judge: Annotated[str, Doc("name of the task that judges; empty: the one that the file was recorded in")] = ""
     expert: Annotated[FilePath, Doc("folder of a run whose policy answers as the expert, for agents that ask one")] = ""
 

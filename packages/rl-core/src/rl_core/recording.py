@@ -8,6 +8,7 @@ need it. Its facts say where it was made: the task and its settings, the policy,
 |---|---|
 | `.npz`, arrays that NumPy saves, the facts as JSON | NumPy alone |
 | `.parquet`, a table with the facts among its metadata; needs the extra `rl-core[parquet]` | pandas, polars, DuckDB |
+| `.csv`, see `rl_core.recorded_csv`; without the facts | everything, and logs of others are read |
 | a data set of Minari; needs the extra `rl-core[minari]` | Minari, d3rlpy, TorchRL |
 
 Letters: T transitions.
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
+from rl_core.recorded_csv import read_csv, write_csv
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Predict, PredictWithMemory
 
@@ -131,20 +133,22 @@ def _probability(space: Any, action: np.ndarray, greedy: np.ndarray | None, rand
 
 
 def write(recording: Recording, path: Path) -> None:
-    """Write a recording to a file, which appears when it is whole; its suffix, .npz or .parquet, says how.
+    """Write a recording to a file, which appears when it is whole; its suffix, .npz, .parquet or .csv, says how.
 
     Raises:
         ValueError: for another suffix.
         OSError: if the disk refuses.
     """
-    if path.suffix not in (".npz", ".parquet"):
-        raise ValueError(f"{path} ends with {path.suffix!r}; expected .npz or .parquet, or minari:NAME")
+    if path.suffix not in (".npz", ".parquet", ".csv"):
+        raise ValueError(f"{path} ends with {path.suffix!r}; expected .npz, .parquet or .csv, or minari:NAME")
     part = path.with_name(f".{path.name}.part")
     try:
         if path.suffix == ".npz":
             with part.open("wb") as file:
                 arrays: dict[str, Any] = {"facts": np.array(json.dumps(recording.facts)), **recording.arrays}
                 np.savez_compressed(file, **arrays)
+        elif path.suffix == ".csv":
+            write_csv(recording.arrays, part)
         else:
             _write_parquet(recording, part)
         part.replace(path)
@@ -160,6 +164,8 @@ def read(path: Path) -> Recording:
     """
     if not path.is_file():
         raise ValueError(f"file {str(path)!r} not found; make one with: rl-core collect RUN --out {path.name}")
+    if path.suffix == ".csv":
+        return checked(read_csv(path), {}, str(path))
     arrays, facts = _read_parquet(path) if path.suffix == ".parquet" else _read_npz(path)
     return checked(arrays, facts, str(path))
 

@@ -28,7 +28,7 @@ class RunOrTask(UserPath):
 
 @click.command()
 @click.argument("source", metavar="RUN|TASK", type=RunOrTask())
-@click.option("--out", default="", help="The file: .npz, .parquet, or minari:NAME-v0.  [default: recording.npz in the run's folder]")
+@click.option("--out", default="", help="The file: .npz, .parquet, .csv, or minari:NAME-v0.  [default: recording.npz in the run's folder]")
 @click.option("--steps", type=WholeNumber(1), default=20_000, show_default=True, help="Transitions at least; the last episodes are ended.")
 @click.option("--random", "share", type=float, default=0.0, show_default=True, help="Probability of a random action.")
 @click.option("--seed", type=WholeNumber(0), default=0, show_default=True, help="Seed of the episodes and of the random actions.")
