@@ -14,11 +14,12 @@ import pytest
 
 from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.on_policy.a2c import A2C, A2CConfig
-from rl_algos.on_policy.a3c import A3C, A3CConfig, Shared, _dismiss
+from rl_algos.on_policy.a3c import A3C, A3CConfig, Shared
 from rl_algos.on_policy.rollout import Batch
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
 from rl_algos.tasks.pendulum import Pendulum
+from rl_core.errors import WorkError
 from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 
@@ -115,10 +116,10 @@ def test_two_workers_learn_at_once_and_are_saved_and_leave():
     for saved, restored in zip(state["workers"], agent.state_dict()["workers"], strict=True):
         np.testing.assert_array_equal(restored["collector"]["envs"]["state"], saved["collector"]["envs"]["state"])
         assert restored["seeds"] == saved["seeds"]
-    processes = agent.processes
+    processes = agent.workers.processes
     assert all(process.is_alive() for process in processes)
     os.kill(processes[1].pid, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match=r"worker 1 of a3c is gone, with exit code -9; .* set num_workers=1"):
+    with pytest.raises(WorkError, match=r"a process that plays and learns for a3c has ended \(number 1, exit code -9\)"):
         agent.step()
     del agent
     for process in processes:
@@ -137,7 +138,7 @@ if __name__ == "__main__":
     config = A3CConfig(num_workers=2, rollouts_per_step=20)
     agent = A3C(config, CartPole(ArrayTaskConfig()), MLP(MLPConfig()), seeds=Seeds(0), budget=10**9, device="cpu")
     agent.step()
-    print(*[process.pid for process in agent.processes], flush=True)
+    print(*[process.pid for process in agent.workers.processes], flush=True)
     while True:
         agent.step()
 """
@@ -161,7 +162,7 @@ def test_workers_leave_with_the_run_however_it_ends(tmp_path, end):
 
 RECORD_MASKS = """
 import multiprocessing.util, signal
-from rl_algos.on_policy.a3c import STOPS
+from rl_core.workers import STOPS
 spawn = multiprocessing.util.spawnv_passfds
 
 def recorded(path, args, passfds):
@@ -182,24 +183,6 @@ def test_no_stop_signal_reaches_a_worker_while_it_starts(tmp_path):
     )
     lines = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=100).stdout.split("\n")
     assert lines[:2] == ["True", "True"]
-
-
-def test_ctrl_c_while_workers_leave_kills_them_in_silence():
-    class Worker:
-        killed = False
-
-        def join(self, timeout):
-            raise KeyboardInterrupt
-
-        def is_alive(self):
-            return not self.killed
-
-        def kill(self):
-            self.killed = True
-
-    workers = [Worker(), Worker()]
-    _dismiss([], workers)
-    assert all(worker.killed for worker in workers)
 
 
 @pytest.mark.learning

@@ -19,12 +19,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from rl_core.errors import RlError, WorkError
+from rl_core.errors import RequestError, RlError, WorkError
 from rl_core.threads import limited_threads
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads of linear algebra in a broken state
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the signals that stop a run, see `rl_core.runs.signals`
-PATIENCE = 2.0  # seconds that a process has to leave before it is killed
+PATIENCE = 5.0  # seconds that a process has to leave before it is killed
+UNGUARDED = 93  # exit code of a process that was about to start processes of its own
 
 
 class Workers:
@@ -36,6 +37,9 @@ class Workers:
         threads: Threads of linear algebra in each.
         work: What the processes do, for the message when one has ended: "plays episodes".
 
+    Attributes:
+        processes: The processes.
+
     Raises:
         ValueError: if the arguments cannot be sent to another process.
     """
@@ -43,9 +47,12 @@ class Workers:
     def __init__(self, make: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], *, threads: int, work: str) -> None:
         self._work = work
         self._connections: list[Connection] = []
-        processes: list[BaseProcess] = []
-        self._end = weakref.finalize(self, _dismiss, self._connections, processes)
+        self._answered = False
+        self.processes: list[BaseProcess] = []
+        self._end = weakref.finalize(self, _dismiss, self._connections, self.processes)
         if arguments:
+            if getattr(multiprocessing.current_process(), "_inheriting", False):
+                os._exit(UNGUARDED)  # a process that imports an unguarded script; the run's process says so
             resource_tracker.ensure_running()  # its start unblocks signals; a process would then be started unprotected
         for each in arguments:
             ours, theirs = SPAWN.Pipe()
@@ -59,26 +66,30 @@ class Workers:
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             theirs.close()  # so that each side notices the death of the other
             self._connections.append(ours)
-            processes.append(process)
+            self.processes.append(process)
 
     def begin(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> None:
         """Call a method of each object, with arguments of its own, and do not wait for the results."""
-        try:
-            for connection, each in zip(self._connections, arguments, strict=True):
+        for index, (connection, each) in enumerate(zip(self._connections, arguments, strict=True)):
+            try:
                 connection.send((name, each))
-        except OSError as error:
-            raise self._ended() from error
+            except OSError as error:
+                raise self._ended(index) from error
 
     def results(self) -> list[Any]:
         """Wait for what the methods return, in the order of the processes.
 
         Raises:
             WorkError: if a process has ended.
+            RequestError: if it ended since the script that started it starts again in it.
         """
-        try:
-            answers = [connection.recv() for connection in self._connections]
-        except (EOFError, OSError) as error:
-            raise self._ended() from error
+        answers = []
+        for index, connection in enumerate(self._connections):
+            try:
+                answers.append(connection.recv())
+            except (EOFError, OSError) as error:
+                raise self._ended(index) from error
+        self._answered = True
         for failure, _ in answers:
             if failure is not None:
                 raise failure
@@ -89,8 +100,18 @@ class Workers:
         self.begin(name, arguments)
         return self.results()
 
-    def _ended(self) -> WorkError:
-        return WorkError(f"a process that {self._work} has ended", "continue the run with rl-core resume")
+    def _ended(self, index: int) -> RlError:
+        self.processes[index].join(PATIENCE)
+        code = self.processes[index].exitcode
+        if code == UNGUARDED or not self._answered:
+            return RequestError(
+                f"a process that {self._work} ended before its first answer (number {index}, exit code {code}): each process imports the "
+                "script that starts it, and an unguarded script starts again there",
+                'put the script\'s calls under `if __name__ == "__main__":`, or take one process',
+            )
+        return WorkError(
+            f"a process that {self._work} has ended (number {index}, exit code {code})", "continue the run with rl-core resume"
+        )
 
 
 def _serve(connection: Connection, make: Callable[..., Any], arguments: tuple[Any, ...], threads: int) -> None:

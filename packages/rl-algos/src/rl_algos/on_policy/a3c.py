@@ -12,21 +12,11 @@ Letters: W workers, P parameters, T steps of a rollout, N environments of a work
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-import weakref
 from collections.abc import Mapping
-from contextlib import suppress
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
-import torch
 
 from dl_nets.fast.mlp import rmsprop_step
 from dl_nets.fast.threads import limited_threads, num_threads
@@ -34,15 +24,10 @@ from dl_nets.learning.export import FORMATS, write
 from rl_algos.on_policy.a2c import A2C, LOSSES, A2CConfig
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, configclass
-from rl_core.errors import RequestError
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, Predict
-
-SPAWN = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in a broken state
-PATIENCE = 5.0  # seconds that a worker has to leave before it is killed
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the signals that stop a run, see `rl_core.runs.signals`
-UNGUARDED = 93  # exit code of a worker that was about to start workers of its own
+from rl_core.workers import SPAWN, Workers
 
 
 @configclass
@@ -126,30 +111,9 @@ class Worker:
         self.agent.seeds.load_state_dict(state["seeds"])
 
 
-def work(
-    connection: Connection, memory: Any, config: A3CConfig, task: ControlTask, network: Network, seed: int, path: tuple[str, ...]
-) -> None:
-    """Answer the calls of the run, in a worker process, until the connection is closed or the run's process has ended."""
-    for number in STOPS:  # they go to the whole process group; the run saves first, and then closes the connection
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-    threading.Thread(target=_end_with_the_run, daemon=True).start()
-    torch.set_num_threads(1)
-    worker = Worker(A2C(config, task, network, seeds=Seeds(seed, path), budget=1, device="cpu"), Shared.of(memory))
-    try:
-        while True:
-            name, *arguments = connection.recv()
-            connection.send(getattr(worker, name)(*arguments))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-
-
-def _end_with_the_run() -> None:
-    """Wait for the end of the process that started this one, be it killed, and end this one."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def worker(memory: Any, config: A3CConfig, task: ControlTask, network: Network, seed: int, path: tuple[str, ...]) -> Worker:
+    """Return the worker of a process, on streams of its own and on the shared memory."""
+    return Worker(A2C(config, task, network, seeds=Seeds(seed, path), budget=1, device="cpu"), Shared.of(memory))
 
 
 class A3C(Agent):
@@ -175,11 +139,9 @@ class A3C(Agent):
         self.shared = Shared.of(memory)
         self.shared.parameters[:], self.shared.square[:] = start.numpy(), 1.0
         self.worker = Worker(self.agent, self.shared)
-        self.connections: list[Connection] = []
-        self.processes: list[BaseProcess] = []
-        self.answered = False  # whether the workers have answered a request
-        if config.num_workers > 1:
-            self._start_workers(memory)
+        streams = [self.seeds.child(f"worker {index}") for index in range(config.num_workers if config.num_workers > 1 else 0)]
+        arguments = [(memory, config, self.task, self.network, seeds.seed, seeds.path) for seeds in streams]
+        self.workers = Workers(worker, arguments, threads=1, work="plays and learns for a3c")
 
     def step(self) -> dict[str, float]:
         """Run one iteration: every worker takes `rollouts_per_step` updates, in no fixed order."""
@@ -213,7 +175,7 @@ class A3C(Agent):
     def state_dict(self) -> dict[str, Any]:
         """Return the shared parameters and squares, and the state of each worker."""
         workers = self._all("state_dict")
-        if not self.processes:
+        if not self.workers.processes:
             del workers[0]["seeds"]  # these are the run's own streams, which it keeps itself
         return {"parameters": self.shared.parameters.copy(), "square": self.shared.square.copy(), "workers": workers}
 
@@ -230,13 +192,10 @@ class A3C(Agent):
                 f"the saved run has parameters {np.shape(state['parameters'])}; this network has {self.shared.parameters.shape}"
             )
         self.shared.parameters[:], self.shared.square[:] = state["parameters"], state["square"]
-        if not self.processes:
+        if not self.workers.processes:
             self.agent.collector.load_state_dict(state["workers"][0]["collector"])
             return
-        for connection, worker in zip(self.connections, state["workers"], strict=True):
-            connection.send(("load_state_dict", worker))
-        for index in range(len(self.processes)):
-            self._answer(index)
+        self.workers.call("load_state_dict", [(each,) for each in state["workers"]])
 
     def _current(self) -> A2C:
         """Return the run's own copy with the shared parameters as they are now."""
@@ -245,61 +204,6 @@ class A3C(Agent):
 
     def _all(self, name: str, *arguments: Any) -> list[Any]:
         """Return the answers of all workers, which work at once."""
-        if not self.processes:
+        if not self.workers.processes:
             return [getattr(self.worker, name)(*arguments)]
-        for index, connection in enumerate(self.connections):
-            try:
-                connection.send((name, *arguments))
-            except BrokenPipeError as error:
-                raise self._gone(index) from error
-        answers = [self._answer(index) for index in range(len(self.processes))]
-        self.answered = True
-        return answers
-
-    def _answer(self, index: int) -> Any:
-        try:
-            return self.connections[index].recv()
-        except (EOFError, ConnectionResetError) as error:
-            raise self._gone(index) from error
-
-    def _gone(self, index: int) -> Exception:
-        self.processes[index].join(PATIENCE)
-        code = self.processes[index].exitcode
-        if code == UNGUARDED or not self.answered:
-            return RequestError(
-                f"worker {index} of a3c ended before its first answer, with exit code {code}: each worker imports the script that starts "
-                "it, and an unguarded script starts again there",
-                'put the script\'s calls under `if __name__ == "__main__":`, or set num_workers=1',
-            )
-        return RuntimeError(f"worker {index} of a3c is gone, with exit code {code}; resume the run, or set num_workers=1 to see why")
-
-    def _start_workers(self, memory: Any) -> None:
-        """Start the workers, each on streams of its own."""
-        if getattr(multiprocessing.current_process(), "_inheriting", False):
-            os._exit(UNGUARDED)  # a worker that imports an unguarded script; the run's process says so
-        resource_tracker.ensure_running()  # its start unblocks SIGINT and SIGTERM; the first worker would then be started unprotected
-        for index in range(self.config.num_workers):
-            ours, theirs = SPAWN.Pipe()
-            seeds = self.seeds.child(f"worker {index}")
-            arguments = (theirs, memory, self.config, self.task, self.network, seeds.seed, seeds.path)
-            process = SPAWN.Process(target=work, args=arguments, daemon=True, name=f"a3c worker {index}")
-            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # or a signal could end a worker before it ignores them
-            try:
-                process.start()
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            theirs.close()  # so that each side notices the death of the other
-            self.connections.append(ours)
-            self.processes.append(process)
-        weakref.finalize(self, _dismiss, self.connections, self.processes)
-
-
-def _dismiss(connections: list[Connection], processes: list[BaseProcess]) -> None:
-    """Close the connections, on which the workers leave; kill those that have not left after a while or at Ctrl-C."""
-    for connection in connections:
-        connection.close()
-    for process in processes:
-        with suppress(KeyboardInterrupt):
-            process.join(PATIENCE)
-        if process.is_alive():
-            process.kill()
+        return self.workers.call(name, [arguments] * len(self.workers.processes))
