@@ -188,7 +188,7 @@ def test_no_stop_signal_reaches_a_worker_while_it_starts(tmp_path):
 @pytest.mark.learning
 @pytest.mark.parametrize(("signals", "words"), [(1, "and saved"), (2, "stopped immediately")])
 def test_a_signal_to_the_whole_group_stops_the_run_and_not_its_workers(tmp_path, signals, words):
-    settings = ["--set", "num_workers=2", "--budget", "1000000000", "--set", "rollouts_per_step=20", "--out", "run", "--json"]
+    settings = ["--set", "num_workers=2", "--budget", "1000000000", "--set", "rollouts_per_step=2000", "--out", "run", "--json"]
     command = [sys.executable, "-m", "rl_core", "run", "a3c", "--task", "CartPole-v1", *settings]
     run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     log = tmp_path / "run" / "metrics.jsonl"
