@@ -105,7 +105,7 @@ class Shards:
 
 
 class Computer:
-    """What a process has to compute the gradients of parts.
+    """A process's own copy of the module, and the gradients of parts that it computes.
 
     Args:
         module: The copy of the module.
