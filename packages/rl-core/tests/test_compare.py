@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rl_core.figure import student_t95
+from rl_core.statistics import student_t95
 
 pytestmark = pytest.mark.usefixtures("probe")
 

@@ -21,6 +21,7 @@ from rl_core.report.curves import Curve, chart
 from rl_core.report.run_page import run_report
 from rl_core.runs import watching
 from rl_core.runs.run import Run
+from rl_core.statistics import bootstrap_band
 
 pytestmark = pytest.mark.usefixtures("probe")
 HOSTILE = "<script>alert(1)</script>"
@@ -133,6 +134,31 @@ def test_reports_and_tables_are_written_by_commands(slope: Path, program: Any) -
     ended = program.call("watch", slope)
     assert ended.status == 2
     assert "has no episodes to watch" in ended.err
+
+
+def test_a_sweep_has_a_report_with_its_settings_and_failures(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", program.environment["PYTHONPATH"])  # of its workers
+    program.succeed("sweep", "slope", "--vary", "learning_rate=0.1,0.2", "--seeds", "0-2", "--budget", 6, "--workers", 1, "--out", "found")
+    folder = next((program.folder / "found" / "runs").glob("*seed2"))
+    (folder / "result.json").rename(folder / "kept.json")
+    (folder / "failure.json").write_text(json.dumps({"error": HOSTILE, "final": True}))
+    program.succeed("report", "found")
+    text = (program.folder / "found" / "report.html").read_text()
+    assert "5 runs: squared error" in text
+    assert "1 more runs have no score" in text
+    assert "squared error over learning_rate" in text
+    assert HOSTILE not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert ElementTree.fromstring(re.findall(r"<svg.*?</svg>", text)[0]) is not None
+
+
+def test_the_band_of_curves_stays_within_the_curves() -> None:
+    curves = np.random.default_rng(0).uniform(0.0, 500.0, (4, 50))
+    low, high = bootstrap_band(curves)
+    assert (curves.min(axis=0) <= low).all()
+    assert (low < curves.mean(axis=0)).all()
+    assert (high > curves.mean(axis=0)).all()
+    assert (high <= curves.max(axis=0)).all()
 
 
 def test_an_animation_has_a_picture_of_each_step(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_core.runs import statistics
-from rl_core.runs.statistics import bootstrap_interval, interquartile_mean
+from rl_core import statistics
+from rl_core.statistics import bootstrap_interval, interquartile_mean
 
 
 def test_the_interquartile_mean_leaves_out_a_quarter_at_either_end() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rl_core.metric_names import common
+from rl_core.statistics import bootstrap_band
 
 SKIP = ("progress", "seconds")
 MOST_IN_LEGEND = 20  # groups; more would cover the curves
@@ -72,7 +73,7 @@ def comparison(
     unit: str,
     targets: Mapping[str, float | None] | None = None,
 ) -> None:
-    """Write a PNG with a panel for each task and one curve a group: the mean over its runs, and the 95 % interval of that mean.
+    """Write a PNG with a panel for each task and one curve a group: the mean over its runs, with its bootstrap interval of 95 %.
 
     Args:
         tasks: By the name of the task, the metrics' lines of each run by the name of the group.
@@ -140,7 +141,7 @@ def spans_decades(values: Sequence[float]) -> bool:
 
 
 def _draw_group(axes: Any, runs: Sequence[Sequence[Mapping[str, float]]], metric: str, name: str, colour: str, style: str) -> None:
-    """Draw the mean of the curves of some runs, and the 95 % interval of that mean."""
+    """Draw the mean of the curves of some runs, and the 95 % bootstrap interval of that mean."""
     curves = []
     for lines in runs:
         known = [(line["progress"], line[metric]) for line in lines if metric in line]
@@ -154,29 +155,12 @@ def _draw_group(axes: Any, runs: Sequence[Sequence[Mapping[str, float]]], metric
     mean = values.mean(axis=0)
     axes.plot(grid, mean, color=colour, linestyle=style, label=f"{name} (n = {len(curves)})")
     if len(curves) > 1:
-        half = student_t95(len(curves) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(curves))
-        axes.fill_between(grid, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(grid, *bootstrap_band(values), color=colour, alpha=0.2, linewidth=0)
 
 
 def metric_names(lines: Sequence[Mapping[str, float]]) -> list[str]:
     """Return the names of the metrics in the order in which they first appear."""
     return list(dict.fromkeys(name for line in lines for name in line if name not in SKIP))
-
-
-def student_t95(degrees: int) -> float:
-    """Return the two-sided 95 % quantile of Student's t: the interval of a mean of n values is +- t(n-1) s / sqrt(n).
-
-    scipy is not a dependency of this package. Computed by bisection from the series for the distribution function (Abramowitz and Stegun
-    1964, 26.7.3 and 26.7.4).
-
-    >>> round(student_t95(1), 3), round(student_t95(4), 3), round(student_t95(9), 3)
-    (12.706, 2.776, 2.262)
-    """
-    low, high = 0.0, 13.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_inside(middle, degrees) < 0.95 else (low, middle)
-    return (low + high) / 2
 
 
 def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Any:
@@ -229,23 +213,6 @@ def _import_matplotlib() -> None:
     if named:
         with suppress(ValueError):
             matplotlib.rcParams["backend"] = named
-
-
-def _t_inside(t: float, degrees: int) -> float:
-    """Return the probability that |T| <= t."""
-    theta = np.arctan2(t, np.sqrt(degrees))
-    cos, sin = np.cos(theta), np.sin(theta)
-    term, total = 1.0, 0.0
-    if degrees % 2:
-        term = cos
-        for k in range(1, (degrees - 1) // 2 + 1):
-            total += term
-            term *= cos * cos * (2 * k) / (2 * k + 1)
-        return float(2 / np.pi * (theta + sin * total))
-    for k in range(degrees // 2):
-        total += term
-        term *= cos * cos * (2 * k + 1) / (2 * k + 2)
-    return float(sin * total)
 
 
 def _draw_curve(axes: Any, lines: Sequence[Mapping[str, float]], name: str, colour: str, label: str) -> None:

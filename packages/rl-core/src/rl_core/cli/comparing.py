@@ -25,7 +25,7 @@ def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """
     from rl_core.runs import compare as comparing
 
-    runs = [run for folder in folders if not folder.is_file() for run in _runs_of(folder)]
+    runs = [run for folder in folders if not folder.is_file() for run in runs_of(folder)]
     if not runs:
         raise RequestError(f"{str(folders[0])!r} is a file, not a run folder", "name run folders, such as runs/*")
     for file in sorted(folder for folder in folders if folder.is_file()):
@@ -76,7 +76,7 @@ def print_overall(methods: Sequence[Mapping[str, Any]]) -> None:
     _table(rows)
 
 
-def _runs_of(folder: Path) -> list[Path]:
+def runs_of(folder: Path) -> list[Path]:
     """Return the finished runs of a sweep, or the folder itself if it is not one."""
     from rl_core.sweeps import plan, states
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,9 @@ from rl_core.cli.commands import open_run
 from rl_core.cli.options import BEST, DEVICE, FOLDER, JSON, OutFile, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.containment import stdout_to_stderr
+
+if TYPE_CHECKING:
+    from rl_core.report.comparison_page import Sweep
 
 
 @click.command()
@@ -52,26 +56,51 @@ def watch(obj: Any, folder: Path, episodes: int, out: Path | None, seed: int | N
 
 @click.command()
 @click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=UserPath())
-@click.option("--out", type=OutFile(), help="The file.  [default: report.html in the run's folder, or beside the first run]")
+@click.option("--out", type=OutFile(), help="The file.  [default: report.html in the folder, or beside the first of several runs]")
 @JSON
 def report(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Write a report of a run, or of several side by side, as one HTML file that needs no network."""
-    from rl_core.report import run_page
+    """Write a report of a run, of several side by side, or of a sweep, as one HTML file that needs no network.
 
-    for folder in folders:
-        run_page.require_run(folder)
-    if len(folders) == 1:
+    A folder of a sweep stands for its finished runs.
+    """
+    from rl_core.report import comparison_page, run_page
+    from rl_core.sweeps import plan
+
+    sweep = plan.is_sweep(folders[0]) and len(folders) == 1
+    if len(folders) == 1 and not sweep:
+        run_page.require_run(folders[0])
         text, out = run_page.run_report(folders[0]), out or folders[0] / "report.html"
     else:
+        from rl_core.cli.comparing import runs_of
         from rl_core.runs.compare import compare
 
-        out = out or folders[0].parent / "report.html"
-        text = run_page.comparison_report(folders, compare(list(folders), out.with_suffix(".png")))
+        runs = [run for folder in folders for run in runs_of(folder)]
+        for run in runs:
+            run_page.require_run(run)
+        out = out or (folders[0] if sweep else folders[0].parent) / "report.html"
+        compared = compare(runs, out.with_suffix(".png"))
+        text = comparison_page.comparison_report(compared, _facts(folders[0]) if sweep else None)
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise WorkError(f"{str(out)!r} cannot be written: {error.strerror or error}", "give another --out") from error
     click.echo(json.dumps({"file": str(out), "bytes": len(text.encode())}) if as_json else f"wrote {out}")
+
+
+def _facts(folder: Path) -> Sweep:
+    """Return what the report of a sweep says besides its finished runs."""
+    from rl_core.report.comparison_page import Sweep
+    from rl_core.sweeps import plan, states
+
+    sweep = plan.read(folder)
+    left = [run for run in sweep.runs if (states.result_of(sweep.path(run)) or {}).get("score") is None]
+    failures = [(run.folder, states.failure_of(sweep.path(run))) for run in left]
+    return Sweep(
+        command=f"rl-core resume {shlex.quote(str(folder))}",
+        left=len(left),
+        request=(folder / plan.REQUEST).read_text(encoding="utf-8"),
+        failures=[(name, failure.error, failure.attempts) for name, failure in failures if failure is not None],
+    )
 
 
 @click.command("export-metrics")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from rl_core.runs import files
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c22; --paper: #ffffff; --pale: #f2f2f5; --rule: #d4d4dc; --dim: #55555f; }
@@ -19,13 +22,16 @@ h1 { font-size: 1.4rem; margin: 0 0 .3rem; overflow-wrap: anywhere; } h2 { font-
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
 figure { margin: 0; padding: .6rem; background: var(--pale); border-radius: 6px; min-width: 0; }
 figure img { max-width: 100%; height: auto; display: block; } figcaption { font-weight: 600; }
-.chart > svg { width: 100%; height: auto; display: block; } svg text { font-size: 11px; fill: var(--dim); }
+.chart > svg { width: 100%; height: auto; display: block; }
+svg text { font-size: 11px; fill: var(--dim); paint-order: stroke; stroke: var(--pale); stroke-width: 3px; }
 polyline { fill: none; stroke-width: 1.8; } .grid { stroke: var(--rule); } .target { stroke: var(--ink); stroke-dasharray: 4 3; }
 .legend { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: 13px; }
 .legend svg { width: 24px; height: 6px; margin-right: .35rem; vertical-align: middle; }
 output { display: block; min-height: 1.3em; font-size: 13px; color: var(--dim); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 14px; }
-th, td { text-align: left; padding: .15rem .9rem .15rem 0; border-bottom: 1px solid var(--rule); overflow-wrap: anywhere; }
+th, td { text-align: left; padding: .15rem .9rem .15rem 0; border-bottom: 1px solid var(--rule); }
+td:first-child, td:last-child { overflow-wrap: anywhere; min-width: 9.5rem; }
+th { vertical-align: bottom; }
 pre { background: var(--pale); padding: .7rem; overflow-x: auto; border-radius: 6px; font-size: 13px; }
 @media print { details[open] summary { display: none; } figure { break-inside: avoid; } }
 """
@@ -89,3 +95,23 @@ def settings(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any
     for name, value in values.items():
         found += settings(value, f"{prefix}{name}.") if isinstance(value, Mapping) and value else [(f"{prefix}{name}", value)]
     return found
+
+
+def document(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file of a run; empty where there is none."""
+    try:
+        found = json.loads(files.read(path))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def number(value: Any) -> str:
+    """Return a number as text.
+
+    >>> number(1200), number(0.1234567), number(None)
+    ('1,200', '0.12346', 'not a finite number')
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.5g}" if isinstance(value, float) else "not a finite number" if value is None else str(value)

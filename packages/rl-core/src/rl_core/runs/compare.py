@@ -10,19 +10,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_core import documents, figure
+from rl_core import documents, figure, statistics
 from rl_core.errors import RequestError, WorkError
-from rl_core.runs import files, metrics_log, recipe, statistics
+from rl_core.runs import files, metrics_log, recipe
 
 _KEYS = ("agent", "task", "network", "seed", "score", "metric", "seconds", "target", "unit", "headline", "higher_is_better")
 
 
 class _Label(NamedTuple):
-    """The name of a run among others: its task, and the rest of what distinguishes it from them but its seed."""
+    """The name of a run among others: its task, and the rest of what distinguishes it from them but its seed.
+
+    Attributes:
+        settings: The settings in which runs of its agent, task and network differ, as texts.
+    """
 
     task: str
     method: str
     name: str
+    settings: dict[str, str]
 
 
 def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
@@ -51,6 +56,9 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
     if len({result["metric"] for result in results}) > 1:
         raise RequestError(f"these runs are judged by different metrics: {', '.join(kinds)}", "compare runs of one metric at a time")
     groups = rows((label.name, result) for label, result in zip(labels, results, strict=True))
+    for group in groups:
+        own = [(str(folder), label.settings) for folder, label in zip(folders, labels, strict=True) if label.name == group["name"]]
+        group["folders"], group["settings"] = [folder for folder, _ in own], own[0][1]
     picture, no_figure = _draw(folders, labels, results, out)
     return {
         "metric": results[0]["metric"],
@@ -190,9 +198,10 @@ def _labels(recipes: Sequence[dict[str, Any]]) -> list[_Label]:
     }
     labels = []
     for base, values in zip(bases, flat, strict=True):
-        differing = [f"{key}={values[key]}" for key in varied[base] if key in values]
+        settings = {key: values[key] for key in varied[base] if key in values}
+        differing = [f"{key}={value}" for key, value in settings.items()]
         method = ", ".join([" ".join(part for place, part in enumerate(base) if place != 1), *differing])
-        labels.append(_Label(base[1], method, ", ".join([" ".join(base), *differing])))
+        labels.append(_Label(base[1], method, ", ".join([" ".join(base), *differing]), settings))
     return labels
 
 
@@ -216,5 +225,5 @@ def _interval_of_mean(scores: np.ndarray) -> list[float] | None:
     """Return Student's 95 % interval; of two runs their range, since his would leave what is possible; `None` for one run."""
     if len(scores) < 3:
         return [float(scores.min()), float(scores.max())] if len(scores) == 2 else None
-    half = figure.student_t95(len(scores) - 1) * scores.std(ddof=1) / np.sqrt(len(scores))
+    half = statistics.student_t95(len(scores) - 1) * scores.std(ddof=1) / np.sqrt(len(scores))
     return [float(scores.mean() - half), float(scores.mean() + half)]

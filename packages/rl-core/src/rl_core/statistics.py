@@ -1,4 +1,4 @@
-"""Statistics of scores over seeds and tasks: interquartile means, stratified bootstrap intervals, probabilities of improvement.
+"""Statistics of scores over seeds and tasks: interquartile means, bootstrap and Student's intervals, probabilities of improvement.
 
 Source: Agarwal, Schwarzer, Castro, Courville and Bellemare, Deep reinforcement learning at the edge of the statistical precipice, 2021.
 Departures: none. Letters: N runs (seeds), M tasks.
@@ -55,6 +55,24 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def bootstrap_band(curves: np.ndarray, *, confidence: float = 0.95, repetitions: int = 1000, seed: int = 0) -> np.ndarray:
+    """Return the percentile interval of the mean of curves at each point, [2, P]. It never leaves the range of the curves.
+
+    >>> bootstrap_band(np.array([[0.0, 2.0], [4.0, 2.0]])).tolist()
+    [[0.0, 2.0], [4.0, 2.0]]
+
+    Args:
+        curves: [N, P] a curve a run.
+        confidence: Probability that the interval holds the true mean, in (0, 1).
+        repetitions: Number of samples of runs that are drawn.
+        seed: Seed of the draws.
+    """
+    count = len(curves)
+    shares = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=repetitions) / count
+    band: np.ndarray = np.quantile(shares @ curves, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return band
+
+
 def probability_of_improvement(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> float:
     """Return P(X > Y): the probability that a run of one is better than a run of the other on a task drawn at random.
 
@@ -74,6 +92,22 @@ def probability_of_improvement(ours: Sequence[np.ndarray], theirs: Sequence[np.n
     return float(np.mean(per_task))
 
 
+def student_t95(degrees: int) -> float:
+    """Return the two-sided 95 % quantile of Student's t: the interval of a mean of n values is +- t(n-1) s / sqrt(n).
+
+    scipy is not a dependency of this package. Computed by bisection from the series for the distribution function (Abramowitz and Stegun
+    1964, 26.7.3 and 26.7.4).
+
+    >>> round(student_t95(1), 3), round(student_t95(4), 3), round(student_t95(9), 3)
+    (12.706, 2.776, 2.262)
+    """
+    low, high = 0.0, 13.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_inside(middle, degrees) < 0.95 else (low, middle)
+    return (low + high) / 2
+
+
 def normalised(scores: np.ndarray, low: float, high: float) -> np.ndarray:
     """Return scores as shares of the way from `low` to `high`; ones where the two are equal.
 
@@ -81,3 +115,20 @@ def normalised(scores: np.ndarray, low: float, high: float) -> np.ndarray:
     [0.125, 1.0]
     """
     return np.ones(len(scores)) if low == high else (np.asarray(scores, dtype=float) - low) / (high - low)
+
+
+def _t_inside(t: float, degrees: int) -> float:
+    """Return the probability that |T| <= t."""
+    theta = np.arctan2(t, np.sqrt(degrees))
+    cos, sin = np.cos(theta), np.sin(theta)
+    term, total = 1.0, 0.0
+    if degrees % 2:
+        term = cos
+        for k in range(1, (degrees - 1) // 2 + 1):
+            total += term
+            term *= cos * cos * (2 * k) / (2 * k + 1)
+        return float(2 / np.pi * (theta + sin * total))
+    for k in range(degrees // 2):
+        total += term
+        term *= cos * cos * (2 * k + 1) / (2 * k + 2)
+    return float(sin * total)
