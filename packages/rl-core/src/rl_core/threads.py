@@ -5,8 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
 import threadpoolctl
+
+
+def controller() -> Any:
+    """Return threadpoolctl's controller of the loaded libraries, which are searched for again once further modules were imported."""
+    return _controller(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _controller(_modules: int) -> Any:
+    return threadpoolctl.ThreadpoolController()
 
 
 @contextmanager
@@ -21,7 +33,7 @@ def limited_threads(number: int) -> Iterator[None]:
     """
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch is not None else 0
-    with threadpoolctl.threadpool_limits(number):
+    with controller().limit(limits=number):
         if torch is not None:
             torch.set_num_threads(number)
         try:

@@ -57,7 +57,7 @@ def moves_every_parameter(subject: AgentSubject) -> None:
         if not before:
             raise Skipped("parameters() names none")
         still = set(before)
-        for _ in steps.take(run, STEPS_TO_MOVE):
+        for _ in steps.go(run, STEPS_TO_MOVE):
             after = run.agent.parameters()
             if set(after) != set(before):
                 odd = sorted(set(after) ^ set(before))

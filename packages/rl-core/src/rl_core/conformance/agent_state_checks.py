@@ -6,7 +6,6 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +23,24 @@ _SAVE = "put everything that changes while learning into state_dict, and take al
 
 def reproduces_from_its_seed(subject: AgentSubject) -> None:
     """Check that two agents of one seed, stepped in turns with one of another seed, give the same metrics and state to the last bit."""
-    with subject.run() as again, subject.run(seed=1) as other:
-        taken = zip_longest(steps.take(again, len(subject.reference.steps)), steps.take(other, steps.CUT))
-        for number, (step, _) in enumerate(taken):
-            if step is not None:
-                wanted = subject.reference.steps[number]
-                steps.require_equal(step, wanted, f"two agents of seed 0 part in step {number + 1}", _DRAW)
+    reference = subject.reference.steps
+    again, _ = subject.twins
+    for number, (step, wanted) in enumerate(zip(again, reference, strict=False), start=1):
+        steps.require_equal(step, wanted, f"two agents of seed 0 part in step {number}", _DRAW)
+    if len(again) != len(reference):
+        raise Fault(f"of two agents of seed 0 one took {len(reference)} steps and the other {len(again)}; {_DRAW}")
 
 
 def depends_on_its_seed(subject: AgentSubject) -> None:
     """Check that another seed gives another state, unless the agent draws no random numbers or is declared deterministic."""
-    with _generators_made() as made, subject.run(seed=1) as run:
-        other = list(steps.take(run, steps.CUT))
-        streams = run.seeds.state_dict()
+    _, other = subject.twins
     for step, wanted in zip(other, subject.reference.steps, strict=False):
         if steps.first_difference(step, wanted, "agent") or step.metrics != wanted.metrics or step.progress != wanted.progress:
             return
+    with _generators_made() as made, subject.run(seed=1) as run:
+        for _ in steps.go(run, steps.CUT):
+            pass
+        streams = run.seeds.state_dict()
     unused = [path for path, state in streams.items() if _fresh(path, run.recipe.seed) == state]
     if len(unused) == len(streams) == len(made):
         raise Skipped("it draws no random numbers")
@@ -101,6 +102,7 @@ def saves_without_pickle(subject: AgentSubject) -> None:
     """Check that neither saving nor loading uses pickle or a similar format, and a checkpoint is its two plain files."""
     with subject.run() as run:
         for step in steps.take(run, 1):
+            saved = steps.save(run)
             odd = sorted(set(step.files) - {checkpoint.STATE, checkpoint.ARRAYS})
             if odd:
                 raise Fault(f"the checkpoint holds {', '.join(odd)} besides {checkpoint.STATE} and {checkpoint.ARRAYS}")
@@ -109,7 +111,7 @@ def saves_without_pickle(subject: AgentSubject) -> None:
                     raise Fault(f"the array {path!r} of the state is a pickle; save its parts as plain arrays and numbers")
         with _pickle_refused():
             run.agent.state_dict()
-            run.agent.load_state_dict(checkpoint.load(run.folder / "checkpoints" / str(run.agent.progress))["agent"])
+            run.agent.load_state_dict(checkpoint.load(saved)["agent"])
 
 
 def leaves_the_process_alone(subject: Any) -> None:

@@ -111,8 +111,9 @@ def serve() -> None:
         problem = ""
         try:
             with Run.open(Path(request["folder"]), catalogue) as run:
-                for _ in steps.take(run, request["steps"]):
+                for _ in steps.go(run, request["steps"]):
                     pass
+                steps.save(run)
         except (Exception, SystemExit) as error:
             problem = in_words(error)
         answers.write(json.dumps({"problem": problem}) + "\n")

@@ -10,7 +10,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -286,7 +286,7 @@ def _presets(subject: Subject) -> dict[str, dict[str, Any]]:
         return {}
     package, _, resource = text.partition(":")
     try:
-        presets = documents.parse_yaml(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
+        presets = _parsed(importlib.resources.files(package).joinpath(resource).read_text(encoding="utf-8")) or {}
     except (OSError, ModuleNotFoundError, ValueError) as error:
         raise Fault(
             f"presets={text!r} cannot be read: {error}; it names a YAML file inside the package, and the wheel must hold it"
@@ -299,6 +299,11 @@ def _presets(subject: Subject) -> dict[str, dict[str, Any]]:
             raise Fault(f"{text} has {odd[0]!r} under {task!r}; a preset has the keys {', '.join(sorted(_PRESET_KEYS))}")
         _find(subject, preset.get("network"), "network")
     return presets
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> Any:
+    return documents.parse_yaml(text)  # three checks of an agent read its presets
 
 
 @cache

@@ -89,11 +89,17 @@ class Traces:
 
 
 def take(run: Run, count: int) -> Iterator[Step]:
-    """Yield up to `count` steps of a run, fewer if it is done, with the threads of its recipe.
+    """Yield up to `count` steps of a run, fewer if it is done, with the threads of its recipe; nothing is written.
 
     Raises:
         Fault: if a step does not raise the agent's progress.
     """
+    for metrics in go(run, count):
+        yield Step(run.agent.progress, metrics, files_of(run))
+
+
+def go(run: Run, count: int) -> Iterator[Mapping[str, float]]:
+    """Take up to `count` steps of a run, and yield the metrics of each; see `take`."""
     for _ in range(count):
         agent = run.agent
         if agent.finished or agent.progress >= run.budget:
@@ -103,68 +109,74 @@ def take(run: Run, count: int) -> Iterator[Step]:
             metrics = agent.step()
         if not agent.progress > before:
             raise Fault(f"a step left progress at {agent.progress}; every step must raise it, or the run never ends: add to self.progress")
-        yield Step(agent.progress, metrics, read(save(run, run.folder / "checkpoints")))
+        yield metrics
 
 
-def save(run: Run, folder: Path) -> Path:
-    """Write a checkpoint of a run as it is now to `folder`, with everything that the run's own checkpoints hold; return its path."""
+def save(run: Run, folder: Path | None = None) -> Path:
+    """Write a checkpoint of a run as it is now, with everything that the run's own checkpoints hold; return its path.
+
+    Args:
+        run: The run.
+        folder: Where to; `None`: among the run's own checkpoints.
+    """
+    return checkpoint.save(folder or run.folder / "checkpoints", run.agent.progress, _state(run))
+
+
+def files_of(run: Run) -> dict[str, bytes]:
+    """Return the bytes of the files that a checkpoint of a run would have now, by name."""
+    return checkpoint.contents(run.agent.progress, _state(run)) or read(save(run))
+
+
+def _state(run: Run) -> dict[str, Any]:
     agent = run.agent
-    state = {"agent": agent.state_dict(), "seeds": run.seeds.state_dict(), "finished": agent.finished, "budget": run.budget}
-    return checkpoint.save(folder, agent.progress, state)
+    return {"agent": agent.state_dict(), "seeds": run.seeds.state_dict(), "finished": agent.finished, "budget": run.budget}
 
 
 def read(path: Path) -> dict[str, bytes]:
     """Return the bytes of a checkpoint's files by name."""
-    return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
 
 
-def state_of(run: Run, folder: Path) -> Step:
-    """Return the present state of a run, as if a step had left it; it is written to an empty folder."""
-    return Step(run.agent.progress, {}, read(save(run, folder)))
-
-
-def follow(run: Run, folder: Path) -> Traces:
+def follow(run: Run) -> Traces:
     """Let a trained agent predict twice and be evaluated over `EPISODES` episodes.
 
     Args:
         run: Where it was trained.
-        folder: An empty folder.
     """
     given = inputs.batch(run.task, 5)
     kept = batches.apply(given, np.copy)
-    before = state_of(run, folder / "before")
+    before = Step(run.agent.progress, {}, files_of(run))
     first = batches.apply(run.agent.predict(given), np.array)
     seen = batches.apply(given, np.copy)
     second = batches.apply(run.agent.predict(given), np.array)
     scores = run.evaluate(episodes=EPISODES)
-    return Traces(seen, kept, (first, second), scores, before, state_of(run, folder / "after"))
+    return Traces(seen, kept, (first, second), scores, before, Step(run.agent.progress, {}, files_of(run)))
 
 
 def record(subject: AgentSubject) -> Reference:
     """Return the reference run of an agent, seed 0, with copies of its folder as it was on the way."""
     taken: list[Step] = []
-    cuts: dict[int, Path] = {}
-    newest: Path | None = None  # a copy of the folder after the newest step, where that may be the last but one
     with subject.run() as run:
         awaits_an_end = isinstance(run.task, ControlTask)
         for step in take(run, max(subject.steps, MOST_STEPS)):
             taken.append(step)
-            last_but_one, newest = newest, None
             awaits_an_end = awaits_an_end and not EPISODE_METRICS & step.metrics.keys()
-            if len(taken) in (1, CUT):
-                cuts[len(taken)] = copied(run.folder, subject)
-            if last_but_one is not None:
-                cuts[len(taken) - 1] = last_but_one
-                if len(taken) - 2 > CUT:
-                    cuts.pop(len(taken) - 2, None)
             if len(taken) >= subject.steps and not awaits_an_end:
                 break
-            if len(taken) >= subject.steps - 1:
-                newest = copied(run.folder, subject)
+        cuts = {cut: _cut(run, taken[cut - 1], subject) for cut in sorted({1, CUT, len(taken) - 1}) if 0 < cut < len(taken)}
     if not taken:
         raise Fault("the agent was finished, or its budget used up, before its first step; it must take at least one")
-    cuts.pop(len(taken), None)
     return Reference(taken, cuts)
+
+
+def _cut(run: Run, step: Step, subject: AgentSubject) -> Path:
+    """Return a copy of a run's folder as a process that was killed after a step leaves it."""
+    folder = copied(run.folder, subject)
+    for name, data in step.files.items():
+        path = folder / "checkpoints" / str(step.progress) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
 
 
 def copied(folder: Path, subject: AgentSubject) -> Path:

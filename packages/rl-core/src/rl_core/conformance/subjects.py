@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import gymnasium
 
     from rl_core.batches import Batch
-    from rl_core.conformance.steps import Traces
+    from rl_core.conformance.steps import Step, Traces
     from rl_core.network import Network
     from rl_core.plugins.catalogue import Catalogue, Entry
     from rl_core.runs.recipe import Resolved
@@ -144,14 +145,25 @@ class AgentSubject(Subject):
         return steps.record(self)
 
     @cached_property
+    def twins(self) -> tuple[list[Step], list[Step]]:
+        """The steps of a second agent of the reference's seed, and of one of another seed, taken in turns."""
+        from rl_core.conformance import steps
+
+        with self.run() as again, self.run(seed=1) as other:
+            both = list(zip_longest(steps.take(again, len(self.reference.steps)), steps.take(other, steps.CUT)))
+        same, others = ([step for step in row if step is not None] for row in zip(*both, strict=True))
+        return same, others
+
+    @cached_property
     def trained(self) -> Run:
         """A run after `TRAINED_STEPS` steps, which several checks ask and none takes further."""
         from rl_core.conformance import steps
         from rl_core.runs.run import Run
 
         run = self._open.enter_context(Run.create(self.resolve(), self.catalogue, self.folder()))
-        for _ in steps.take(run, steps.TRAINED_STEPS):
+        for _ in steps.go(run, steps.TRAINED_STEPS):
             pass
+        steps.save(run)
         return run
 
     @cached_property
@@ -159,7 +171,7 @@ class AgentSubject(Subject):
         """The predictions and the evaluation of the trained agent; see `rl_core.conformance.steps.follow`."""
         from rl_core.conformance import steps
 
-        return steps.follow(self.trained, self.folder())
+        return steps.follow(self.trained)
 
     @cached_property
     def remains(self) -> dict[str, list[str]]:
@@ -179,18 +191,19 @@ class AgentSubject(Subject):
         from rl_core.conformance import inputs, steps
 
         with self.run() as run:
-            for _ in steps.take(run, 2):
+            for _ in steps.go(run, 2):
                 pass
+            steps.save(run)
             run.agent.predict(inputs.batch(run.task, 3))
             run.evaluate(episodes=1)
             run.agent.draw(self.folder())
-            for _ in steps.take(self.open(run.folder), 1):
+            for _ in steps.go(self.open(run.folder), 1):
                 pass
 
     def close(self) -> None:
         """Forget the runs and remove the folders."""
         self._open.close()
-        for name in ("reference", "trained", "traces"):
+        for name in ("reference", "twins", "trained", "traces"):
             self.__dict__.pop(name, None)
         super().close()
 

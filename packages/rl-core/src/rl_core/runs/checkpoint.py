@@ -73,22 +73,17 @@ def save(folder: Path, progress: int, state: Mapping[str, Any], keep: int = 3, p
         OSError: if it cannot be written; earlier checkpoints are untouched.
         TypeError: if the state holds anything else.
     """
-    arrays: dict[str, np.ndarray] = {}
-    blocks: dict[str, np.ndarray] = {}
-    plain = _split(state, "", arrays, blocks)
-    packed = safetensors.numpy.save(arrays)
+    document, packed, blocks = _packed(progress, state)
     path = folder / str(progress)
     temporary = folder / f".{progress}.writing"
     try:
         make_folder(folder)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        document = {"format": FORMAT, "progress": progress, "arrays": _fingerprint(packed), "state": plain}
         if blocks:
             document["blocks"] = _save_blocks(temporary / BLOCKS, blocks, previous)
-        document["sha256"] = _digest(document)
         write_synced(temporary / ARRAYS, packed)
-        write_synced(temporary / STATE, json.dumps(document, sort_keys=True, indent=1).encode())
+        write_synced(temporary / STATE, _sealed(document))
         sync_folder(temporary)
         if path.exists():  # of the same progress: damaged, or with another budget
             replaced = folder / f".{progress}.replaced"
@@ -101,6 +96,31 @@ def save(folder: Path, progress: int, state: Mapping[str, Any], keep: int = 3, p
         raise
     _prune(folder, progress, keep)
     return path
+
+
+def contents(progress: int, state: Mapping[str, Any]) -> dict[str, bytes] | None:
+    """Return the bytes of the files that `save` would write, by name; `None` for a state with blocks, which have files of their own.
+
+    Raises:
+        TypeError: if the state holds what no checkpoint can.
+    """
+    document, packed, blocks = _packed(progress, state)
+    return None if blocks else {ARRAYS: packed, STATE: _sealed(document)}
+
+
+def _packed(progress: int, state: Mapping[str, Any]) -> tuple[dict[str, Any], bytes, dict[str, np.ndarray]]:
+    """Return the JSON document of a state, its arrays in safetensors, and its blocks."""
+    arrays: dict[str, np.ndarray] = {}
+    blocks: dict[str, np.ndarray] = {}
+    plain = _split(state, "", arrays, blocks)
+    packed = safetensors.numpy.save(arrays)
+    return {"format": FORMAT, "progress": progress, "arrays": _fingerprint(packed), "state": plain}, packed, blocks
+
+
+def _sealed(document: dict[str, Any]) -> bytes:
+    """Return a document as JSON with its own digest, which is added to it."""
+    document["sha256"] = _digest(document)
+    return json.dumps(document, sort_keys=True, indent=1).encode()
 
 
 def keep(saved: Path, folder: Path) -> Path:

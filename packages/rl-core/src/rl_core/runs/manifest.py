@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import threadpoolctl
 
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.catalogue import IN_PROCESS
 from rl_core.runs import files
+from rl_core.threads import controller
 
 if TYPE_CHECKING:
     from rl_core.runs.recipe import Resolved
@@ -71,6 +71,7 @@ def machine() -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1)
 def processor() -> str:
     """Return the name of the processor's family."""
     try:
@@ -86,7 +87,7 @@ def processor() -> str:
 def kernels() -> dict[str, str]:
     """Return the variants of the loaded linear algebra libraries, which are chosen by processor or environment."""
     found = {}
-    for library in threadpoolctl.threadpool_info():
+    for library in controller().info():
         if library.get("user_api") == "blas":
             name = f"{library['internal_api']} of {library['prefix'].removeprefix('lib')}"
             found[name] = str(library.get("architecture") or library.get("version") or "unknown")
@@ -189,6 +190,12 @@ def _requires(package: str) -> list[str]:
 
 
 def _version(package: str) -> str | None:
+    return _version_on(package, tuple(sys.path))
+
+
+@lru_cache(maxsize=256)
+def _version_on(package: str, _paths: tuple[str, ...]) -> str | None:
+    """Return the version of a package; its metadata is parsed once, because a process keeps what it imported."""
     try:
         return metadata.version(package)
     except (metadata.PackageNotFoundError, ValueError):
