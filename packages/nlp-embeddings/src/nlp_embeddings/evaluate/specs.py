@@ -15,6 +15,15 @@ TASKS = (
         agent="text-classifier",
         tags=("text", "classification", "evaluation"),
     ),
+    TaskSpec(
+        name="two-senses",
+        target="nlp_embeddings.evaluate.two_senses:TwoSenses",
+        summary="Tell the two senses of bank, duck and bat apart by their contexts",
+        reference="Schuetze, Automatic Word Sense Discrimination, 1998",
+        traits=TRAITS,
+        agent="ppmi",
+        tags=("text", "word senses", "evaluation"),
+    ),
 )
 
 

@@ -12,7 +12,7 @@ Letters: V words, d dimensions, T words of a sentence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -20,6 +20,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from nlp_embeddings.corpus.reader import WordReader
+from nlp_embeddings.evaluate.senses import Occurrence, draw_senses, occurrences
 from nlp_embeddings.models.contextual import ContextualEncoder, Pooling, load_torch, require_model, write_random_bert
 from nlp_embeddings.scratch import Scratch
 from nlp_embeddings.training.saved import saved_array
@@ -45,6 +46,7 @@ class ContextualConfig:
     min_count: Annotated[Count, Doc("a rarer word has no vector of its own")] = 5
     batch_size: Annotated[int, Meta(ge=1, le=100_000), Doc("texts or sentences that go through the model at once")] = 32
     chunk_words: Annotated[int, Meta(ge=1, le=10**12), Doc("words of one step")] = 2_000
+    senses: Annotated[tuple[str, ...], Doc("words whose occurrences are drawn, grouped by their vectors in context")] = ()
 
     def __post_init__(self) -> None:
         if self.folder:
@@ -62,6 +64,11 @@ class Contextual(WordAgent):
         super().setup()
         load_torch()
         self.reader = WordReader(self.task, self.config.chunk_words)
+        for word in () if self.task.saved_fingerprint else self.config.senses:
+            if (count := len(occurrences(self.task, word))) < 3:
+                raise ValueError(
+                    f"senses names {word!r}, which occurs {count} times in the text; expected words that occur at least three times"
+                )
         self.sums = np.zeros((0, 0))
         self.seen = np.zeros(0, dtype=np.int64)
 
@@ -100,6 +107,20 @@ class Contextual(WordAgent):
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return vectors of texts [B, d], by the model and the pooling."""
         return self.encoder.predict(inputs, self.config.batch_size)
+
+    def in_context(self, found: Sequence[Occurrence]) -> np.ndarray:
+        """Return the model's vectors of words in their contexts [N, d]."""
+        batch, vectors = self.config.batch_size, []
+        for first in range(0, len(found), batch):
+            some = found[first : first + batch]
+            vectors += [rows[o.place] for rows, o in zip(self.encoder.words([o.words for o in some]), some, strict=True)]
+        return np.nan_to_num(np.stack(vectors))
+
+    def draw(self, folder: Path) -> None:
+        """Draw a map of frequent words, and the senses of the words that the settings name."""
+        super().draw(folder)
+        for number, word in enumerate(self.config.senses):
+            draw_senses(word, *self.senses(word), folder / f"senses-{number}.png")
 
     def word_vectors(self) -> np.ndarray:
         """Return means over contexts [V, d]; zeros for words not read yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from nlp_embeddings.corpus.corpus_task import CorpusTask
 from nlp_embeddings.corpus.tokenizers import STOP_WORDS
 from nlp_embeddings.evaluate.applications import MAX_PASSAGES, cluster_passages
 from nlp_embeddings.evaluate.predictors import WordPredict
+from nlp_embeddings.evaluate.senses import Occurrence, Sense, find_senses, occurrences
 from nlp_embeddings.training.vocabulary import Vocabulary, num_frequent_words
 from nlp_embeddings.vectors import formats
 from nlp_embeddings.vectors.document_index import DocumentIndex
@@ -83,8 +85,8 @@ class WordAgent(Agent):
         return np.stack([self.vectors.mean_vector(self.task.tokens(str(text), known), weights) for text in inputs])
 
     def predictor(self) -> WordPredict:
-        """Return `predict` together with the vectors of the whole vocabulary, among which analogies are answered."""
-        return WordPredict(self.predict, lambda: self.vectors)
+        """Return `predict` together with the vectors of the vocabulary, among which analogies are answered, and of words in contexts."""
+        return WordPredict(self.predict, lambda: self.vectors, self.in_context)
 
     def answer(self, text: str) -> Any:
         """Answer a question about words or passages.
@@ -94,6 +96,7 @@ class WordAgent(Agent):
         - `odd: breakfast dinner ship`: the word that does not fit.
         - `search: a buried treasure`: passages most similar to a text.
         - `clusters: 5`: passages in groups, each with its most characteristic words.
+        - `senses: bank`: occurrences of a word in groups, each with its most characteristic words and a context.
 
         Words without a vector are named in the answer, for most questions with the nearest words that have one.
         """
@@ -110,6 +113,8 @@ class WordAgent(Agent):
             return self._search(rest)
         if colon and command.strip() == "clusters":
             return self._clusters(rest)
+        if colon and command.strip() == "senses":
+            return self._senses(rest)
         if "~" in text:
             first, second = (self._words(side) for side in text.split("~", 1))
             return round(self.vectors.n_similarity(first, second), 4)
@@ -132,6 +137,30 @@ class WordAgent(Agent):
         content = [word for word in self.vocabulary.words if word not in STOP_WORDS and len(word) > 2][:_MAP_WORDS]
         if len(content) >= 3:
             draw_map(self.vectors, content, folder / "words.png")
+
+    def in_context(self, found: Sequence[Occurrence]) -> np.ndarray:
+        """Return vectors of occurrences of words [N, d]: the mean vector of the other content words of each context."""
+        contexts = [[w for i, w in enumerate(o.words) if i != o.place and w not in STOP_WORDS] for o in found]
+        return np.stack([self.vectors.mean_vector(context) for context in contexts])
+
+    def senses(self, word: str) -> tuple[list[Sense], np.ndarray, np.ndarray, np.ndarray]:
+        """Return the senses of a word of the text, as `find_senses` does.
+
+        Raises:
+            ValueError: if the text has fewer than three occurrences of the word.
+        """
+        found = occurrences(self.task, word)
+        if len(found) < 3:
+            raise ValueError(f"the text has {len(found)} occurrences of {word!r}; its senses need at least three")
+        return find_senses(found, self.in_context(found), np.random.default_rng(self.seeds.integer("senses", len(found))))
+
+    def _senses(self, text: str) -> list[dict[str, Any]]:
+        """Return the senses of the word of a question."""
+        words = self._words(text)
+        if len(words) > 1:
+            raise ValueError(f"expected one word after `senses:`, got {text.strip()!r}")
+        self.vectors.get_vector(words[0])
+        return [sense._asdict() for sense in self.senses(words[0])[0]]
 
     def _words(self, text: str) -> list[str]:
         """Return the words of a question, unknown ones included."""

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nlp_embeddings.evaluate.applications import orthogonal_map
-from nlp_embeddings.evaluate.word_map import principal_plane
+from nlp_embeddings.linear import principal_components
 from nlp_embeddings.training.saved import saved_array
 from nlp_embeddings.translation.word_pairs import WordPairsTask
 from rl_core.agent import Agent
@@ -69,7 +69,7 @@ class Procrustes(Agent):
 
         pairs = self.task.pairs["test"][:_DRAWN]
         inputs, targets = self.task.read("test", np.arange(len(pairs)))
-        places = principal_plane(np.concatenate([self.predict(inputs), targets]).astype(np.float64))
+        places, _ = principal_components(np.concatenate([self.predict(inputs), targets]).astype(np.float64), 2)
         figure = new_figure(8, 6.5)
         axes = figure.add_subplot()
         for side, (colour, label) in enumerate((("C0", "first language, rotated"), ("C1", "second language"))):
