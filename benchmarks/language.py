@@ -32,7 +32,6 @@ import numpy as np
 import rl_core
 
 SEEDS = (0, 1, 2)
-NEURAL_SEEDS = (0,)  # of trainings that take minutes
 HERE = Path(__file__).parent
 Row = tuple[str, str, str, str, str]  # task, agent, measure, score, beside
 
@@ -48,11 +47,11 @@ def scores(agent: str, task: str, seeds: tuple[int, ...] = (0,), **options: Any)
     return [learn(agent, task, seed, **options).metrics for seed in seeds]
 
 
-def mean(rows: list[dict[str, float]], name: str) -> str:
+def mean(rows: list[dict[str, float]], name: str, digits: int = 3) -> str:
     """Return the mean of a metric, with its least and largest value where there are several runs."""
     values = [row[name] for row in rows]
-    spread = f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
+    spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{spread}"
 
 
 def tags(data: Path, text: Path | None) -> list[Row]:
@@ -323,7 +322,7 @@ def neural_tags(data: Path, text: Path | None) -> list[Row]:
     """Return the row of a network that tags."""
     config = {"validation": f"{data}/ewt.dev.conllu.xz", "test": f"{data}/ewt.test.conllu.xz"}
     task, wanted = f"tagging:{data}/ewt.train.conllu.xz", {"letters": 12, **config}
-    found = scores("supervised", task, NEURAL_SEEDS, network="bilstm-crf", task_config=wanted, device="cpu")
+    found = scores("supervised", task, SEEDS, network="bilstm-crf", task_config=wanted, device="cpu")
     return [("EWT, universal tags", "bilstm-crf", f"accuracy {mean(found, 'accuracy')}", ">= .945", "words and letters, no other texts")]
 
 
@@ -331,7 +330,7 @@ def neural_entities(data: Path, text: Path | None) -> list[Row]:
     """Return the row of a network that finds entities."""
     config = {"validation": f"{data}/ncbi.devel.iob2.xz", "test": f"{data}/ncbi.test.iob2.xz"}
     task, wanted = f"entities:{data}/ncbi.train.iob2.xz", {"letters": 12, **config}
-    found = scores("supervised", task, NEURAL_SEEDS, network="bilstm-crf", task_config=wanted, device="cpu")
+    found = scores("supervised", task, SEEDS, network="bilstm-crf", task_config=wanted, device="cpu")
     return [("NCBI disease", "bilstm-crf", f"F1 {mean(found, 'F1')} (strict spans)", ">= .78", "words and letters, no other texts")]
 
 
@@ -356,7 +355,7 @@ def tatoeba_longer(data: Path, text: Path | None) -> list[Row]:
     return [translation(data, ">= 36 after 8 epochs", "epochs=8", "network.beams=5")]
 
 
-def translation(data: Path, wanted: str, *overrides: str) -> Row:
+def translation(data: Path, wanted: str, *overrides: str, network: str = "seq2seq") -> Row:
     """Return a row of Dutch to English: pairs of up to 12 words, test sources that no training pair has."""
     with zipfile.ZipFile(data / "tatoeba-nld-eng.zip") as file:
         lines = [line.split("\t")[:2] for line in file.read("nld.txt").decode("utf-8").splitlines() if line.strip()]
@@ -373,17 +372,28 @@ def translation(data: Path, wanted: str, *overrides: str) -> Row:
         for name, chosen in {"train": train, **held}.items():
             Path(folder, f"{name}.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in chosen))
         config = {"test": f"{folder}/test.tsv", "validation": f"{folder}/dev.tsv", "max_length": 12}
-        run = learn(
-            "supervised", f"translation:{folder}/train.tsv", 0, network="seq2seq", task_config=config, overrides=overrides, device="cpu"
-        )
-        inputs, targets = run.agent.task.read("test", np.arange(run.agent.task.num_examples("test")))
-        backwards = inputs.copy()
-        for row in backwards:
-            row[row != 0] = row[row != 0][::-1]
-        (judge := run.agent.task.judge()).add(run.agent.predict(backwards), targets)
+        own, reversed_sources = [], []
+        for seed in SEEDS:
+            run = learn(
+                "supervised",
+                f"translation:{folder}/train.tsv",
+                seed,
+                network=network,
+                task_config=config,
+                overrides=overrides,
+                device="cpu",
+            )
+            task = run.agent.task
+            inputs, targets = task.read("test", np.arange(task.num_examples("test")))
+            backwards = inputs.copy()
+            for row in backwards:
+                row[row != 0] = row[row != 0][::-1]
+            (judge := task.judge()).add(run.agent.predict(backwards), targets)
+            own.append(run.metrics)
+            reversed_sources.append(judge.result()["BLEU"])
     named = f"{run.agent.config.epochs} epochs, {run.agent.network.config.beams} beams, {len(train):,} pairs"
-    beside = f"{named}; BLEU {judge.result()['BLEU']:.1f} for sources backwards"
-    return ("Tatoeba, Dutch to English", "seq2seq", f"BLEU {run.metrics['BLEU']:.1f}", wanted, beside)
+    beside = f"{named}; BLEU {np.mean(reversed_sources):.1f} for sources backwards"
+    return ("Tatoeba, Dutch to English", network, f"BLEU {mean(own, 'BLEU', 1)}", wanted, beside)
 
 
 PARTS: dict[str, Callable[[Path, Path | None], list[Row]]] = {
@@ -424,25 +434,32 @@ def main() -> None:
     kept = HERE / "language.json"
     for part in given.only:
         found = PARTS[part](given.data.resolve(), given.text and given.text.resolve())
-        rows: dict[str, list[Row]] = json.loads(kept.read_text()) if kept.exists() else {}
+        rows: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
         rows[part] = found
+        rows["versions"] = dict(rows.get("versions", {})) | peers()
         kept.write_text(json.dumps(rows, indent=1) + "\n")
         write(rows)
 
 
-def write(rows: dict[str, list[Row]]) -> None:
-    """Write the table."""
-    versions = []
-    for name in ("nltk", "python-crfsuite"):
+def peers() -> dict[str, str]:
+    """Return the version of each other program that is installed."""
+    found = {}
+    for name in ("gensim", "nltk", "python-crfsuite", "spacy"):
         try:
-            versions.append(f"{name} {version(name)}")
+            found[name] = version(name)
         except PackageNotFoundError:
             continue
+    return found
+
+
+def write(rows: dict[str, Any]) -> None:
+    """Write the table."""
+    versions = ", ".join(f"{name} {of}" for name, of in sorted(rows.get("versions", {}).items()))
     lines = [
         "# Language: scores",
         "",
         "Written by `benchmarks/language.py`, which says how it is measured. Scores are on each file's own test part; of several seeds the",
-        f"mean, and the least and the largest. {platform.machine()}, Python {platform.python_version()}, {', '.join(versions)}.",
+        f"mean, and the least and the largest. {platform.machine()}, Python {platform.python_version()}, {versions}.",
         "",
         "| task | agent | score | threshold | beside |",
         "|---|---|---|---|---|",
