@@ -222,6 +222,19 @@ def test_a_worker_that_is_signalled_saves_and_ends_with_status_3(program: Any, n
     assert states.progress_of(made.path(made.runs[0])) >= 5
 
 
+def test_a_signal_to_every_process_of_a_worker_loses_no_step(program: Any) -> None:
+    """Slurm and systemd signal each process of a job, so that the warm process hears of it twice."""
+    made = plan_of(program, "sweep", "--set", "milliseconds=400", "--budget", 100)
+    process = program.start("work", "sweep")
+    log = made.path(made.runs[0]) / "metrics.jsonl"
+    wait_for(lambda: log.exists() and log.stat().st_size > 200)
+    for pid in (*(pid for pid, parent in processes().items() if parent == process.pid), process.pid):
+        os.kill(pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 3, process.communicate()
+    saved = [int(path.name) for path in log.parent.joinpath("checkpoints").iterdir()]
+    assert max(saved) == len(log.read_text().splitlines())
+
+
 def test_a_worker_that_slept_until_its_lease_was_lost_writes_nothing_more_and_ends_with_status_4(program: Any) -> None:
     made = plan_of(program, "sweep", "--set", "milliseconds=20", "--budget", 60)
     constants = "import rl_core.sweeps.claims as c, rl_core.sweeps.worker as w; c.STALE = 1.0; w.HEARTBEAT = 0.2"

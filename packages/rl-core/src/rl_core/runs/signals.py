@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 TERMINATIONS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
@@ -42,9 +42,15 @@ class StopRequest:
     signal that comes inside a long compiled loop, and ends the process: what is on the disk is whole at any instant.
     Outside the main thread, to which Python delivers no signals, the context does nothing.
 
+    Attributes:
+        second_stops: Whether a second signal stops at once. False in the processes of workers: a cluster signals each process of a job,
+            so that the worker's own request is the second signal, and the worker ends a process that does not save by SIGKILL.
+
     Args:
         resume: The command that continues the run.
     """
+
+    second_stops: ClassVar[bool] = True
 
     def __init__(self, resume: str = "rl-core resume RUN") -> None:
         self.requested = False
@@ -75,7 +81,9 @@ class StopRequest:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt
+            if self.second_stops:
+                raise KeyboardInterrupt
+            return
         self.requested = True
         _say("finishing this step, then saving; send the signal again (Ctrl-C) to stop immediately")
 
@@ -85,7 +93,7 @@ class StopRequest:
         count = 0
         while data := os.read(pipe, 64):
             count += sum(number in numbers for number in data)
-            if count < 2:
+            if count < 2 or not self.second_stops:
                 continue
             time.sleep(GRACE)
             if self._pipe is not None and self._pipe[0] == pipe:

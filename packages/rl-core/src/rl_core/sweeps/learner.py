@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 from rl_core.errors import RequestError, RlError, printable
 from rl_core.launchers.death import end_with_parent
 from rl_core.plugins.containment import stdout_to_stderr
-from rl_core.runs.signals import termination_as_interrupt
+from rl_core.runs.signals import StopRequest, termination_as_interrupt
 from rl_core.sweeps import plan, states
 from rl_core.sweeps.claims import Lease
 
@@ -185,6 +185,7 @@ def main() -> None:
     """Answer the requests on standard input. The arguments: the worker's process, megabytes (0: any), plugins to leave out."""
     parent, megabytes, *disabled = sys.argv[1:]
     end_with_parent(int(parent))
+    StopRequest.second_stops = False
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     if int(megabytes):
