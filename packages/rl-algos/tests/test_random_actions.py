@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from rl_algos.games.task import TicTacToe
 from rl_algos.search.random_actions import RandomActions, RandomActionsConfig, random_actions
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
+from rl_core.recording import record
 from rl_core.seeds import Seeds
 
 
@@ -31,3 +33,12 @@ def test_an_answer_can_be_repeated():
     obs = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
     assert agent.predict(obs).tolist() == agent.predict(obs).tolist()
     assert 10 < agent.predict(obs).sum() < 54
+
+
+def test_only_moves_that_are_allowed_are_made_and_each_has_its_probability():
+    agent = RandomActions(RandomActionsConfig(), TicTacToe(TicTacToe.Config()), None, seeds=Seeds(0), budget=100)
+    arrays = record(agent.task, agent.predictor(), num_steps=400, seeds=Seeds(2))
+    free = np.array([agent.task.legal_at(row[None])[0] for row in arrays["obs"]])
+    assert free[np.arange(len(free)), arrays["action"]].all()
+    assert arrays["probability"] == pytest.approx(1.0 / free.sum(axis=1), rel=1e-6)
+    assert len(np.unique(arrays["action"])) == 9

@@ -82,3 +82,22 @@ def test_an_action_of_zero_leaves_the_controller_alone_and_a_task_without_one_is
         Disturbed(DisturbedConfig(task="Pendulum-v1", residual=0.3))
     with pytest.raises(ValueError, match="no task is named"):
         Disturbed(DisturbedConfig(task="Pendulumm"))
+
+
+def test_a_delay_holds_back_the_controller_that_is_corrected():
+    """With corrections of zero the wheel turns as the controller says, three steps later than without a delay, and is straight before."""
+    told = []
+    for delay in (0, 3):
+        task = Disturbed(DisturbedConfig(task="lane-keeping", residual=0.3, delay=delay))
+        envs = task.envs(2, Seeds(0))
+        obs, executed = envs.reset(), []
+        inner_step = envs.inner.step
+        envs.inner.step = lambda actions, step=inner_step, seen=executed: (seen.append(actions.copy()), step(actions))[1]
+        wanted = []
+        for _ in range(6):
+            wanted.append(task.controller(obs))
+            obs = envs.step(np.zeros((2, *task.output_space.shape), np.float32)).obs
+        told.append((np.array(wanted), np.array(executed)))
+    assert told[0][1] == pytest.approx(told[0][0], abs=1e-6)
+    assert told[1][1][3:] == pytest.approx(told[1][0][:3], abs=1e-6)
+    assert (told[1][1][:3] == 0).all()

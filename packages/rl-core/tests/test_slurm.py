@@ -88,7 +88,13 @@ def cluster(tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch) -> It
     for environment in (program.environment, os.environ):
         environment["SLURM_CONF"] = str(folder / "slurm.conf")
     monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))  # and removed afterwards
-    names = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munged.pid", "log-file": "munged.log", "seed-file": "munged.seed"}
+    names = {
+        "key-file": "munge.key",
+        "socket": "munge.socket",
+        "pid-file": "munged.pid",
+        "log-file": "munged.log",
+        "seed-file": "munged.seed",
+    }
     commands = [["munged", "--foreground", "--force", *(f"--{option}={folder / name}" for option, name in names.items())]]
     commands += [["slurmctld", "-D", "-c"], ["slurmd", "-D", "-N", "n1"], ["slurmd", "-D", "-N", "n2"]]
     daemons = []
@@ -121,9 +127,7 @@ def test_a_sweep_survives_a_killed_worker_a_requeued_job_and_time_limits(program
     grid = ("sweep", "slope", "--seeds", "0-3", "--budget", 60)
     assert program.run(*grid, "--workers", 2, "--out", "whole").status == 0
     limits = ("--launcher-set", "minutes=1", "--launcher-set", "warning_seconds=40")
-    process = program.start(
-        *grid, "--set", "milliseconds=600", "--workers", 2, "--launcher", "slurm", *limits, "--out", "torn", "--json"
-    )
+    process = program.start(*grid, "--set", "milliseconds=400", "--workers", 2, "--launcher", "slurm", *limits, "--out", "torn", "--json")
     folder = program.folder / "torn"
     wait_for(lambda: process.poll() is not None or len(list((folder / "claims").glob("*.1"))) == 2, "two claimed runs")
     assert process.poll() is None, process.communicate()[1]

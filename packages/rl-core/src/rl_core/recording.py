@@ -29,7 +29,7 @@ from gymnasium import spaces
 
 from rl_core.recorded_csv import read_csv, write_csv
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask, Predict, PredictWithMemory
+from rl_core.task import ControlTask, Predict, PredictAllowed, PredictByChance, PredictWithMemory
 
 PARTS = ("obs", "action", "reward", "terminated", "truncated", "final_obs")
 """Names of the arrays of transitions; see `rl_core.envs.Transition`."""
@@ -87,18 +87,24 @@ def record(
     num_lanes = num_lanes or max(1, min(MOST_LANES, num_steps // STEPS_OF_A_LANE))
     envs, rng = task.envs(num_lanes, seeds.child("recording")), seeds.numpy("random actions")
     memory = predict if isinstance(predict, PredictWithMemory) else None
+    masked = predict if isinstance(predict, PredictAllowed) else None
     obs, rows, goes_on = envs.reset(), [], np.ones(num_lanes, dtype=np.bool_)
     if memory is not None:
         memory.begin(np.ones(num_lanes, dtype=np.bool_))
     quota, taken = -(-num_steps // num_lanes), 0
     while goes_on.any():
-        random = _random_actions(task.output_space, num_lanes, rng)
+        legal = envs.extras().get("legal")
+        if masked is not None and legal is not None:
+            masked.allow(legal)
+        random = _random_actions(task.output_space, num_lanes, rng, legal)
         greedy = random if predict is None else np.asarray(predict(obs))
         is_random = np.full(num_lanes, True) if predict is None else rng.random(num_lanes) < random_share
         action = np.where(is_random.reshape(-1, *[1] * (random.ndim - 1)), random, greedy).astype(random.dtype)
         after = envs.step(action)
         row = (obs, action, after.reward, after.terminated, after.truncated, after.final_obs)
-        rows.append((*row, _probability(task.output_space, action, None if predict is None else greedy, random_share), goes_on))
+        chosen = predict.chance_of(action) if isinstance(predict, PredictByChance) else action == greedy
+        share = 1.0 if predict is None else random_share
+        rows.append((*row, _probability(task.output_space, action, chosen, share, legal), goes_on))
         over, taken = after.terminated | after.truncated, taken + 1
         if memory is not None:
             memory.begin(over)
@@ -113,8 +119,12 @@ def record(
     return arrays
 
 
-def _random_actions(space: Any, count: int, rng: np.random.Generator) -> np.ndarray:
+def _random_actions(space: Any, count: int, rng: np.random.Generator, legal: np.ndarray | None) -> np.ndarray:
+    """Return actions drawn evenly, of those that are allowed [N, A]."""
     if isinstance(space, spaces.Discrete):
+        if legal is not None:
+            allowed: np.ndarray = int(space.start) + np.where(legal, rng.random(legal.shape), -1.0).argmax(axis=1)
+            return allowed
         return rng.integers(int(space.start), int(space.start) + int(space.n), count)
     if not isinstance(space, spaces.Box):
         raise ValueError(f"actions are {space}; recordings are made of actions of a Discrete or a Box")
@@ -123,13 +133,13 @@ def _random_actions(space: Any, count: int, rng: np.random.Generator) -> np.ndar
     return drawn
 
 
-def _probability(space: Any, action: np.ndarray, greedy: np.ndarray | None, random_share: float) -> np.ndarray:
-    """Return the probability of each action [N] of a policy that draws it evenly with a probability, and is greedy otherwise."""
+def _probability(space: Any, action: np.ndarray, chosen: np.ndarray, share: float, legal: np.ndarray | None) -> np.ndarray:
+    """Return the probability of each action [N], drawn evenly with probability `share`, and else by a policy that has it with `chosen`."""
     if not isinstance(space, spaces.Discrete):
         return np.zeros(len(action), dtype=np.float32)
-    share = 1.0 if greedy is None else random_share
-    even = np.full(len(action), share / int(space.n))
-    return (even if greedy is None else even + (1.0 - share) * (action == greedy)).astype(np.float32)
+    even = 1.0 / int(space.n) if legal is None else legal[np.arange(len(action)), action - int(space.start)] / legal.sum(axis=1)
+    probability: np.ndarray = (share * even + (1.0 - share) * chosen).astype(np.float32)
+    return probability
 
 
 def write(recording: Recording, path: Path) -> None:

@@ -50,6 +50,14 @@ class PredictAllowed(Predict, Protocol):
 
 
 @runtime_checkable
+class PredictByChance(Predict, Protocol):
+    """A predictor that draws its answers, and knows how likely each was."""
+
+    def chance_of(self, answers: np.ndarray) -> np.ndarray:
+        """Return the probability [B] with which it answers so [B] at the inputs of the last question."""
+
+
+@runtime_checkable
 class PredictLikelihood(Predict, Protocol):
     """A predictor that also says how likely it held the right answers, for tasks that judge by likelihood (`DataTask.by_likelihood`)."""
 

@@ -53,10 +53,9 @@ class DisturbedEnvs(WrappedEnvs):
         if isinstance(space, spaces.Box):
             bounded = np.isfinite(space.low) & np.isfinite(space.high)
             self._middle = np.where(bounded, (space.low + space.high) / 2.0, 0.0).astype(np.float32)
-            self._waiting = np.broadcast_to(self._middle, (num_envs, config.delay, *space.shape)).copy()
+            self._waiting = np.zeros((num_envs, config.delay, *space.shape), np.float32)  # distances from the middle
         else:
             assert isinstance(space, spaces.Discrete)
-            self._middle = np.zeros(0, np.float32)
             self._waiting = np.full((num_envs, config.delay), int(space.start), dtype=np.int64)
         self._steps = 0
         self._true = self._seen = np.zeros(0)
@@ -76,15 +75,15 @@ class DisturbedEnvs(WrappedEnvs):
     def step(self, actions: np.ndarray) -> Transition:
         """Take actions [N, ...] as the actuators carry them out."""
         config = self._config
-        actions = np.asarray(actions)
+        commands = self._commanded(np.asarray(actions))
         if config.delay:
-            waiting = np.concatenate([self._waiting, actions[:, None].astype(self._waiting.dtype)], axis=1)
-            actions, self._waiting = waiting[:, 0], waiting[:, 1:]
-        transition = self.inner.step(self._executed(actions))
+            waiting = np.concatenate([self._waiting, commands[:, None].astype(self._waiting.dtype)], axis=1)
+            commands, self._waiting = waiting[:, 0], waiting[:, 1:]
+        transition = self.inner.step(self._executed(commands))
         over = transition.terminated | transition.truncated
         if config.delay and over.any():
             self._waiting = self._waiting.copy()
-            self._waiting[over] = self._middle if len(self._middle) else int(self.output_space.start)
+            self._waiting[over] = 0.0 if isinstance(self.output_space, spaces.Box) else int(self.output_space.start)
         self._steps += 1
         self._true = transition.obs
         final = self._noisy(transition.final_obs)
@@ -98,17 +97,23 @@ class DisturbedEnvs(WrappedEnvs):
         self._seen = obs
         return transition._replace(obs=obs, final_obs=final)
 
-    def _executed(self, actions: np.ndarray) -> np.ndarray:
+    def _commanded(self, actions: np.ndarray) -> np.ndarray:
+        """Return what the actuators are told [N, ...]: an action of a Discrete, else a distance from the middle, the controller's included."""
+        if isinstance(self.output_space, spaces.Discrete):
+            return actions
+        offset: np.ndarray = actions - self._middle
+        if self._config.residual and self._controller is not None:
+            offset = self._controller(self._seen) - self._middle + self._config.residual * offset
+        return offset
+
+    def _executed(self, commands: np.ndarray) -> np.ndarray:
         """Return what the actuators do [N, ...]."""
         config, space = self._config, self.output_space
         mirrored = bool(config.switch_steps) and self._steps // config.switch_steps % 2 == 1
         if isinstance(space, spaces.Discrete):
-            return int(space.start) + int(space.n) - 1 - (actions - int(space.start)) if mirrored else actions
-        offset = actions - self._middle
-        if config.residual and self._controller is not None:
-            offset = self._controller(self._seen) - self._middle + config.residual * offset
+            return int(space.start) + int(space.n) - 1 - (commands - int(space.start)) if mirrored else commands
         strength = max(0.2, 1.0 - config.drift * self._steps / 1_000.0)
-        moved = self._middle + (-strength if mirrored else strength) * offset
+        moved = self._middle + (-strength if mirrored else strength) * commands
         return np.clip(moved, space.low, space.high).astype(space.dtype)
 
     def _noisy(self, obs: np.ndarray) -> np.ndarray:

@@ -8,12 +8,12 @@ Letters: N environments, A actions, D dimensions of an action.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
 
+from rl_algos.parts.masks import legal_at
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, configclass
 from rl_core.task import ControlTask
@@ -27,12 +27,21 @@ class RandomActionsConfig:
     iteration_steps: Annotated[Count, Doc("steps of each environment between two lines of metrics")] = 100
 
 
-def random_actions(space: spaces.Space[Any], count: int, rng: np.random.Generator) -> np.ndarray:
+def random_actions(space: spaces.Space[Any], count: int, rng: np.random.Generator, legal: np.ndarray | None = None) -> np.ndarray:
     """Return actions [count, ...] drawn evenly from a space of numbers.
+
+    Args:
+        space: The space of one action.
+        count: How many.
+        rng: Source of the draws.
+        legal: Which actions are allowed [count, ..., A], bool, of a space of choices; `None` for all.
 
     >>> random_actions(spaces.Discrete(3, start=1), 5, np.random.default_rng(0)).tolist()
     [3, 2, 2, 1, 1]
     """
+    if legal is not None and isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        allowed: np.ndarray = space.start + np.where(legal, rng.random(legal.shape), -1.0).argmax(axis=-1)
+        return allowed
     if isinstance(space, spaces.Discrete):
         return int(space.start) + rng.integers(int(space.n), size=count)
     if isinstance(space, spaces.MultiDiscrete):
@@ -44,6 +53,35 @@ def random_actions(space: spaces.Space[Any], count: int, rng: np.random.Generato
     low, high = np.where(bounded, space.low, 0.0), np.where(bounded, space.high, 0.0)
     drawn = np.where(bounded, low + (high - low) * rng.random(normal.shape), normal)
     return np.asarray(drawn.clip(space.low, space.high), dtype=space.dtype)
+
+
+class RandomPolicy:
+    """A predictor that answers by chance, whatever the inputs are; see `rl_core.task.PredictAllowed` and `PredictByChance`.
+
+    Args:
+        space: The space of one action.
+        rng: Source of the draws.
+    """
+
+    def __init__(self, space: spaces.Space[Any], rng: np.random.Generator) -> None:
+        self._space, self._rng = space, rng
+        self._legal: np.ndarray | None = None
+
+    def allow(self, legal: np.ndarray) -> None:
+        """Take note of the actions that are allowed at the next inputs [B, ..., A], bool."""
+        self._legal = legal
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Return actions [B, ...] for inputs [B, ...]."""
+        return random_actions(self._space, len(inputs), self._rng, self._legal)
+
+    def chance_of(self, answers: np.ndarray) -> np.ndarray:
+        """Return the probability [B] of each answer [B], of a space of choices; of other ones their density is not known: zeros."""
+        if not isinstance(self._space, spaces.Discrete):
+            return np.zeros(len(answers))
+        if self._legal is None:
+            return np.full(len(answers), 1.0 / int(self._space.n))
+        return self._legal[np.arange(len(answers)), answers - int(self._space.start)] / self._legal.sum(axis=1)
 
 
 class RandomActions(Agent):
@@ -64,20 +102,20 @@ class RandomActions(Agent):
     def step(self) -> dict[str, float]:
         """Act at random for some steps of every environment."""
         for _ in range(self.config.iteration_steps):
-            self.envs.step(random_actions(self.task.output_space, self.config.num_envs, self.rng))
+            legal = self.envs.extras().get("legal")
+            self.envs.step(random_actions(self.task.output_space, self.config.num_envs, self.rng, legal))
         self.progress += self.config.iteration_steps * self.config.num_envs
         return dict(self.envs.episode_metrics())
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return random actions [B, ...] for inputs [B, ...]: of the same input the same one, so that an answer can be repeated."""
-        actions = []
-        for row in inputs:
+        actions, legal = [], legal_at(self.task, inputs)
+        for index, row in enumerate(inputs):
             digest = hashlib.sha256(np.ascontiguousarray(row).tobytes()).digest()
             rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-            actions.append(random_actions(self.task.output_space, 1, rng)[0])
+            actions.append(random_actions(self.task.output_space, 1, rng, None if legal is None else legal[index : index + 1])[0])
         return np.array(actions)
 
-    def predictor(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Return what answers in an evaluation: actions from a stream of their own, whatever the inputs are."""
-        rng = np.random.Generator(np.random.PCG64(self.seeds.integer("evaluation actions")))
-        return lambda inputs: random_actions(self.task.output_space, len(inputs), rng)
+    def predictor(self) -> RandomPolicy:
+        """Return what answers in an evaluation: actions from a stream of their own, of those that are allowed."""
+        return RandomPolicy(self.task.output_space, np.random.Generator(np.random.PCG64(self.seeds.integer("evaluation actions"))))
