@@ -176,7 +176,7 @@ def mutations(session: nox.Session, package: str) -> None:
 def extras(session: nox.Session) -> None:
     """The tests that `tests` skips, because an environment there holds no extra and not every library to compare with."""
     for package, extra, chosen in (
-        ("rl-core", "tune,ray,dask,parquet,minari,tensorboard,wandb", "launchers or tune or recording or loggers or text_metrics"),
+        ("rl-core", "tune,ray,dask,parquet,minari,tensorboard,wandb", "launchers or slurm or tune or recording or loggers or text_metrics"),
         ("nlp-embeddings", "transformers", "contextual or tagging"),
         ("dl-nets", "onnx,transformers", "hugging or zero_shot or zero-shot or export or spiking"),
         ("cv-models", "detr,transformers,video", "describe or watch or detr"),

@@ -98,7 +98,7 @@ class DisturbedEnvs(WrappedEnvs):
         return transition._replace(obs=obs, final_obs=final)
 
     def _commanded(self, actions: np.ndarray) -> np.ndarray:
-        """Return what the actuators are told [N, ...]: an action of a Discrete, else a distance from the middle, the controller's included."""
+        """Return what the actuators are told [N, ...]: actions of a Discrete, else distances from the middle, the controller's added."""
         if isinstance(self.output_space, spaces.Discrete):
             return actions
         offset: np.ndarray = actions - self._middle

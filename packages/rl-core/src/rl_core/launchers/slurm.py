@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Annotated
 from rl_core.config import Count, Doc, Whole, configclass
 from rl_core.errors import RequestError, WorkError
 from rl_core.launchers.launcher import Needs, WorkerState
+from rl_core.runs.signals import STOPPED, TERMINATIONS
 
 _QUEUED = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SUSPENDED"}
 
@@ -76,9 +78,10 @@ class SlurmLauncher:
         lines = [f"#SBATCH --{name}={_quoted(value)}" for name, value in options.items() if value]
         lines += ["#SBATCH --requeue", *(f"#SBATCH {option}" for option in config.options)]
         # `srun` makes the worker a step, so that Slurm's warning reaches it and not the shell alone; exit status 3 means stopped and
-        # saved, for which the job asks to be queued again.
+        # saved, for which the job asks to be queued again, as for a warning that ended the worker before it listened.
         work = f"srun {shlex.join(argv)}\nstatus=$?"
-        again = f'if [ "$status" -eq 3 ] && [ ! -e {shlex.quote(str(folder / "stop"))} ]; then scontrol requeue "$SLURM_JOB_ID"; fi'
+        warned = " ".join(str(status) for status in (STOPPED, *(128 + number for number in TERMINATIONS if number != signal.SIGTERM)))
+        again = f'case " {warned} " in *" $status "*) [ -e {shlex.quote(str(folder / "stop"))} ] || scontrol requeue "$SLURM_JOB_ID";; esac'
         return "\n".join(["#!/bin/bash", *lines, *([config.setup] if config.setup else []), work, again, 'exit "$status"', ""])
 
     def look(self, ids: Sequence[str]) -> Mapping[str, WorkerState]:
