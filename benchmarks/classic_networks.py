@@ -1,16 +1,16 @@
-"""Measure the classic networks on MNIST, with their presets, seeds 0 to 2; the ring of Gaussians with seeds 0 to 4.
+"""Measure the classic networks on MNIST, with their presets, seeds 0 to 2.
 
     MNIST=data/mnist python benchmarks/classic_networks.py                     # all rows; writes classic_networks.md
     MNIST=data/mnist python benchmarks/classic_networks.py dbn --seeds 0       # one row and seed
     python benchmarks/classic_networks.py --table                              # the table, from what was measured
 
 MNIST names the folder of the four idx files. A score is that of the test split, which was not used to choose any setting. Every run is a
-process with one thread. What was measured is kept in a file, one line a run, so that rows can be measured one at a time.
+process with one thread. What was measured is kept in classic_networks.json, so that rows can be measured one at a time. The scores of GANs
+are in generation.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -21,6 +21,8 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import rows
 
 HERE = Path(__file__)
 
@@ -34,7 +36,6 @@ class Row(NamedTuple):
         metric: Name of the number.
         goal: What is asked of the mean.
         higher: Whether more is better.
-        seeds: Number of runs.
     """
 
     component: str
@@ -42,7 +43,6 @@ class Row(NamedTuple):
     metric: str
     goal: float
     higher: bool = True
-    seeds: int = 3
 
 
 ROWS = {
@@ -52,14 +52,12 @@ ROWS = {
     "spiking": Row("spiking", "mnist:{mnist}", "accuracy", 0.985),
     "autoencoder": Row("autoencoder", "reconstruct:mnist:{mnist}", "error / error of PCA", 0.7, higher=False),
     "variational-autoencoder": Row("variational-autoencoder", "reconstruct:mnist:{mnist}", "ELBO, nats", -105.0),
-    "gan": Row("gan", "generate:mnist:{mnist}", "Frechet distance", 8.0, higher=False),
-    "gan-ring": Row("gan", "ring-of-gaussians", "modes", 8.0, seeds=5),
 }
 
 
-def run(row: Row, mnist: str, seed: int) -> dict[str, Any]:
+def run(row: Row, seed: int) -> dict[str, Any]:
     """Return what one run gives: its JSON result, and the number that is asked for as "value"."""
-    task = row.task.format(mnist=mnist)
+    task = row.task.format(mnist=os.environ.get("MNIST", "data/mnist"))
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "rl_core", "run", row.component, "--task", task, "--seed", str(seed), "--device", "cpu"]
         done = subprocess.run([*command, "--out", f"{folder}/run", "--json"], capture_output=True, text=True, check=False)
@@ -105,7 +103,7 @@ def elbo(folder: str) -> float:
     return total / count
 
 
-def table(measured: dict[str, dict[str, Any]]) -> str:
+def table(measured: dict[str, list[dict[str, Any]]]) -> str:
     """Return the page, from all that was measured."""
     lines = [
         "# Classic networks",
@@ -117,9 +115,8 @@ def table(measured: dict[str, dict[str, Any]]) -> str:
         "| row | task | number | by seed | mean | goal | | seconds of learning, median |",
         "|---|---|---|---|---:|---:|---|---:|",
     ]
-    details = []
     for name, row in ROWS.items():
-        runs = [measured[key] for key in sorted(measured) if key.rpartition("/")[0] == name]
+        runs = measured.get(name, [])
         sign, task = (">=" if row.higher else "<="), row.task.replace("{mnist}", "...")
         if not runs:
             lines.append(f"| {name} | `{task}` | {row.metric} | not measured yet | | {sign} {row.goal:g} | | |")
@@ -130,30 +127,14 @@ def table(measured: dict[str, dict[str, Any]]) -> str:
         verdict = "reached" if met else "**missed**"
         seconds = statistics.median(each["seconds"] for each in runs)
         lines.append(f"| {name} | `{task}` | {row.metric} | {values} | {mean:.4g} | {sign} {row.goal:g} | {verdict} | {seconds:.0f} |")
-        if row.component == "gan":
-            means = {key: statistics.mean(each["metrics"][key] for each in runs) for key in runs[0]["metrics"]}
-            details.append(f"- `{name}`, means: " + ", ".join(f"{key} {value:.3g}" for key, value in means.items()) + ".")
-    return "\n".join([*lines, "", *details, ""])
+    return "\n".join([*lines, ""])
 
 
 def main() -> None:
     """Measure the rows that are asked for, and write the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("rows", nargs="*", default=list(ROWS))
-    parser.add_argument("--seeds", type=int, nargs="*")
-    parser.add_argument("--kept", type=Path, default=HERE.with_suffix(".jsonl"), help="file of what was measured")
-    parser.add_argument("--table", action="store_true", help="only write the table")
-    options = parser.parse_args()
-    if not options.table:
-        mnist = os.environ.get("MNIST", "data/mnist")
-        for name in options.rows:
-            for seed in options.seeds if options.seeds is not None else range(ROWS[name].seeds):
-                line = {"row": name, **run(ROWS[name], mnist, seed)}
-                print(json.dumps(line), flush=True)
-                with options.kept.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-    lines = [json.loads(line) for line in options.kept.read_text().splitlines()] if options.kept.exists() else []
-    HERE.with_suffix(".md").write_text(table({f"{line['row']}/{line['seed']}": line for line in lines}))
+    store, arguments = HERE.with_suffix(".json"), sys.argv[1:]
+    held = json.loads(store.read_text()) if arguments == ["--table"] else rows.measured(store, ROWS, arguments, (0, 1, 2), run)
+    HERE.with_suffix(".md").write_text(table(held))
 
 
 if __name__ == "__main__":
