@@ -59,7 +59,7 @@ def test_a_loss_without_learning_changes_nothing() -> None:
 @pytest.mark.learning
 @pytest.mark.parametrize(
     ("name", "epochs", "learning_rate"),
-    [("faster-rcnn", 90, 1e-3), ("ssd", 90, 1e-3), ("mask-rcnn", 80, 1e-3)],
+    [("faster-rcnn", 90, 1e-3), ("ssd", 90, 1e-3), ("mask-rcnn", 80, 1e-3), ("detr", 400, 1e-3)],
 )
 def test_it_overfits_eight_pictures(name: str, epochs: int, learning_rate: float) -> None:
     task = task_of(name)

@@ -158,8 +158,8 @@ def test_a_run_that_is_continued_inside_an_epoch_learns_from_the_same_variations
 NETWORKS: dict[str, Network] = {
     "unet": UNet(UNetConfig(channels=(16, 32, 64))),
     "attention-unet": UNet(UNetConfig(channels=(16, 32, 64), gates=True)),
-    "fcn": TorchvisionMaps(TorchvisionMapsConfig(head="fcn")),
-    "deeplabv3": TorchvisionMaps(TorchvisionMapsConfig()),
+    "fcn": TorchvisionMaps(TorchvisionMapsConfig(head="fcn", width=0.5, output_stride=4)),
+    "deeplabv3": TorchvisionMaps(TorchvisionMapsConfig(width=0.5, output_stride=4)),
 }
 
 

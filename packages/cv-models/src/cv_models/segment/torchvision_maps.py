@@ -2,8 +2,8 @@
 
 Source: Long, Shelhamer and Darrell, *Fully convolutional networks for semantic segmentation*, 2015; Chen et al., *Rethinking atrous
 convolution for semantic image segmentation*, 2017; Howard et al., *Searching for MobileNetV3*, 2019. Departures: as torchvision's, the
-last stages of the backbone use atrous convolutions instead of strides; the statistics of batch normalisation move by a tenth a batch, as
-suits training from the first weights. Grey images are repeated in three channels.
+last stages of the backbone use atrous convolutions instead of strides, also in a MobileNet from the output stride of 8 on; the statistics
+of batch normalisation move by a tenth a batch, as suits training from the first weights. Grey images are repeated in three channels.
 
 Letters: B batch, C channels, K classes, H W image.
 """
@@ -34,6 +34,9 @@ class TorchvisionMapsConfig:
         Literal["mobilenet-v3-small", "mobilenet-v3-large", "resnet50", "resnet101"], Doc("network that gives the features")
     ] = "mobilenet-v3-small"
     width: Annotated[Positive, Doc("factor of the filters of a mobilenet")] = 1.0
+    output_stride: Annotated[
+        Literal[4, 8, 16, 32], Doc("pixels of each side for one place of the features; fewer draw borders more exactly, and take longer")
+    ] = 8
     reduction: Annotated[Count, Doc("pixels of each side that are averaged into one first; maps are interpolated up again")] = 1
     standardise: Annotated[
         Literal["fixed", "image", "log"],
@@ -64,17 +67,23 @@ class Maps(nn.Module):
 
 def build_model(config: TorchvisionMapsConfig, num_classes: int) -> nn.Module:
     """Build torchvision's model with first weights from torch's global generator; call it through `cv_models.layers.torchvisions`."""
-    from torchvision.models import mobilenetv3, segmentation
+    from torchvision.models import mobilenetv3, resnet, segmentation
     from torchvision.models._utils import IntermediateLayerGetter
 
     if config.backbone in ("resnet50", "resnet101"):
-        build = getattr(segmentation, f"{config.head}_{config.backbone}")
-        return cast(nn.Module, build(weights=None, weights_backbone=None, num_classes=num_classes))
-    name = config.backbone.replace("-", "_")
-    setting, last = mobilenetv3._mobilenet_v3_conf(name, width_mult=config.width, dilated=True)
-    features = mobilenetv3.MobileNetV3(setting, last).features
-    channels = features[len(features) - 1].out_channels
-    backbone = IntermediateLayerGetter(features, return_layers={str(len(features) - 1): "out"})
+        atrous = [stride > config.output_stride for stride in (8, 16, 32)]
+        whole = getattr(resnet, config.backbone)(weights=None, replace_stride_with_dilation=atrous)
+        features, last, channels = whole, "layer4", whole.inplanes
+    else:
+        setting, widest = mobilenetv3._mobilenet_v3_conf(config.backbone.replace("-", "_"), width_mult=config.width)
+        stride = 2  # of the first convolution
+        for block in setting:  # a block with a dilation has no stride
+            stride *= block.stride
+            block.dilation = max(1, stride // config.output_stride)
+        features = mobilenetv3.MobileNetV3(setting, widest).features
+        last = str(len(features) - 1)
+        channels = features[len(features) - 1].out_channels
+    backbone = IntermediateLayerGetter(features, return_layers={last: "out"})
     if config.head == "fcn":
         return segmentation.FCN(backbone, segmentation.fcn.FCNHead(channels, num_classes))
     return segmentation.DeepLabV3(backbone, segmentation.deeplabv3.DeepLabHead(channels, num_classes))

@@ -43,6 +43,7 @@ class DBNConfig:
     learning_rate: Annotated[Positive, Doc("step size of fine-tuning at the start; it falls as a cosine")] = 1e-3
     weight_decay: Annotated[NonNegative, Doc("lambda of fine-tuning, pull of the weight matrices towards 0")] = 0.0
     dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that a hidden unit is left out while fine-tuning")] = 0.0
+    input_dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that an input is left out while fine-tuning")] = 0.0
     batch_size: Annotated[Count, Doc("B, examples of one update in both phases")] = 64
 
     def __post_init__(self) -> None:
@@ -166,7 +167,8 @@ class DBN(Agent):
                 pretraining, HiddenFeatures(self.task, self.layers), network, seeds=seeds, budget=self._phase_size, device="cpu"
             )
         tuning = settings(learning_rate=config.learning_rate, weight_decay=config.weight_decay)
-        perceptron = MLP(MLPConfig(hidden=config.hidden, activation="sigmoid", dropout=config.dropout))
+        left_out = {"dropout": config.dropout, "input_dropout": config.input_dropout}
+        perceptron = MLP(MLPConfig(hidden=config.hidden, activation="sigmoid", **left_out))
         left = max(1, self.budget - self._pretraining)
         learner = Supervised(tuning, self.task, perceptron, seeds=self.seeds.apart("fine-tuning"), budget=left, device="cpu")
         linear = [module for module in learner.module.modules() if isinstance(module, nn.Linear)]

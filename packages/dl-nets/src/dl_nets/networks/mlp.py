@@ -16,7 +16,7 @@ from torch import nn
 from dl_nets.fast.bridge import Perceptron
 from dl_nets.networks.hidden import hidden_layers
 from dl_nets.networks.initialisation import Init, linear
-from dl_nets.networks.layers import Activation
+from dl_nets.networks.layers import Activation, Dropout
 from dl_nets.networks.spaces import Features, output_size
 from rl_core.config import Count, Doc, Meta, Positive, configclass
 from rl_core.network import Network
@@ -35,6 +35,7 @@ class MLPConfig:
     batch_norm: Annotated[bool, Doc("whether each hidden unit is normalised over the batch before its activation")] = False
     residual: Annotated[bool, Doc("whether a hidden layer of as many units as its inputs adds them to its outputs")] = False
     dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that a hidden unit is left out while training")] = 0.0
+    input_dropout: Annotated[float, Meta(ge=0, lt=1), Doc("probability that an input is left out while training")] = 0.0
     fast: Annotated[bool, Doc("whether plain layers of tanh or relu are computed by BLAS and compiled loops on a CPU")] = True
 
     def __post_init__(self) -> None:
@@ -54,6 +55,8 @@ class MLP(Network):
         layers = hidden_layers(features.size, config.hidden, config, rng, residual=config.residual)
         size = (features.size, *config.hidden)[-1]
         layers.append(linear(size, output_size(output_space), rng, init=config.init, gain=config.output_gain))
+        if config.input_dropout:
+            layers.insert(0, Dropout(config.input_dropout, rng))
         return Perceptron(
             features, nn.Sequential(*layers), fast=config.fast, vector_inputs=features.passes_on, float_inputs=features.only_flattens
         )
