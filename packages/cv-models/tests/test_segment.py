@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 from torch.nn import functional
+from torchvision.models import segmentation
 
 from cv_models.segment.losses import border_weights, cross_entropy, dice, focal, map_loss
 from cv_models.segment.map_module import MapModule
-from cv_models.segment.torchvision_maps import TorchvisionMaps, TorchvisionMapsConfig
+from cv_models.segment.torchvision_maps import TorchvisionMaps, TorchvisionMapsConfig, build_model
 from cv_models.segment.unet import AttentionGate, UNet, UNetConfig
 from cv_models.tasks.shape_maps import ShapeMapsConfig, ShapesSegmentation
 from dl_nets.learning import steps
@@ -166,10 +168,37 @@ NETWORKS: dict[str, Network] = {
 @pytest.mark.learning
 @pytest.mark.parametrize("name", NETWORKS)
 def test_eight_pictures_are_learned_by_heart(name: str) -> None:
-    size = 64 if name in ("unet", "attention-unet") else 128
-    task = ShapesSegmentation(ShapeMapsConfig(size=size, num_train=8, num_validation=0, num_test=1))
-    config = SupervisedConfig(batch_size=4, learning_rate=0.003, weight_decay=0.0)
-    agent = Supervised(config, task, NETWORKS[name], seeds=Seeds(0), budget=8 * 250, device="cpu")
+    small = name in ("unet", "attention-unet")
+    task = ShapesSegmentation(ShapeMapsConfig(size=64 if small else 128, num_train=8, num_validation=0, num_test=1))
+    batch_size, epochs = (4, 250) if small else (8, 150)
+    schedule: Any = "cosine" if small else "warm-up-cosine"
+    config = SupervisedConfig(batch_size=batch_size, learning_rate=0.003, schedule=schedule, weight_decay=0.0)
+    agent = Supervised(config, task, NETWORKS[name], seeds=Seeds(0), budget=8 * epochs, device="cpu")
     while agent.progress < agent.budget:
         agent.step()
     assert task.evaluate_split(agent.predict, "train")["mean IoU"] > 0.95
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet-v3-small", "resnet50"])
+def test_features_have_the_output_stride_that_is_asked_for(backbone: Any) -> None:
+    with torch.device("meta"):
+        models = {stride: build_model(TorchvisionMapsConfig(backbone=backbone, output_stride=stride), 2) for stride in (4, 8, 16, 32)}
+        found = {stride: model.eval().backbone(torch.zeros(1, 3, 64, 96))["out"].shape[2:] for stride, model in models.items()}
+    assert found == {stride: (64 // stride, 96 // stride) for stride in found}
+
+
+@pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
+def test_networks_equal_torchvisions_at_its_output_strides(head: Any) -> None:
+    """Of 16 in a MobileNet, of 8 in a ResNet: names and dilations of all convolutions, and with them the answers."""
+    for backbone, stride, theirs in (("mobilenet-v3-large", 16, "mobilenet_v3_large"), ("resnet50", 8, "resnet50")):
+        if head == "fcn" and stride == 16:
+            continue  # torchvision has none
+        with torch.device("meta"):
+            ours = build_model(TorchvisionMapsConfig(head=head, backbone=backbone, output_stride=stride), 3)
+            other = getattr(segmentation, f"{head}_{theirs}")(weights=None, weights_backbone=None, num_classes=3)
+        assert ours.state_dict().keys() == other.state_dict().keys()
+        assert convolutions(ours) == convolutions(other)
+
+
+def convolutions(model: torch.nn.Module) -> dict[str, tuple[object, ...]]:
+    return {name: (m.stride, m.dilation, m.padding) for name, m in model.named_modules() if isinstance(m, torch.nn.Conv2d)}

@@ -3,8 +3,8 @@
 Source: Carion et al., *End-to-end object detection with transformers*, 2020. The model is that of the library transformers, built from a
 config without any download; its first weights are the paper's, Xavier's and queries from N(0, 1), not the library's N(0, 0.02), from
 which queries and places stay alike for hundreds of updates. Departures: batch normalisation learns, since no pretrained backbone is
-loaded, whose statistics would be frozen; sizes are for small pictures. The paper's are backbone depths 3, 4, 6, 3, width 256, 6 layers, 8 heads, 2048 hidden, 100 queries,
-and 500 epochs on 118,000 pictures: from scratch on few pictures it learns slowly.
+loaded, whose statistics would be frozen; sizes are for small pictures. The paper's are backbone depths 3, 4, 6, 3, width 256, 6 layers,
+8 heads, 2048 hidden, 100 queries, and 500 epochs on 118,000 pictures: from scratch on few pictures it learns slowly.
 
 Letters: B pictures, Q queries, K classes.
 """
@@ -172,7 +172,7 @@ def _detector(config: DetrConfig, num_classes: int) -> nn.Module:
                 setattr(parent, name, nn.BatchNorm2d(child.get_buffer("weight").numel()))
     for parameter in model.parameters():
         parameter.requires_grad_(True)  # the library freezes the first layers of a backbone
-    for name, parameter in model.named_parameters():  # the library draws all from N(0, 0.02): queries are alike, and places too
+    for name, parameter in model.named_parameters():
         if "query_position_embeddings" in name:
             nn.init.normal_(parameter)
         elif ("encoder." in name or "decoder." in name) and "backbone" not in name and parameter.dim() > 1:

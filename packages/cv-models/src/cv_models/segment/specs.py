@@ -52,6 +52,6 @@ def networks() -> Iterator[NetworkSpec]:
             fits=FITS,
             task="shapes-segmentation",
             agent="supervised",
-            tiny={"width": 0.1},
+            tiny={"width": 0.1, "output_stride": 32},
             tags=("vision", "segmentation"),
         )

@@ -167,8 +167,7 @@ class DBN(Agent):
                 pretraining, HiddenFeatures(self.task, self.layers), network, seeds=seeds, budget=self._phase_size, device="cpu"
             )
         tuning = settings(learning_rate=config.learning_rate, weight_decay=config.weight_decay)
-        left_out = {"dropout": config.dropout, "input_dropout": config.input_dropout}
-        perceptron = MLP(MLPConfig(hidden=config.hidden, activation="sigmoid", **left_out))
+        perceptron = MLP(MLPConfig(hidden=config.hidden, activation="sigmoid", dropout=config.dropout, input_dropout=config.input_dropout))
         left = max(1, self.budget - self._pretraining)
         learner = Supervised(tuning, self.task, perceptron, seeds=self.seeds.apart("fine-tuning"), budget=left, device="cpu")
         linear = [module for module in learner.module.modules() if isinstance(module, nn.Linear)]
