@@ -19,17 +19,22 @@ def learned(task: LanguageTask, **config: object) -> NGramModel:
     return agent
 
 
-def kneser_ney(text: list[int], order: int, size: int):
-    """The model of the paper in dictionaries: p(w | history)."""
+def kneser_ney(lines: list[list[int]], order: int, size: int):
+    """The model of the paper in dictionaries: p(w | history). Tokens below 0 begin a line and are not predicted."""
     levels = []
     for n in range(1, order + 1):
-        grams = [(text[max(i - n, 0)] if i >= n else -1, tuple(text[max(i - n + 1, 0) : i]), text[i]) for i in range(len(text))]
+        grams = [
+            ((line[i - n] if i >= n else (number, i)), tuple(line[i - n + 1 : i]), line[i])
+            for number, line in enumerate(lines)
+            for i in range(n - 1, len(line))
+            if line[i] >= 0
+        ]
         counts: Counter = Counter((h, w) for _, h, w in (grams if n == order else set(grams)))
         levels.append((counts, discounts(np.array(list(counts.values())))))
 
     def p(history: tuple[int, ...], token: int) -> float:
         value = 1 / size
-        for n, (counts, taken) in enumerate(levels, start=1):
+        for n, (counts, taken) in enumerate(levels[: len(history) + 1], start=1):
             h = history[len(history) - n + 1 :] if n > 1 else ()
             total, left, own = 0, 0.0, 0.0
             for (other, w), count in counts.items():
@@ -48,13 +53,34 @@ def test_probabilities_are_those_of_the_paper_and_sum_to_one(tmp_path: Path) -> 
     (tmp_path / "a.txt").write_text("".join(rng.choice(list("aab b\nc"), 300)))
     task = LanguageTask(LanguageConfig(file=str(tmp_path / "a.txt")))
     agent = learned(task, order=3)
-    reference = kneser_ney(task.text("train").tolist(), 3, len(task.vocabulary) - 1)
+    reference = kneser_ney([task.text("train").tolist()], 3, len(task.vocabulary) - 1)
     test = task.text("test")[:25]
     ours = agent.next_token(test)
     np.testing.assert_allclose(ours.sum(axis=1), 1.0, atol=1e-12)
-    for place in range(2, len(test)):
+    for place in range(len(test)):
         assert ours[place, test[place]] == pytest.approx(reference(tuple(test[:place].tolist()), int(test[place])), abs=1e-12)
     np.testing.assert_allclose(np.exp(agent.log_probabilities(test)), ours[np.arange(len(test)), test], atol=1e-12)
+
+
+def test_lines_by_themselves_have_the_probabilities_of_padded_sentences(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    lines = [" ".join(rng.choice(list("abcd"), rng.integers(0, 5))) for _ in range(60)]
+    (tmp_path / "a.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "b.txt").write_text("a b e a\n\nd\n")
+    files = {"file": str(tmp_path / "a.txt"), "test": str(tmp_path / "b.txt"), "validation": str(tmp_path / "b.txt")}
+    task = LanguageTask(LanguageConfig(**files, token="whitespace", lines=True))
+    agent = learned(task, order=4)
+    number = task.number_of
+    reference = kneser_ney([[-1, *(number[w] for w in line.split()), number["<eos>"]] for line in lines], 4, len(task.vocabulary) - 1)
+    wanted = []
+    for line in ("a b e a", "", "d"):
+        padded = [-1, *(number.get(w, 1) for w in line.split()), number["<eos>"]]
+        wanted += [reference(tuple(padded[max(i - 3, 0) : i]), padded[i]) for i in range(1, len(padded))]
+    np.testing.assert_allclose(np.exp(agent.log_probabilities(task.text("test"))), wanted, atol=1e-12)
+    np.testing.assert_allclose(agent.next_token(task.text("test")).sum(axis=1), 1.0, atol=1e-12)
+    metrics = agent.evaluate(episodes=1, seeds=Seeds(0))
+    assert metrics["perplexity"] == pytest.approx(np.exp(-np.mean(np.log(wanted))))
+    assert learned(task, order=9).evaluate(episodes=1, seeds=Seeds(0))["perplexity"] > 1  # no line is that long
 
 
 def test_the_markov_text_is_guessed_as_well_as_possible() -> None:

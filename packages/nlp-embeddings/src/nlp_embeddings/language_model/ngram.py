@@ -1,8 +1,9 @@
 """An n-gram language model with modified Kneser-Ney smoothing, interpolated.
 
 Source: Chen, Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling", 1999, section 3; Heafield et al., "Scalable
-Modified Kneser-Ney Language Model Estimation", 2013, for the base 1/V. Departures: the text is one sequence, with no mark at its begin;
-where counts of counts are missing, the discounts are 1/2, 1 and 3/2, as KenLM's --discount_fallback has them.
+Modified Kneser-Ney Language Model Estimation", 2013, for the base 1/V, and for n-grams at the begin of a line, which are counted by their
+occurrences in every order. Departures: unless the task says that each line is by itself, the text is one sequence, with no mark at its
+begin; where counts of counts are missing, the discounts are 1/2, 1 and 3/2, as KenLM's --discount_fallback has them.
 Letters: N tokens, V vocabulary, M contexts and G n-grams of an order.
 """
 
@@ -47,7 +48,7 @@ def discounts(counts: np.ndarray) -> np.ndarray:
         [0.0, 0.5, 1.25, 1.0]
     """
     n = np.array([np.count_nonzero(counts == k) for k in range(5)], dtype=np.float64)
-    if not n[1:].all():
+    if not n[1:4].all():
         return np.array([0.0, 0.5, 1.0, 1.5])
     share = n[1] / (n[1] + 2 * n[2])
     found = np.array([0.0, *(k - (k + 1) * share * n[k + 1] / n[k] for k in (1, 2, 3))])
@@ -60,14 +61,17 @@ def grouped(contexts: np.ndarray, tokens: np.ndarray, before: np.ndarray | None)
     Args:
         contexts: Number of the context of each token of the text [N].
         tokens: [N].
-        before: The token in front of each context [N]: n-grams are counted by how many different ones they follow. `None`: all are counted.
+        before: The token in front of each context [N]: n-grams are counted by how many different ones they follow; each of those below 0
+            counts, as there is none. `None`: all are counted.
     """
+    if not len(tokens):
+        return contexts, np.zeros(1, dtype=np.int64), tokens, np.zeros(0, dtype=np.int64)
     order = np.lexsort((tokens, contexts) if before is None else (before, tokens, contexts))
     columns = [column[order] for column in (contexts, tokens, *(() if before is None else (before,)))]
     fresh = [np.concatenate([[True], column[1:] != column[:-1]]) for column in columns]
     new_context, new_gram = fresh[0], fresh[0] | fresh[1]
     starts = np.flatnonzero(new_gram)
-    occurs = np.ones(len(order), dtype=np.int64) if before is None else (new_gram | fresh[2]).astype(np.int64)
+    occurs = np.ones(len(order), dtype=np.int64) if before is None else (new_gram | fresh[2] | (columns[2] < 0)).astype(np.int64)
     places = np.searchsorted(starts, np.flatnonzero(new_context))
     return columns[0][new_context], np.append(places, len(starts)), columns[1][starts], np.add.reduceat(occurs, starts)
 
@@ -97,12 +101,13 @@ class NGramModel(Agent):
 
     def step(self) -> dict[str, float]:
         """Count the n-grams of the next order: the longest ones by their occurrences, others by how many tokens they follow."""
-        text = self.task.text("train")
+        text = self.task.marked(self.task.text("train"))
         order = self.progress + 1
         with announced("ngram-lm"):
-            keys = context_keys(text, order, self._factor)
-        before = None if order == self.config.order else np.concatenate([np.full(min(order, len(text)), -1), text[:-order]])
-        self.tables.append(dict(zip(_FIELDS, grouped(keys, text, before), strict=True)))
+            keys, before = context_keys(text, order, self._factor, self.task.begin)
+        known = before > -2
+        last = order == self.config.order
+        self.tables.append(dict(zip(_FIELDS, grouped(keys[known], text[known], None if last else before[known]), strict=True)))
         self.__dict__.pop("_weights", None)
         self.progress = order
         self.finished = order == self.config.order
@@ -110,27 +115,33 @@ class NGramModel(Agent):
 
     def log_probabilities(self, text: np.ndarray) -> np.ndarray:
         """Return ln p of each token of a text [N] given those before it."""
+        text = self.task.marked(text)
         found = np.full(len(text), 1 / self._size)
         for order, (table, (shares, left)) in enumerate(zip(self.tables, self._weights, strict=True), start=1):
-            keys = context_keys(text, order, self._factor)
-            fall_back(found, keys, table["contexts"], table["splits"], (table["tokens"], shares), left, text)
-        return np.log(found)
+            keys, before = context_keys(text, order, self._factor, self.task.begin)
+            fall_back(found, keys, before > -2, table["contexts"], table["splits"], (table["tokens"], shares), left, text)
+        return np.log(found[text != self.task.begin])
 
-    def next_token(self, history: np.ndarray) -> np.ndarray:
-        """Return the probabilities [N + 1, V] of the token after each beginning of a history [N], the empty one first; padding has none."""
-        text = np.append(history, 0)
+    def next_token(self, history: np.ndarray, *, opening: bool = True) -> np.ndarray:
+        """Return the probabilities [N + 1, V] of the token after each beginning of a history [N], the empty one first; padding has none.
+
+        Args:
+            history: Token numbers [N].
+            opening: Whether the history begins a line, where the task has the begins of lines marked.
+        """
+        text = self.task.marked(np.append(history, 0), opening=opening)
         found = np.full((len(text), len(self.task.vocabulary)), 1 / self._size)
         found[:, 0] = 0.0
         for order, (table, (shares, left)) in enumerate(zip(self.tables, self._weights, strict=True), start=1):
-            keys = context_keys(text, order, self._factor)
-            fall_back_whole(found, keys, table["contexts"], table["splits"], (table["tokens"], shares), left)
-        return found
+            keys, before = context_keys(text, order, self._factor, self.task.begin)
+            fall_back_whole(found, keys, before > -2, table["contexts"], table["splits"], (table["tokens"], shares), left)
+        return found[text != self.task.begin]
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return the most probable next token after each token of rows [B, T]; padding where the rows have it."""
         result = np.zeros(inputs.shape, dtype=np.int64)
         for number, row in enumerate(np.asarray(inputs, dtype=np.int64)):
-            result[number] = self.next_token(row)[1:].argmax(axis=1) * (row != 0)
+            result[number] = self.next_token(row, opening=False)[1:].argmax(axis=1) * (row != 0)
         return result
 
     def predictor(self) -> LanguagePredict:
@@ -143,7 +154,8 @@ class NGramModel(Agent):
         rng = np.random.default_rng(self.seeds.integer("sample"))
         for _ in range(config.sample_tokens):
             history = np.array(numbers[-config.order :], dtype=np.int64)
-            p = filtered(self.next_token(history)[-1], temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
+            p = self.next_token(history, opening=len(numbers) <= config.order)[-1]
+            p = filtered(p, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
             numbers.append(int(rng.choice(len(p), p=p)))
         return self.task.text_of(numbers)
 
@@ -181,7 +193,7 @@ class NGramModel(Agent):
 
     @property
     def _factor(self) -> Any:
-        size = len(self.task.vocabulary) + 1
+        size = len(self.task.vocabulary) + 2
         return np.uint64(size if size ** (self.config.order - 1) < 2**64 else _ODD)
 
     @cached_property

@@ -2,7 +2,8 @@
 
 A row of T tokens goes in, the same row one token later comes out, so that any network for tokens learns it. The metric is the share of
 right guesses of the next token. An agent that gives probabilities (`LanguagePredict`) is also judged by nats a token and perplexity over
-the test text as one piece: exp(-1/N sum ln p), every token counted, unknown ones and ends of lines among them, as the program KenLM has it.
+the test text: exp(-1/N sum ln p), every token counted, unknown ones and ends of lines among them, as the program KenLM has it. By default
+the text is one piece; with `lines=true` and `token=whitespace` each line is a sentence by itself, and the number is that of KenLM.
 """
 
 from __future__ import annotations
@@ -51,9 +52,11 @@ class LanguagePredict:
 class LanguageConfig(FilesConfig):
     """A text, and its tokens."""
 
-    token: Annotated[Literal["character", "word"], Doc("characters, line breaks among them | words and marks, <eos> for a line's end")] = (
-        "character"
-    )
+    token: Annotated[
+        Literal["character", "word", "whitespace"],
+        Doc("characters, line breaks among them | words and marks, <eos> for a line's end | what is between white space, likewise"),
+    ] = "character"
+    lines: Annotated[bool, Doc("n-grams do not cross line breaks, and know the begin of a line: each line is a text by itself")] = False
     length: Annotated[Count, Doc("T, tokens of a row")] = 64
     min_count: Annotated[Count, Doc("a rarer token is unknown")] = 1
     validation_share: Annotated[Fraction, Doc("of the text, in front of the test part, where no file is named for it")] = 0.05
@@ -70,6 +73,7 @@ class LanguageTask(FileTask):
 
     Attributes:
         vocabulary: Tokens by number; the first two mean padding and unknown.
+        begin: Number that marks the begin of a line in `marked`; -1: lines are not marked.
     """
 
     Config: ClassVar[type] = LanguageConfig
@@ -80,7 +84,7 @@ class LanguageTask(FileTask):
         """Return the tokens of a file."""
         found: list[str] = []
         for _, line in numbered_lines(path):
-            found += [*line, "\n"] if self.config.token == "character" else [*pieces(line), END]
+            found += [*self._cut(line), self._line_end]
         return found
 
     def bundled_examples(self) -> dict[str, list[Any]]:
@@ -112,6 +116,7 @@ class LanguageTask(FileTask):
         self.input_space = Tokens(self.config.length, len(self.vocabulary), padding=0)
         self.output_space = Tokens(self.config.length, len(self.vocabulary), padding=0)
         self.number_of = {token.replace("\\n", "\n"): number for number, token in enumerate(self.vocabulary)}
+        self.begin = len(self.vocabulary) if self.config.lines else -1
         self.target = None if self.config.file else round(markov_best(self.config.seed) - 0.01, 4)
 
     def traits(self) -> frozenset[str]:
@@ -121,6 +126,26 @@ class LanguageTask(FileTask):
     def text(self, split: str) -> np.ndarray:
         """Return the token numbers [N] of a split."""
         return self._texts[split]
+
+    def marked(self, text: np.ndarray, *, opening: bool = True) -> np.ndarray:
+        """Return token numbers with `begin` in front of each line, if each line is a text by itself; else the text as it is.
+
+        Args:
+            text: Token numbers [N].
+            opening: Whether the first token begins a line.
+        """
+        if self.begin < 0:
+            return text
+        ends = np.flatnonzero(text[:-1] == self.number_of.get(self._line_end, -1)) + 1
+        return np.insert(text, np.append(0, ends) if opening else ends, self.begin)
+
+    def _cut(self, text: str) -> list[str]:
+        """Return the tokens of a text."""
+        return list(text) if self.config.token == "character" else pieces(text) if self.config.token == "word" else text.split()
+
+    @property
+    def _line_end(self) -> str:
+        return "\n" if self.config.token == "character" else END
 
     @cached_property
     def _texts(self) -> dict[str, np.ndarray]:
@@ -152,12 +177,13 @@ class LanguageTask(FileTask):
         if isinstance(predict, LanguagePredict) and len(text):
             nats = -float(predict.log_probabilities(text).mean())
             unknown = float((text == UNKNOWN).mean())
-            found |= {f"nats a {self.config.token}": nats, "perplexity": math.exp(min(nats, 700.0)), "unknown": unknown}
+            unit = "character" if self.config.token == "character" else "word"
+            found |= {f"nats a {unit}": nats, "perplexity": math.exp(min(nats, 700.0)), "unknown": unknown}
         return found
 
     def tokens_of(self, text: str) -> list[int]:
         """Return the token numbers of a text."""
-        return [self.number_of.get(token, UNKNOWN) for token in (text if self.config.token == "character" else pieces(text))]
+        return [self.number_of.get(token, UNKNOWN) for token in self._cut(text)]
 
     def text_of(self, numbers: Any) -> str:
         """Return the text of token numbers."""
