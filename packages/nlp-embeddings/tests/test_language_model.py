@@ -83,6 +83,19 @@ def test_lines_by_themselves_have_the_probabilities_of_padded_sentences(tmp_path
     assert learned(task, order=9).evaluate(episodes=1, seeds=Seeds(0))["perplexity"] > 1  # no line is that long
 
 
+def test_each_token_has_the_probability_that_kenlm_gives_it(tmp_path: Path) -> None:
+    """Numbers of `lmplz -o 3 --discount_fallback` and `query`, log10 in single precision; "bird" is unknown, ends of lines count."""
+    (tmp_path / "a.txt").write_text("the cat sat\nthe cat sat on the mat\nthe dog sat\na dog ran\n\nthe mat\n")
+    (tmp_path / "b.txt").write_text("the cat ran\na bird sat\n")
+    files = {"file": str(tmp_path / "a.txt"), "test": str(tmp_path / "b.txt"), "validation": str(tmp_path / "b.txt")}
+    task = LanguageTask(LanguageConfig(**files, token="whitespace", lines=True))
+    agent = learned(task, order=3)
+    theirs = [-0.33358604, -0.47820836, -1.6989701, -0.21704987, -0.9330532, -1.9330533, -0.94564235, -0.35654733]
+    np.testing.assert_allclose(agent.log_probabilities(task.text("test")) / np.log(10), theirs, atol=2e-7)
+    metrics = agent.evaluate(episodes=1, seeds=Seeds(0))
+    assert metrics["perplexity"] == pytest.approx(10 ** ((2.7278144 + 4.1682963) / 8), rel=1e-6)
+
+
 def test_the_markov_text_is_guessed_as_well_as_possible() -> None:
     task = LanguageTask(LanguageConfig())
     result = learned(task, order=3).evaluate(episodes=1, seeds=Seeds(0))

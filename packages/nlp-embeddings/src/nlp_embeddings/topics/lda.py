@@ -56,15 +56,18 @@ def sweep(
     """
     alpha, beta = priors
     size = len(totals)
-    shares = np.zeros(size)
+    shares, inverse = np.zeros(size), np.zeros(size)
+    for k in range(size):
+        inverse[k] = 1 / (totals[k] + beta * len(by_word))
     for i in range(len(words)):
         w, d, old = words[i], documents[i], chosen[i]
         by_document[d, old] -= 1
         by_word[w, old] -= 1
         totals[old] -= 1
+        inverse[old] = 1 / (totals[old] + beta * len(by_word))
         mass = 0.0
         for k in range(size):
-            mass += (by_document[d, k] + alpha) * (by_word[w, k] + beta) / (totals[k] + beta * len(by_word))
+            mass += (by_document[d, k] + alpha) * (by_word[w, k] + beta) * inverse[k]
             shares[k] = mass
         wanted, new = drawn[i] * mass, 0
         while new < size - 1 and shares[new] < wanted:
@@ -73,6 +76,34 @@ def sweep(
         by_document[d, new] += 1
         by_word[w, new] += 1
         totals[new] += 1
+        inverse[new] = 1 / (totals[new] + beta * len(by_word))
+
+
+@kernel
+def count(words: np.ndarray, documents: np.ndarray, chosen: np.ndarray, by_document: np.ndarray, by_word: np.ndarray) -> None:
+    """Add the topics of words [N] to the counts n_dk [D, K] and n_kw [V, K], in place."""
+    for i in range(len(words)):
+        by_document[documents[i], chosen[i]] += 1
+        by_word[words[i], chosen[i]] += 1
+
+
+@kernel
+def nats(words: np.ndarray, documents: np.ndarray, mixed: np.ndarray, by_word: np.ndarray) -> float:
+    """Return the mean of -ln sum_k p(k | d) p(w | k) over words [N].
+
+    Args:
+        words: Word numbers [N].
+        documents: Document numbers [N].
+        mixed: p(k | d) [D, K].
+        by_word: p(w | k) [V, K].
+    """
+    total = 0.0
+    for i in range(len(words)):
+        share = 0.0
+        for k in range(mixed.shape[1]):
+            share += mixed[documents[i], k] * by_word[words[i], k]
+        total -= np.log(share)
+    return total / max(len(words), 1)
 
 
 def folded(counts: np.ndarray, topics: np.ndarray, alpha: float, rounds: int) -> np.ndarray:
@@ -126,14 +157,14 @@ class LDA(TopicAgent):
 
     def _swept(self, chosen: np.ndarray, words: np.ndarray, documents: np.ndarray) -> tuple[float, np.ndarray]:
         """Draw the topics of one sampler anew, in place [N]; return the nats a word of its topics, and these [K, V]."""
-        by_document, by_word = self._counts(chosen)
-        totals = by_word.sum(axis=0)
         priors = (self.config.alpha, self.config.beta)
         with announced("lda"):
+            by_document, by_word = self._counts(chosen)
+            totals = by_word.sum(axis=0)
             sweep(words, documents, self._rng.random(len(words)), chosen, by_document, by_word, totals, priors)
-        topics = np.ascontiguousarray(by_word.T + self.config.beta) / (totals[:, None] + self.config.beta * len(by_word))
+        topics = (by_word + self.config.beta) / (totals + self.config.beta * len(by_word))
         mixed = (by_document + self.config.alpha) / (by_document.sum(axis=1, keepdims=True) + self.config.alpha * self.config.topics)
-        return float(-np.log((mixed[documents] * topics.T[words]).sum(axis=1)).mean()), topics
+        return nats(words, documents, mixed, topics), np.ascontiguousarray(topics.T)
 
     def topics(self) -> np.ndarray:
         """Return the topics [K, V]."""
@@ -176,8 +207,7 @@ class LDA(TopicAgent):
         words, documents = self._words
         by_document = np.zeros((len(self.task.examples["train"]), self.config.topics), dtype=np.int64)
         by_word = np.zeros((len(self.task.terms), self.config.topics), dtype=np.int64)
-        np.add.at(by_document, (documents, chosen), 1)
-        np.add.at(by_word, (words, chosen), 1)
+        count(words, documents, chosen, by_document, by_word)
         return by_document, by_word
 
     @cached_property
