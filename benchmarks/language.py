@@ -27,6 +27,7 @@ from typing import Any
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
+import language_peers as peers
 import numpy as np
 
 import rl_core
@@ -271,12 +272,29 @@ def bots(data: Path, text: Path | None) -> list[Row]:
 
 
 def topics(data: Path, text: Path | None) -> list[Row]:
-    """Return the rows of the bars."""
+    """Return the rows of the bars, and of the topics of questions."""
     rows: list[Row] = []
     for agent in ("lda", "nmf"):
-        found = scores(agent, "topic-bars", SEEDS)
-        rows.append(("topic-bars", agent, f"total variation {mean(found, 'total variation')}", "<= .05" if agent == "lda" else "", ""))
-    return rows
+        runs = [learn(agent, "topic-bars", seed) for seed in SEEDS]
+        measure = f"total variation {mean([run.metrics for run in runs], 'total variation')}"
+        beside = peers.bars(runs[0].agent, timed_fit(runs[0].agent, 100), 0) if agent == "lda" else ""
+        rows.append(("topic-bars", agent, measure, "<= .05" if agent == "lda" else "", beside))
+    return rows + peers.questions(data, learn, timed_fit)
+
+
+def spacy(data: Path, text: Path | None) -> list[Row]:
+    """Return the rows beside spaCy."""
+    return peers.spacy_rows(data, learn)
+
+
+def perplexity(data: Path, text: Path | None) -> list[Row]:
+    """Return the row beside KenLM."""
+    return peers.perplexity(data, learn)
+
+
+def senses(data: Path, text: Path | None) -> list[Row]:
+    """Return the rows of words of two senses."""
+    return peers.senses(learn)
 
 
 def recurrent(task: str, network: str, metric: str, wanted: str, seeds: tuple[int, ...] = SEEDS, beside: str = "", **options: Any) -> Row:
@@ -415,8 +433,11 @@ PARTS: dict[str, Callable[[Path, Path | None], list[Row]]] = {
         tatoeba,
         tatoeba_longer,
         characters,
+        perplexity,
         bots,
         topics,
+        senses,
+        spacy,
     )
 }
 
@@ -436,15 +457,15 @@ def main() -> None:
         found = PARTS[part](given.data.resolve(), given.text and given.text.resolve())
         rows: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
         rows[part] = found
-        rows["versions"] = dict(rows.get("versions", {})) | peers()
+        rows["versions"] = dict(rows.get("versions", {})) | versions()
         kept.write_text(json.dumps(rows, indent=1) + "\n")
         write(rows)
 
 
-def peers() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Return the version of each other program that is installed."""
     found = {}
-    for name in ("gensim", "nltk", "python-crfsuite", "spacy"):
+    for name in ("gensim", "nltk", "python-crfsuite", "spacy", "transformers"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -454,12 +475,12 @@ def peers() -> dict[str, str]:
 
 def write(rows: dict[str, Any]) -> None:
     """Write the table."""
-    versions = ", ".join(f"{name} {of}" for name, of in sorted(rows.get("versions", {}).items()))
+    programs = ", ".join(f"{name} {of}" for name, of in sorted(rows.get("versions", {}).items()))
     lines = [
         "# Language: scores",
         "",
         "Written by `benchmarks/language.py`, which says how it is measured. Scores are on each file's own test part; of several seeds the",
-        f"mean, and the least and the largest. {platform.machine()}, Python {platform.python_version()}, {versions}.",
+        f"mean, and the least and the largest. {platform.machine()}, Python {platform.python_version()}, {programs}.",
         "",
         "| task | agent | score | threshold | beside |",
         "|---|---|---|---|---|",
