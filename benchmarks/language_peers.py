@@ -198,7 +198,7 @@ def write_masked_model(folder: Path, seed: int, *, steps: int = 2500, size: int 
     tokenizer = BertTokenizerFast(str(folder / "vocab.txt"))
     tokenizer.save_pretrained(folder)
     shape = {"hidden_size": size, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 2 * size}
-    model = BertForMaskedLM(BertConfig(len(words) + 5, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **shape))
+    model = BertForMaskedLM(BertConfig(vocab_size=len(words) + 5, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **shape))
     batch = tokenizer(lines, padding=True, return_tensors="pt")
     optimizer = torch.optim.AdamW(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps)

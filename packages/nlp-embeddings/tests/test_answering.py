@@ -8,6 +8,7 @@ import pytest
 import rl_core
 from nlp_embeddings.answering.bot import BotConfig, RetrievalBot
 from nlp_embeddings.answering.task import DialogueConfig, DialogueTask
+from nlp_embeddings.reading.pairs import read_conversations
 from rl_core.seeds import Seeds
 
 
@@ -47,3 +48,24 @@ def test_a_conversation_is_held_line_by_line(tmp_path: Path) -> None:
     runner = CliRunner()
     result = runner.invoke(cli, ["predict", str(tmp_path / "bot"), "--interactive"], input="can I pay by card\n\nsing a song for me now\n")
     assert result.stdout.splitlines() == ["We take cards and cash.", "I am sorry, I do not know that."]
+
+
+def test_conversations_in_yaml_are_pairs_and_others_are_refused_by_number(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
+    talk = ("- - Hello", "  - Hi", "  - How are you?", "- [what is", "  six times seven, 42]")
+    good.write_text("\n".join(("\ufeffcategories: [greetings]", "conversations:", *talk)), "utf-8")
+    assert [tuple(pair) for pair in read_conversations(good)] == [
+        ("Hello", "Hi"),
+        ("Hi", "How are you?"),
+        ("what is six times seven", "42"),
+    ]
+    for text, problem in (
+        ("conversations: hello\n", r"'hello' in place of a list of conversations; expected `conversations:`"),
+        ("conversations:\n- [a, b]\n- [c]\n", r"conversation 2: \['c'\] is not a list of two or more texts"),
+        ("conversations:\n- {a: b}\n", r"conversation 1: \{'a': 'b'\} is not a list"),
+        ("- [a, b\n", "cannot be read: .* line 1, column 3"),
+        ("conversations: []\n", "holds no conversations"),
+    ):
+        bad.write_text(text)
+        with pytest.raises(ValueError, match=problem):
+            read_conversations(bad)

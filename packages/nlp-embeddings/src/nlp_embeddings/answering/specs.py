@@ -22,7 +22,7 @@ SCHEMES = (
     TaskSchemeSpec(
         name="dialogue",
         target="nlp_embeddings.answering.task:DialogueTask",
-        summary="Questions and answers, `question<TAB>answer` a line; csv of text and label",
+        summary="Questions and answers: `question<TAB>answer` lines, labelled csv, or YAML",
         argument="file",
         example="dialogue:questions.tsv",
         traits=TRAITS,

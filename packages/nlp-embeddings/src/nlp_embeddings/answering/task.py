@@ -15,7 +15,7 @@ import numpy as np
 
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from nlp_embeddings.reading.labelled import read_labelled
-from nlp_embeddings.reading.pairs import TextPair, read_pairs
+from nlp_embeddings.reading.pairs import TextPair, read_conversations, read_pairs
 from nlp_embeddings.reading.words import pieces
 from nlp_embeddings.spaces import AnyText
 from rl_core.config import Doc, configclass
@@ -90,7 +90,9 @@ class DialogueTask(FileTask):
     metric = "accuracy"
 
     def examples_of_file(self, path: Path) -> list[Any]:
-        """Return the pairs of a file: question and answer, or a text and its one label, which is then the answer."""
+        """Return the pairs of a file: question and answer, a text and its one label, or conversations in YAML."""
+        if any(suffix in path.name.lower() for suffix in (".yml", ".yaml")):
+            return [self._refused(pair) for pair in read_conversations(path)]
         if any(suffix in path.name.lower() for suffix in (".csv", ".labels")):
             return [self._refused(TextPair(row.text, row.labels[0])) for row in read_labelled(path)]
         return [self._refused(pair) for pair in read_pairs(path)]
