@@ -7,6 +7,7 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ class Blink(gymnasium.Env[Any, Any]):
 
     def render(self) -> Any:
         return np.full((40, 60, 3), 50 * self.steps, np.uint8)
+
+
+class Unlit(Blink):
+    """The same without a picture."""
+
+    metadata = {"render_modes": []}  # noqa: RUF012 - as Gymnasium has it
 
 
 class Scripts(HTMLParser):
@@ -159,6 +166,18 @@ def test_the_band_of_curves_stays_within_the_curves() -> None:
     assert (low < curves.mean(axis=0)).all()
     assert (high > curves.mean(axis=0)).all()
     assert (high <= curves.max(axis=0)).all()
+
+
+def test_a_task_that_does_not_draw_itself_is_watched_as_the_course_of_its_numbers(tmp_path: Path) -> None:
+    """Each picture shows one step more than the one before, and the last one all of them."""
+    gymnasium.register("Unlit-v0", entry_point=Unlit)
+    learn("hill", task="gym:Unlit-v0", budget=21, out=tmp_path / "run", quiet=True)
+    with Run.open(tmp_path / "run") as run:
+        (episode,) = watching.watch(run, 1)
+    assert len(episode.frames) == episode.length
+    ink = [int((255 - frame.astype(np.int64)).sum()) for frame in episode.frames]
+    assert all(one < other for one, other in pairwise(ink))
+    watching.write([episode], tmp_path / "watch.webp", 10.0)
 
 
 def test_an_animation_has_a_picture_of_each_step(tmp_path: Path) -> None:

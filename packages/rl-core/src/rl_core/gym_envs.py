@@ -228,11 +228,18 @@ class GymEnvs(Envs):
         self._envs, self._stale = [], True
 
     def picture(self) -> np.ndarray | None:
-        """Return what the first environment draws of itself [H, W, 3], uint8; `None` where it has no such render mode."""
+        """Return what the first environment draws of itself [H, W, 3], uint8; `None` where it has no such render mode.
+
+        Raises:
+            RequestError: if a package that it draws with is not installed.
+        """
         env = self._envs[0]
         if getattr(env, "render_mode", None) != "rgb_array":
             return None
-        return np.asarray(env.render(), dtype=np.uint8)
+        try:
+            return np.asarray(env.render(), dtype=np.uint8)
+        except gymnasium.error.DependencyNotInstalled as error:
+            raise RequestError(f"the environment cannot draw itself: {error}", "install what it names, and call this again") from error
 
     def fork(self, seed: int) -> Envs:
         """Return a deep copy, whose environments draw new random numbers from `seed`.

@@ -179,13 +179,17 @@ class GymTask(ControlTask):
         return super().describe(predictions)
 
     def watched_envs(self, seeds: Seeds, *, human: bool = False) -> Envs:
-        """Return one environment that draws itself: in a window, or where it has the render mode rgb_array.
+        """Return one environment that draws itself: in a window, or as pictures if it has the render mode rgb_array.
 
         Raises:
             RequestError: if it cannot, for want of a library or of a screen.
         """
-        mode = "human" if human else "rgb_array"
+        mode: str | None = "human" if human else "rgb_array"
         try:
+            if not human:
+                env = self._make(None)
+                mode = mode if mode in (env.metadata or {}).get("render_modes", ()) else None
+                env.close()
             return GymEnvs(lambda: self._make(mode), 1, seeds, limit=self._evaluation_limit(1), interface=self._interface)
         except (RequestError, ValueError) as error:
             text = error.message if isinstance(error, RequestError) else str(error)

@@ -257,6 +257,8 @@ class ControlTask(Task):
             task, too, and its spec declares them.
         discount: gamma that the task is stated with, in [0, 1]; an agent's own setting goes before it.
         frames_per_second: Pictures in a second of an animation of it.
+        input_names: Names of the numbers of an observation, with their units, for figures; empty where they have none.
+        output_names: Names of the numbers of an action that is not a choice, with their units.
     """
 
     kind: ClassVar[str] = "control"
@@ -283,6 +285,8 @@ class ControlTask(Task):
         return None
 
     frames_per_second: float = 30.0
+    input_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
 
     def watched_envs(self, seeds: Seeds, *, human: bool = False) -> Envs:
         """Return one environment whose episodes are watched.

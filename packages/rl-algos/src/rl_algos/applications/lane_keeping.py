@@ -88,6 +88,14 @@ class LaneKeeping(ArrayTask):
     """
 
     controller = staticmethod(stanley)
+    input_names = (
+        "offset [half lanes]",
+        "heading error [0.2 rad]",
+        "steering [of the largest]",
+        "curvature [0.01/m]",
+        "and ahead [0.01/m]",
+    )
+    output_names = ("steering [of the largest]",)
     problem = Problem(
         start,
         move,

@@ -86,6 +86,7 @@ class Portfolio(ArrayTask):
         best: Expected return of the best bets.
     """
 
+    input_names, output_names = ("regime [-1 calm, 1 wild]",), ("bet [-1: none, 1: 9 times the wealth]",)
     best: ClassVar[float] = TRADES * sum(kelly_growth(chance)[1] for chance in CHANCES.tolist()) / 2.0
     problem = Problem(
         start_portfolio,
@@ -182,6 +183,7 @@ def best_return() -> float:
 class Execution(ArrayTask):
     """Sell a position over 20 steps: fast sales move the price, slow ones bear risk. The target is 2 % below Almgren and Chriss's best."""
 
+    input_names, output_names = ("position left [-1 none, 1 all]", "time left [-1 none, 1 all]"), ("sale [-1 none, 1 all that is left]",)
     problem = Problem(
         start_execution,
         move_execution,

@@ -20,12 +20,6 @@ from rl_core.task import ControlTask, PredictWithMemory
 MOST = 512  # observations that are explained
 TREE_DEPTH = 5
 TREE_STEPS = 3_000
-NAMES = {  # of the numbers of an observation, by the class of the task
-    "CartPole": ("position [m]", "velocity [m/s]", "angle [rad]", "angular velocity [rad/s]"),
-    "Pendulum": ("cos angle", "sin angle", "angular velocity [rad/s]"),
-    "MountainCar": ("position", "velocity"),
-    "MountainCarContinuous": ("position", "velocity"),
-}
 
 
 class Explained:
@@ -55,7 +49,8 @@ class Explained:
         self.graph = self.agent.exported().graph
         rng = np.random.Generator(np.random.PCG64(0))
         self.obs = self._observations(episodes, rng)
-        self.names = list(NAMES.get(type(self.control).__name__, ())) or [f"number {index}" for index in range(int(np.prod(space.shape)))]
+        named = () if self.control is None else self.control.input_names
+        self.names = list(named) or [f"number {index}" for index in range(int(np.prod(space.shape)))]
         self.is_image = len(space.shape) == 3
 
     def _observations(self, episodes: int, rng: np.random.Generator) -> np.ndarray:

@@ -20,6 +20,7 @@ import numpy as np
 from dl_nets.fast.kernels import kernel
 from rl_algos.parts.ranges import require_array
 from rl_algos.players.team import TeamTask
+from rl_algos.tasks.sketches import board
 from rl_core.config import Count, Doc, Meta, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
@@ -203,6 +204,13 @@ class PursuitEnvs(Envs):
         rewards = np.repeat(reward[:, None], self._hunters.shape[1], axis=1)
         return Transition(obs, reward, terminated, truncated, final_obs, {"rewards": rewards})
 
+    def cells(self) -> np.ndarray:
+        """Return the grid of the first hunt [G * G]: 1 for a hunter, -1 for the prey."""
+        grid = np.zeros((self._config.size, self._config.size), dtype=np.int8)
+        grid[tuple(self._prey[0])] = -1
+        grid[tuple(self._hunters[0].T)] = 1
+        return grid.ravel()
+
     def state_dict(self) -> dict[str, Any]:
         """Return all cells; the stream of chance is saved with the run."""
         return {"hunters": self._hunters.copy(), "prey": self._prey.copy(), **self._counters()}
@@ -232,6 +240,13 @@ class Pursuit(TeamTask):
     def envs(self, num_envs: int, seeds: Seeds) -> PursuitEnvs:
         """Return N hunts."""
         return PursuitEnvs(self, num_envs, seeds)
+
+    frames_per_second = 3.0
+
+    def picture(self, envs: Envs) -> np.ndarray | None:
+        """Return a picture of the first hunt: hunters in one colour, the prey in the other."""
+        assert isinstance(envs, PursuitEnvs)
+        return board(envs.cells(), (self.config.size, self.config.size))
 
     def best_return(self, episodes: int = 2_000) -> float:
         """Return the mean return of two hunters who see everything and play as well as can be, over first cells of `episodes` episodes.

@@ -174,6 +174,19 @@ class DataCentre(ArrayTask):
 
     Config: ClassVar[type] = DataCentreConfig
     extras = ("cost",)
+    input_names = (
+        *(f"inlet {number} [6 K from 22 °C]" for number in range(1, 5)),
+        "hot aisle [8 K from 36 °C]",
+        "supplied air [6 K from 20 °C]",
+        "fans [-1 off, 1 full]",
+        "set point [6 K from 20 °C]",
+        "load [-1 none, 1 full]",
+        "cooling [50 kW]",
+        "outside [12 K from 18 °C]",
+        "sin of the hour",
+        "cos of the hour",
+    )
+    output_names = ("supplied air [-1: 14, 1: 27 °C]", "fans [-1: 30, 1: 100 %]")
 
     def __init__(self, config: DataCentreConfig) -> None:
         mean = MEANS[config.climate]

@@ -82,6 +82,11 @@ class Atari(ControlTask):
         whole = Atari(replace(self.config, clip_reward=False, episode="game"))
         return ControlTask.evaluate(whole, predict, episodes=episodes, seeds=seeds)
 
+    def picture(self, envs: Envs) -> np.ndarray | None:
+        """Return the screen of the first game."""
+        assert isinstance(envs, AtariEnvs)
+        return envs.picture()
+
     def _make(self) -> gymnasium.Env:
         config = self.config
         env = _game(config.game, frameskip=1, repeat_action_probability=config.sticky, full_action_space=config.full_actions)
@@ -146,6 +151,11 @@ class AtariEnvs(GymEnvs):
         self._lives, self._ends = np.array(state["lives"]), np.array(state["ends"])
         return self._seen(super().load_state_dict(state))
 
+    def picture(self) -> np.ndarray | None:
+        """Return the screen of the first game [210, 160, 3], uint8."""
+        screen: np.ndarray = self._envs[0].unwrapped.ale.getScreenRGB()
+        return screen
+
     def _count(self, reward: np.ndarray, over: np.ndarray) -> None:
         lives = self._count_lives()
         self._ends = {"game": np.zeros_like(over), "life": lives < self._lives, "point": reward != 0}[self._kind] & ~over
@@ -197,6 +207,11 @@ class PongPixels(ControlTask):
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
         """Return the scores of whole games: points won less points lost."""
         return ControlTask.evaluate(PongPixels(replace(self.config, episode="game")), predict, episodes=episodes, seeds=seeds)
+
+    def picture(self, envs: Envs) -> np.ndarray | None:
+        """Return the screen of the first game."""
+        assert isinstance(envs, AtariEnvs)
+        return envs.picture()
 
     def _make(self) -> gymnasium.Env:
         fewest, most = self.config.frame_skip

@@ -100,6 +100,7 @@ class CartPole(ArrayTask):
     """Reward 1 a step, at most 500 steps; solved at 475."""
 
     class_names = ACTIONS["CartPole"]
+    input_names = ("position [m]", "velocity [m/s]", "angle [rad]", "angular velocity [rad/s]")
     problem = Problem(
         start,
         move,
@@ -118,6 +119,7 @@ class CartPole(ArrayTask):
 class ContinuousCartPole(ArrayTask):
     """The same with a force anywhere between the two pushes and 200 steps, as in `mbrl-lib`'s tutorial of PETS; 200 is the most."""
 
+    input_names, output_names = CartPole.input_names, ("force [10 N]",)
     problem = CartPole.problem._replace(
         move=move_continuous, output_space=spaces.Box(-1.0, 1.0, (1,), dtype=np.float32), time_limit=200, target=200.0
     )
@@ -130,6 +132,7 @@ class MaskedCartPole(ArrayTask):
     """
 
     class_names = ACTIONS["CartPole"]
+    input_names = CartPole.input_names[::2]
     problem = CartPole.problem._replace(
         observe=observe_masked, state_of=None, outcome=None, input_space=spaces.Box(-_HIGH[::2], _HIGH[::2], dtype=np.float32)
     )

@@ -61,6 +61,8 @@ class LinearDynamics(ArrayDynamics):
 class LinearQuadratic(ArrayTask):
     """100 steps from a random state; the best control is linear. No target: the mean cost is that of the solution of Riccati's equation."""
 
+    input_names = ("position 1 [m]", "position 2 [m]", "velocity 1 [m/s]", "velocity 2 [m/s]")
+    output_names = ("force 1 [N]", "force 2 [N]")
     problem = Problem(
         start,
         move,

@@ -98,12 +98,14 @@ class MountainCar(ArrayTask):
     """Reward -1 a step until the goal, at most 200 steps; solved at -110."""
 
     class_names = ACTIONS["MountainCar"]
+    input_names = ("position", "velocity [1/step]")
     problem = _THREE_ACTIONS
 
 
 class MountainCarContinuous(ArrayTask):
     """Reward 100 at the goal, less the fuel, at most 999 steps; solved at 90."""
 
+    input_names, output_names = MountainCar.input_names, ("force [of the largest]",)
     problem = _THREE_ACTIONS._replace(
         move=move_continuous, output_space=spaces.Box(-1.0, 1.0, (1,), dtype=np.float32), time_limit=999, target=90.0
     )

@@ -83,6 +83,7 @@ _HIGH = np.array([1.0, 1.0, MAX_SPEED], dtype=np.float32)
 class Pendulum(ArrayTask):
     """Cost of angle, velocity and torque over 200 steps. No threshold is registered; -200 is what holding it upright gives about."""
 
+    input_names, output_names = ("cos angle", "sin angle", "angular velocity [rad/s]"), ("torque [N m]",)
     problem = Problem(
         start,
         move,
@@ -122,6 +123,7 @@ def damped_outcome(obs: np.ndarray, action: np.ndarray, next_obs: np.ndarray) ->
 class DampedPendulum(ArrayTask):
     """The dynamics of Pendulum-v1 with the opposite aim: to hang at rest. Planning with the true dynamics gives about -33."""
 
+    input_names, output_names = Pendulum.input_names, Pendulum.output_names
     problem = Pendulum.problem._replace(move=move_damped, outcome=damped_outcome, target=-50.0)
 
 

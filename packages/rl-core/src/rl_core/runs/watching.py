@@ -1,6 +1,7 @@
 """Animations of what an agent has learned: evaluation episodes, picture by picture, as animated WebP or GIF.
 
-Pictures are those that the task draws, see `rl_core.task.ControlTask.picture`. Pillow writes the file; it is installed with matplotlib.
+Pictures are those that the task draws, see `rl_core.task.ControlTask.picture`; of a task that does not, the course of its numbers, see
+`rl_core.runs.traces`. Pillow writes the file; it is installed with matplotlib.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rl_core.errors import RequestError
+from rl_core.runs import traces
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, PredictAllowed, PredictWithMemory
 
@@ -21,6 +23,7 @@ SUFFIXES = (".webp", ".gif")
 MOST_FRAMES = 250  # of an animation; longer episodes are shown with every second, third, ... step
 MOST_STEPS = 2_000  # of an episode
 SIDE = 300  # pixels of the longer side
+CHART_SIDE = 480  # of a chart, whose texts are read
 QUALITY = 60  # of WebP, in [0, 100]
 
 
@@ -28,14 +31,16 @@ class Episode(NamedTuple):
     """An episode as it was watched.
 
     Attributes:
-        frames: Pictures [H, W, 3], uint8, one for each step.
+        frames: Pictures [H, W, 3], uint8, one for each step; of a long chart fewer.
         return_: Sum of its rewards.
         length: Its steps; so far, where it was cut after `MOST_STEPS`.
+        side: Pixels of the longer side that it is shown with at most.
     """
 
     frames: list[np.ndarray]
     return_: float
     length: int
+    side: int = SIDE
 
 
 def watch(run: Run, episodes: int, *, seed: int | None = None, human: bool = False) -> list[Episode]:
@@ -48,7 +53,7 @@ def watch(run: Run, episodes: int, *, seed: int | None = None, human: bool = Fal
         human: Whether the environment opens a window, and no pictures are kept.
 
     Raises:
-        RequestError: if the run's task has no episodes, or cannot be drawn.
+        RequestError: if the run's task has no episodes.
     """
     task = run.task
     if not isinstance(task, ControlTask):
@@ -60,26 +65,29 @@ def watch(run: Run, episodes: int, *, seed: int | None = None, human: bool = Fal
     try:
         obs, starts = envs.reset(), np.ones(1, dtype=np.bool_)
         frames: list[np.ndarray] = []
+        seen: list[tuple[np.ndarray, np.ndarray, float]] = []  # observation, action and reward of each step that was not drawn
         return_, length = 0.0, 0
         while len(found) < episodes:
             if not human:
                 picture = task.picture(envs)
-                if picture is None:
-                    raise RequestError(
-                        f"task {run.task_name} cannot be drawn",
-                        "watch a task that draws itself, or an environment of Gymnasium with the render mode rgb_array",
-                    )
-                frames.append(picture)
+                if picture is not None:
+                    frames.append(picture)
             if isinstance(predict, PredictWithMemory):
                 predict.begin(starts)
             if isinstance(predict, PredictAllowed) and "legal" in task.extras:
                 predict.allow(envs.extras()["legal"])
-            after = envs.step(np.asarray(predict(obs)))
+            actions = np.asarray(predict(obs))
+            after = envs.step(actions)
+            seen.append((obs[0], actions[0], float(after.reward[0])))
             obs, starts = after.obs, after.terminated | after.truncated
             return_, length = return_ + float(after.reward[0]), length + 1
             if starts[0] or length >= MOST_STEPS:
-                found.append(Episode(frames, return_, length))
-                frames, return_, length = [], 0.0, 0
+                if frames or human:
+                    found.append(Episode(frames, return_, length))
+                else:
+                    columns = [np.stack(column) for column in zip(*seen, strict=True)]
+                    found.append(Episode(traces.frames(task, run.task_name or "", *columns), return_, length, CHART_SIDE))
+                frames, seen, return_, length = [], [], 0.0, 0
                 if not starts[0]:
                     obs, starts = envs.restart(), np.ones(1, dtype=np.bool_)
     finally:
@@ -101,7 +109,7 @@ def write(episodes: list[Episode], path: Path, frames_per_second: float) -> None
     stride = -(-len(frames) // MOST_FRAMES)
     kept = frames[::stride]
     height, width = kept[0].shape[:2]
-    scale = min(SIDE / max(height, width), 1.0)
+    scale = min(episodes[0].side / max(height, width), 1.0)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     pictures = [Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST) for frame in kept]
     duration = max(20, round(1000 * stride / frames_per_second))
