@@ -13,19 +13,23 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from dl_nets.generative.autoencoder import Autoencoder, AutoencoderConfig
 from dl_nets.learning.data import ArrayTask
 from dl_nets.learning.export import example, exportable, write
 from dl_nets.learning.losses import OwnRule
 from dl_nets.learning.supervised import Supervised, SupervisedConfig
+from dl_nets.networks.graph import GraphConfig, GraphNetwork
 from dl_nets.networks.mlp import MLP, MLPConfig
 from dl_nets.networks.recurrent import RecurrentConfig, RecurrentNetwork
 from dl_nets.networks.transformer_seq2seq import Seq2Seq, Seq2SeqConfig
+from dl_nets.tasks.digit_pairs import DigitPairs, DigitPairsConfig
 from rl_core.network import Network
 from rl_core.seeds import Seeds
+from rl_core.task import DataTask
 from rl_core.tokens import Tokens
 
 
-def trained(task: ArrayTask, network: Network) -> Supervised:
+def trained(task: DataTask, network: Network) -> Supervised:
     agent = Supervised(SupervisedConfig(epochs=2), task, network, seeds=Seeds(0), budget=100, device="cpu")
     agent.step()
     return agent
@@ -69,6 +73,28 @@ def test_onnx_runtime_answers_as_the_agent(three_classes: ArrayTask, tmp_path: P
     answers, outputs = onnxruntime.InferenceSession(str(tmp_path / "graph.onnx")).run(None, {"inputs": inputs})
     np.testing.assert_array_equal(answers, agent.predict(inputs))
     np.testing.assert_allclose(outputs, agent.module(torch.from_numpy(inputs)).detach().numpy(), atol=1e-4)
+
+
+def test_several_inputs_and_answers_are_arguments_and_results_by_name(tmp_path: Path) -> None:
+    task = DigitPairs(DigitPairsConfig(pairs=40, held_out=8))
+    agent = trained(task, GraphNetwork(GraphConfig(units=4)))
+    agent.export("torch-export", tmp_path / "graph.pt2")
+    inputs = task.read("test", np.arange(5))[0]
+    found = loaded(tmp_path / "graph.pt2")(*(torch.from_numpy(inputs[name]) for name in ("left", "right")))
+    answers = agent.predict(inputs)
+    np.testing.assert_array_equal(found[0].numpy(), answers["larger"])
+    np.testing.assert_allclose(found[1].detach().numpy(), answers["sum"], atol=1e-4)
+    names = exportable(agent.module, agent._rule, task.input_space).outputs
+    assert names == ["answers.larger", "answers.sum", "outputs.larger", "outputs.sum"]
+
+
+def test_an_autoencoder_is_a_graph_for_batches_of_any_size(tmp_path: Path) -> None:
+    space = spaces.Box(0, 1, (4, 4, 1), np.float32)
+    for channels in ((), (2,)):
+        module = Autoencoder(AutoencoderConfig(code=2, hidden=(3,), channels=channels)).build(space, space, np.random.default_rng(0))
+        write(exportable(module, OwnRule("auto", 0.0), space), "torch-export", tmp_path / "graph.pt2")
+        inputs = torch.rand(5, 4, 4, 1, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(loaded(tmp_path / "graph.pt2")(inputs)[0], module.eval().answers(inputs))
 
 
 def test_a_file_of_weights_fits_a_network_of_the_same_shape(three_classes: ArrayTask, tmp_path: Path) -> None:

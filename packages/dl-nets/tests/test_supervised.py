@@ -66,6 +66,24 @@ def test_it_fits_linear_functions_far_from_zero_in_their_own_unit(plane: ArrayTa
     assert agent.answer("[0, 0, 0]") == pytest.approx([100.0, -3000.0], rel=1e-3)
 
 
+def test_updates_without_a_graph_of_torchs_are_its_own_but_for_rounding(three_classes: ArrayTask, learner: Learner) -> None:
+    fast, slow = learner(three_classes, budget=10), learner(three_classes, budget=10)
+    assert fast._fast is not None
+    slow._fast = None
+    for one, other in zip(train(fast, 10), train(slow, 10), strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
+        assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-4)
+    for name, value in fast.parameters().items():
+        np.testing.assert_allclose(value, slow.parameters()[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"label_smoothing": 0.1}, {"max_gradient_norm": 1.0}, {"class_weights": "balanced"}, {"shards": 2}])
+def test_what_needs_more_than_a_mean_of_cross_entropy_is_left_to_torch(
+    three_classes: ArrayTask, learner: Learner, settings: dict[str, Any]
+) -> None:
+    assert learner(three_classes, budget=10, **settings)._fast is None
+
+
 @pytest.mark.parametrize("optimiser", ["sgd", "nesterov", "adamw", "nadam", "ftrl"])
 def test_every_optimiser_learns(three_classes: ArrayTask, learner: Learner, optimiser: str) -> None:
     agent = learner(

@@ -102,8 +102,7 @@ class Perceptron(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs [B, K] of inputs [B, ...]."""
-        plain = self._float_inputs and inputs.dtype == torch.float32
-        vectors: Tensor = (inputs if inputs.ndim == 2 else inputs.flatten(1)) if plain else self.features(inputs)
+        vectors = self.vectors(inputs)
         arrays = self._current_arrays() if self.fast and is_plain(vectors) else None
         if arrays is None:
             outputs: Tensor = self.layers(vectors)
@@ -115,6 +114,19 @@ class Perceptron(nn.Module):
             fast: Tensor = _FastLayers.apply(self.layers, arrays, vectors, *parameters)
             return fast
         return torch.from_numpy(arrays.forward(vectors.detach().numpy())[0][-1])
+
+    def vectors(self, inputs: Tensor) -> Tensor:
+        """Return inputs [B, ...] as the vectors [B, I] that the layers read."""
+        if self._float_inputs and inputs.dtype == torch.float32:
+            return inputs if inputs.ndim == 2 else inputs.flatten(1)
+        features: Tensor = self.features(inputs)
+        return features
+
+    @property
+    def has_hooks(self) -> bool:
+        """Whether somebody watches the module or one of its layers."""
+        watched = (self, *self.layers._modules.values())
+        return any(layer is not None and (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks) for layer in watched)
 
     def _current_arrays(self) -> _Arrays | None:
         """Return the layers' parameters as arrays, found again if a layer or the memory of a parameter is another one."""

@@ -136,8 +136,8 @@ class Decoder(nn.Module):
         """Return outputs [B, ...] of codes [B, C]."""
         outputs: Tensor = self.layers(codes)
         if not self._channels:
-            return outputs.reshape(len(codes), *self._shape)
-        outputs = outputs.reshape(len(codes), self._channels[-1], *self._sizes[-1])
+            return outputs.reshape(-1, *self._shape)  # not len(codes), which an export would take for the size of every batch
+        outputs = outputs.reshape(-1, self._channels[-1], *self._sizes[-1])
         for index, convolution in enumerate(self.convolutions):
             outputs = functional.interpolate(outputs, size=self._sizes[-2 - index], mode="nearest")
             outputs = convolution(self.activation(outputs) if index else outputs)

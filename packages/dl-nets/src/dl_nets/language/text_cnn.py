@@ -66,7 +66,9 @@ class TextCNN(nn.Module):
         """Return outputs [B, K] of texts [B, T]."""
         inputs = inputs.long()
         known = torch.ones_like(inputs, dtype=torch.bool) if self._padding is None else inputs != self._padding
-        longest = max(1, int(torch.where(known, torch.arange(1, inputs.shape[1] + 1, device=inputs.device), 0).amax()))
+        longest = inputs.shape[1]
+        if not torch.compiler.is_compiling():  # a graph has one length, and padding counts nothing
+            longest = max(1, int(torch.where(known, torch.arange(1, longest + 1, device=inputs.device), 0).amax()))
         known = known[:, :longest, None]
         vectors = self.words(inputs[:, :longest]) * known
         found = []

@@ -7,7 +7,8 @@
 | `state-dict` | weights by name, safetensors | `safetensors.torch.load_file`, for a module of the same shape |
 
 A graph has the run's inputs as the task has them, batches of any size first, and returns the answers in the task's output space; what is
-before and after the network (scaling, normalisation, the choice among actions) is part of it.
+before and after the network (scaling, normalisation, the choice among actions) is part of it. Inputs of several parts are arguments by
+the names of the parts, and so are answers.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from dl_nets.learning.losses import TargetRule
+from dl_nets.learning.losses import TargetRule, as_float
+from dl_nets.learning.several_outputs import PartTargets
 from rl_core.network import OwnLoss
 
 FORMATS = ("onnx", "torch-export", "state-dict")
@@ -62,10 +64,11 @@ class Answering(nn.Module):
         self.network = network
         self._rule = rule
 
-    def forward(self, inputs: Any) -> tuple[Tensor, Tensor]:
-        """Return answers [B, ...] and the network's outputs [B, ...]."""
-        outputs = self.network(inputs).float()
-        return self._rule.traced_answers(outputs), outputs
+    def forward(self, inputs: Any) -> tuple[Tensor, ...]:
+        """Return answers [B, ...] and the network's outputs [B, ...]; of several parts, the answers of all and then their outputs."""
+        outputs = as_float(self.network(inputs))
+        found = self._rule.traced_answers(outputs), outputs
+        return tuple(value for each in found for value in (each.values() if isinstance(each, Mapping) else (each,)))
 
 
 class OwnAnswers(nn.Module):
@@ -83,6 +86,24 @@ class OwnAnswers(nn.Module):
         """Return answers [B, ...]."""
         answer: Any = getattr(self.network, "traced_answers", None) or self.network.answers
         return (answer(inputs),)
+
+
+class ByPosition(nn.Module):
+    """A graph of inputs by name as one of inputs by position, in the order of their names.
+
+    Args:
+        graph: From {name: inputs [B, ...]} to a tuple of outputs.
+        names: Of the inputs.
+    """
+
+    def __init__(self, graph: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.answering = graph  # torch's own graphs have an attribute graph
+        self._names = names
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Return the outputs of the graph."""
+        return self.answering(dict(zip(self._names, inputs, strict=True)))
 
 
 def example(space: gymnasium.Space[Any], count: int = EXAMPLES) -> Tensor:
@@ -110,8 +131,14 @@ def exportable(network: nn.Module, rule: TargetRule, space: gymnasium.Space[Any]
         space: Space of the inputs.
     """
     own = isinstance(network, OwnLoss)
-    graph = OwnAnswers(network) if own else Answering(network, rule)
-    return Exportable(graph, network, {"inputs": example(space)}, ("answers",) if own else ("answers", "outputs"))
+    graph: nn.Module = OwnAnswers(network) if own else Answering(network, rule)
+    names = ["answers"] if own else ["answers", "outputs"]
+    if isinstance(rule, PartTargets):
+        names = [f"{name}.{part}" for name in names for part in rule.names]
+    if not isinstance(space, spaces.Dict):
+        return Exportable(graph, network, {"inputs": example(space)}, names)
+    inputs = {name: example(part) for name, part in space.spaces.items()}
+    return Exportable(ByPosition(graph, list(inputs)), network, inputs, names)
 
 
 def write(made: Exportable, form: str, out: Path) -> None:
@@ -156,7 +183,9 @@ def _followed(made: Exportable) -> torch.export.ExportedProgram:
         ValueError: if its steps depend on the numbers in its inputs, so that no graph has them.
     """
     batch = torch.export.Dim("batch", min=1)
-    sizes = tuple({0: batch} for _ in made.inputs)
+    sizes: Any = tuple({0: batch} for _ in made.inputs)
+    if isinstance(made.graph, ByPosition):  # all of them are one argument, *inputs
+        sizes = (sizes,)
     with _quiet():
         try:
             return torch.export.export(made.graph.eval(), tuple(made.inputs.values()), dynamic_shapes=sizes)

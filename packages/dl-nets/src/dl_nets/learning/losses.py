@@ -157,10 +157,16 @@ class ClassTargets:
     def __init__(self, space: Space[Any], loss: Loss = cross_entropy) -> None:
         feature = space.feature_space if isinstance(space, spaces.Sequence) else space
         self._shape = output_shape(feature)
+        self._one_class = isinstance(space, spaces.Discrete)
         start = np.asarray(feature.start)
         self._start = torch.as_tensor(start) if start.any() else None
         self._padding = padding_of(feature)
         self._loss = loss
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each example has one class, from 0, and the loss is the cross-entropy of the outputs [B, K] alone."""
+        return self._one_class and self._start is None and self._loss is CLASS_LOSSES["cross-entropy"]
 
     def losses(self, outputs: Any, targets: Any) -> Tensor:
         """Return the mean loss [B] of each example; 0 for an example without items."""

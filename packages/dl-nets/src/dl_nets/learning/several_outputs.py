@@ -58,6 +58,11 @@ class PartTargets:
         self._rules = rules
         self._weights = {name: float(weights.get(name, 1.0)) for name in rules}
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the parts, in their order."""
+        return list(self._rules)
+
     def losses(self, outputs: Any, targets: Any) -> Tensor:
         """Return the weighted sum of the parts' losses [B]."""
         parts = [weight * self._rules[name].losses(outputs[name], targets[name]) for name, weight in self._weights.items() if weight]

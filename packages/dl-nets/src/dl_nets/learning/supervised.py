@@ -28,6 +28,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from dl_nets.fast.classes import FastClasses
 from dl_nets.figures import draw as figures
 from dl_nets.learning import losses
 from dl_nets.learning.averaging import Averaged
@@ -143,6 +144,7 @@ class Supervised(Agent):
         )
         plain = self._tuning is None or self._tuning.is_plain
         self._optimiser = make(self._module.parameters()) if plain or self._tuning is None else self._tuning.optimiser(make)
+        self._fast = self._fast_classes()
         self._schedule = schedule(config.schedule)
         self._averaged = None if config.average == "none" else Averaged(self._module, config.average, config.average_decay)
         self._best = copy.deepcopy(self._module)  # answers when there is patience
@@ -313,9 +315,21 @@ class Supervised(Agent):
             loss = self._shards.backward(inputs, targets, weights)
             descend(learning, self._optimiser, limit)
             return loss, {}
+        if self._fast is not None and (mean := self._fast.backward(inputs, targets)) is not None:
+            self._optimiser.step()
+            return torch.tensor(mean), {}
         loss, metrics = batch_loss(learning, inputs, targets, weights, self._rule.losses, self._precision)
         gradient_step(learning, self._optimiser, loss, limit)
         return loss, metrics
+
+    def _fast_classes(self) -> FastClasses | None:
+        """Return the way to the gradient without a graph of torch's, where one class of each example is learned by plain cross-entropy."""
+        config, optimiser = self.config, self._optimiser
+        plain = config.shards == 1 and not config.max_gradient_norm and self._weights is None and self._tuning is None
+        if not plain or not isinstance(optimiser, Optimiser) or self._precision != torch.float32:
+            return None
+        known = isinstance(self._rule, ClassTargets) and self._rule.is_plain
+        return FastClasses.of(self._module, optimiser.flat) if known else None
 
     def _variation(self, epoch: int) -> Callable[[np.ndarray], tuple[Batch, Batch]] | None:
         """Return the reader of the training examples as this epoch varies them; `None` where the task leaves them as they are."""
