@@ -409,7 +409,8 @@ def translation(data: Path, wanted: str, *overrides: str, network: str = "seq2se
             (judge := task.judge()).add(run.agent.predict(backwards), targets)
             own.append(run.metrics)
             reversed_sources.append(judge.result()["BLEU"])
-    named = f"{run.agent.config.epochs} epochs, {run.agent.network.config.beams} beams, {len(train):,} pairs"
+    beams = run.agent.network.config.beams
+    named = f"{run.agent.config.epochs} epochs, {beams} beam{'s' if beams > 1 else ''}, {len(train):,} pairs"
     beside = f"{named}; BLEU {np.mean(reversed_sources):.1f} for sources backwards"
     return ("Tatoeba, Dutch to English", network, f"BLEU {mean(own, 'BLEU', 1)}", wanted, beside)
 
