@@ -39,7 +39,7 @@ class Rows(NamedTuple):
     start: int = 0
 
 
-def frames(task: ControlTask, name: str, obs: np.ndarray, actions: np.ndarray, rewards: np.ndarray, *, most: int = 250) -> list[np.ndarray]:
+def frames(task: ControlTask, name: str, obs: np.ndarray, actions: np.ndarray, rewards: np.ndarray, *, most: int = 100) -> list[np.ndarray]:
     """Return a picture [H, W, 3], uint8, for each step of an episode, which shows the episode up to there.
 
     Args:
