@@ -20,7 +20,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"  # an interpreter that is not here is skipped
 nox.options.error_on_missing_interpreters = False
-BUILT_AND_RUN = "names-a-class or builds or resumes-to or evaluates-alike or scores-repeatably"  # checks that meet every component's code
+BUILT_AND_RUN = "says-what-it-is or builds or resumes-to or evaluates-alike or scores-repeatably"  # checks that meet every component's code
 nox.options.sessions = ["lint", "tests", "plugin"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")

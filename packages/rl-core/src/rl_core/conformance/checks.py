@@ -23,11 +23,13 @@ class Check:
         kind: The kind of component that is held to it.
         traits: A task is held to it if it has one of these traits; empty: each is.
         function: Raises `Fault` or `Skipped`, or returns.
+        is_static: Whether it reads what the plugin says of a component, and builds no more than its config.
     """
 
     kind: str
     function: Callable[[Any], None]
     traits: frozenset[str] = frozenset()
+    is_static: bool = False
 
     @property
     def name(self) -> str:
@@ -76,7 +78,8 @@ def all_checks() -> tuple[Check, ...]:
         ("logger", plugin_checks.LOGGER, frozenset()),
         ("launcher", plugin_checks.LAUNCHER, frozenset()),
     ]
-    return tuple(Check(kind, function, traits) for kind, functions, traits in tables for function in functions)
+    static = {*spec_checks.COMPONENT, *spec_checks.PRESETS, *spec_checks.SOURCED}
+    return tuple(Check(kind, function, traits, function in static) for kind, functions, traits in tables for function in functions)
 
 
 def chosen(names: tuple[str, ...] = ()) -> tuple[Check, ...]:

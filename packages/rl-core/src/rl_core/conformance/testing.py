@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rl_core.errors import nearest
 
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from rl_core.conformance.subjects import Subject
 
 
+SPEC = "says-what-it-is"  # the name of the test of all checks that read what the plugin says of a component
+
+
 def conformance_tests(*names: str, expected_failures: Mapping[str, str] | None = None, steps: int | None = None) -> Callable[..., None]:
-    """Return a test for each check of each component named; `-k` selects by component and check.
+    """Return a test for each check of each component named, and one for all checks of its spec; `-k` selects by component and check.
 
         test_conformance = conformance_tests("my-package")
 
@@ -46,24 +49,37 @@ def conformance_tests(*names: str, expected_failures: Mapping[str, str] | None =
                 f"expected_failures names {key!r}, which is not a check of {', '.join(names)}"
                 + (f"; did you mean {close[0]!r}?" if close else "")
             )
-    parameters = []
+    parameters: list[Any] = []
+    together: dict[int, list[Check]] = {}
     for subject, check in pairs:
         reasons = [expected[key] for key in _keys(subject, check) if key in expected]
+        if check.is_static and not reasons:  # they take a millisecond each, and pytest as long for each test
+            if id(subject) in together:
+                together[id(subject)].append(check)
+                continue
+            group, name = together.setdefault(id(subject), [check]), SPEC
+        else:
+            group, name = [check], check.name
         marks = [pytest.mark.xfail(reason=reasons[0], strict=True)] if reasons else []
-        parameters.append(pytest.param(subject, check, id=f"{subject.kind}-{subject.name}-{check.name}", marks=marks))
+        parameters.append(pytest.param(subject, group, id=f"{subject.kind}-{subject.name}-{name}", marks=marks))
 
     current: list[Subject] = []
 
-    @pytest.mark.parametrize(("component", "check"), parameters)
-    def test_conformance(component: Subject, check: Check) -> None:
+    @pytest.mark.parametrize(("component", "group"), parameters)
+    def test_conformance(component: Subject, group: list[Check]) -> None:
         if current and current[0] is not component:  # its runs would be kept until the last test
             current.pop().close()
         current[:] = [component]
-        result = checks.perform(check, component)
-        if result.status == "skipped":
-            pytest.skip(result.message)
-        if result.status == "failed":
-            pytest.fail(f"{component.kind} {component.name}: {result.message}\nIt is held to: {check.text}", pytrace=False)
+        results = {check: checks.perform(check, component) for check in group}
+        failed = [
+            f"{component.kind} {component.name}: {result.message}\nIt is held to: {check.text}"
+            for check, result in results.items()
+            if result.status == "failed"
+        ]
+        if failed:
+            pytest.fail("\n".join(failed), pytrace=False)
+        if all(result.status == "skipped" for result in results.values()):
+            pytest.skip(results[group[0]].message)
 
     return test_conformance
 
