@@ -80,7 +80,9 @@ def run_pytest(session: nox.Session, *arguments: str, may_be_empty: bool = False
     """Run pytest with one thread per process; no test collected is a failure unless it was to be expected."""
     success_codes = [0, 5] if may_be_empty else [0]
     # Byte code is kept even where the surroundings forbid it: many tests start a process, and compiling torch anew takes seconds.
-    env = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": ""}
+    # So is the machine code of compiled functions, outside of environments, which are built anew: it carries a digest of its sources.
+    kept = str(Path(".nox/numba").resolve())
+    env = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "", "NUMBA_CACHE_DIR": kept}
     session.run("pytest", *arguments, success_codes=success_codes, env=env)
 
 
