@@ -124,7 +124,7 @@ class Perceptron(nn.Module):
 
     @property
     def has_hooks(self) -> bool:
-        """Whether somebody watches the module or one of its layers."""
+        """True if somebody watches the module or one of its layers."""
         watched = (self, *self.layers._modules.values())
         return any(layer is not None and (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks) for layer in watched)
 

@@ -165,7 +165,7 @@ class ClassTargets:
 
     @property
     def is_plain(self) -> bool:
-        """Whether each example has one class, from 0, and the loss is the cross-entropy of the outputs [B, K] alone."""
+        """True if each example has one class, from 0, and the loss is the cross-entropy of the outputs [B, K] alone."""
         return self._one_class and self._start is None and self._loss is CLASS_LOSSES["cross-entropy"]
 
     def losses(self, outputs: Any, targets: Any) -> Tensor:

@@ -306,8 +306,10 @@ class Catalogue:
         suffix = PurePath(name).suffix.lower()
         examples = {entry.name: PurePath(entry.spec.example.partition(":")[2]).suffix.lower() for entry in self.entries("scheme")}
         of_files = [entry for entry in self.entries("scheme") if not {"control", "mdp", "offline"} & set(entry.spec.traits)]
-        of_files.sort(key=lambda entry: "corpus" not in entry.spec.traits)  # what reads any text comes first
-        schemes = [entry.name for entry in of_files if suffix and examples[entry.name] in (suffix, "" if suffix == ".txt" else suffix)]
+        of_files.sort(key=lambda entry: ("corpus" not in entry.spec.traits, entry.name != "corpus"))  # what reads any text comes first
+        suffixes = (suffix, "") if suffix == ".txt" else (suffix,)
+        takes_text = ("corpus",) if suffix == ".txt" else ()
+        schemes = [entry.name for entry in of_files if suffix and (examples[entry.name] in suffixes or entry.name in takes_text)]
         if not schemes and name.startswith((".", "~", "/")):
             schemes = [entry.name for entry in of_files]
         if schemes:
