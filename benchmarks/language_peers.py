@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-SPACY_SENTENCES, SPACY_ROUNDS = 2000, 4
+SPACY_SENTENCES, SPACY_ROUNDS = 1000, 4
 Row = tuple[str, str, str, str, str]
 
 
@@ -183,7 +183,7 @@ def senses(learn: Any, seeds: tuple[int, ...] = (0,)) -> list[Row]:
     return rows
 
 
-def write_masked_model(folder: Path, seed: int, *, steps: int = 2500, size: int = 64) -> None:
+def write_masked_model(folder: Path, seed: int, *, steps: int = 3000, size: int = 64) -> None:
     """Learn a small BERT from the templates' sentences of other seeds, by masked words, and save it as `save_pretrained` does."""
     import torch
     from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
@@ -203,7 +203,7 @@ def write_masked_model(folder: Path, seed: int, *, steps: int = 2500, size: int 
     optimizer = torch.optim.AdamW(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps)
     for _ in range(steps):
-        rows = torch.randint(len(lines), (48,))
+        rows = torch.randint(len(lines), (64,))
         ids, known = batch["input_ids"][rows], batch["attention_mask"][rows]
         asked = (torch.rand(ids.shape) < 0.2) & (ids > 4)  # of these 80 % are masked, 10 % replaced and 10 % kept, as for BERT
         draw = torch.rand(ids.shape)

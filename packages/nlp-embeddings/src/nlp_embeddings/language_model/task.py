@@ -54,7 +54,7 @@ class LanguageConfig(FilesConfig):
 
     token: Annotated[
         Literal["character", "word", "whitespace"],
-        Doc("characters, line breaks among them | words and marks, <eos> for a line's end | what is between white space, and <eos>"),
+        Doc("characters, line breaks among them | words and marks | what is between white space; <eos> ends a line of words"),
     ] = "character"
     lines: Annotated[bool, Doc("n-grams do not cross line breaks, and know the begin of a line: each line is a text by itself")] = False
     length: Annotated[Count, Doc("T, tokens of a row")] = 64
