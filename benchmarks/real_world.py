@@ -237,29 +237,28 @@ def hysteresis() -> Rows:
     return [{**scores("hysteretic-q", task, seeds=CHEAP), "best": best} for task, best in bests.items()]
 
 
-def league(task: str) -> Rows:
-    """Return the rows of chance and of a league of earlier selves in a game: one run a seed, judged against each opponent."""
+def league(agent: str, task: str) -> Rows:
+    """Return the rows of chance, or of a league of earlier selves, in a game: one run a seed, judged against each opponent."""
     import rl_core
     from rl_core.plugins.catalogue import Catalogue
     from rl_core.runs.recipe import resolve
     from rl_core.seeds import Seeds
 
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for agent in ("random", "league"):
-        for seed in SEEDS:
-            with tempfile.TemporaryDirectory() as folder:
-                result = rl_core.learn(agent, task=task, seed=seed, device="cpu", quiet=True, out=f"{folder}/run")
-            elo = result.agent.ratings()[-1] if agent == "league" else 0.0
-            for opponent in GAMES[task]:
-                against = resolve(Catalogue.discover(), agent, task=task, overrides=[f"task.opponent={opponent}"]).built_task
-                found = against.evaluate(result.agent.predictor(), episodes=1_000, seeds=Seeds(seed, ("evaluation",)))
-                row = rows.setdefault((agent, opponent), {"won": [], "drawn": [], "lost": [], "elo": [], "seconds": []})
-                for name in ("won", "drawn", "lost"):
-                    row[name].append(found[name])
-                row["elo"].append(float(elo))
-                row["seconds"].append(result.seconds)
-                row |= {"agent": agent, "task": task, "opponent": opponent, "steps": result.progress}
-                print(row, flush=True)
+    for seed in SEEDS:
+        with tempfile.TemporaryDirectory() as folder:
+            result = rl_core.learn(agent, task=task, seed=seed, device="cpu", quiet=True, out=f"{folder}/run")
+        elo = result.agent.ratings()[-1] if agent == "league" else 0.0
+        for opponent in GAMES[task]:
+            against = resolve(Catalogue.discover(), agent, task=task, overrides=[f"task.opponent={opponent}"]).built_task
+            found = against.evaluate(result.agent.predictor(), episodes=1_000, seeds=Seeds(seed, ("evaluation",)))
+            row = rows.setdefault((agent, opponent), {"won": [], "drawn": [], "lost": [], "elo": [], "seconds": []})
+            for name in ("won", "drawn", "lost"):
+                row[name].append(found[name])
+            row["elo"].append(float(elo))
+            row["seconds"].append(result.seconds)
+            row |= {"agent": agent, "task": task, "opponent": opponent, "steps": result.progress}
+            print(row, flush=True)
     return list(rows.values())
 
 
@@ -279,7 +278,8 @@ PARTS: dict[str, Callable[[], Rows]] = {
     "players": players,
     "teams": teams,
     "hysteresis": hysteresis,
-    **{task: partial(league, task) for task in GAMES},
+    **{f"chance-{task}": partial(league, "random", task) for task in GAMES},
+    **{task: partial(league, "league", task) for task in GAMES},
 }
 
 
@@ -368,7 +368,7 @@ def table(parts: dict[str, Rows]) -> list[str]:
         note = "The best of `pursuit` is that of two hunters who see everything."
         head = ("agent", "task", "steps", "returns", "best joint play")
         lines += section("Teams", note, head, [about(row, ("mean return", 2), ("best", 2)) for row in rows])
-    if rows := [row for task in GAMES for row in parts.get(task, [])]:
+    if rows := [row for task in GAMES for part in (f"chance-{task}", task) for row in parts.get(part, [])]:
         note = "One run a seed, 1,000 games against each opponent; a search takes 100 simulations a move. Perfect play never loses."
         head = ("agent", "task", "steps", "against", "won", "drawn", "lost", "Elo above its untrained self")
         shares = ("won", "drawn", "lost")
