@@ -36,6 +36,8 @@ ROWS: dict[str, tuple[str, str, int, str]] = {
     "bidirectional-gru": ("bidirectional-gru", MNIST, 3, ">= 0.985"),
     "bidirectional-lstm": ("bidirectional-lstm", MNIST, 3, ">= 0.985"),
     "char-lm": ("transformer-decoder", SHAKESPEARE, 1, "<= 1.88; a Kneser-Ney model of 6 characters has 1.523"),
+    "char-lm-lstm": ("lstm", SHAKESPEARE, 1, "the same"),
+    "digit-pairs": ("graph", "digit-pairs", 3, "none published"),
     "copy-gru": ("gru", "copy-memory", 3, ">= 0.99"),
     "copy-lstm": ("lstm", "copy-memory", 3, ">= 0.99"),
     "copy-rnn": ("rnn", "copy-memory", 3, "not solved"),

@@ -1,7 +1,7 @@
 """Supervised learning beside a bare loop in torch, Lightning's Trainer and Keras 3: examples per second while learning, one thread.
 
     python benchmarks/supervised_speed.py            # some minutes; writes supervised_speed.md
-    python benchmarks/supervised_speed.py mlp --pairs 1
+    python benchmarks/supervised_speed.py mlp --peers eager     # some rows; the others keep what was measured before
 
 Each way learns 10 classes from the same arrays with the same network, batches of 64, AdamW and cross-entropy, shuffled anew in each
 epoch, without a validation split. The bare loop is what a careful user writes: tensors in memory, indices shuffled once an epoch, no
@@ -194,7 +194,10 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=["bare", "eager", "lightning", "keras"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
+    page = Path(__file__).with_suffix(".md")
+    lines = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
+    cells = {line: line.split("|") for line in lines if line.startswith("|")}
+    rows = {parts[1].strip(): line for line, parts in cells.items() if " beside " in parts[1]}
     for name in arguments.networks:
         plain = name not in ("small mlp", "mlp", "lstm")
         peers: dict[str, Callable[[], Way] | None] = {
@@ -206,16 +209,17 @@ def main() -> None:
         for peer in arguments.peers:
             make = peers[peer]
             if make is not None:
-                rows.append(row(f"{name} beside {peer}", paired(ours(name), make(), arguments.pairs), ASKED[peer]))
-                print(rows[-1], flush=True)
-    if set(arguments.networks) == set(SHAPES) and arguments.pairs >= 3:
+                what = f"{name} beside {peer}"
+                rows[what] = row(what, paired(ours(name), make(), arguments.pairs), ASKED[peer])
+                print(rows[what], flush=True)
+    if arguments.pairs >= 3:
         versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "lightning", "keras"))
         text = (
             f"# Supervised learning beside a bare loop, Lightning and Keras\n\nMade by `benchmarks/supervised_speed.py`, Python "
             f"{platform.python_version()}, {versions}, one thread. Ratios are the peer's time a step by ours, medians over pairs.\n"
             '"bare" is a hand-written loop over the same module, fast path included; "eager" the same with torch\'s layers.\n\n'
         )
-        (Path(__file__).parent / "supervised_speed.md").write_text(text + "\n".join([*HEAD, *rows]) + "\n", encoding="utf-8")
+        page.write_text(text + "\n".join([*HEAD, *rows.values()]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
