@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from nlp_embeddings import _plugin
+from rl_core.cli.cli import cli
+from rl_core.plugins.catalogue import Catalogue
 
 
 def test_describing_the_components_imports_nothing_heavy() -> None:
@@ -15,6 +17,14 @@ def test_describing_the_components_imports_nothing_heavy() -> None:
         "print(sorted({'torch', 'numpy', 'numba', 'scipy', 'gymnasium'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_without_dl_nets_a_task_names_what_would_learn_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(Catalogue, "installed", lambda self, package: package != "dl-nets")
+    cli.main(["list", "--fits", "dates"], standalone_mode=False)
+    shown = capsys.readouterr()
+    assert "ibm-model" in shown.out
+    assert "they are in dl-nets, which is not installed: pip install dl-nets" in shown.err
 
 
 def test_using_vectors_imports_neither_torch_nor_numba() -> None:

@@ -60,6 +60,8 @@ def list_components(call: Call, kind: str | None, partner: str | None, as_json: 
     problems = f"; {_counted(len(catalogue.broken), 'problem')}, see: rl-core doctor" if catalogue.broken else ""
     packages = _counted(len({entry.package for entry in entries}), "package")
     click.echo(f"{_counted(len(entries), 'component')} from {packages}{problems}", err=True)
+    if partner is not None and "data" in getattr(catalogue.find(partner).spec, "traits", ()) and not catalogue.installed("dl-nets"):
+        click.echo("networks learn tasks like this one too; they are in dl-nets, which is not installed: pip install dl-nets", err=True)
 
 
 @click.command("show")

@@ -297,6 +297,10 @@ class Catalogue:
             return None
         return self._of_scheme(None, f"gym:{name}") if name in _gymnasium_ids() else None
 
+    def installed(self, package: str) -> bool:
+        """Return whether a package has a plugin here, one that failed to load included."""
+        return any(normalised(row.package) == package for row in self.plugins)
+
     def _form_of(self, name: str) -> str:
         """Return the way to write a task that was given as a path or by an id with a namespace; "" for other names."""
         if ":" in name:
@@ -328,7 +332,7 @@ class Catalogue:
             message += f"; {other.name} is {_NOUNS[other.kind]}"
             return RequestError(message, _USES[other.kind].format(name=other.name, example=getattr(other.spec, "example", "")))
         sibling = SIBLINGS.get(plain.partition(":")[0])
-        if sibling is not None and not any(normalised(row.package) == sibling for row in self.plugins):
+        if sibling is not None and not self.installed(sibling):
             return RequestError(f"{message} here; it is provided by {sibling}, which is not installed", f"pip install {sibling}")
         if kind in (None, "task") and (form := self._form_of(plain)):
             return RequestError(message, f"did you mean {form}?")

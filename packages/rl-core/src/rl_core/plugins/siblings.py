@@ -45,7 +45,7 @@ _COMPONENTS = {
         language-model lda lead lexicon lexrank linear-classifier lsa markov-text naive-bayes nb-svm ngram-lm nmf
         parsing perceptron-tagger ppmi procrustes retrieval-bot sentiment similarity skip-gram summaries tagging
         template-dialogue template-entities template-opinions text-classifier textrank tf-idf topic-bars topics
-        toy-trees translation treasure-island treasure-island-parts word-pairs
+        toy-trees translation treasure-island treasure-island-parts two-senses word-pairs
     """,
     "cv-models": """
         actions attention-unet blip captions cbam-resnet clip clip-classifier coco conditional-gan cyclegan dcgan ddpm
