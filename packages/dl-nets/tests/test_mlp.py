@@ -92,3 +92,13 @@ def test_a_deep_perceptron_adds_the_inputs_of_each_normalised_layer_to_its_outpu
     assert torch.isfinite(module(inputs[:1])).all()  # a batch of one has no deviation
     with pytest.raises(ValueError, match="a layer is normalised in one way at most"):
         build(layer_norm=True, batch_norm=True)
+
+
+def test_inputs_are_left_out_while_training_alone() -> None:
+    network = MLP(MLPConfig(hidden=(), input_dropout=0.5))
+    module = network.build(spaces.Box(-9, 9, (2,), np.float32), spaces.Discrete(2), np.random.default_rng(0))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(1.0 if parameter.ndim == 2 else 0.0)
+    assert set(module(torch.ones(64, 2)).flatten().tolist()) == {0.0, 2.0, 4.0}  # of two ones, each doubled or left out
+    assert module.eval()(torch.ones(1, 2)).tolist() == [[2.0, 2.0]]
