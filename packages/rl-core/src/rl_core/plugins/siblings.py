@@ -7,17 +7,18 @@ from __future__ import annotations
 
 _COMPONENTS = {
     "rl-algos": """
-        a2c a3c Acrobot-v1 adaptive-trial ALE alphazero ars bandit-bernoulli bandit-distribution bandit-drifting
-        bandit-epsilon-greedy bandit-gaussian bandit-gradient bandit-kl-ucb bandit-optimistic bandit-thompson bandit-ucb
-        bcq behaviour-cloning binned blackjack Blackjack-v1 bootstrapped-dqn cartpole-expert CartPole-mass
-        cartpole-mixed cartpole-random CartPole-v1 CartPoleContinuous-v1 cem CliffWalking-v1 CliffWalkingSlippery-v1
-        climbing-game cma-es connect-four contextual-bandit count-dqn cpo cql curiosity curiosity-dqn dagger data-centre
-        ddpg deep-sea deterministic-model disturbed double-dqn double-q-learning dqn dreamer dropout-model dueling-dqn
-        dyna-q dyna-q-plus epidemic es execution exp4 expected-sarsa feudal fictitious-play four-rooms FrozenLake-v1
-        FrozenLake-v1-firm FrozenLake8x8-v1 FrozenLake8x8-v1-firm gamblers-problem garnet gp-mpc grid-lava grid-robot
-        hiro hysteretic-q independent-q inventory iql job-scheduling lane-keeping league lin-thompson linear-quadratic
-        linucb lqr LunarLander-v3 maml mappo masked-CartPole-v1 matrix-game maze mbpo mc-control mc-exploring-starts
-        mc-off-policy mc-off-policy-prediction mc-prediction mc-q-learning mcts mcts-rollouts mdp mdp-distribution mier
+        a2c a3c Acrobot-v1 adaptive-trial ALE alphazero ars bandit-bernoulli bandit-discounted-ucb bandit-distribution
+        bandit-drifting bandit-epsilon-greedy bandit-gaussian bandit-gradient bandit-kl-ucb bandit-monitored-ucb
+        bandit-optimistic bandit-switching bandit-thompson bandit-ucb bcq behaviour-cloning binned blackjack
+        Blackjack-v1 bootstrapped-dqn cartpole-expert CartPole-mass cartpole-mixed cartpole-random CartPole-v1
+        CartPoleContinuous-v1 cem CliffWalking-v1 CliffWalkingSlippery-v1 climbing-game cma-es connect-four
+        contextual-bandit count-dqn cpo cql curiosity curiosity-dqn dagger data-centre ddpg deep-sea deterministic-model
+        disturbed double-dqn double-q-learning dqn dreamer dropout-model dueling-dqn dyna-q dyna-q-plus epidemic es
+        execution exp4 expected-sarsa feudal fictitious-play four-rooms FrozenLake-v1 FrozenLake-v1-firm
+        FrozenLake8x8-v1 FrozenLake8x8-v1-firm gamblers-problem garnet gp-mpc grid-lava grid-robot hiro hysteretic-q
+        independent-q inventory iql job-scheduling lane-keeping league lin-thompson linear-quadratic linucb lqr
+        LunarLander-v3 maml mappo masked-CartPole-v1 matrix-game maze mbpo mc-control mc-exploring-starts mc-off-policy
+        mc-off-policy-prediction mc-prediction mc-q-learning mcts mcts-rollouts mdp mdp-distribution mier
         modified-policy-iteration MountainCar-v0 MountainCarContinuous-v0 mpc-cem mpc-cma mpc-gradient mpc-mppi
         mpc-random muzero mve n-step-dqn n-step-sarsa navigation-2d noisy-dqn npg option-critic pearl penalty-game
         pendulum-damping pendulum-expert pendulum-limited Pendulum-mass pendulum-mixed pendulum-pixels pendulum-random
