@@ -124,7 +124,7 @@ class Perceptron(nn.Module):
 
     @property
     def has_hooks(self) -> bool:
-        """True if somebody watches the module or one of its layers."""
+        """True if the module or one of its layers has hooks, which need torch's own passes."""
         watched = (self, *self.layers._modules.values())
         return any(layer is not None and (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks) for layer in watched)
 

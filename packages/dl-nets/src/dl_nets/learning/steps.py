@@ -1,12 +1,15 @@
-"""Sizes of steps: how many examples are learned from, or looked at, between two moments at which a run can be saved.
+"""Steps: how many examples are learned from, or looked at, between two moments at which a run can be saved, and how they are learned.
 
-They follow from the network and the data alone, so that they are equal on every machine.
+Sizes follow from the network and the data alone, so that they are equal on every machine.
 """
 
 from __future__ import annotations
 
 from torch import nn
 
+from dl_nets.fast.classes import FastClasses
+from dl_nets.learning.losses import ClassTargets, TargetRule
+from dl_nets.learning.optimisers import Optimiser, Steps
 from rl_core import batches
 from rl_core.batches import Batch
 
@@ -49,3 +52,10 @@ def num_numbers(batch: Batch) -> int:
     3
     """
     return sum(int(array.size) for path, array in batches.to_arrays(batch).items() if not path.endswith("splits"))
+
+
+def fast_classes(module: nn.Module, optimiser: Steps, rule: TargetRule) -> FastClasses | None:
+    """Return the way to the gradient of plain cross-entropy without a graph of torch's; `None` for other losses, modules and optimisers."""
+    if not isinstance(optimiser, Optimiser) or not isinstance(rule, ClassTargets) or not rule.is_plain:
+        return None
+    return FastClasses.of(module, optimiser.flat)

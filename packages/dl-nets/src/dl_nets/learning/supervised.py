@@ -28,7 +28,6 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from dl_nets.fast.classes import FastClasses
 from dl_nets.figures import draw as figures
 from dl_nets.learning import losses
 from dl_nets.learning.averaging import Averaged
@@ -38,22 +37,12 @@ from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, exportable, write
 from dl_nets.learning.fine_tuning import FineTuning, Groups
 from dl_nets.learning.likelihood import WithLikelihood, judged
-from dl_nets.learning.losses import (
-    ClassTargets,
-    FlagTargets,
-    NumberTargets,
-    OneUnit,
-    OwnRule,
-    TargetRule,
-    as_float,
-    batch_loss,
-    has_own_loss,
-)
+from dl_nets.learning.losses import TargetRule, as_float, batch_loss, has_own_loss
 from dl_nets.learning.metrics import Metrics, judge_split
 from dl_nets.learning.optimisers import Optimiser, Steps, descend, gradient_norm, gradient_step, schedule
 from dl_nets.learning.several_outputs import PartTargets, network_space, rule_of
 from dl_nets.learning.shards import Shards, require_separable
-from dl_nets.learning.steps import examples_a_step, examples_at_once, num_numbers
+from dl_nets.learning.steps import examples_a_step, examples_at_once, fast_classes, num_numbers
 from dl_nets.learning.streams import load_module_state, module_state
 from dl_nets.learning.supervised_config import SupervisedConfig as SupervisedConfig
 from rl_core import batches
@@ -125,7 +114,7 @@ class Supervised(Agent):
             require_separable(self._module, config.unfreeze_every)
         own_loss = has_own_loss(self._module)
         self._rule: TargetRule = (
-            OwnRule(config.loss, config.label_smoothing)
+            losses.OwnRule(config.loss, config.label_smoothing)
             if own_loss
             else rule_of(space, config, partial(some_targets, self.task), self._torch_device)
         )
@@ -144,7 +133,8 @@ class Supervised(Agent):
         )
         plain = self._tuning is None or self._tuning.is_plain
         self._optimiser = make(self._module.parameters()) if plain or self._tuning is None else self._tuning.optimiser(make)
-        self._fast = self._fast_classes()
+        plain = config.shards == 1 and not (config.max_gradient_norm or weighted or self._tuning or use_bfloat16)
+        self._fast = fast_classes(self._module, self._optimiser, self._rule) if plain else None
         self._schedule = schedule(config.schedule)
         self._averaged = None if config.average == "none" else Averaged(self._module, config.average, config.average_decay)
         self._best = copy.deepcopy(self._module)  # answers when there is patience
@@ -177,7 +167,7 @@ class Supervised(Agent):
 
     def predictor(self) -> Predict:
         """Return `predict`, with the likelihood of targets where the task asks for it and the module has one."""
-        if not self.task.by_likelihood or not isinstance(self._rule, ClassTargets):
+        if not self.task.by_likelihood or not isinstance(self._rule, losses.ClassTargets):
             return self.predict
         return WithLikelihood(lambda inputs: (self._forward(self.module, part) for part in self._parts(inputs)), self._rule)
 
@@ -212,7 +202,7 @@ class Supervised(Agent):
         """
         space = self.task.output_space
         flat = isinstance(space, spaces.Discrete) or (isinstance(space, spaces.MultiBinary) and len(space.shape) == 1)
-        if not flat or not isinstance(self._rule, ClassTargets | OneUnit | FlagTargets):
+        if not flat or not isinstance(self._rule, losses.ClassTargets | losses.OneUnit | losses.FlagTargets):
             raise NotImplementedError("this task and network give no probabilities of classes")
         outputs = torch.cat([self._forward(self.module, part) for part in self._parts(inputs)])
         return self._rule.probabilities(outputs).cpu().numpy()
@@ -226,13 +216,13 @@ class Supervised(Agent):
             "best_loss": self._best_loss,
             "epochs_since_best": self._epochs_since_best,
             **({"averaged": self._averaged.state_dict()} if self._averaged else {}),
-            **(self._rule.state_dict() if isinstance(self._rule, NumberTargets | PartTargets) else {}),
+            **(self._rule.state_dict() if isinstance(self._rule, losses.NumberTargets | PartTargets) else {}),
         }
 
     def start_from(self, state: Mapping[str, Any]) -> None:
         """Take over the module of another run, and the scale of its targets."""
         load_module_state(self._module, state["module"])
-        if isinstance(self._rule, NumberTargets | PartTargets):
+        if isinstance(self._rule, losses.NumberTargets | PartTargets):
             self._rule.load_state_dict(state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -244,7 +234,7 @@ class Supervised(Agent):
         self._best_loss, self._epochs_since_best = state["best_loss"], state["epochs_since_best"]
         if self._averaged:
             self._averaged.load_state_dict(state["averaged"])
-        if isinstance(self._rule, NumberTargets | PartTargets):
+        if isinstance(self._rule, losses.NumberTargets | PartTargets):
             self._rule.load_state_dict(state)
 
     def draw(self, folder: Path) -> None:
@@ -321,15 +311,6 @@ class Supervised(Agent):
         loss, metrics = batch_loss(learning, inputs, targets, weights, self._rule.losses, self._precision)
         gradient_step(learning, self._optimiser, loss, limit)
         return loss, metrics
-
-    def _fast_classes(self) -> FastClasses | None:
-        """Return the way to the gradient without a graph of torch's, where one class of each example is learned by plain cross-entropy."""
-        config, optimiser = self.config, self._optimiser
-        plain = config.shards == 1 and not config.max_gradient_norm and self._weights is None and self._tuning is None
-        if not plain or not isinstance(optimiser, Optimiser) or self._precision != torch.float32:
-            return None
-        known = isinstance(self._rule, ClassTargets) and self._rule.is_plain
-        return FastClasses.of(self._module, optimiser.flat) if known else None
 
     def _variation(self, epoch: int) -> Callable[[np.ndarray], tuple[Batch, Batch]] | None:
         """Return the reader of the training examples as this epoch varies them; `None` where the task leaves them as they are."""
