@@ -305,8 +305,8 @@ def recurrent(task: str, network: str, metric: str, wanted: str, seeds: tuple[in
 
 
 def dates(data: Path, text: Path | None) -> list[Row]:
-    """Return the row of dates with additive attention."""
-    return [recurrent("dates", "seq2seq", "exact", "1.0 in 500 updates")]
+    """Return the rows of dates with additive attention and by a transformer."""
+    return [recurrent("dates", name, "exact", "1.0 in 500 updates") for name in ("seq2seq", "transformer-seq2seq")]
 
 
 def dates_forms(data: Path, text: Path | None) -> list[Row]:
@@ -318,8 +318,8 @@ def dates_forms(data: Path, text: Path | None) -> list[Row]:
 
 
 def letters(data: Path, text: Path | None) -> list[Row]:
-    """Return the row of rows of letters that are repeated."""
-    return [recurrent("copy-letters", "seq2seq", "exact", "1.0")]
+    """Return the rows of rows of letters that are repeated."""
+    return [recurrent("copy-letters", name, "exact", "1.0") for name in ("seq2seq", "transformer-seq2seq")]
 
 
 def copying(data: Path, text: Path | None) -> list[Row]:
