@@ -319,7 +319,11 @@ def dates_forms(data: Path, text: Path | None) -> list[Row]:
 
 def letters(data: Path, text: Path | None) -> list[Row]:
     """Return the rows of rows of letters that are repeated."""
-    return [recurrent("copy-letters", name, "exact", "1.0") for name in ("seq2seq", "transformer-seq2seq")]
+    rows = [recurrent("copy-letters", name, "exact", "1.0") for name in ("seq2seq", "transformer-seq2seq")]
+    return [
+        *rows,
+        recurrent("copy-letters", "seq2seq", "exact", "below", (0,), "what attention is for", network_config={"attention": "none"}),
+    ]
 
 
 def copying(data: Path, text: Path | None) -> list[Row]:
