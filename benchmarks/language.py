@@ -268,6 +268,8 @@ def bots(data: Path, text: Path | None) -> list[Row]:
         metrics = learn("retrieval-bot", f"dialogue:{folder}/train.tsv", task_config=config).metrics
     measure = f"AUROC of refusing {metrics['AUROC of refusing']:.3f}, in scope {metrics['accuracy where there is an answer']:.3f}"
     rows.append(("clinc150", "retrieval-bot", measure, "AUROC >= .90", ""))
+    answers = mean(scores("span-reader", "passage-questions"), "exact match")
+    rows.append(("passage-questions", "span-reader", f"exact match {answers}", ">= .95", "passages in words never seen"))
     return rows
 
 
@@ -455,8 +457,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     given = parser.parse_args()
     if given.data is None:
-        print("name a folder with the files; nothing was measured")
-        return
+        return print("name a folder with the files; nothing was measured")
     kept = HERE / "language.json"
     for part in given.only:
         found = PARTS[part](given.data.resolve(), given.text and given.text.resolve())

@@ -1,4 +1,4 @@
-"""Specs of the bot and of its tasks."""
+"""Specs of the bot, of the reader and of their tasks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec
 
 TRAITS = ("data", "text-input", "text-output", "dialogue")
 _TAGS = ("text", "dialogue", "retrieval")
+ABOUT_PASSAGES = ("data", "text-input", "text-output", "questions")
 
 TASKS = (
     TaskSpec(
@@ -15,6 +16,14 @@ TASKS = (
         traits=TRAITS,
         agent="retrieval-bot",
         tags=_TAGS,
+    ),
+    TaskSpec(
+        name="passage-questions",
+        target="nlp_embeddings.answering.questions:QuestionsTask",
+        summary="Questions about passages in invented words, whose answers are in the passage",
+        traits=ABOUT_PASSAGES,
+        agent="span-reader",
+        tags=("text", "questions", "synthetic"),
     ),
 )
 
@@ -28,6 +37,16 @@ SCHEMES = (
         traits=TRAITS,
         agents=("retrieval-bot",),
         tags=_TAGS,
+    ),
+    TaskSchemeSpec(
+        name="questions",
+        target="nlp_embeddings.answering.questions:QuestionsTask",
+        summary="Questions about passages: SQuAD's JSON, or JSON lines",
+        argument="file",
+        example="questions:train-v1.1.json",
+        traits=ABOUT_PASSAGES,
+        agents=("span-reader",),
+        tags=("text", "questions"),
     ),
 )
 
@@ -43,5 +62,17 @@ AGENTS = (
         task="template-dialogue",
         tiny={"questions_per_step": 100},
         tags=(*_TAGS, "deterministic"),
+    ),
+    AgentSpec(
+        name="span-reader",
+        target="nlp_embeddings.answering.span_reader:SpanReader",
+        summary="Answers with the span of a passage that a log-linear model prefers",
+        reference="Rajpurkar et al., SQuAD, 2016",
+        fits=("data questions",),
+        unit="questions",
+        budget=1_000_000_000,
+        task="passage-questions",
+        tiny={"questions_per_step": 4, "passes": 1},
+        tags=("text", "questions", "deterministic"),
     ),
 )
