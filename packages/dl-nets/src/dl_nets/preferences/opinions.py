@@ -153,7 +153,7 @@ def optimum(beta: float) -> Optimum:
     0.7 (1/4 1/4)^2 of its answers:
 
     >>> best = optimum(0.01)
-    >>> best.reward, round(best.kl, 3), round(-np.log(0.7 / 16**2), 3)
+    >>> best.reward, round(best.kl, 3), round(float(-np.log(0.7 / 16**2)), 3)
     (6.0, 5.902, 5.902)
     """
     sentence: dict[float, float] = {}
