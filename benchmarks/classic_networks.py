@@ -125,8 +125,9 @@ def table(measured: dict[str, list[dict[str, Any]]]) -> str:
         met = mean >= row.goal if row.higher else mean <= row.goal
         values = ", ".join(f"{each['value']:.4g}" for each in runs)
         verdict = "reached" if met else "**missed**"
-        seconds = statistics.median(each["seconds"] for each in runs)
-        lines.append(f"| {name} | `{task}` | {row.metric} | {values} | {mean:.4g} | {sign} {row.goal:g} | {verdict} | {seconds:.0f} |")
+        timed = [each["seconds"] for each in runs if each["seconds"] is not None]  # of older runs the times were not kept
+        seconds = f"{statistics.median(timed):.0f}" if timed else "-"
+        lines.append(f"| {name} | `{task}` | {row.metric} | {values} | {mean:.4g} | {sign} {row.goal:g} | {verdict} | {seconds} |")
     return "\n".join([*lines, ""])
 
 
