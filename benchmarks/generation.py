@@ -2,6 +2,7 @@
 
     GENERATION_DATA=data python benchmarks/generation.py                # all rows; writes generation.json and generation.md
     GENERATION_DATA=data python benchmarks/generation.py dcgan espcn    # some rows; the others keep what was measured before
+    ... python benchmarks/generation.py gan-ring --seeds 3,4            # some seeds of a row
 
 The folder holds `mnist`, the four idx files; rows on bundled tasks need none. A score is what `rl-core run` reports on the test split,
 which was not used to choose any setting; settings were chosen with seeds from 100 on. Every run is a process with one thread. Processor
@@ -26,7 +27,7 @@ import rows
 HERE = Path(__file__).parent
 MNIST = f"generate:mnist:{Path(os.environ.get('GENERATION_DATA', 'data')) / 'mnist'}"
 ROWS: dict[str, tuple[str, str, int, str]] = {
-    "gan-ring": ("gan", "ring-of-gaussians", 3, "8 modes"),
+    "gan-ring": ("gan", "ring-of-gaussians", 5, "8 modes"),
     "dcgan": ("dcgan", "generate:plain-shapes", 3, ""),
     "conditional-gan": ("conditional-gan", "generate:plain-shapes", 3, ""),
     "wgan-gp": ("wgan-gp", "generate:plain-shapes", 3, ""),
@@ -79,8 +80,9 @@ def main() -> None:
         return run(row[0], row[1], seed)
 
     store = HERE / "generation.json"
-    for name in sys.argv[1:] or ROWS:
-        held = rows.measured(store, ROWS, [name], range(ROWS[name][2]), measure)
+    names, _, seeds = " ".join(sys.argv[1:]).partition("--seeds")
+    for name in names.split() or ROWS:
+        held = rows.measured(store, ROWS, [name], [int(seed) for seed in seeds.split(",")] if seeds else range(ROWS[name][2]), measure)
         versions = f"torch {version('torch')}, Python {platform.python_version()}, one thread"
         (HERE / "generation.md").write_text(f"# Generation\n\nMade by `benchmarks/generation.py`: {versions}.\n\n{table(held)}\n")
 

@@ -268,9 +268,8 @@ def bots(data: Path, text: Path | None) -> list[Row]:
         metrics = learn("retrieval-bot", f"dialogue:{folder}/train.tsv", task_config=config).metrics
     measure = f"AUROC of refusing {metrics['AUROC of refusing']:.3f}, in scope {metrics['accuracy where there is an answer']:.3f}"
     rows.append(("clinc150", "retrieval-bot", measure, "AUROC >= .90", ""))
-    answers = mean(scores("span-reader", "passage-questions"), "exact match")
-    rows.append(("passage-questions", "span-reader", f"exact match {answers}", ">= .95", "passages in words never seen"))
-    return rows
+    asked = [scores("span-reader", "passage-questions", task_config={"seed": seed})[0] for seed in (3, 4, 5)]  # 0 to 2 chose settings
+    return [*rows, ("passage-questions", "span-reader", f"exact match {mean(asked, 'exact match')}", ">= .95", "words never seen")]
 
 
 def topics(data: Path, text: Path | None) -> list[Row]:
@@ -324,7 +323,7 @@ def letters(data: Path, text: Path | None) -> list[Row]:
     rows = [recurrent("copy-letters", name, "exact", "1.0") for name in ("seq2seq", "transformer-seq2seq")]
     return [
         *rows,
-        recurrent("copy-letters", "seq2seq", "exact", "below", (0,), "what attention is for", network_config={"attention": "none"}),
+        recurrent("copy-letters", "seq2seq", "exact", "", (0,), "what attention is for", network_config={"attention": "none"}),
     ]
 
 
@@ -457,7 +456,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     given = parser.parse_args()
     if given.data is None:
-        return print("name a folder with the files; nothing was measured")
+        print("name a folder with the files; nothing was measured")
+        return
     kept = HERE / "language.json"
     for part in given.only:
         found = PARTS[part](given.data.resolve(), given.text and given.text.resolve())
