@@ -78,7 +78,7 @@ def report(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
         for run in runs:
             run_page.require_run(run)
         out = out or (folders[0] if sweep else folders[0].parent) / "report.html"
-        compared = compare(runs, out.with_suffix(".png"))
+        compared = compare(runs, draw=False)
         text = comparison_page.comparison_report(compared, _facts(folders[0]) if sweep else None)
     try:
         out.write_text(text, encoding="utf-8")

@@ -30,12 +30,13 @@ class _Label(NamedTuple):
     settings: dict[str, str]
 
 
-def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
+def compare(folders: Sequence[Path], out: Path | None = None, *, draw: bool = True) -> dict[str, Any]:
     """Return groups of runs that differ only in their seed, task by task, the best mean first.
 
     Args:
         folders: Folders of finished runs.
         out: The figure to write, .png where it has no suffix; by default `compare.png` beside the first run.
+        draw: Whether the figure is written.
 
     Raises:
         RequestError: if a folder is not a run or has no score yet, two are the same run, or they are judged by different metrics.
@@ -59,7 +60,7 @@ def compare(folders: Sequence[Path], out: Path | None = None) -> dict[str, Any]:
     for group in groups:
         own = [(str(folder), label.settings) for folder, label in zip(folders, labels, strict=True) if label.name == group["name"]]
         group["folders"], group["settings"] = [folder for folder, _ in own], own[0][1]
-    picture, no_figure = _draw(folders, labels, results, out)
+    picture, no_figure = _draw(folders, labels, results, out) if draw else (None, "")
     return {
         "metric": results[0]["metric"],
         "higher_is_better": results[0]["higher_is_better"],
