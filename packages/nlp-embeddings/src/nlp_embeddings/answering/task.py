@@ -22,7 +22,6 @@ from rl_core.config import Doc, configclass
 from rl_core.judge import Judge
 from rl_core.task import Predict
 
-DIALOGUE_PAIRS = {"train": 500, "validation": 120, "test": 200}
 _SLOTS = {
     "city": ("Rome", "Oslo", "Lima", "Cairo", "Quito", "Delhi", "Porto", "Turin"),
     "item": ("lamp", "chair", "book", "kettle", "ladder", "carpet", "mirror", "clock"),
@@ -54,6 +53,34 @@ _OUTSIDE = (
 )
 
 
+REFUSAL = "I am sorry, I do not know that."
+
+
+def read_dialogue(path: Path) -> list[TextPair]:
+    """Return the pairs of a file: question and answer, a text and its one label, or conversations in YAML."""
+    if any(suffix in path.name.lower() for suffix in (".yml", ".yaml")):
+        return read_conversations(path)
+    if any(suffix in path.name.lower() for suffix in (".csv", ".labels")):
+        return [TextPair(row.text, row.labels[0]) for row in read_labelled(path)]
+    return read_pairs(path)
+
+
+def shop_dialogue(seed: int, count: int, refusal: str) -> list[TextPair]:
+    """Return different questions of six kinds to a shop, and a fifth that it cannot answer, each with its answer."""
+    rng = np.random.default_rng([seed, 9])
+    found: dict[str, TextPair] = {}
+    names = list(_INTENTS)
+    while len(found) < count:
+        outside = rng.random() < 0.2
+        answer = refusal if outside else names[int(rng.integers(len(names)))]
+        frames = _OUTSIDE if outside else _INTENTS[answer]
+        slots = {name: str(rng.choice(words)) for name, words in _SLOTS.items()}
+        polite = str(rng.choice(("", "please , ", "hello , ", "excuse me , ", "one question : ")))
+        text = polite + frames[int(rng.integers(len(frames)))].format(**slots)
+        found[text] = TextPair(text, answer)
+    return list(found.values())
+
+
 class DialoguePredict:
     """The predictor of an agent that says how sure it is.
 
@@ -75,7 +102,7 @@ class DialogueConfig(FilesConfig):
     """Questions and answers."""
 
     refused: Annotated[tuple[str, ...], Doc("answers that mean: this question has no answer here")] = ("oos", "out_of_scope")
-    refusal: Annotated[str, Doc("the polite refusal")] = "I am sorry, I do not know that."
+    refusal: Annotated[str, Doc("the polite refusal")] = REFUSAL
 
     def __post_init__(self) -> None:
         if not self.refusal.strip():
@@ -91,26 +118,11 @@ class DialogueTask(FileTask):
 
     def examples_of_file(self, path: Path) -> list[Any]:
         """Return the pairs of a file: question and answer, a text and its one label, or conversations in YAML."""
-        if any(suffix in path.name.lower() for suffix in (".yml", ".yaml")):
-            return [self._refused(pair) for pair in read_conversations(path)]
-        if any(suffix in path.name.lower() for suffix in (".csv", ".labels")):
-            return [self._refused(TextPair(row.text, row.labels[0])) for row in read_labelled(path)]
-        return [self._refused(pair) for pair in read_pairs(path)]
+        return [pair._replace(target=self.config.refusal) if pair.target in self.config.refused else pair for pair in read_dialogue(path)]
 
     def bundled_examples(self) -> dict[str, list[Any]]:
         """Return questions of six kinds to a shop, and questions that it cannot answer."""
-        rng = np.random.default_rng([self.config.seed, 9])
-        found: dict[str, TextPair] = {}
-        names = list(_INTENTS)
-        while len(found) < 330:
-            outside = rng.random() < 0.2
-            answer = self.config.refusal if outside else names[int(rng.integers(len(names)))]
-            frames = _OUTSIDE if outside else _INTENTS[answer]
-            slots = {name: str(rng.choice(words)) for name, words in _SLOTS.items()}
-            polite = str(rng.choice(("", "please , ", "hello , ", "excuse me , ", "one question : ")))
-            text = polite + frames[int(rng.integers(len(frames)))].format(**slots)
-            found[text] = TextPair(text, answer)
-        rows = list(found.values())
+        rows = shop_dialogue(self.config.seed, 330, self.config.refusal)
         return {"train": [row for row in rows[:200] if row.target != self.config.refusal], "validation": rows[200:250], "test": rows[250:]}
 
     def encode(self, examples: list[Any]) -> None:
@@ -152,9 +164,6 @@ class DialogueTask(FileTask):
         if not pieces(text):
             raise ValueError(f"the input {text[:60]!r} lacks words; expected a question")
         return np.array([text])
-
-    def _refused(self, pair: TextPair) -> TextPair:
-        return pair._replace(target=self.config.refusal) if pair.target in self.config.refused else pair
 
 
 class DialogueJudge:

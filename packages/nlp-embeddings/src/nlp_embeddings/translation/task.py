@@ -45,11 +45,13 @@ class TranslationTask(FileTask):
     Attributes:
         source_tokens: Tokens of the sources by number; the first three mean padding, end and unknown.
         target_tokens: Tokens of the targets by number, with the same first three.
+        own_trait: What it offers beside the traits of every task.
     """
 
     Config: ClassVar[type] = TranslationConfig
     encoding_fields: ClassVar[tuple[str, ...]] = ("source_tokens", "target_tokens", "source_length", "target_length")
     metric = "BLEU"
+    own_trait: ClassVar[str] = "translation"
 
     def examples_of_file(self, path: Path) -> list[Any]:
         """Return the pairs of a file."""
@@ -85,8 +87,8 @@ class TranslationTask(FileTask):
         self.target = None if self.config.file else 0.99
 
     def traits(self) -> frozenset[str]:
-        """Return the traits of every task, and `translation`."""
-        return super().traits() | {"translation"}
+        """Return the traits of every task, and its own."""
+        return super().traits() | {self.own_trait}
 
     def tokens_of(self, text: str) -> list[str]:
         """Return the tokens of a text."""
@@ -121,7 +123,7 @@ class TranslationTask(FileTask):
         if numbers is not None:
             return self.padded([numbers], self.source_length)
         if not self.tokens_of(text):
-            raise ValueError(f"the input {text[:60]!r} lacks words; expected a text to translate")
+            raise ValueError(f"the input {text[:60]!r} lacks words; expected a text with at least one")
         return self.rows_of_sources([text])
 
     def describe(self, predictions: Any) -> list[Any]:

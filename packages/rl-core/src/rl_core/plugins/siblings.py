@@ -41,13 +41,13 @@ _COMPONENTS = {
         transformer transformer-decoder transformer-seq2seq two-moons variational-autoencoder wine xor zero-shot
     """,
     "nlp-embeddings": """
-        analogies association bag-of-words bm25 cbow central-sentences cipher classification contextual copy-letters
-        corpus crf-tagger dates dependency-parser dialogue entities fasttext glove grammar-tags hmm-tagger ibm-model
-        language-model lda lead lexicon lexrank linear-classifier lsa markov-text naive-bayes nb-svm ngram-lm nmf
-        parsing passage-questions perceptron-tagger ppmi procrustes questions retrieval-bot sentiment similarity
-        skip-gram span-reader summaries tagging template-dialogue template-entities template-opinions text-classifier
-        textrank tf-idf topic-bars topics toy-trees translation treasure-island treasure-island-parts two-senses
-        word-pairs
+        analogies association bag-of-words bm25 cbow central-sentences chat cipher classification contextual
+        copy-letters corpus crf-tagger dates dependency-parser dialogue entities fasttext glove grammar-tags hmm-tagger
+        ibm-model language-model lda lead lexicon lexrank linear-classifier lsa markov-text naive-bayes nb-svm ngram-lm
+        nmf parsing passage-questions perceptron-tagger ppmi procrustes questions retrieval-bot sentiment similarity
+        skip-gram span-reader summaries tagging template-chat template-dialogue template-entities template-opinions
+        text-classifier textrank tf-idf topic-bars topics toy-trees translation treasure-island treasure-island-parts
+        two-senses word-pairs
     """,
     "cv-models": """
         actions attention-unet blip captions cbam-resnet clip clip-classifier coco conditional-gan cyclegan dcgan ddpm
