@@ -54,6 +54,20 @@ def test_nothing_heavy_is_imported_to_answer_a_question(arguments: list[str]) ->
     assert heavy == []
 
 
+def test_what_show_tells_without_libraries_is_what_it_tells_with_them() -> None:
+    program = (
+        "import sys\n"
+        "from rl_core.plugins.catalogue import Catalogue\n"
+        "from rl_core.plugins.placeholders import config_fields\n"
+        "entries = [each for each in Catalogue.discover().entries() if not each.missing and each.kind != 'logger']\n"
+        "told = [config_fields(each) for each in entries]\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
+        "print([each.name for each, fields in zip(entries, told) if fields != config_fields(each, whole=True)])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["['numpy', 'gymnasium']", "[]"]
+
+
 def test_listing_takes_at_most_1_8_times_the_import_of_what_it_is_built_on(tmp_path: Path) -> None:
     base, listing = [sys.executable, "-c", "import click, pluggy"], [sys.executable, "-m", "rl_core", "list"]
     for command in (base, listing):

@@ -255,13 +255,13 @@ def _takes_network(entry: Entry) -> bool:
 
 
 def _config_of(entry: Entry) -> tuple[list[ConfigField], str]:
-    """Return the fields of the component's config, which needs its import, or why they cannot be read."""
+    """Return the fields of the component's config, or why they cannot be read."""
     if entry.kind == "logger":
         return [], ""
-    from rl_core.describe import describe
+    from rl_core.plugins.placeholders import config_fields
 
     try:
-        return describe(entry.load().Config, entry.spec.config), ""
+        return config_fields(entry, whole=entry.kind == "network"), ""  # a network is built, for its layers
     except RlError as error:
         return [], f"{error.message}; {error.hint}"
     except (AttributeError, TypeError) as error:
