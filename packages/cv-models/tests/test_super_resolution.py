@@ -55,6 +55,12 @@ def test_a_copy_is_perfect_and_bicubic_has_its_own_score() -> None:
     assert other.result()["PSNR"] == pytest.approx(found["bicubic PSNR"])
 
 
+def test_leaves_are_those_of_their_seed() -> None:
+    again, other = (tiles(np.random.default_rng(seed), 3, 24) for seed in (0, 1))
+    assert np.array_equal(again, tiles(np.random.default_rng(0), 3, 24))
+    assert not np.array_equal(again, other)
+
+
 def test_pixel_shuffle_puts_each_channel_where_the_paper_does() -> None:
     maps, scale = torch.arange(2 * 9 * 2 * 3.0).reshape(2, 9, 2, 3), 3
     large = nn.PixelShuffle(scale)(maps)

@@ -9,7 +9,7 @@ Letters: B batch, S side of a patch, s scale, C channels.
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -200,17 +200,15 @@ class LeavesResolution(SuperResolution):
 
     def large(self, split: str, indices: np.ndarray) -> np.ndarray:
         """Return the large pictures [B, S, S, 3] at `indices` [B]."""
-        return self._pictures[split][indices]
+        seed = (self.config.data_seed, SPLITS.index(split))
+        return _leaves(seed, self.num_examples(split), self.config.size)[indices]
 
-    @cached_property
-    def _pictures(self) -> dict[str, np.ndarray]:
-        made = {}
-        for number, split in enumerate(SPLITS):
-            rng = np.random.default_rng((self.config.data_seed, number))
-            size = self.config.size
-            count = self.num_examples(split)
-            made[split] = dead_leaves.tiles(rng, count, size) if count else np.zeros((0, size, size, 3), np.uint8)
-        return made
+
+@lru_cache(maxsize=len(SPLITS))  # seconds are spent on a set of pictures, which several agents of a process learn from
+def _leaves(seed: tuple[int, int], count: int, size: int) -> np.ndarray:
+    if not count:
+        return np.zeros((0, size, size, 3), np.uint8)
+    return dead_leaves.tiles(np.random.default_rng(seed), count, size)
 
 
 @configclass

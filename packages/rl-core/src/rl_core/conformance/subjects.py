@@ -276,18 +276,20 @@ class TaskSubject(Subject):
 
     @cached_property
     def remains(self) -> dict[str, list[str]]:
-        """Changes that two calls of `live` leave in the process."""
+        """Changes that `live` leaves in the process."""
         from rl_core.conformance import process
 
-        assert self.loaded
-        return process.remains(self.live)
+        assert self.task
+        return process.remains(self.live, lambda: self._judge(self.task))
 
     def live(self) -> None:
         """Build the task and evaluate random answers."""
+        self._judge(self.fresh())
+
+    def _judge(self, task: Task) -> None:
         from rl_core.conformance import inputs
         from rl_core.seeds import Seeds
 
-        task = self.fresh()
         task.evaluate(inputs.RandomAnswers(task.output_space), episodes=1, seeds=Seeds(0))
 
 
