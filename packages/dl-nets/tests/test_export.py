@@ -14,6 +14,10 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from dl_nets.generative.autoencoder import Autoencoder, AutoencoderConfig
+from dl_nets.language.copy_tokens import CopyTokens
+from dl_nets.language.pointer_generator import PointerGenerator, PointerGeneratorConfig
+from dl_nets.language.recogniser import CTCRecogniser, RecogniserConfig
+from dl_nets.language.tagger import TaggerConfig, TaggerNetwork
 from dl_nets.learning.data import ArrayTask
 from dl_nets.learning.export import example, exportable, write
 from dl_nets.learning.losses import OwnRule
@@ -85,7 +89,7 @@ def test_several_inputs_and_answers_are_arguments_and_results_by_name(tmp_path: 
     np.testing.assert_array_equal(found[0].numpy(), answers["larger"])
     np.testing.assert_allclose(found[1].detach().numpy(), answers["sum"], atol=1e-4)
     names = exportable(agent.module, agent._rule, task.input_space).outputs
-    assert names == ["answers.larger", "answers.sum", "outputs.larger", "outputs.sum"]
+    assert list(names) == ["answers.larger", "answers.sum", "outputs.larger", "outputs.sum"]
 
 
 def test_an_autoencoder_is_a_graph_for_batches_of_any_size(tmp_path: Path) -> None:
@@ -113,7 +117,47 @@ def test_answers_of_tokens_are_written_in_as_many_steps_for_each_input(tmp_path:
     module = Seq2Seq(Seq2SeqConfig(width=4, depth=1, num_heads=1), space, Tokens(3, 4, padding=0, end=1), np.random.default_rng(0)).eval()
     write(exportable(module, OwnRule("auto", 0.0), space), "torch-export", tmp_path / "graph.pt2")
     inputs = torch.tensor([[3, 4, 0], [2, 2, 2]])
-    assert torch.equal(loaded(tmp_path / "graph.pt2")(inputs)[0], module.answers(inputs))
+    answers, logits = loaded(tmp_path / "graph.pt2")(inputs)
+    assert torch.equal(answers, module.answers(inputs))
+    torch.testing.assert_close(logits, module(inputs, answers), atol=1e-4, rtol=0)
+
+
+def rows_of_tokens(count: int, length: int, size: int) -> np.ndarray:
+    """Rows of tokens from 2 on, padded by 0 behind their ends."""
+    rng = np.random.default_rng(0)
+    return np.where(np.arange(length) < rng.integers(1, length + 1, (count, 1)), rng.integers(2, size, (count, length)), 0)
+
+
+def test_sentences_are_tagged_copied_and_heard_by_graphs(tmp_path: Path) -> None:
+    rng, inputs = np.random.default_rng(0), rows_of_tokens(5, 3, 9)
+    letters = spaces.MultiDiscrete(np.full((3, 2), 4))
+    tagger = TaggerNetwork(TaggerConfig(crf=True, units=2, embedding=2, filters=2))
+    copier = PointerGenerator(PointerGeneratorConfig(units=2, embedding=2, attention_size=2))
+    heard, frames = spaces.Box(-9, 9, (4, 2), np.float32), rng.normal(size=(5, 4, 2)).astype(np.float32)
+    frames[0, 2:] = 0.0  # silence behind the end
+    cases: tuple[tuple[Network, spaces.Space[Any], spaces.Space[Any], dict[str, np.ndarray]], ...] = (
+        (
+            tagger,
+            spaces.Dict(words=Tokens(3, 9, padding=0), letters=letters),
+            Tokens(3, 4, padding=0),
+            {"letters": rng.integers(0, 4, (5, 3, 2)), "words": inputs},
+        ),
+        (copier, CopyTokens(3, 7, 2, ends=True), CopyTokens(3, 7, 2, ends=True), {"inputs": inputs}),
+        (CTCRecogniser(RecogniserConfig(units=2)), heard, Tokens(2, 3, padding=0), {"inputs": frames}),
+    )
+    for network, given, answered, arrays in cases:
+        module = network.build(given, answered, rng).eval()
+        made = exportable(module, OwnRule("auto", 0.0), given)
+        tensors = {name: torch.from_numpy(arrays[name]).to(each.dtype) for name, each in made.inputs.items()}
+        about = write(made, "torch-export", tmp_path / "graph.pt2")
+        assert about["outputs"]["answers"]["shape"] == ["batch", *answered.shape]
+        assert not module.training
+        answers, outputs = loaded(tmp_path / "graph.pt2")(*tensors.values())
+        whole = tensors if len(tensors) > 1 else tensors["inputs"]
+        with torch.no_grad():
+            assert torch.equal(answers, module.answers(whole))
+            wanted = module.traced_answers(whole)[1]
+        torch.testing.assert_close(outputs[:, : wanted.shape[1]], wanted, atol=1e-4, rtol=0)
 
 
 class Halves(nn.Linear):

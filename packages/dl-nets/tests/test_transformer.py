@@ -137,7 +137,7 @@ def test_a_decoder_that_keeps_its_keys_answers_as_one_that_is_run_anew() -> None
         ended = (written[:, :t] == 1).any(dim=1)
         written[:, t] = torch.where(ended, 0, logits.argmax(dim=1))
     assert torch.equal(module.answers(inputs), written)
-    assert torch.equal(module.traced_answers(inputs), written)
+    assert torch.equal(module.traced_answers(inputs)[0], written)
     assert len({tuple(row) for row in written.tolist()}) > 2
 
 

@@ -59,3 +59,34 @@ def test_tables_are_written_as_arrays(name: str, tmp_path: Path) -> None:
         if "policy" in arrays:
             assert isinstance(run.task.input_space, spaces.Discrete)
             np.testing.assert_array_equal(arrays["policy"], run.agent.predict(np.arange(run.task.input_space.n)))
+
+
+@pytest.mark.parametrize("name", ["qmix", "mappo", "bootstrapped-dqn"])
+def test_a_graph_of_players_and_of_heads_acts_as_the_agent(name: str, tmp_path: Path) -> None:
+    catalogue = Catalogue.discover()
+    with Run.create(recipe.resolve(catalogue, name, overrides=["network.hidden=[4]"]), catalogue, tmp_path / "run") as run:
+        about = run.agent.export("torch-export", tmp_path / "graph.pt2")
+        obs = inputs.batch(run.task, 5)
+        graph = torch.export.load(io.BytesIO((tmp_path / "graph.pt2").read_bytes())).module()
+        np.testing.assert_array_equal(graph(torch.from_numpy(obs))[0].numpy(), run.agent.predict(obs))
+        assert about is not None
+        assert about["inputs"]["observations"]["shape"] == ["batch", *obs.shape[1:]]
+
+
+def test_a_graph_of_a_searching_agent_says_what_its_network_holds_of_positions(tmp_path: Path) -> None:
+    catalogue = Catalogue.discover()
+    for name in ("alphazero", "muzero"):
+        with Run.create(recipe.resolve(catalogue, name), catalogue, tmp_path / name) as run:
+            agent: Any = run.agent
+            agent.export("torch-export", tmp_path / "graph.pt2")
+            obs = inputs.batch(run.task, 5).astype(np.float32)
+            if name == "alphazero":
+                boards = np.random.default_rng(0).integers(-1, 2, (5, agent.rules.num_cells), dtype=np.int8)
+                obs = agent.rules.planes(boards)
+                worth, shares = agent.judge(boards, np.ones(5, dtype=np.bool_))
+            else:
+                worth, shares = agent.values(obs), agent.module.represent(torch.from_numpy(obs)).policy.softmax(1).detach().numpy()
+            graph = torch.export.load(io.BytesIO((tmp_path / "graph.pt2").read_bytes())).module()
+            priors, values = graph(torch.from_numpy(obs))
+            np.testing.assert_allclose(values.detach().numpy(), worth, atol=1e-4)
+            np.testing.assert_allclose(priors.softmax(1).detach().numpy(), shares, atol=1e-4)

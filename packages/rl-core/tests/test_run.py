@@ -118,7 +118,7 @@ def test_a_format_that_the_agent_does_not_write_is_refused(program: Any) -> None
     refused = program.call("export", "run", "--format", "onnx", "--out", "x.onnx")
     assert refused.status == 2
     assert "error: agent slope cannot export the format 'onnx'" in refused.err
-    assert "hint: agent slope writes none; its checkpoints are safetensors and JSON" in refused.err
+    assert "hint: agent slope has no weights to write; what it keeps is safetensors and JSON in run/checkpoints" in refused.err
     assert not (program.folder / "x.onnx").exists()
 
 

@@ -40,7 +40,7 @@ class Agent(ABC):
         finished: True when there is nothing more to learn (a planner converged, early stopping applied).
         warnings: Sentences that `setup()` adds for the user to read before learning starts: a budget that ends before the first update.
         headline: The metric to show while it learns; the first one when empty.
-        export_formats: Names that `export` takes.
+        export_formats: Names that `export` takes; "arrays" in a class that overrides `parameters` or `arrays` and names none.
         path: How the agent computes, in words, such as "fast: compiled layers" or "torch: on cuda". The run prints it and writes it in
             the manifest. Empty: there is only one way.
         uses_device: Whether `device` was read. A run with device "cuda" is refused where `setup()` does not read it.
@@ -69,8 +69,10 @@ class Agent(ABC):
         self.setup()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let the subclass's `predict` take lists and a single observation too."""
+        """Let the subclass's `predict` take lists and a single observation too, and `export` write its arrays, if it has any."""
         super().__init_subclass__(**options)
+        if not {"parameters", "arrays"}.isdisjoint(cls.__dict__) and not cls.export_formats and "export_formats" not in cls.__dict__:
+            type.__setattr__(cls, "export_formats", ("arrays",))
         if "predict" in cls.__dict__:
             type.__setattr__(cls, "predict", taking_lists(cls.__dict__["predict"]))
 
@@ -214,10 +216,14 @@ class Agent(ABC):
         """Return what was learned as arrays by name, for the format "arrays" of `export`; by default the parameters."""
         return self.parameters()
 
-    def export(self, form: str, out: Path) -> None:
+    def export(self, form: str, out: Path) -> Mapping[str, Any] | None:
         """Write what was learned to the file `out`, in one of `export_formats`, for `rl-core export`.
 
         The format "arrays" is served here: `arrays`, as safetensors. Override the method for others.
+
+        Returns:
+            What the file holds, as JSON has it, which `rl-core export` writes beside the file: "inputs" and "outputs" of a graph by name,
+            each with its "type", its "shape", and what it "is" in words. `None` for nothing to say.
 
         Raises:
             ValueError: if the agent cannot be written in this format; the message says why.
@@ -226,4 +232,6 @@ class Agent(ABC):
             raise NotImplementedError(f"{type(self).__name__} lists {form!r} in export_formats and does not override export")
         from safetensors.numpy import save_file
 
+        if not self.arrays():
+            raise ValueError(f"{type(self).__name__} has no arrays to write yet; let it learn first")
         save_file({name: np.ascontiguousarray(array) for name, array in self.arrays().items()}, out)

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from cv_models.describe.captions import UNKNOWN, Captions
 from dl_nets.networks.embedding import vocabulary
-from dl_nets.networks.generation import NextTokenByBeam, beam_search
+from dl_nets.networks.generation import GREEDY, NextTokenByBeam, beam_search, greedy
 from rl_core.config import Count, Doc, Meta, NonNegative, configclass
 from rl_core.tokens import end_of, padding_of
 
@@ -57,6 +57,8 @@ class Captioner(nn.Module):
     Raises:
         ValueError: if the output space is not one of tokens.
     """
+
+    traced_outputs = GREEDY
 
     def __init__(self, config: CaptionerConfig, output_space: Space[Any]) -> None:
         super().__init__()
@@ -142,8 +144,8 @@ class Captioner(nn.Module):
         )
         return self._row(found)
 
-    def traced_answers(self, inputs: Tensor) -> Tensor:
-        """Return captions [B, R T] of one beam, in as many steps for each input, which an exporter can follow."""
+    def traced_answers(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return captions [B, R T] of one beam and their logits [B, T, V], in as many steps for each input, for an exporter."""
         memory = self.memory(inputs)
         state = self.begin(memory)
 
@@ -152,23 +154,19 @@ class Captioner(nn.Module):
             logits, state, _ = self.advance(memory, state, tokens[:, -1])
             return logits
 
-        return self.traced(following, torch.full_like(memory[0].flatten(1)[:, :1], self.size, dtype=torch.long))
+        return self.likeliest(following, torch.full_like(memory[0].flatten(1)[:, :1], self.size, dtype=torch.long))
 
-    def traced(self, following: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
-        """Return captions [B, R T] that take the likeliest token each time.
+    def likeliest(self, following: Callable[[Tensor], Tensor], begin: Tensor) -> tuple[Tensor, Tensor]:
+        """Return captions [B, R T] that take the likeliest token each time, and their logits [B, T, V].
 
         Args:
-            following: From tokens [B, n] to the logits [B, V] of the next; called with one more token each time.
-            tokens: The beginning [B, 1].
+            following: From tokens [B, 1] to the logits [B, V] of the next; called with one more token each time.
+            begin: The beginning [B, 1].
         """
-        ended = torch.zeros_like(tokens[:, 0], dtype=torch.bool)
-        banned = torch.zeros(self.size, device=tokens.device)
-        banned[[*self._banned, *([self._filling] if self._end is not None and self._filling != self._end else [])]] = -torch.inf
-        for _ in range(self.length):
-            token = torch.where(ended, self._filling, (following(tokens) + banned).argmax(dim=1))
-            ended = ended if self._end is None else ended | (token == self._end)
-            tokens = torch.cat([tokens, token[:, None]], dim=1)
-        return self._row(tokens[:, 1:])
+        captions, logits = greedy(
+            lambda tokens: self.without_unknown(following(tokens)), begin, self.length, end=self._end, padding=self._filling
+        )
+        return self._row(captions), logits
 
     def writing(self, memory: Memory) -> NextTokenByBeam:
         """Return the model of the next word that beam search asks."""

@@ -87,11 +87,18 @@ class TransformerCaptionerModule(Captioner):
         """Return the model of the next word that beam search asks, which keeps keys and values."""
         return _Writing(self, memory[0])
 
-    def traced_answers(self, inputs: Tensor) -> Tensor:
-        """Return captions [B, R T] of one beam, in as many steps for each input, which an exporter can follow."""
+    def traced_answers(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return captions [B, R T] of one beam and their logits [B, T, V], in as many steps for each input, for an exporter."""
         memory = self.memory(inputs)
-        before = torch.full_like(memory[0][:, :1, 0], self.size, dtype=torch.long)
-        return self.traced(lambda tokens: self.read(memory, tokens)[0][:, -1], before)
+        begin = torch.full_like(memory[0][:, :1, 0], self.size, dtype=torch.long)
+        written = begin[:, :0]
+
+        def following(tokens: Tensor) -> Tensor:
+            nonlocal written
+            written = torch.cat([written, tokens], dim=1)
+            return self.read(memory, written)[0][:, -1]
+
+        return self.likeliest(following, begin)
 
     def attention(self, inputs: Tensor, captions: Tensor) -> Tensor:
         """Return the share [B, T, rows, columns] of each place at each token of captions [B, T]: the last block's, mean of its heads."""

@@ -58,6 +58,10 @@ class DetrModule(nn.Module):
         rng: Source of the seed.
     """
 
+    traced_outputs: Mapping[str, str] = {
+        "answers": "of every query its box in pixels, left, top, right, bottom, and each class's probability"
+    }
+
     def __init__(self, config: DetrConfig, space: spaces.Box, num_classes: int, rng: np.random.Generator) -> None:
         super().__init__()
         self.config, self.scale = config, UnitScale(space)

@@ -66,6 +66,9 @@ class YoloModule(nn.Module):
         rng: Source of the first weights.
     """
 
+    traced_outputs: Mapping[str, str] = {
+        "answers": "of every point its box in pixels, left, top, right, bottom, and each class's probability; duplicates are in it"
+    }
     points: Tensor
     strides: Tensor
 

@@ -26,6 +26,7 @@ from dl_nets.generative import pictures
 from dl_nets.generative.adversarial import discriminator_loss
 from dl_nets.generative.players import Player, Shuffled
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, ByPosition, Exportable, example, write
 from rl_core import batches
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Meta, NonNegative, Positive, Whole, configclass
@@ -101,6 +102,7 @@ class CycleGAN(Agent):
     config: CycleGANConfig
     task: DataTask
     headline = "cycle_loss"
+    export_formats = FORMATS
     state_fields = ("players", "pools", "updates", "shown")
 
     @classmethod
@@ -169,6 +171,12 @@ class CycleGAN(Agent):
         """Return the trainable parameters of all players by name."""
         return {key: value for name, player in self.players.items() for key, value in player.parameters(name).items()}
 
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write both generators, in one of `export_formats`; see `dl_nets.learning.export`."""
+        inputs = {name: example(space) for name, space in self.task.input_space.spaces.items()}  # type: ignore[attr-defined]  # set up so
+        words = {"answers": "the picture in the other domain: domain 0 is translated to 1, and 1 to 0"}
+        return write(Exportable(ByPosition(Translating(self), list(inputs)), self.generators, inputs, words), form, out)
+
     def draw(self, folder: Path) -> None:
         """Draw translations of the same pictures over time, and the task's figures."""
         if self.shown:
@@ -208,3 +216,23 @@ class CycleGAN(Agent):
     def _fixed(self) -> Any:
         inputs = self.task.read("test", np.arange(min(10, self.task.num_examples("test"))))[0]
         return batches.apply(inputs, np.asarray)
+
+
+class Translating(nn.Module):
+    """Both generators of an agent, as a module that can be exported.
+
+    Args:
+        agent: The agent.
+    """
+
+    def __init__(self, agent: CycleGAN) -> None:
+        super().__init__()
+        self.network = agent.generators
+        self._seen, self._low, self._span = agent._seen, agent._low, agent._span
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor]:
+        """Return pictures [B, H, W, C] of the other domain, for pictures [B, H, W, C] of domains [B]."""
+        seen = self._seen(inputs["picture"])
+        to_b, to_a = (self.network[name](seen) for name in ("to_b", "to_a"))
+        made = torch.where((inputs["domain"] == 0)[:, None, None, None], to_b, to_a)
+        return ((self._low + 0.5 * self._span * (made.permute(0, 2, 3, 1) + 1.0)).clamp(self._low, self._low + self._span),)

@@ -31,6 +31,8 @@ from cv_models.generate.upscalers import UpscalerModule
 from dl_nets.generative.adversarial import discriminator_loss, generator_loss, r1_penalty
 from dl_nets.generative.players import Player, Shuffled
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, exportable, write
+from dl_nets.learning.losses import OwnRule
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Meta, NonNegative, Positive, configclass
 from rl_core.task import DataTask, Task
@@ -64,6 +66,7 @@ class SRGAN(Agent):
     config: SRGANConfig
     task: DataTask
     headline = "pixel_loss"
+    export_formats = FORMATS
     state_fields = ("generator", "discriminator", "features")
 
     @classmethod
@@ -124,6 +127,10 @@ class SRGAN(Agent):
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the trainable parameters of the upscaler by name; the others have turns of their own."""
         return self.generator.parameters("generator")
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write the upscaler, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return write(exportable(self._upscaler, OwnRule("auto", 0.0), self.task.input_space), form, out)
 
     def draw(self, folder: Path) -> None:
         """Draw the task's figures."""

@@ -23,6 +23,7 @@ from torch import nn
 
 from dl_nets.classic.features import flat_features
 from dl_nets.classic.rbm import RBM, RBMConfig, RBMModule
+from dl_nets.learning.export import FORMATS
 from dl_nets.learning.supervised import Supervised, SupervisedConfig
 from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_core.agent import Agent
@@ -92,6 +93,7 @@ class DBN(Agent):
     config: DBNConfig
     task: DataTask
     headline = "loss"
+    export_formats = FORMATS
 
     @classmethod
     def default_budget(cls, config: DBNConfig, task: Task) -> int | None:
@@ -136,6 +138,10 @@ class DBN(Agent):
     def answer(self, text: str) -> Any:
         """Return the class's name for one input as the task reads it."""
         return self._classifier().answer(text)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write the perceptron, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return self._classifier().export(form, out)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the finished layers and the learner of the present phase."""

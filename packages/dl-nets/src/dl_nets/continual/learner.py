@@ -18,6 +18,8 @@ import torch
 from torch.nn import functional
 
 from dl_nets.continual.consolidation import Springs, fisher_diagonal
+from dl_nets.learning.export import FORMATS, exportable, write
+from dl_nets.learning.losses import ClassTargets
 from dl_nets.learning.optimisers import Optimiser
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, NonNegative, Positive, configclass
@@ -72,6 +74,7 @@ class Continual(Agent):
 
     Config: ClassVar[type] = ContinualConfig
     headline = "accuracy_of_stages"
+    export_formats = FORMATS
     state_fields = ("module", "optimiser", "springs", "matrix", "kept", "learned")
     learned_fields = ("module",)
     config: ContinualConfig
@@ -193,6 +196,10 @@ class Continual(Agent):
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name, as it is now."""
         return {name: value.detach().numpy().copy() for name, value in self.module.named_parameters()}
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write the network, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return write(exportable(self.module, ClassTargets(self.task.output_space), self.task.input_space), form, out)
 
     def draw(self, folder: Path) -> None:
         """Draw the accuracy matrix."""

@@ -205,11 +205,11 @@ class GAN(Agent):
         """Return the trainable parameters of both networks by name."""
         return {key: value for name, player in self._players.items() for key, value in player.parameters(name).items()}
 
-    def export(self, form: str, out: Path) -> None:
+    def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the generator that answers, in one of `export_formats`; see `dl_nets.learning.export`."""
         graph, module = Generating(self), self._answering
         inputs = {} if form == "state-dict" else {"noise": example(self.task.input_space)}
-        write(Exportable(graph, module, inputs, ("answers",)), form, out)
+        return write(Exportable(graph, module, inputs, {"answers": "new inputs that the generator draws"}), form, out)
 
     def draw(self, folder: Path) -> None:
         """Draw the samples of the same noise over time, and the task's figures of what is generated."""

@@ -57,7 +57,7 @@ def viterbi(scores: Tensor, transitions: Tensor, lengths: Tensor) -> Tensor:
     """
     between = transitions[1:, 1:]
     best, back = scores[:, 0] + transitions[0, 1:], []
-    stay = torch.arange(scores.shape[2], device=scores.device).expand(len(scores), -1)
+    stay = torch.arange(scores.shape[2], device=scores.device).expand(scores.shape[0], -1)
     for step in range(1, scores.shape[1]):
         value, parent = (best[:, :, None] + between).max(dim=1)
         inside = (step < lengths)[:, None]
@@ -100,5 +100,5 @@ class CRF(nn.Module):
 
     def answers(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """Return the likeliest tags [B, T]."""
-        allowed = self.seen + float(not self.seen.any())
+        allowed = self.seen + (~self.seen.any()).to(self.seen)  # a tensor of torch, as a graph needs it
         return viterbi(scores, self.transitions + FORBIDDEN * (1.0 - allowed.clamp(max=1.0)), lengths)

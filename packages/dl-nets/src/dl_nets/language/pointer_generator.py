@@ -8,6 +8,7 @@ Letters: B batch, S time of inputs, T time of answers, V words of the vocabulary
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from dl_nets.language.alignment import coverage_loss
 from dl_nets.language.copy_tokens import CopyTokens
 from dl_nets.language.seq2seq import Decoding, EncoderDecoder, EncoderDecoderConfig
 from dl_nets.networks.cells import CellName
+from dl_nets.networks.generation import GREEDY
 from dl_nets.networks.initialisation import linear
 from rl_core.config import Count, Doc, Meta, NonNegative, configclass
 from rl_core.network import Network
@@ -75,6 +77,8 @@ class PointerGeneratorModule(EncoderDecoder):
         ValueError: if the spaces do not number the words of an input that the vocabulary lacks.
     """
 
+    traced_outputs: Mapping[str, str] = {**GREEDY, "outputs": "log probabilities of the word at each place, given the answers before it"}
+
     def __init__(self, config: PointerGeneratorConfig, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> None:
         if not isinstance(input_space, CopyTokens) or not isinstance(output_space, CopyTokens) or input_space.known != output_space.known:
             raise ValueError(
@@ -106,7 +110,7 @@ class PointerGeneratorModule(EncoderDecoder):
     def generated(self, found: Tensor, tokens: Tensor) -> Tensor:
         """Return p_gen [N, 1] (8), for states beside what was read [N, 3 H] at `tokens` [N]; 1 where nothing is copied."""
         if self.switch is None:
-            return found.new_ones(len(found), 1)
+            return found.new_ones(found.shape[0], 1)
         return torch.sigmoid(self.switch(torch.cat([found, self.target(self._plain(tokens))], dim=1)))
 
     def training_loss(self, inputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> tuple[Tensor, dict[str, Any]]:
@@ -132,9 +136,9 @@ class PointerGeneratorModule(EncoderDecoder):
         metrics = {"right_probability": (probability.detach() * weight).sum() / total, "generated": generate.detach().mean()}
         return (losses * weight).sum() / total, metrics
 
-    def answers(self, inputs: Tensor) -> Tensor:
-        """Return the answers [B, T] to inputs [B, S], by beam search; words that were copied have the inputs' numbers."""
-        return self.searched(_Copying(self, *self.encode(inputs)), inputs)
+    def decoding(self, inputs: Tensor) -> Decoding:
+        """Return the decoder at work on answers to inputs [B, S]; words that were copied have the inputs' numbers."""
+        return _Copying(self, *self.encode(inputs))
 
     def log_probabilities(self, memory: Any, found: Tensor, shares: Tensor, tokens: Tensor) -> Tensor:
         """Return log P(w) [B, V + K] of states beside what was read [B, 3 H], the shares of the places [B, S], behind `tokens` [B]."""

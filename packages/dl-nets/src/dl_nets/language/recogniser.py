@@ -9,6 +9,7 @@ Letters: B batch, T frames, F bands, S groups of frames, L letters of a transcri
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -93,6 +94,11 @@ class Recogniser(nn.Module):
         ValueError: if the spaces are not frames and letters, or there are fewer steps than letters.
     """
 
+    traced_outputs: Mapping[str, str] = {
+        "answers": "letters: the likeliest of each step, repeated ones once, without blanks; with beams above 1 the agent searches further",
+        "outputs": "log probabilities of the letters and the blank, 0, at each step",
+    }
+
     def __init__(self, config: RecogniserConfig, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> None:
         super().__init__()
         size = vocabulary(output_space)
@@ -118,9 +124,10 @@ class Recogniser(nn.Module):
         heard = frames.abs().amax(dim=2) > 0
         counts = torch.where(heard, torch.arange(1, frames.shape[1] + 1, device=frames.device), 0).amax(dim=1).clamp(min=1)
         steps = (counts + self._stack - 1) // self._stack
-        longest = int(steps.max())
+        # A graph has one length, and padding counts nothing.
+        longest = -(-frames.shape[1] // self._stack) if torch.compiler.is_compiling() else int(steps.max())
         frames = functional.pad(frames, (0, 0, 0, self._stack))[:, : longest * self._stack]
-        vectors = frames.reshape(len(frames), longest, -1).transpose(0, 1)
+        vectors = frames.reshape(frames.shape[0], longest, -1).transpose(0, 1)
         hidden = self.recurrent.both_ways(vectors, torch.arange(longest, device=frames.device)[:, None] == steps - 1)
         return self.output(self.dropout(hidden)).float().log_softmax(dim=2), steps
 
@@ -133,6 +140,18 @@ class Recogniser(nn.Module):
         each = functional.ctc_loss(log_probs, letters, steps, lengths, blank=BLANK, reduction="none", zero_infinity=True)
         weight = torch.ones_like(each) if weights is None else weights.float()
         return (each * weight).sum() / (lengths * weight).sum().clamp(min=1e-9), {}
+
+    def traced_answers(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return letters [B, L], the likeliest of each step, and log probabilities [B, S, V], for an exporter."""
+        log_probs, steps = self.scores(inputs)
+        path = log_probs.argmax(dim=2).T  # [B, S]
+        before = functional.pad(path, (1, 0), value=BLANK)[:, :-1]
+        counted = torch.arange(path.shape[1], device=path.device) < steps[:, None]
+        kept = counted & (path != BLANK) & (path != before)
+        # The n-th letter that is kept goes to place n - 1; all others, and what is too long, to one place more, which is cut off.
+        places = torch.where(kept, kept.cumsum(dim=1) - 1, self.length).clamp(max=self.length)
+        letters = torch.zeros_like(path[:, :1]).expand(-1, self.length + 1).scatter(1, places, path)
+        return letters[:, : self.length], log_probs.transpose(0, 1)
 
     def answers(self, inputs: Tensor) -> Tensor:
         """Return letters [B, L] of frames [B, T, F]."""

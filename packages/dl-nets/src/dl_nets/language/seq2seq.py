@@ -12,6 +12,7 @@ Letters: B batch, S time of inputs, T time of answers, E numbers of a token, H u
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -24,7 +25,7 @@ from torch.nn import functional
 from dl_nets.language.alignment import Alignment, AttentionName, attention_shares
 from dl_nets.networks.cells import STEPS, Cell, CellName, Cells
 from dl_nets.networks.embedding import token_vectors, vocabulary
-from dl_nets.networks.generation import beam_search
+from dl_nets.networks.generation import GREEDY, beam_search, greedy
 from dl_nets.networks.initialisation import linear
 from dl_nets.networks.layers import Dropout
 from rl_core.config import Count, Doc, Meta, NonNegative, configclass
@@ -99,6 +100,8 @@ class EncoderDecoder(nn.Module):
         ValueError: if one of the spaces is not one of tokens.
     """
 
+    traced_outputs: Mapping[str, str] = GREEDY
+
     def __init__(
         self,
         config: EncoderDecoderConfig,
@@ -140,15 +143,16 @@ class EncoderDecoder(nn.Module):
         if self._source_padding is not None:
             known = inputs != self._source_padding
             known[:, 0] = True  # an empty text would have nothing to look at
-            longest = int(torch.where(known, torch.arange(1, inputs.shape[1] + 1, device=inputs.device), 0).amax())
-            inputs, known = inputs[:, :longest], known[:, :longest]
+            if not torch.compiler.is_compiling():  # a graph has one length, and padding counts nothing
+                longest = int(torch.where(known, torch.arange(1, inputs.shape[1] + 1, device=inputs.device), 0).amax())
+                inputs, known = inputs[:, :longest], known[:, :longest]
         vectors = self.dropout(self.source(inputs.long())).transpose(0, 1)  # [S, B, E]
         last = torch.full((inputs.shape[0],), inputs.shape[1] - 1, device=inputs.device) if known is None else known.sum(dim=1) - 1
         steps = self.encoder.both_ways(vectors, torch.arange(len(vectors), device=inputs.device)[:, None] == last).transpose(0, 1)
         units = steps.shape[2] // 2
-        ends = torch.cat([steps[torch.arange(len(steps), device=steps.device), last, :units], steps[:, 0, units:]], dim=1)
+        ends = torch.cat([steps[torch.arange(steps.shape[0], device=steps.device), last, :units], steps[:, 0, units:]], dim=1)
         keys = steps if self.alignment is None else self.alignment.keys(steps)
-        place = Place(torch.tanh(self.first(ends)), steps.new_zeros(len(steps), self._read_size), steps.new_zeros(steps.shape[:2]))
+        place = Place(torch.tanh(self.first(ends)), steps.new_zeros(steps.shape[0], self._read_size), steps.new_zeros(steps.shape[:2]))
         return Memory(inputs, steps, keys, known), place
 
     def advance(self, memory: Memory, place: Place, projected: Tensor) -> tuple[Tensor, Place, Tensor]:
@@ -234,20 +238,25 @@ class EncoderDecoder(nn.Module):
 
     def answers(self, inputs: Tensor) -> Tensor:
         """Return the answers [B, T] to inputs [B, S], by beam search; after the end they are padded."""
-        return self.searched(Decoding(self, *self.encode(inputs)), inputs)
-
-    def searched(self, decoding: Decoding, inputs: Tensor) -> Tensor:
-        """Return what beam search finds with a decoder at work [B, T]."""
-        padding = self._padding if self._padding is not None else self._end or 0
+        begin, padding = self.begin(inputs.shape[0], inputs.device), self._padding if self._padding is not None else self._end or 0
         return beam_search(
-            decoding,
-            self.begin(inputs.shape[0], inputs.device),
+            self.decoding(inputs),
+            begin,
             self.length,
             beams=self._beams,
             end=self._end,
             padding=padding,
             length_penalty=self._length_penalty,
         )
+
+    def traced_answers(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the answers [B, T] of one beam and their logits [B, T, V], in as many steps for each input, for an exporter."""
+        begin, padding = self.begin(inputs.shape[0], inputs.device), self._padding if self._padding is not None else self._end or 0
+        return greedy(self.decoding(inputs), begin, self.length, end=self._end, padding=padding)
+
+    def decoding(self, inputs: Tensor) -> Decoding:
+        """Return the decoder at work on answers to inputs [B, S]."""
+        return Decoding(self, *self.encode(inputs))
 
     def attention(self, inputs: Tensor, answers: Tensor) -> Tensor:
         """Return the share [B, T, S] of each step of inputs [B, S] at each token of answers [B, T]; 0 without attention."""

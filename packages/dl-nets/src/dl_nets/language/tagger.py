@@ -124,17 +124,23 @@ class Tagger(nn.Module):
     def scores(self, inputs: Tensor | Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the score [B, T, K] of each tag for each word, and the number of words of each row [B]; T is that of the longest row."""
         words = inputs["words"] if isinstance(inputs, Mapping) else inputs
-        lengths = torch.full((len(words),), words.shape[1], device=words.device)
+        lengths = torch.full((words.shape[0],), words.shape[1], device=words.device)
         if self._padding is not None:
             places = torch.arange(1, words.shape[1] + 1, device=words.device)
             lengths = torch.where(words != self._padding, places, 0).amax(dim=1).clamp(min=1)
-        longest = int(lengths.max())
+        compiled = torch.compiler.is_compiling()  # a graph has one length, and padding counts nothing
+        longest = words.shape[1] if compiled else int(lengths.max())
         vectors = self.words(words[:, :longest].long())
         if self.spelling is not None and isinstance(inputs, Mapping):
             inside = torch.arange(longest, device=words.device) < lengths[:, None]  # only words are spelled, not padding
             vectors = vectors * self.word_dropout(torch.ones_like(vectors[:, :, :1]))
-            spelled = self.spelling(inputs["letters"][:, :longest][inside][None])[0]
-            vectors = torch.cat([vectors, spelled.new_zeros(*inside.shape, spelled.shape[1]).index_put((inside,), spelled)], dim=2)
+            letters = inputs["letters"][:, :longest]
+            if compiled:
+                spelled = self.spelling(letters) * inside[:, :, None]
+            else:
+                found = self.spelling(letters[inside][None])[0]
+                spelled = found.new_zeros(*inside.shape, found.shape[1]).index_put((inside,), found)
+            vectors = torch.cat([vectors, spelled], dim=2)
         ends = torch.arange(longest, device=words.device)[:, None] == lengths - 1
         hidden = self.recurrent.both_ways(self.dropout(vectors).transpose(0, 1), ends).transpose(0, 1)
         scores: Tensor = self.output(self.dropout(hidden))
@@ -155,9 +161,26 @@ class Tagger(nn.Module):
         right = ((scores.detach().argmax(dim=2) == tags) * known * weight[:, None]).sum()
         return total / counted, {"word_accuracy": right / counted}
 
+    @property
+    def traced_outputs(self) -> dict[str, str]:
+        """What the outputs of `traced_answers` are."""
+        how = "each word's likeliest" if self.crf is None else "those of the likeliest sequence, by Viterbi's algorithm"
+        return {
+            "answers": f"tags, {how}; 0 behind the last word",
+            "outputs": "score of each tag for each word, before transitions; 0 behind the last",
+        }
+
+    def traced_answers(self, inputs: Any) -> tuple[Tensor, Tensor]:
+        """Return tags [B, T] and the scores of all tags [B, T, K], for an exporter."""
+        scores, lengths = self.scores(inputs)
+        known = torch.arange(scores.shape[1], device=scores.device) < lengths[:, None]
+        return self._chosen(scores, lengths, inputs), scores * known[:, :, None]
+
     def answers(self, inputs: Any) -> Tensor:
         """Return tags [B, T], padded as the inputs are."""
-        scores, lengths = self.scores(inputs)
+        return self._chosen(*self.scores(inputs), inputs)
+
+    def _chosen(self, scores: Tensor, lengths: Tensor, inputs: Any) -> Tensor:
         found = scores.argmax(dim=2) if self.crf is None else self.crf.answers(scores.float(), lengths)
         known = torch.arange(found.shape[1], device=found.device) < lengths[:, None]
         words = inputs["words"] if isinstance(inputs, Mapping) else inputs

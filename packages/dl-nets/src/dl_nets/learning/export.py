@@ -8,7 +8,8 @@
 
 A graph has the run's inputs as the task has them, batches of any size first, and returns the answers in the task's output space; what is
 before and after the network (scaling, normalisation, the choice among actions) is part of it. Inputs of several parts are arguments by
-the names of the parts, and so are answers.
+the names of the parts, and so are answers. What a graph computes, with the types and shapes of its inputs and outputs, is what `write`
+returns, for the user and for a file beside the graph.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import gymnasium
 import torch
@@ -33,6 +34,7 @@ from rl_core.network import OwnLoss
 
 FORMATS = ("onnx", "torch-export", "state-dict")
 EXAMPLES = 3  # of the batch that is followed; neither 0 nor 1, which torch takes for fixed sizes
+ANSWERS = "answers in the task's output space"
 
 
 class Exportable(NamedTuple):
@@ -42,13 +44,27 @@ class Exportable(NamedTuple):
         graph: From inputs, by position, to a tuple of outputs.
         network: Module whose weights a `state-dict` holds.
         inputs: An example of each input by name, a batch of `EXAMPLES`.
-        outputs: Names of the outputs.
+        outputs: What each output is, in words, by name.
     """
 
     graph: nn.Module
     network: nn.Module
     inputs: Mapping[str, Tensor]
-    outputs: Sequence[str]
+    outputs: Mapping[str, str]
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """A module that brings its own answers, in a form that an exporter can follow, where `answers` itself is not one.
+
+    Attributes:
+        traced_outputs: What each output of the graph is, in words, by name; the answers first.
+    """
+
+    traced_outputs: Mapping[str, str]
+
+    def traced_answers(self, inputs: Any) -> Tensor | tuple[Tensor, ...]:
+        """Return the outputs [B, ...] by steps that do not depend on the numbers in the inputs."""
 
 
 class Answering(nn.Module):
@@ -82,10 +98,11 @@ class OwnAnswers(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, inputs: Any) -> tuple[Tensor]:
-        """Return answers [B, ...]."""
-        answer: Any = getattr(self.network, "traced_answers", None) or self.network.answers
-        return (answer(inputs),)
+    def forward(self, inputs: Any) -> tuple[Tensor, ...]:
+        """Return answers [B, ...], and what else the network's `traced_outputs` names."""
+        answer: Any = self.network.traced_answers if isinstance(self.network, Traced) else self.network.answers
+        found = answer(inputs)
+        return found if isinstance(found, tuple) else (found,)
 
 
 class ByPosition(nn.Module):
@@ -132,17 +149,19 @@ def exportable(network: nn.Module, rule: TargetRule, space: gymnasium.Space[Any]
     """
     own = isinstance(network, OwnLoss)
     graph: nn.Module = OwnAnswers(network) if own else Answering(network, rule)
-    names = ["answers"] if own else ["answers", "outputs"]
+    words = {"answers": ANSWERS} if own else {"answers": ANSWERS, "outputs": "what the network gives, of which the answers are made"}
+    if isinstance(network, Traced):
+        words = dict(network.traced_outputs)
     if isinstance(rule, PartTargets):
-        names = [f"{name}.{part}" for name in names for part in rule.names]
+        words = {f"{name}.{part}": text for name, text in words.items() for part in rule.names}
     if not isinstance(space, spaces.Dict):
-        return Exportable(graph, network, {"inputs": example(space)}, names)
+        return Exportable(graph, network, {"inputs": example(space)}, words)
     inputs = {name: example(part) for name, part in space.spaces.items()}
-    return Exportable(ByPosition(graph, list(inputs)), network, inputs, names)
+    return Exportable(ByPosition(graph, list(inputs)), network, inputs, words)
 
 
-def write(made: Exportable, form: str, out: Path) -> None:
-    """Write a module to the file `out`; it is left as it was.
+def write(made: Exportable, form: str, out: Path) -> dict[str, Any]:
+    """Write a module to the file `out`, and return what the file holds, as JSON has it; the module is left as it was.
 
     Args:
         made: What to export.
@@ -152,28 +171,47 @@ def write(made: Exportable, form: str, out: Path) -> None:
     Raises:
         ValueError: if the extra for ONNX is not installed, or torch cannot follow the module.
     """
+    about = {"format": form, "network": type(made.network).__name__}
     if form == "state-dict":
         from safetensors.torch import save_file
 
         # Parameters may be views of one vector, which the format does not hold: each is written on its own.
-        save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in made.network.state_dict().items()}, out)
-        return
+        weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in made.network.state_dict().items()}
+        save_file(weights, out)
+        return {**about, "weights": {name: _described(tensor) for name, tensor in weights.items()}}
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if form == "onnx" and missing:
         raise ValueError(f"the format onnx needs {' and '.join(missing)}, not installed here; install them: pip install 'dl-nets[onnx]'")
-    was_training = made.graph.training
+    modes = [(module, module.training) for module in made.graph.modules()]
     program = _followed(made)
-    made.graph.train(was_training)
+    for module, mode in modes:
+        module.training = mode
+    given = [
+        node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
+    ]
+    (results,) = (node.args[0] for node in program.graph.nodes if node.op == "output")
+    found = [node.meta["val"] for node in results[-len(made.outputs) :]]  # before them are buffers that the graph changes
+    about["inputs"] = {name: _described(value) for name, value in zip(made.inputs, given, strict=True)}
+    about["outputs"] = {name: {**_described(value), "is": text} for (name, text), value in zip(made.outputs.items(), found, strict=True)}
     if form == "torch-export":
         graph = io.BytesIO()  # a path would have to end in .pt2
         with _quiet():
             torch.export.save(program, graph)
         out.write_bytes(graph.getvalue())
-        return
+        return about
     with _quiet():
         onnx = torch.onnx.export(program, input_names=list(made.inputs), output_names=list(made.outputs), dynamo=True, verbose=False)
         assert onnx is not None
         onnx.save(str(out))
+    return about
+
+
+def _described(tensor: Tensor) -> dict[str, Any]:
+    """Return the type and the shape of a tensor, in which the size of a batch has a name."""
+    return {
+        "type": str(tensor.dtype).removeprefix("torch."),
+        "shape": [size if isinstance(size, int) else "batch" for size in tensor.shape],
+    }
 
 
 def _followed(made: Exportable) -> torch.export.ExportedProgram:

@@ -246,9 +246,9 @@ class Supervised(Agent):
             with torch.no_grad():
                 module.draw(folder, self.task)
 
-    def export(self, form: str, out: Path) -> None:
+    def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the network that answers, in one of `export_formats`; see `dl_nets.learning.export`."""
-        write(exportable(self.module, self._rule, self.task.input_space), form, out)
+        return write(exportable(self.module, self._rule, self.task.input_space), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the trainable parameters by name, as they are now."""

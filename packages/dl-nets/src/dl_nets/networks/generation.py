@@ -144,6 +144,41 @@ def beam_search(
     return full
 
 
+GREEDY = {
+    "answers": "tokens, the likeliest one each time, padded after the end; with beams above 1 the agent itself searches further",
+    "outputs": "logits of the token at each place, given the answers before it",
+}
+"""What `greedy` gives as the outputs of a graph, in words; see `dl_nets.learning.export.Traced`."""
+
+
+def greedy(following: NextToken, begin: Tensor, length: int, *, end: int | None = None, padding: int = 0) -> tuple[Tensor, Tensor]:
+    """Return the likeliest token each time [B, length], and the logits [B, length, V]: as many steps for each text, for an exporter.
+
+    Args:
+        following: Gives the logits of the next token; called with `begin`, then with one more token each time.
+        begin: First tokens [B, n].
+        length: T.
+        end: The token that ends a text; `None`: all have `length` tokens.
+        padding: What follows `end`, and never comes before it.
+
+    A model in which token n + 1 follows n, and 2 ends:
+
+    >>> count = lambda tokens: torch.eye(4)[(tokens[:, -1] + 1) % 4]
+    >>> greedy(count, torch.tensor([[0], [1]]), 3, end=2, padding=3)[0]
+    tensor([[1, 2, 3],
+            [2, 3, 3]])
+    """
+    token, found, tokens = begin, [], []
+    ended = torch.zeros_like(begin[:, :1], dtype=torch.bool)
+    for _ in range(length):
+        logits = following(token)
+        token = torch.where(ended, padding, _without(logits, padding, end).argmax(dim=1, keepdim=True))
+        ended = ended if end is None else ended | (token == end)
+        found.append(logits)
+        tokens.append(token)
+    return torch.cat(tokens, dim=1), torch.stack(found, dim=1)
+
+
 def _penalised(scores: Tensor, lengths: Tensor, length_penalty: float) -> Tensor:
     return scores / ((5.0 + lengths) / 6.0) ** length_penalty  # (14), without its coverage term
 

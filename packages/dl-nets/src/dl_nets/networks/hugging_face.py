@@ -75,8 +75,8 @@ class HuggingFaceModule(nn.Module):
             known = torch.ones_like(tokens) if self._padding is None else (tokens != self._padding).long()
             known[:, 0] = 1
             hidden = self.backbone(input_ids=tokens, attention_mask=known).last_hidden_state  # [B, T, D]
-            place = known.sum(1) - 1 if self._last else torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
-            return self._answer(hidden[torch.arange(len(tokens), device=tokens.device), place])
+            place = known.sum(1) - 1 if self._last else torch.zeros(tokens.shape[0], dtype=torch.long, device=tokens.device)
+            return self._answer(hidden[torch.arange(tokens.shape[0], device=tokens.device), place])
         images = self.scale(inputs).permute(0, 3, 1, 2)
         if images.shape[1] == 1 and self._channels == 3:
             images = images.expand(-1, 3, -1, -1)

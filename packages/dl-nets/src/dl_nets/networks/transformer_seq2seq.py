@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from dl_nets.networks.attention import Blocks, KeysAndValues, Positions
 from dl_nets.networks.embedding import Embedding, vocabulary
-from dl_nets.networks.generation import beam_search
+from dl_nets.networks.generation import GREEDY, beam_search, greedy
 from dl_nets.networks.initialisation import linear
 from dl_nets.networks.layers import Activation, Dropout
 from rl_core.config import Count, Doc, Meta, NonNegative, configclass
@@ -54,6 +54,8 @@ class Seq2Seq(nn.Module):
     Raises:
         ValueError: if one of the spaces is not one of tokens.
     """
+
+    traced_outputs = GREEDY
 
     def __init__(self, config: Seq2SeqConfig, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> None:
         super().__init__()
@@ -130,21 +132,20 @@ class Seq2Seq(nn.Module):
         """Return the decoder at work on answers to inputs [B, S]."""
         return Decoding(self, *self.encode(inputs))
 
-    def traced_answers(self, inputs: Tensor) -> Tensor:
-        """Return the answers [B, T] of one beam, in as many steps for each input, which an exporter can follow."""
+    def traced_answers(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the answers [B, T] of one beam and their logits [B, T, V], in as many steps for each input, for an exporter."""
         memory, mask = self.encode(inputs)
-        read, tokens = self.decoder.remember(memory), self.begin(inputs.shape[0], inputs.device)
-        ended = torch.zeros_like(tokens[:, 0], dtype=torch.bool)
+        read, begin = self.decoder.remember(memory), self.begin(inputs.shape[0], inputs.device)
+        written = begin[:, :0]
+
+        def following(tokens: Tensor) -> Tensor:
+            nonlocal written
+            written = torch.cat([written, tokens], dim=1)
+            logits: Tensor = self.output(self.decoder(self.target(written), causal=True, memory=read, memory_mask=mask)[:, -1])
+            return logits
+
         padding = self._padding if self._padding is not None else self._end or 0
-        banned = torch.zeros(self.size, device=inputs.device)
-        if self._end is not None and padding != self._end:
-            banned[padding] = -torch.inf
-        for _ in range(self.length):
-            steps = self.decoder(self.target(tokens), causal=True, memory=read, memory_mask=mask)
-            token = torch.where(ended, padding, (self.output(steps[:, -1]) + banned).argmax(dim=1))
-            ended = ended if self._end is None else ended | (token == self._end)
-            tokens = torch.cat([tokens, token[:, None]], dim=1)
-        return tokens[:, 1:]
+        return greedy(following, begin, self.length, end=self._end, padding=padding)
 
     def begin(self, count: int, device: torch.device) -> Tensor:
         """Return the token [B, 1] in front of every text."""

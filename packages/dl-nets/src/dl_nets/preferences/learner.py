@@ -162,9 +162,9 @@ class PreferenceLearner(Agent):
         """Return the policy's parameters by name."""
         return {name: value.detach().cpu().numpy().copy() for name, value in self.policy.named_parameters()}
 
-    def export(self, form: str, out: Path) -> None:
+    def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the policy, in one of `export_formats`; see `dl_nets.learning.export`."""
-        write(exportable(self.policy, OwnRule("auto", 0.0), self.task.input_space), form, out)
+        return write(exportable(self.policy, OwnRule("auto", 0.0), self.task.input_space), form, out)
 
     def draw(self, folder: Path) -> None:
         """Draw how much likelier answers have become, and the judge's scores of drawn answers, before and now."""

@@ -238,9 +238,9 @@ class ContinuousAgent(Agent):
         """Return the policy without noise as a graph; its outputs are the actor's."""
         return exportable(Policy(Observations(), self.module["actor"], BoundedAction(self.actions)), self.task.input_space)
 
-    def export(self, form: str, out: Path) -> None:
+    def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
-        write(self.exported(), form, out)
+        return write(self.exported(), form, out)
 
     def tensor(self, array: np.ndarray) -> torch.Tensor:
         """Return an array as a tensor on the networks' device."""

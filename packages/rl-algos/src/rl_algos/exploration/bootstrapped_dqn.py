@@ -87,7 +87,6 @@ class BootstrappedDQN(DQN):
 
     Config: ClassVar[type] = BootstrappedDQNConfig
     state_fields = (*DQN.state_fields, "head")
-    export_formats: ClassVar[tuple[str, ...]] = ()
     config: BootstrappedDQNConfig
 
     def setup(self) -> None:
@@ -124,7 +123,7 @@ class BootstrappedDQN(DQN):
 
     def q(self, head: Any) -> Any:
         """Return the mean of the heads' values [B, A] from a network's outputs [B, K A]."""
-        return head.reshape(len(head), -1, self.num_actions).mean(1)
+        return head.reshape(head.shape[0], -1, self.num_actions).mean(1)
 
     def torch_update(self, batch: Batch | MaskedBatch, weight: np.ndarray) -> Update:
         """Take one gradient step of every head towards the target of its own head."""

@@ -195,9 +195,9 @@ class OfflineAgent(Agent):
         network: nn.Module = self.module["policy"]
         return network
 
-    def export(self, form: str, out: Path) -> None:
+    def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the policy, in one of `export_formats`; see `dl_nets.learning.export`."""
-        write(self.exported(), form, out)
+        return write(self.exported(), form, out)
 
     def tensor(self, array: np.ndarray) -> Tensor:
         """Return an array as a tensor on the networks' device."""

@@ -164,9 +164,9 @@ class A3C(Agent):
         """Return `predict`, or a player that remembers each episode."""
         return self._current().predictor()
 
-    def export(self, form: str, out: Path) -> None:
+    def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
-        write(self._current().exported(), form, out)
+        return write(self._current().exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable number, by name."""

@@ -376,9 +376,9 @@ class OnPolicy(Agent):
             return exportable(PolicyWithMemory(observations, actor.network, action), self.task.input_space, actor.state_size)
         return exportable(Policy(observations, actor, action), self.task.input_space)
 
-    def export(self, form: str, out: Path) -> None:
+    def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
-        write(self.exported(), form, out)
+        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable number, by name."""

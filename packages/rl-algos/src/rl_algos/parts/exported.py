@@ -151,6 +151,54 @@ class ComposedAction(nn.Module):
         return torch.cat([part.reshape(len(head), -1).to(head.dtype) for part in parts], dim=1)
 
 
+class TeamPolicy(nn.Module):
+    """A policy of P players that share one network, which reads what each sees and which player it is.
+
+    Args:
+        network: From inputs [N, D + P] to the heads of players [N, A].
+        num_players: P.
+    """
+
+    def __init__(self, network: nn.Module, num_players: int) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("players", torch.eye(num_players))
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Return actions [B, P] and heads [B, P, A] at observations [B, P, D]."""
+        numbers = self.players.expand(observations.shape[0], -1, -1)
+        heads = self.network(torch.cat([observations.float(), numbers], dim=2).flatten(0, 1))
+        heads = heads.unflatten(0, (-1, numbers.shape[1]))
+        return heads.argmax(dim=2), heads
+
+
+class Judgement(nn.Module):
+    """What a search asks a network about positions before it looks further.
+
+    Args:
+        judge: From observations to logits of actions [B, A] and values [B].
+        network: Module whose weights it has.
+    """
+
+    def __init__(self, judge: Callable[[Tensor], tuple[Tensor, Tensor]], network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._judge = judge
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits of actions [B, A] and values [B] of observations [B, ...]."""
+        return self._judge(observations.float())
+
+
+def exportable_judgement(judge: Callable[[Tensor], tuple[Tensor, Tensor]], network: nn.Module, space: gymnasium.Space[Any]) -> Exportable:
+    """Return what a search asks of a network ready for export; see `Judgement`."""
+    words = {
+        "priors": "logits of the actions before any search, forbidden ones too; the agent acts by searches",
+        "values": "what the position is worth to the player who moves, or the return from it",
+    }
+    return Exportable(Judgement(judge, network), network, {"observations": example(space)}, words)
+
+
 def action_layer(actions: AnyDistribution) -> nn.Module:
     """Return the layer from a distribution's head to its most probable action."""
     if isinstance(actions, Composed):
@@ -160,7 +208,11 @@ def action_layer(actions: AnyDistribution) -> nn.Module:
 
 def exportable(policy: Policy, space: gymnasium.Space[Any], state_size: int = 0) -> Exportable:
     """Return a policy ready for export, with observations of `space` and a memory [B, S] where it has one."""
-    inputs = {"observations": example(space)}
+    inputs, words = (
+        {"observations": example(space)},
+        {"actions": "greedy actions as the environment takes them", "outputs": "the policy's head"},
+    )
     if not state_size:
-        return Exportable(policy, policy.network, inputs, ("actions", "outputs"))
-    return Exportable(policy, policy.network, {**inputs, "state": torch.zeros(EXAMPLES, state_size)}, ("actions", "outputs", "next_state"))
+        return Exportable(policy, policy.network, inputs, words)
+    words["next_state"] = "the memory to give as state with the next observations; 0 where an episode begins"
+    return Exportable(policy, policy.network, {**inputs, "state": torch.zeros(EXAMPLES, state_size)}, words)

@@ -9,6 +9,7 @@ Letters: B batch, T steps of a rollout, N environments, P players, A actions, D 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -18,10 +19,12 @@ from torch import Tensor
 
 from dl_nets.fast.bridge import why_torch
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, Exportable, example, write
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.on_policy.ppo import kl_divergence, policy_loss
 from rl_algos.on_policy.rollout import advantages, minibatches, standardise
 from rl_algos.parts.distributions import chosen, log_softmax, sample_categorical
+from rl_algos.parts.exported import TeamPolicy
 from rl_algos.parts.masks import masked, masked_tensor
 from rl_algos.parts.players import MaskedPlayer
 from rl_algos.players.team import TeamTask, with_player
@@ -86,6 +89,7 @@ class MAPPO(Agent):
     headline = "episode_return"
     state_fields = ("actor", "critic", "optimiser", "envs", "obs")
     learned_fields = ("actor", "critic")
+    export_formats = FORMATS
     config: MAPPOConfig
     task: TeamTask
     network: Network
@@ -197,6 +201,15 @@ class MAPPO(Agent):
     def tensor(self, array: np.ndarray) -> Tensor:
         """Return an array on the networks' device."""
         return torch.from_numpy(array).to(self.torch_device)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write the policy of the players, in one of `export_formats`; see `dl_nets.learning.export`."""
+        words = {
+            "actions": "each player's most probable action",
+            "outputs": "logits of each player's actions, those not allowed among them",
+        }
+        policy = TeamPolicy(self.actor, self.task.num_players)
+        return write(Exportable(policy, self.actor, {"observations": example(self.task.input_space)}, words), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

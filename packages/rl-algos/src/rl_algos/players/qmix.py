@@ -15,6 +15,7 @@ Letters: B batch, N environments, P players, A actions, D numbers of an observat
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -24,7 +25,9 @@ from torch import Tensor, nn
 
 from dl_nets.fast.bridge import why_torch
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, Exportable, example, write
 from dl_nets.learning.optimisers import Optimiser
+from rl_algos.parts.exported import TeamPolicy
 from rl_algos.players.mixing import Monotonic
 from rl_algos.players.team import TeamTask, with_player
 from rl_algos.replay.buffer import Batch, ReplayBuffer, ReplaySettings
@@ -75,6 +78,7 @@ class QMIX(Agent):
 
     Config: ClassVar[type] = QMIXConfig
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields = ("learning", "target", "optimiser", "replay", "envs", "obs")
     learned_fields = ("learning", "target")
     config: QMIXConfig
@@ -191,6 +195,12 @@ class QMIX(Agent):
     def tensor(self, array: np.ndarray) -> Tensor:
         """Return an array on the networks' device."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.torch_device)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write the policy of the players, in one of `export_formats`; see `dl_nets.learning.export`."""
+        words = {"actions": "each player's action of the largest value", "values": "values of each player's actions"}
+        policy = TeamPolicy(self.learning["network"], self.task.num_players)
+        return write(Exportable(policy, self.learning, {"observations": example(self.task.input_space)}, words), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

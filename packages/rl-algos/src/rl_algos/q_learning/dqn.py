@@ -234,9 +234,9 @@ class DQN(Agent):
         policy = kind(observations, self.module, LargestAction(self.first_action), self.q)
         return exportable(policy, self.task.input_space, self.nets.state_size)
 
-    def export(self, form: str, out: Path) -> None:
+    def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
-        write(self.exported(), form, out)
+        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

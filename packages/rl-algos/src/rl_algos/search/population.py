@@ -250,9 +250,9 @@ class PolicySearch(Agent):
         """Return the actions [B, ...] of the centre at observations [B, ...]."""
         return self.population.predict(self.centre, inputs)
 
-    def export(self, form: str, out: Path) -> None:
+    def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the policy of the centre, in one of `export_formats`; see `dl_nets.learning.export`."""
-        write(exportable(self.population.policy(self.centre), self.task.input_space), form, out)
+        return write(exportable(self.population.policy(self.centre), self.task.input_space), form, out)
 
 
 def _is_compiled(task: ControlTask) -> bool:

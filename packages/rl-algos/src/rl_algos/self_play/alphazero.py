@@ -9,6 +9,7 @@ Letters: B batch, G games, C cells, A actions.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -18,8 +19,10 @@ from torch import Tensor
 
 from dl_nets.fast.bridge import why_torch
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, write
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.games.rules import Rules
+from rl_algos.parts.exported import exportable_judgement
 from rl_algos.self_play.positions import Positions
 from rl_algos.tree_search.forest import Leaves, grown, masked_priors, noisy, root_values, visit_shares
 from rl_algos.tree_search.tree import Search, Tree
@@ -96,6 +99,7 @@ class AlphaZero(Agent):
 
     Config: ClassVar[type] = AlphaZeroConfig
     headline = "policy_loss"
+    export_formats = FORMATS
     state_fields = ("module", "optimiser", "positions")
     config: AlphaZeroConfig
     task: Any  # a game: it has `rules`
@@ -180,6 +184,15 @@ class AlphaZero(Agent):
     def tensor(self, array: np.ndarray) -> Tensor:
         """Return an array on the network's device."""
         return torch.from_numpy(array).to(self.torch_device)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write what the network says before any search, in one of `export_formats`; see `dl_nets.learning.export`."""
+
+        def judge(observations: Tensor) -> tuple[Tensor, Tensor]:
+            outputs = self.module(observations)
+            return outputs[:, :-1], outputs[:, -1].tanh()
+
+        return write(exportable_judgement(judge, self.module, self.task.input_space), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

@@ -77,6 +77,17 @@ class Bins:
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         return stretched(weights @ self._support / weights.sum(axis=1))
 
+    def traced_number(self, logits: Tensor) -> Tensor:
+        """Return the numbers [B] that logits [B, S] mean, by functions of torch alone, which an exporter can follow.
+
+        >>> logits = np.log(np.array([[0.2, 0.3, 0.5]]))
+        >>> float(Bins(1).traced_number(torch.tensor(logits))) - float(Bins(1).number(logits))
+        0.0
+        """
+        number = logits.softmax(dim=1) @ torch.from_numpy(self._support).to(logits)
+        root = torch.sqrt(1 + 4 * EPSILON * (number.abs() + 1 + EPSILON))
+        return torch.sign(number) * (((root - 1) / (2 * EPSILON)) ** 2 - 1)
+
 
 class Step(NamedTuple):
     """Outputs of the model for one step.
@@ -133,7 +144,7 @@ class LatentModel(nn.Module):
     def represent(self, inputs: Tensor) -> Step:
         """Return the states of observations [B, ...], with what is predicted there; the reward has no meaning."""
         state = scaled(self.representation(inputs))
-        return self._predicted(state, state.new_zeros(len(state), self.bins.count))
+        return self._predicted(state, state.new_zeros(state.shape[0], self.bins.count))
 
     def act(self, state: Tensor, action: Tensor) -> Step:
         """Return what actions [B] lead to from states [B, L]."""

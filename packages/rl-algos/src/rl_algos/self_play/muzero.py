@@ -9,6 +9,7 @@ Letters: B batch, N environments, A actions, K unrolled steps, L numbers of a st
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,8 +20,10 @@ from torch.nn.functional import log_softmax
 
 from dl_nets.fast.bridge import why_torch
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, write
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.games.task import SelfPlayEnvs
+from rl_algos.parts.exported import exportable_judgement
 from rl_algos.self_play.alphazero import TURNS
 from rl_algos.self_play.histories import GOES_ON, TERMINATED, TRUNCATED, Histories, Stretches
 from rl_algos.self_play.latent_model import Bins, LatentModel
@@ -105,6 +108,7 @@ class MuZero(Agent):
 
     Config: ClassVar[type] = MuZeroConfig
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields = ("module", "optimiser", "histories", "envs", "obs")
     config: MuZeroConfig
     task: ControlTask
@@ -219,6 +223,15 @@ class MuZero(Agent):
     def tensor(self, array: np.ndarray) -> Tensor:
         """Return an array on the model's device."""
         return torch.from_numpy(np.asarray(array, dtype=np.float32 if array.dtype.kind == "f" else array.dtype)).to(self.torch_device)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write what the network says before any search, in one of `export_formats`; see `dl_nets.learning.export`."""
+
+        def judge(observations: Tensor) -> tuple[Tensor, Tensor]:
+            root = self.module.represent(observations)
+            return root.policy, self.bins.traced_number(root.value)
+
+        return write(exportable_judgement(judge, self.module, self.task.input_space), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

@@ -264,7 +264,8 @@ def _converse(run: Run, probabilities: bool, as_json: bool) -> None:
 def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, **options: Any) -> None:
     """Write what a run has learned in a format that other programs read.
 
-    The file appears when it is whole. A graph (onnx, torch-export) takes the task's inputs and gives its answers, or greedy actions.
+    The file appears when it is whole. A graph (onnx, torch-export) takes the task's inputs and gives its answers, or greedy actions; what
+    its inputs and outputs are is printed, and written beside it with the ending .json.
     """
     with open_run(folder, obj.catalogue(), **options) as opened:
         formats = opened.agent.export_formats
@@ -272,7 +273,8 @@ def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, *
             hint = (
                 f"its formats are: {', '.join(formats)}"
                 if formats
-                else f"agent {opened.recipe.agent} writes none; its checkpoints are safetensors and JSON"
+                else f"agent {opened.recipe.agent} has no weights to write; what it keeps is safetensors and JSON in {folder}/checkpoints, "
+                f"and in Python rl_core.load({str(folder)!r}) answers"
             )
             raise RequestError(f"agent {opened.recipe.agent} cannot export the format {form!r}", hint)
         from safetensors import SafetensorError
@@ -281,8 +283,10 @@ def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, *
         part = out.with_name(f".{out.name}.part")
         try:
             with stdout_to_stderr():
-                opened.agent.export(form, part)
+                about = opened.agent.export(form, part)
                 part.replace(out)
+                if about:
+                    out.with_name(f"{out.name}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         except (OSError, SafetensorError) as error:  # what safetensors raises where it cannot write
             reason = getattr(error, "strerror", None) or error
             raise WorkError(f"{str(out)!r} cannot be written: {reason}", "give another --out") from error
@@ -290,7 +294,14 @@ def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, *
             raise RequestError(str(error), f"its formats are: {', '.join(formats)}") from error
         finally:
             part.unlink(missing_ok=True)
-        click.echo(json.dumps({"run": str(folder), "format": form, "file": str(out)}) if as_json else f"wrote {out}")
+        if as_json:
+            click.echo(json.dumps({"run": str(folder), "format": form, "file": str(out), "about": about and dict(about)}))
+            return
+        click.echo(f"wrote {out}" + (f", and what it holds to {out.name}.json" if about else ""))
+        for kind in ("inputs", "outputs"):
+            for name, each in (about or {}).get(kind, {}).items():
+                words = f": {each['is']}" if "is" in each else ""
+                click.echo(f"  {kind[:-1]} {name}, {each['type']} [{', '.join(map(str, each['shape']))}]{words}")
 
 
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "state-dict": ".safetensors", "arrays": ".safetensors"}
