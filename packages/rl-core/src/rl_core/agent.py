@@ -235,3 +235,4 @@ class Agent(ABC):
         if not self.arrays():
             raise ValueError(f"{type(self).__name__} has no arrays to write yet; let it learn first")
         save_file({name: np.ascontiguousarray(array) for name, array in self.arrays().items()}, out)
+        return None

@@ -171,7 +171,7 @@ def write(made: Exportable, form: str, out: Path) -> dict[str, Any]:
     Raises:
         ValueError: if the extra for ONNX is not installed, or torch cannot follow the module.
     """
-    about = {"format": form, "network": type(made.network).__name__}
+    about: dict[str, Any] = {"format": form, "network": type(made.network).__name__}
     if form == "state-dict":
         from safetensors.torch import save_file
 

@@ -425,8 +425,8 @@ def target_rule(
         raise ValueError(f"loss is {loss!r}, but the task asks for {kind}; use {', '.join(fitting)}, or auto")
     smoothed = has_classes and name in ("auto", "cross-entropy", "kl-divergence")
     if label_smoothing and not smoothed:
-        reason = f"loss {loss}, which takes none" if has_classes else f"{kind}, which have no labels"
-        raise ValueError(f"label_smoothing is {label_smoothing}, but the task asks for {reason}; set it to 0")
+        reason = f"loss {loss} takes none" if has_classes else f"the task asks for {kind}, which have no labels"
+        raise ValueError(f"label_smoothing is {label_smoothing}, but {reason}; set label_smoothing=0")
     if name == "binary-cross-entropy" and isinstance(space, spaces.Discrete):
         return OneUnit(space)
     if has_classes:

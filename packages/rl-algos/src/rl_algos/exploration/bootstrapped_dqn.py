@@ -52,9 +52,8 @@ class WithPrior(nn.Module):
         outputs: Tensor = self.learned(inputs)
         if not self._scale:
             return outputs
-        with torch.no_grad():
-            prior = self._prior[0].to(outputs.device)(inputs)
-        return outputs + self._scale * prior
+        prior: Tensor = self._prior[0].to(outputs.device)(inputs)
+        return outputs + self._scale * prior.detach()
 
 
 class Heads:

@@ -84,9 +84,9 @@ class Bins:
         >>> float(Bins(1).traced_number(torch.tensor(logits))) - float(Bins(1).number(logits))
         0.0
         """
-        number = logits.softmax(dim=1) @ torch.from_numpy(self._support).to(logits)
+        number = logits.double().softmax(dim=1) @ torch.from_numpy(self._support).to(logits.device)  # roots of float32 lose four digits
         root = torch.sqrt(1 + 4 * EPSILON * (number.abs() + 1 + EPSILON))
-        return torch.sign(number) * (((root - 1) / (2 * EPSILON)) ** 2 - 1)
+        return (torch.sign(number) * (((root - 1) / (2 * EPSILON)) ** 2 - 1)).to(logits)
 
 
 class Step(NamedTuple):
