@@ -173,7 +173,7 @@ class CycleGAN(Agent):
 
     def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write both generators, in one of `export_formats`; see `dl_nets.learning.export`."""
-        inputs = {name: example(space) for name, space in self.task.input_space.spaces.items()}  # type: ignore[attr-defined]  # set up so
+        inputs = {name: example(space) for name, space in self.task.input_space.spaces.items()}
         words = {"answers": "the picture in the other domain: domain 0 is translated to 1, and 1 to 0"}
         return write(Exportable(ByPosition(Translating(self), list(inputs)), self.generators, inputs, words), form, out)
 

@@ -122,6 +122,8 @@ def _features(output: Any) -> Tensor:
 
 def _loaded(folder: str) -> tuple[Any, Any]:
     """Return model and tokenizer of a folder."""
+    if not (Path(folder) / "config.json").is_file():
+        raise ValueError(f"{folder!r} holds no config.json; name a folder that save_pretrained of a CLIP-like model wrote")
     transformers, local = library(), {"local_files_only": True, "trust_remote_code": False}
     try:
         model = transformers.AutoModel.from_pretrained(folder, use_safetensors=True, **local)

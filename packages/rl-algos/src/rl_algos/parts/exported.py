@@ -159,6 +159,8 @@ class TeamPolicy(nn.Module):
         num_players: P.
     """
 
+    players: Tensor
+
     def __init__(self, network: nn.Module, num_players: int) -> None:
         super().__init__()
         self.network = network
