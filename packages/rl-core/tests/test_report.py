@@ -14,13 +14,16 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from gymnasium import spaces
 
+from rl_core.cli.cli import cli
 from rl_core.errors import RequestError
 from rl_core.learning import learn
 from rl_core.report.curves import Curve, chart
+from rl_core.report.returns import histogram
 from rl_core.report.run_page import run_report
-from rl_core.runs import watching
+from rl_core.runs import result, watching
 from rl_core.runs.run import Run
 from rl_core.statistics import bootstrap_band
 
@@ -89,8 +92,8 @@ def test_a_report_is_one_small_file_that_loads_nothing(slope: Path) -> None:
     assert "http:" not in text.replace("http-equiv", "")
     assert "https:" not in text
     assert "default-src 'none'" in text
-    result = json.loads((slope / "result.json").read_text())
-    assert f"{result['score']:.5g}" in text
+    scored = json.loads((slope / "result.json").read_text())
+    assert f"{scored['score']:.5g}" in text
     assert "best evaluation" in text
     for drawing in re.findall(r"<svg.*?</svg>", text):
         ElementTree.fromstring(drawing)
@@ -178,6 +181,42 @@ def test_a_task_that_does_not_draw_itself_is_watched_as_the_course_of_its_number
     ink = [int((255 - frame.astype(np.int64)).sum()) for frame in episode.frames]
     assert all(one < other for one, other in pairwise(ink))
     watching.write([episode], tmp_path / "watch.webp", 10.0)
+
+
+def test_an_evaluation_is_filmed_and_a_report_has_the_returns_of_its_episodes(tmp_path: Path) -> None:
+    gymnasium.register("Blink-v0", entry_point=Blink)
+    folder = tmp_path / "run"
+    learn("hill", task="gym:Blink-v0", budget=21, out=folder, quiet=True)
+    scored = json.loads((folder / "result.json").read_text())
+    assert scored["returns"] == [4.0] * int(scored["metrics"]["episodes"])
+    done = CliRunner().invoke(cli, ["eval", str(folder), "--episodes", "3", "--video", "2", "--json"])
+    assert done.exit_code == 0, done.output
+    assert "returns" not in json.loads(done.stdout)
+    text = run_report(folder)
+    assert f"{len(scored['returns'])} episodes from 3.5 to 4.5" in text
+    assert "image/webp" in text
+    (folder / "result.json").write_text(json.dumps({**scored, "returns": [4.0, HOSTILE]}))
+    assert HOSTILE not in run_report(folder)
+
+
+def test_a_histogram_counts_every_return_once_and_marks_the_target() -> None:
+    returns = np.random.default_rng(0).normal(size=200)
+    text = histogram(list(returns), target=9.0)
+    assert sum(int(count) for count in re.findall(r"<title>(\d+) episode", text)) == 200
+    assert "target 9" in text
+    heights = [float(height) for height in re.findall(r'<rect[^>]*height="([\d.]+)"', text)]
+    counts = [int(count) for count in re.findall(r"<title>(\d+) episode", text)]
+    np.testing.assert_allclose(np.array(heights) / max(heights), np.array(counts) / max(counts), atol=1e-2)
+
+
+def test_returns_that_are_not_what_was_scored_are_not_kept(tmp_path: Path) -> None:
+    """An agent that judges itself may evaluate its task for something else."""
+    gymnasium.register("Blink-v0", entry_point=Blink)
+    learn("hill", task="gym:Blink-v0", budget=21, out=tmp_path / "run", quiet=True)
+    with Run.open(tmp_path / "run") as run:
+        document = run.summary(run.evaluate(episodes=4))
+        assert "returns" in json.loads(result.text(run, document))
+        assert "returns" not in json.loads(result.text(run, {**document, "score": 3.0}))
 
 
 def test_an_animation_has_a_picture_of_each_step(tmp_path: Path) -> None:

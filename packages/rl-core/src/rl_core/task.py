@@ -259,12 +259,14 @@ class ControlTask(Task):
         frames_per_second: Pictures in a second of an animation of it.
         input_names: Names of the numbers of an observation, with their units, for figures; empty where they have none.
         output_names: Names of the numbers of an action that is not a choice, with their units.
+        returns: Returns of the episodes of the last evaluation; empty before the first.
     """
 
     kind: ClassVar[str] = "control"
     metric = "mean return"
     extras: tuple[str, ...] = ()
     discount: float = 1.0
+    returns: tuple[float, ...] = ()
 
     def traits(self) -> frozenset[str]:
         """Return the traits of every task, and the names of the extras."""
@@ -342,6 +344,7 @@ class ControlTask(Task):
                     costs.append(float(cost[env]))
                 cost[env] = 0.0
         envs.close()
+        self.returns = tuple(map(float, returns))
         return {
             "mean return": float(np.mean(returns)),
             "standard deviation": float(np.std(returns)),

@@ -160,11 +160,21 @@ def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tu
 @EPISODES
 @click.option("--seed", type=WholeNumber(0), help="Seed of the evaluation.  [default: the run's]")
 @click.option("--latency", is_flag=True, help="Also measure how long one decision takes.")
+@click.option("--video", type=WholeNumber(1), help="Also write so many episodes as an animation, watch.webp in the run's folder.")
 @BEST
 @DEVICE
 @JSON
 @click.pass_obj
-def evaluate(obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...], as_json: bool, latency: bool, **options: Any) -> None:
+def evaluate(
+    obj: Any,
+    folder: Path,
+    task: str | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    latency: bool,
+    video: int | None,
+    **options: Any,
+) -> None:
     """Score what a run has learned, at its newest checkpoint or its best one."""
     with open_run(folder, obj.catalogue(), device=options.pop("device"), best=options.pop("best")) as opened:
         from rl_core.runs.latency import decision_times  # behind `open_run`, which limits the threads before numpy is imported
@@ -178,6 +188,11 @@ def evaluate(obj: Any, folder: Path, task: str | None, overrides: tuple[str, ...
             if latency:
                 metrics = metrics | decision_times(opened.task, opened.agent.predictor(), seeds=Seeds(opened.recipe.seed))
             result = opened.summary(metrics)
+            if video is not None:
+                from rl_core.runs import watching
+
+                watching.keep(watching.watch(opened, video, seed=options["seed"]), folder / "watch.webp", opened)
+                click.echo(f"wrote {folder / 'watch.webp'}", err=True)
         _report(result, as_json)
 
 

@@ -38,12 +38,8 @@ def watch(obj: Any, folder: Path, episodes: int, out: Path | None, seed: int | N
         raise RequestError(f"{str(out)!r} does not end in .webp or .gif", "write for example: --out episode.webp")
     with open_run(folder, obj.catalogue(), **options) as opened, stdout_to_stderr():
         played = watching.watch(opened, episodes, seed=seed, human=human)
-        rate = opened.task.frames_per_second  # type: ignore[attr-defined]  # a control task: watch has refused any other
         if not human:
-            try:
-                watching.write(played, out, rate)
-            except OSError as error:
-                raise WorkError(f"{str(out)!r} cannot be written: {error.strerror or error}", "give another --out") from error
+            watching.keep(played, out, opened)
     shown = [{"return": episode.return_, "length": episode.length} for episode in played]
     if as_json:
         click.echo(json.dumps({"run": str(folder), "file": None if human else str(out), "episodes": shown}))

@@ -14,6 +14,7 @@ from rl_core.errors import RequestError
 from rl_core.metric_names import common
 from rl_core.report import page
 from rl_core.report.curves import by_metric, chart
+from rl_core.report.returns import histogram
 from rl_core.runs import metrics_log, recipe
 
 MOST_BYTES = 420_000  # of all pictures in a report, before they are encoded as text
@@ -43,7 +44,7 @@ def run_report(folder: Path) -> str:
         if curves:
             charts.append(chart(curves, title=name, unit=unit, target=target if metric and common(name) == common(metric) else None))
     body.append(f"<h2>Learning</h2><div class='charts'>{''.join(charts)}</div>" if charts else "<p>No metrics yet.</p>")
-    pictures = _pictures(folder)
+    pictures = [*_returns(result, target), *_pictures(folder)]
     if pictures:
         body.append(f"<h2>What was learned</h2><div class='charts'>{''.join(pictures)}</div>")
     metrics = result.get("metrics")
@@ -77,6 +78,13 @@ def _verdict(settings: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     if isinstance(best, Mapping):
         facts += f"; best evaluation {page.number(best.get('score'))} at {page.number(best.get('progress'))}"
     return f"<p class='verdict'>{text}</p><p class='dim'>{escape(facts)}</p>"
+
+
+def _returns(result: Mapping[str, Any], target: float | None) -> list[str]:
+    returns = result.get("returns")
+    if not isinstance(returns, list) or not returns or not all(map(_is_number, returns)):
+        return []
+    return [histogram(returns, target)]
 
 
 def _pictures(folder: Path) -> list[str]:

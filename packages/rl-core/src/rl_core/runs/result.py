@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,15 @@ def summary(run: Run, metrics: Mapping[str, float]) -> dict[str, Any]:
         "reached": None if score is None else run.task.reached(score),
         "best": run.evaluations.best_document(),
     }
+
+
+def text(run: Run, document: Mapping[str, Any]) -> str:
+    """Return the content of `result.json`: the document, and the returns of the evaluation's episodes, where the score is their mean."""
+    returns = getattr(run.task, "returns", ())  # none of a task of data
+    score, count = document["score"], document["metrics"].get("episodes")
+    if score is not None and len(returns) == count and math.isclose(sum(returns) / len(returns), score, rel_tol=1e-6, abs_tol=1e-9):
+        document = {**document, "returns": list(returns)}
+    return json.dumps(document, indent=1) + "\n"
 
 
 def draw(run: Run) -> None:

@@ -6,7 +6,6 @@ line a step, `checkpoints/` (see `rl_core.runs.checkpoint`), `result.json` and `
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import time
@@ -392,7 +391,7 @@ class Run:
         before = len(self.agent.warnings)
         document = self.summary(self.evaluate(episodes=episodes))
         self.warnings += self.agent.warnings[before:]
-        self._write("result.json", json.dumps(document, indent=1) + "\n")
+        self._write("result.json", result.text(self, document))
         self.draw()
         return document
 

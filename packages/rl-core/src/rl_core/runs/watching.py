@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rl_core.errors import RequestError
+from rl_core.errors import RequestError, WorkError
 from rl_core.runs import traces
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, PredictAllowed, PredictWithMemory
@@ -93,6 +93,19 @@ def watch(run: Run, episodes: int, *, seed: int | None = None, human: bool = Fal
     finally:
         envs.close()
     return found
+
+
+def keep(episodes: list[Episode], path: Path, run: Run) -> None:
+    """Write episodes of a run as an animation with its task's pictures in a second.
+
+    Raises:
+        WorkError: if the file cannot be written.
+    """
+    assert isinstance(run.task, ControlTask)  # others have no episodes
+    try:
+        write(episodes, path, run.task.frames_per_second)
+    except OSError as error:
+        raise WorkError(f"{str(path)!r} cannot be written: {error.strerror or error}", "give another --out") from error
 
 
 def write(episodes: list[Episode], path: Path, frames_per_second: float) -> None:
