@@ -20,6 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from nlp_embeddings.corpus.text_files import numbered_lines
+from nlp_embeddings.draws import one_of
 from nlp_embeddings.reading.file_task import PART, FilesConfig, FileTask
 from nlp_embeddings.reading.labelled import json_object
 from nlp_embeddings.reading.words import pieces
@@ -200,7 +201,7 @@ def _passage(rng: np.random.Generator) -> list[Question]:
     people = [f"{next(invented).capitalize()} {next(invented).capitalize()}" for _ in range(3)]
     for person, seller in zip(people, (*people[1:], people[0]), strict=True):
         city, job, thing, town = next(invented).capitalize(), next(invented), next(invented), next(invented).capitalize()
-        year, month, price = str(rng.integers(1800, 2000)), str(rng.choice(_MONTHS)), str(rng.integers(3, 90))
+        year, month, price = str(rng.integers(1800, 2000)), one_of(rng, _MONTHS), str(rng.integers(3, 90))
         own = [
             f"{person} was born in {city} in {year}.",
             f"{person} worked as a {job} near {town}.",
@@ -223,4 +224,4 @@ def _passage(rng: np.random.Generator) -> list[Question]:
 
 
 def _word(rng: np.random.Generator) -> str:
-    return "".join(str(rng.choice(list("bdfgklmnprstv"))) + str(rng.choice(list("aeiou"))) for _ in range(3))
+    return "".join(one_of(rng, "bdfgklmnprstv") + one_of(rng, "aeiou") for _ in range(3))

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from nlp_embeddings.draws import one_of
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from nlp_embeddings.reading.labelled import read_labelled
 from nlp_embeddings.reading.pairs import TextPair, read_conversations, read_pairs
@@ -74,8 +75,8 @@ def shop_dialogue(seed: int, count: int, refusal: str) -> list[TextPair]:
         outside = rng.random() < 0.2
         answer = refusal if outside else names[int(rng.integers(len(names)))]
         frames = _OUTSIDE if outside else _INTENTS[answer]
-        slots = {name: str(rng.choice(words)) for name, words in _SLOTS.items()}
-        polite = str(rng.choice(("", "please , ", "hello , ", "excuse me , ", "one question : ")))
+        slots = {name: one_of(rng, words) for name, words in _SLOTS.items()}
+        polite = one_of(rng, ("", "please , ", "hello , ", "excuse me , ", "one question : "))
         text = polite + frames[int(rng.integers(len(frames)))].format(**slots)
         found[text] = TextPair(text, answer)
     return list(found.values())

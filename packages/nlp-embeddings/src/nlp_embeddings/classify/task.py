@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from gymnasium import spaces
 
+from nlp_embeddings.draws import one_of
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from nlp_embeddings.reading.labelled import Labelled, read_labelled
 from nlp_embeddings.reading.words import pieces, typed_ids
@@ -242,16 +243,16 @@ def _opinions(seed: int) -> dict[str, list[Labelled]]:
     rng = np.random.default_rng([seed, 4])
     found: dict[Labelled, None] = {}
     while len(found) < sum(OPINION_TEXTS.values()):
-        thing, kind = str(rng.choice(_THINGS)), str(rng.choice(["negative", "neutral", "positive"]))
-        when = str(rng.choice(_TIMES))
+        thing, kind = one_of(rng, _THINGS), one_of(rng, ["negative", "neutral", "positive"])
+        when = one_of(rng, _TIMES)
         if kind == "neutral":
-            found[Labelled(f"{rng.choice(['They say', 'I read', 'We know'])} that the {thing} {rng.choice(_PLAIN)}{when} .", (kind,))] = (
+            found[Labelled(f"{one_of(rng, ['They say', 'I read', 'We know'])} that the {thing} {one_of(rng, _PLAIN)}{when} .", (kind,))] = (
                 None
             )
             continue
         negated = bool(rng.random() < 0.3)
         words = _WORDS[kind if not negated else "negative" if kind == "positive" else "positive"]
-        told = f"{'not ' if negated else ''}{rng.choice(words)}{when}"
-        found[Labelled(str(rng.choice(_FRAMES)).format(thing, told), (kind,))] = None
+        told = f"{'not ' if negated else ''}{one_of(rng, words)}{when}"
+        found[Labelled(one_of(rng, _FRAMES).format(thing, told), (kind,))] = None
     texts = iter(found)
     return {split: [next(texts) for _ in range(count)] for split, count in OPINION_TEXTS.items()}

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from nlp_embeddings.corpus.text_files import numbered_lines
+from nlp_embeddings.draws import one_of
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from nlp_embeddings.reading.labelled import json_object
 from nlp_embeddings.reading.pairs import TextPair
@@ -107,15 +108,18 @@ class SummaryJudge:
         return {"ROUGE-1": float(one * scale), "ROUGE-2": float(two * scale), "ROUGE-L": float(longest * scale), "texts": float(count)}
 
 
+_CONSONANTS, _VOWELS = "bdfgklmnprstv", "aeiou"
+
+
 def _document(rng: np.random.Generator) -> TextPair:
     """Return a document of twelve sentences, and the three of them that are about its subject."""
-    letters = np.array(list("bdfgklmnprstv"))
-    words = ["".join(rng.choice(letters) + rng.choice(list("aeiou")) for _ in range(3)) for _ in range(130)]
+    numbers = iter(rng.integers(np.tile([len(_CONSONANTS), len(_VOWELS)], 3 * 130)).tolist())
+    words = ["".join(_CONSONANTS[next(numbers)] + _VOWELS[next(numbers)] for _ in range(3)) for _ in range(130)]
     subject, rest, places = words[:9], iter(words[9:]), sorted(rng.choice(np.arange(1, 12), 3, replace=False))
     sentences = []
     for place in range(12):
         own = [str(word) for word in rng.choice(subject, 7, replace=False)] if place in places else [next(rest) for _ in range(8)]
         if place not in places:
-            own[0] = str(rng.choice(subject))
+            own[0] = one_of(rng, subject)
         sentences.append(f"{' '.join(own).capitalize()}.")
     return TextPair(" ".join(sentences), " ".join(sentences[place] for place in places))

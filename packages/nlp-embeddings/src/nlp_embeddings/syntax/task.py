@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from nlp_embeddings.draws import one_of
 from nlp_embeddings.reading.columns import Sentence, read_sentences
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from nlp_embeddings.reading.words import pieces, typed_ids
@@ -217,7 +218,7 @@ def _toy_sentences(seed: int, split: str) -> list[Sentence]:
         rows: list[list[Any]] = []  # word, tag, head, relation
 
         def add(tag: str, head: int, relation: str, rows: list[list[Any]] = rows) -> int:
-            rows.append([str(rng.choice(_TOY_WORDS[tag])), tag, head, relation])
+            rows.append([one_of(rng, _TOY_WORDS[tag]), tag, head, relation])
             return len(rows)
 
         def noun(relation: str, depth: int = 0, rows: list[list[Any]] = rows, add: Any = add) -> int:

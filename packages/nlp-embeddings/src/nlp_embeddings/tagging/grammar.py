@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nlp_embeddings.draws import number_of, one_of, steps_of
 from nlp_embeddings.reading.columns import Sentence
 
 GRAMMAR_SENTENCES = {"train": 1000, "validation": 60, "test": 300}
@@ -39,13 +40,14 @@ def grammar(seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
 def grammar_sentences(seed: int, split: str) -> list[Sentence]:
     """Return sentences of 4 to 12 words of the model of a seed."""
     transitions, emissions, words = grammar(seed)
+    to_tags, to_words = steps_of(transitions), steps_of(emissions)
     rng = np.random.default_rng([seed, 2, list(GRAMMAR_SENTENCES).index(split)])
     found = []
     for number in range(GRAMMAR_SENTENCES[split]):
         tag, tags, chosen = 0, [], []
         for _ in range(int(rng.integers(4, 13))):
-            current = int(rng.choice(len(TAGS), p=transitions[tag]))
-            chosen.append(words[int(rng.choice(_WORDS, p=emissions[current]))])
+            current = number_of(rng, to_tags[tag])
+            chosen.append(words[number_of(rng, to_words[current])])
             tags.append(TAGS[current])
             tag = current + 1
         found.append(Sentence(chosen, tags, [], [], number))
@@ -101,7 +103,7 @@ def entity_sentences(seed: int, split: str) -> list[Sentence]:
 def _entity_sentence(rng: np.random.Generator, unseen: bool, number: int) -> Sentence:
     words: list[str] = []
     tags: list[str] = []
-    for part in str(rng.choice(_TEMPLATES)).split():
+    for part in one_of(rng, _TEMPLATES).split():
         kind = part.strip("{}")
         name = _name(rng, kind, unseen) if part.startswith("{") else []
         words += name or [part]
@@ -111,11 +113,11 @@ def _entity_sentence(rng: np.random.Generator, unseen: bool, number: int) -> Sen
 
 def _name(rng: np.random.Generator, kind: str, unseen: bool) -> list[str]:
     def made() -> str:
-        middle = "" if not unseen else str(rng.choice(["ki", "zo", "wu"]))
-        return f"{rng.choice(_START)}{middle}{rng.choice(_END)}"
+        middle = "" if not unseen else one_of(rng, ["ki", "zo", "wu"])
+        return f"{one_of(rng, _START)}{middle}{one_of(rng, _END)}"
 
     if kind == "DATE":
-        return [str(rng.integers(1, 29)), str(rng.choice(_MONTHS)), str(rng.integers(1900, 2000))]
+        return [str(rng.integers(1, 29)), one_of(rng, _MONTHS), str(rng.integers(1900, 2000))]
     if kind == "ORG":
-        return [made(), str(rng.choice(["Bank", "Group", "Works", "Press"]))]
+        return [made(), one_of(rng, ["Bank", "Group", "Works", "Press"])]
     return [made(), made()] if kind == "PER" else [made()]

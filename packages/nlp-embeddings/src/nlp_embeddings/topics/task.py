@@ -21,6 +21,7 @@ from scipy.optimize import linear_sum_assignment
 
 from nlp_embeddings.corpus.text_files import numbered_lines
 from nlp_embeddings.corpus.tokenizers import STOP_WORDS, tokenize
+from nlp_embeddings.draws import number_of, steps_of
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from rl_core.config import Count, Doc, configclass
 from rl_core.judge import Judge
@@ -76,12 +77,13 @@ class TopicsTask(FileTask):
         """Return documents of ten topics: the rows and the columns of a square of words."""
         rng = np.random.default_rng([self.config.seed, 11])
         topics = bars()
+        steps = steps_of(topics)
         found: dict[str, list[Any]] = {}
         for split, count in BAR_DOCUMENTS.items():
             found[split] = []
             for _ in range(count):
                 drawn = rng.choice(len(topics), BAR_WORDS, p=rng.dirichlet(np.full(len(topics), BAR_ALPHA)))
-                found[split].append([_bar_word(int(rng.choice(BAR_SIDE**2, p=topics[topic]))) for topic in drawn])
+                found[split].append([_bar_word(number_of(rng, steps[topic])) for topic in drawn])
         return found
 
     def encode(self, examples: list[Any]) -> None:
