@@ -27,6 +27,7 @@ def dates_forms(data: Path, text: Path | None) -> list[Row]:
     """Return the rows of dates with other forms of attention, and without."""
     return [
         recurrent("dates", "seq2seq", "exact", "1.0", (0,), "500 updates", network_config={"attention": "general"}),
+        recurrent("dates", "seq2seq", "exact", "", (0,), "500 updates", network_config={"attention": "none"}),
         recurrent("dates", "seq2seq", "exact", "< .5", (0,), "1,000 updates", network_config={"attention": "none"}, config={"epochs": 8}),
     ]
 
