@@ -186,7 +186,7 @@ def variations() -> tuple[pairs.Way, pairs.Way]:
     from torchvision import tv_tensors
     from torchvision.transforms import v2
 
-    from cv_models.augment.transforms import vary
+    from dl_nets.tasks.transforms import vary
 
     pictures = np.random.default_rng(0).integers(0, 256, (32, 128, 128, 3), dtype=np.uint8)
     maps = np.random.default_rng(1).integers(0, 3, (32, 128, 128))

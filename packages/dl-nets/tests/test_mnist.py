@@ -94,3 +94,19 @@ def test_changed_files_are_said_and_other_classes_are_refused(folder: Path, tmp_
     write_idx(tmp_path / "other" / "t10k-images-idx3-ubyte.gz", np.zeros((20, 9, 8), np.uint8))
     with pytest.raises(ValueError, match=r"has images of 8 x 8, .* of 9 x 8; expected one size"):
         Mnist.for_evaluation(MnistConfig(path=str(tmp_path / "other")), state)
+
+
+def test_training_images_vary_by_epoch_as_the_config_says_and_test_images_stay(folder: Path) -> None:
+    plain, varied = Mnist(MnistConfig(path=str(folder))), Mnist(MnistConfig(path=str(folder), augment=("affine",)))
+    assert not plain.augments
+    assert varied.augments
+    rows = np.arange(varied.num_examples("train"))
+    images, classes = varied.read("train", rows)
+    first, same_classes = varied.read_augmented(rows, seed=1, progress=0.0)
+    assert np.array_equal(classes, same_classes)
+    assert first.shape == images.shape
+    assert first.dtype == np.uint8
+    assert not np.array_equal(first, images)
+    assert not np.array_equal(first, varied.read_augmented(rows, seed=2, progress=0.0)[0])
+    assert np.array_equal(first[5:], varied.read_augmented(rows[5:], seed=1, progress=0.0)[0])
+    assert np.array_equal(varied.read("test", rows[:3])[0], plain.read("test", rows[:3])[0])

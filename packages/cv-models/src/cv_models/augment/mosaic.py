@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cv_models.augment.transforms import uniforms
+from dl_nets.tasks.transforms import uniforms
 
 FILL = 114  # grey level of what shows no picture
 COLUMNS = 16  # uniform numbers that a mosaic takes

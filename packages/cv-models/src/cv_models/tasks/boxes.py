@@ -116,7 +116,7 @@ class BoxTask(DataTask):
     def read_augmented(self, indices: np.ndarray, *, seed: int, progress: float) -> tuple[Batch, Batch]:
         """Return training pictures and their objects as the config's variations have them in the epoch of this seed."""
         from cv_models.augment.flips import flipped
-        from cv_models.augment.transforms import recoloured_pictures, uniforms
+        from dl_nets.tasks.transforms import recoloured_pictures, uniforms
 
         config = self.config
         if config.mosaic and progress < config.mosaic_until and not self.masks:

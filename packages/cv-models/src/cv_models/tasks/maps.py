@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import numpy as np
 from gymnasium import spaces
 
-from cv_models.augment.transforms import Transform, vary
 from cv_models.tasks.judges import MapJudge
 from cv_models.tasks.label_files import resized, resized_labels
+from dl_nets.tasks import augmented
 from dl_nets.tasks.picture_files import SUFFIXES, read_picture
 from rl_core.batches import Batch
-from rl_core.config import Doc, NonNegative, Whole, configclass
+from rl_core.config import Doc, Whole, configclass
 from rl_core.seeds import Seeds
 from rl_core.task import DataTask, Predict
 
@@ -23,14 +23,9 @@ PIXELS_AT_ONCE = 4_000_000  # of the pictures of an evaluation that are read and
 
 
 @configclass
-class AugmentConfig:
-    """Settings of the variations of training pictures."""
+class AugmentConfig(augmented.AugmentConfig):
+    """Settings of the variations of training pictures, and of the parts that are cut out of them."""
 
-    augment: Annotated[
-        tuple[Transform, ...],
-        Doc("flip, flip-vertical, turn, affine, elastic, brightness, contrast, colour, noise, erase: variations of training pictures"),
-    ] = ()
-    augment_strength: Annotated[NonNegative, Doc("factor of the ranges of the variations")] = 1.0
     crop: Annotated[Whole, Doc("side of the random part of each picture to train on, pixels; 0: the whole picture")] = 0
 
 
@@ -55,6 +50,8 @@ class MapTask(DataTask):
     def read_augmented(self, indices: np.ndarray, *, seed: int, progress: float) -> tuple[Batch, Batch]:
         """Return training pictures and maps as the config's transforms vary them in the epoch of this seed."""
         images, maps = self.read("train", indices)
+        from dl_nets.tasks.transforms import vary
+
         assert isinstance(images, np.ndarray)
         assert isinstance(maps, np.ndarray)
         config = self.config

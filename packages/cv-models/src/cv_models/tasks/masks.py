@@ -15,10 +15,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from cv_models.augment.transforms import Transform
 from cv_models.tasks.label_files import files_by_stem, read_labels, resized_labels
 from cv_models.tasks.maps import MapTask
 from dl_nets.learning.data import check_fractions, split_indices
+from dl_nets.tasks.augmented import Transform
 from dl_nets.tasks.picture_files import picture_size, read_picture
 from rl_core import config as configs
 from rl_core.config import Doc, FilePath, Meta, NonNegative, Whole, configclass

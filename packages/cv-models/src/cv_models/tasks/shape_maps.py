@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 from gymnasium import spaces
 
-from cv_models.augment.transforms import vary
 from cv_models.tasks.maps import AugmentConfig, MapTask
 from cv_models.tasks.shapes import KINDS, scene
 from dl_nets.learning.data import ArrayTask
+from dl_nets.tasks.transforms import vary
 from rl_core.batches import Batch
 from rl_core.config import Count, Doc, Meta, Whole, configclass
 

@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.learning.data import accuracy, split_indices
+from dl_nets.tasks.augmented import AugmentConfig, varied_pictures
 from dl_nets.tasks.idx import IdxFile, write_idx
 from dl_nets.tasks.text_files import shown
 from rl_core.config import Doc, FilePath, Meta, Whole, configclass
@@ -28,8 +29,8 @@ MNIST_ACCURACY = 0.984
 
 
 @configclass
-class MnistConfig:
-    """The folder, and the examples that are taken."""
+class MnistConfig(AugmentConfig):
+    """The folder, the examples that are taken, and how training images are varied."""
 
     path: Annotated[
         FilePath, Doc("the folder; it holds train-images-idx3-ubyte, train-labels-idx1-ubyte, and both for t10k, raw or .gz")
@@ -76,6 +77,7 @@ class Mnist(DataTask):
         self.class_names = tuple(map(str, state["labels"]))
         self.input_space = spaces.Box(0, 255, (*state["shape"], 1), np.uint8)
         self.output_space = spaces.Discrete(len(self.class_names))
+        self.augments = bool(config.augment)
 
     @classmethod
     def from_state(cls, config: Any, state: Mapping[str, Any]) -> Mnist:
@@ -119,6 +121,11 @@ class Mnist(DataTask):
         """Return images [B, H, W, 1], uint8, and classes [B] at `indices` [B] of the split."""
         rows, part = self._rows[split][indices], "test" if split == "test" else "train"
         return np.asarray(self._files[f"{part} images"].array[rows])[..., None], self._classes[part][rows]
+
+    def read_augmented(self, indices: np.ndarray, *, seed: int, progress: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return training images at `indices` [B] as the config's transforms vary them in the epoch of this seed, and their classes."""
+        images, classes = self.read("train", indices)
+        return varied_pictures(images, self.config, seed=seed, indices=indices), classes
 
     def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """Return the accuracy of classes [N]."""

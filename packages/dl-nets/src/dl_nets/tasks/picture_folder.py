@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
+from dl_nets.tasks.augmented import AugmentConfig, varied_pictures
 from dl_nets.tasks.classification import report
 from dl_nets.tasks.picture_files import SUFFIXES, Fit, decoded, fitted, require_picture
 from dl_nets.tasks.splits import SplitConfig
@@ -30,8 +31,8 @@ READERS = 2  # threads that decode at the same time
 
 
 @configclass
-class PictureFolderConfig(SplitConfig):
-    """The folder, and the size that its pictures get."""
+class PictureFolderConfig(SplitConfig, AugmentConfig):
+    """The folder, the size that its pictures get, and how training pictures are varied."""
 
     path: Annotated[FilePath, Doc("the folder: one folder of pictures for each class, or train and test folders of those")] = ""
     height: Annotated[Count, Doc("H, pixels")] = 64
@@ -95,6 +96,7 @@ class PictureFolder(DataTask):
             self._labels, self._split_of_file = np.asarray(state["labels"].array), np.asarray(state["split"].array)
         self.input_space = spaces.Box(0, 255, (config.height, config.width, config.channels), np.uint8)
         self.output_space = spaces.Discrete(len(self.class_names))
+        self.augments = bool(config.augment)
 
     @classmethod
     def from_state(cls, config: Any, state: Mapping[str, Any]) -> PictureFolder:
@@ -167,6 +169,11 @@ class PictureFolder(DataTask):
             pixels[unknown] = self._decoded(unknown)
             known[unknown] = True
         return pixels[places], self._labels[places]
+
+    def read_augmented(self, indices: np.ndarray, *, seed: int, progress: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return training pictures at `indices` [B] as the config's transforms vary them in the epoch of this seed, and their classes."""
+        pictures, classes = self.read("train", indices)
+        return varied_pictures(pictures, self.config, seed=seed, indices=indices), classes
 
     def score(self, predictions: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """Return the scores of classes that `classification.report` has."""

@@ -15,18 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Transform = Literal["flip", "flip-vertical", "turn", "affine", "elastic", "brightness", "contrast", "colour", "noise", "erase"]
-"""Names of the transforms: mirror left and right, mirror up and down, a quarter turn, a small rotation with scaling and shift, a smooth
-deformation, lighter or darker, more or less contrast, other saturation and tint, noise, one grey rectangle."""
-
-TRANSFORMS: tuple[str, ...] = get_args(Transform)
 COLOURS = {"brightness", "contrast", "colour", "noise", "erase"}  # transforms that leave every pixel where it is
 STREAMS = 32  # uniform numbers of an example that transforms may take
 ELASTIC_POINTS = 4  # of the coarse grid of displacements, along each side

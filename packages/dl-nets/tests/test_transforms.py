@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cv_models.augment.transforms import TRANSFORMS, geometry, uniforms, vary
+from dl_nets.tasks.augmented import TRANSFORMS
+from dl_nets.tasks.transforms import geometry, uniforms, vary
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (6, 12, 12, 3), dtype=np.uint8)
 MAPS = np.random.default_rng(1).integers(0, 4, (6, 12, 12))
