@@ -147,3 +147,17 @@ def test_images_of_another_size_get_resized_positions_and_attention_says_where_i
     block = module.blocks[0]
     weights = block.attention.attention_weights(block.attention_norm(module.tokens(images())))
     torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)))
+
+
+def test_a_stem_of_convolutions_sees_beyond_a_patch_and_takes_images_of_other_sizes() -> None:
+    module = build(patch_size=4, stem="convolutions").eval()
+    assert len(module.embedding) == 7  # type: ignore[arg-type]  # two convolutions with normalisation and ReLU, and one of 1 x 1
+    picture = images(1).requires_grad_()
+    module.tokens(picture)[0, 4].square().sum().backward()  # the last patch, rows and columns 4 to 7
+    assert picture.grad is not None
+    assert (picture.grad[0, 3] != 0).any()  # the row above it
+    assert (picture.grad[0, 0] == 0).all()
+    assert module(images(2, (12, 8, 1))).shape == (2, 10)
+    assert module.attention_maps(images(2)).shape == (2, 8, 8)
+    with pytest.raises(ValueError, match=r"patch_size is 6; with stem=convolutions, .* it must be 2, 4, 8, 16"):
+        ViTConfig(patch_size=6, stem="convolutions")

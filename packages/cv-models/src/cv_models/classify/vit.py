@@ -4,7 +4,8 @@ Source: Dosovitskiy et al., *An image is worth 16x16 words: transformers for ima
 are those of Vaswani et al., *Attention is all you need*, 2017, with normalisation before each part. Departures: the head is initialised
 by Glorot instead of with zeros, so that the first update changes every layer, and the mean over all patches can replace the class token
 (appendix D.3 of the source compares both). The embedding of patches is written as a linear map of flattened patches instead of the
-equivalent convolution.
+equivalent convolution; for small sets of images it can be a stem of convolutions, after Xiao et al., *Early convolutions help transformers
+see better*, 2021, section 4.
 
 Letters: B batch, N patches, T tokens (N, and one more with a class token), D width, K outputs, h heads.
 """
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cv_models.classify.vit_weights import from_torchvision, resized_positions, square
-from cv_models.layers import Standardise
+from cv_models.layers import Standardise, conv
 from cv_models.weights import load_weights
 from dl_nets.networks.initialisation import linear
 from dl_nets.networks.layers import Dropout
@@ -43,6 +44,12 @@ class ViTConfig:
         Doc("custom: width, depth and num_heads; tiny, small, base: 192, 384, 768 wide, 12 deep"),
     ] = "custom"
     patch_size: Annotated[Count, Doc("pixels, side of a patch; must divide the image's height and width")] = 4
+    stem: Annotated[
+        Literal["patches", "convolutions"],
+        Doc(
+            "patches: a linear map of each; convolutions: 3 x 3 at stride 2, until a place is patch_size wide; they learn from fewer images"
+        ),
+    ] = "patches"
     width: Annotated[Count, Doc("D, numbers of a token; a multiple of num_heads")] = 64
     depth: Annotated[Count, Doc("number of blocks")] = 4
     num_heads: Annotated[Count, Doc("h, heads of each attention layer")] = 4
@@ -62,6 +69,10 @@ class ViTConfig:
     def __post_init__(self) -> None:
         if self.width % self.num_heads:
             raise ValueError(f"width is {self.width} and num_heads is {self.num_heads}; width must be a multiple of num_heads")
+        if self.stem == "convolutions" and (self.patch_size < 2 or self.patch_size & (self.patch_size - 1)):
+            raise ValueError(
+                f"patch_size is {self.patch_size}; with stem=convolutions, each of which halves the image, it must be 2, 4, 8, 16 ..."
+            )
 
 
 def patches(images: Tensor, patch_size: int) -> Tensor:
@@ -73,6 +84,28 @@ def patches(images: Tensor, patch_size: int) -> Tensor:
     batch, height, width, channels = images.shape
     cut = images.reshape(batch, height // patch_size, patch_size, width // patch_size, patch_size, channels)
     return cut.transpose(2, 3).reshape(batch, -1, patch_size * patch_size * channels)
+
+
+class Stem(nn.Sequential):
+    """Convolutions from images [B, C, H, W] to places [B, D, H / patch, W / patch]: 3 x 3, stride 2, normalised, ReLU; then 1 x 1.
+
+    The number of filters doubles from one to the next, up to D.
+
+    Args:
+        channels: C.
+        width: D.
+        patch_size: Pixels of the image for a place; a power of 2.
+        rng: Source of the weights.
+    """
+
+    def __init__(self, channels: int, width: int, patch_size: int, rng: np.random.Generator) -> None:
+        layers: list[nn.Module] = []
+        halvings = patch_size.bit_length() - 1
+        for number in range(halvings):
+            filters = max(1, width >> (halvings - 1 - number))
+            layers += [conv(channels, filters, 3, rng, stride=2), nn.BatchNorm2d(filters), nn.ReLU(inplace=True)]
+            channels = filters
+        super().__init__(*layers, conv(channels, width, 1, rng, bias=True))
 
 
 class Attention(nn.Module):
@@ -152,7 +185,11 @@ class VisionTransformer(nn.Module):
         self.standardise = Standardise(channels) if config.standardise else None
         self._grid = height // config.patch_size, width // config.patch_size
         self.patch_size, self.pooling = config.patch_size, config.pooling
-        self.embedding = linear(config.patch_size**2 * channels, size, rng, init="glorot")
+        self.embedding: nn.Module
+        if config.stem == "convolutions":
+            self.embedding = Stem(channels, size, config.patch_size, rng)
+        else:
+            self.embedding = linear(config.patch_size**2 * channels, size, rng, init="glorot")
         num_tokens = self._grid[0] * self._grid[1] + (config.pooling == "class-token")
         positions = rng.normal(0.0, 0.02, (1, num_tokens, size)).astype(np.float32)
         self.positions = nn.Parameter(torch.from_numpy(positions))  # learned, one row per token
@@ -174,7 +211,10 @@ class VisionTransformer(nn.Module):
         if self.standardise is not None:
             images = self.standardise(images).permute(0, 2, 3, 1)
         grid = images.shape[1] // self.patch_size, images.shape[2] // self.patch_size
-        tokens = self.embedding(patches(images, self.patch_size))  # [B, N, D]
+        if isinstance(self.embedding, Stem):
+            tokens = self.embedding(images.permute(0, 3, 1, 2)).flatten(2).transpose(1, 2)
+        else:
+            tokens = self.embedding(patches(images, self.patch_size))  # [B, N, D]
         if self.pooling == "class-token":
             tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)  # (1)
         return cast(Tensor, tokens + resized_positions(self.positions, self._grid, grid))
