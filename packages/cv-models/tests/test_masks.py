@@ -3,16 +3,23 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cv_models.segment.unet import UNet, UNetConfig
 from cv_models.tasks.judges import MapJudge
 from cv_models.tasks.label_files import read_labels
 from cv_models.tasks.masks import MasksConfig, MasksTask, write_example
 from cv_models.tasks.shape_maps import ShapeMapsConfig, ShapesSegmentation
+from dl_nets.learning.supervised import Supervised, SupervisedConfig
 from dl_nets.tasks.picture_files import read_picture
+from rl_core.cli.answers import rows_of
+from rl_core.errors import RequestError
+from rl_core.seeds import Seeds
 
 
 @pytest.fixture
@@ -148,3 +155,23 @@ def test_answers_are_drawn_on_a_picture_of_any_size(tmp_path: Path) -> None:
         assert drawn.size == labels.size == (50, 30)
         assert np.asarray(labels).min() == 1
     assert '"width": 50' in (tmp_path / "out" / "a b.json").read_text()
+
+
+def test_of_a_folder_every_picture_that_can_be_read_is_answered_to_files_of_its_own(tmp_path: Path) -> None:
+    made = ShapesSegmentation(ShapeMapsConfig(size=16, num_train=4, num_validation=0, num_test=2))
+    agent = Supervised(SupervisedConfig(batch_size=2), made, UNet(UNetConfig(channels=(2, 3))), seeds=Seeds(0), budget=4, device="cpu")
+    run: Any = SimpleNamespace(agent=agent, task=made, folder=tmp_path / "run", recipe=SimpleNamespace(agent="supervised", task="shapes"))
+    (tmp_path / "new").mkdir()
+    for name in ("a.png", "a.jpg", "b.png"):
+        Image.new("RGB", (20, 10)).save(tmp_path / "new" / name)
+    (tmp_path / "new" / "c.png").write_bytes((tmp_path / "new" / "b.png").read_bytes()[:40])
+    rows = rows_of(run, str(tmp_path / "new"), probabilities=False)
+    assert [Path(row["file"]).name for row in rows if "answer" in row] == ["a.jpg", "a.png", "b.png"]
+    (bad,) = [row for row in rows if "error" in row]
+    assert "c.png is not a picture that can be read" in bad["error"]
+    written = {path.relative_to(tmp_path / "run" / "predictions").as_posix() for path in (tmp_path / "run").rglob("*.json")}
+    assert written == {"b.json", "new-a.jpg/a.json", "new-a.png/a.json"}
+    (tmp_path / "empty").mkdir()
+    for name, words in (("empty", "the folder holds no file that the task reads"), ("new/z*.png", "no file matches it")):
+        with pytest.raises(RequestError, match=words):
+            rows_of(run, str(tmp_path / name), probabilities=False)

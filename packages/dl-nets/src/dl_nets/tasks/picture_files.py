@@ -5,6 +5,7 @@ Grey, palette, 16-bit and transparent pictures become bytes of grey or of red, g
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -110,7 +111,8 @@ def _opened(path: Path) -> Iterator[Any]:
         with image:
             yield image
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{shown(path)} is refused: {error}; make it smaller, or cut it") from error
+        pixels = " ".join(re.findall(r"\d+ pixels", str(error))[:1]) or "too many pixels"
+        raise ValueError(f"{shown(path)} has {pixels}; at most {MOST_PIXELS:,} are read: make it smaller, or cut it") from error
     except UnidentifiedImageError as error:
         what = "is empty" if path.is_file() and not path.stat().st_size else "is not a picture that can be read"
         raise ValueError(f"{shown(path)} {what}; expected {', '.join(SUFFIXES)}") from error

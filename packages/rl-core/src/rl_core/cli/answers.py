@@ -6,7 +6,9 @@ import csv
 import glob
 import io
 import json
+import os
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,35 +46,69 @@ def files_of(run: Run, text: str) -> list[Path]:
 def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]:
     """Return the answer to each input, and its probabilities by name of the class when asked for.
 
+    Of several files, a row has the key "file" too. One that cannot be answered has the key "error" in place of the answer: the others are
+    answered nevertheless.
+
     Args:
         run: The trained run.
-        text: One input as the task reads it, or the path of a file of inputs.
+        text: One input as the task reads it, or the path of a file of inputs, of a folder, or a pattern.
         probabilities: Whether each answer has the key "probabilities".
 
     Raises:
-        RequestError: if the input cannot be read, or the agent has no probabilities.
+        RequestError: if the one input cannot be read, if a folder or a pattern names no file, or the agent has no probabilities.
     """
-    agent, task = run.agent, run.agent.task
-    files = files_of(run, text)
+    files, folder = files_of(run, text), run.folder / "predictions"
+    hint = f"see: rl-core show {shlex.quote(str(run.recipe.task))}"
     try:
-        if len(files) > 1:
-            return [{"file": str(file), **row} for file in files for row in rows_of(run, str(file), probabilities=probabilities)]
-        if files:
-            answers = agent.answers(files[0], run.folder / "predictions")
-        else:
-            answers = [
-                task.answer_text(text, agent.predict, run.folder / "predictions") if isinstance(task, DrawsAnswers) else agent.answer(text)
-            ]
-        if not probabilities:
-            return [{"answer": answer} for answer in answers]
-        shares = agent.probabilities(task.parse_file(files[0]) if files else task.parse(text))
+        if len(files) < 2:
+            _require_files(run, text, files)
+            return _answered(run, files[0] if files else text, folder, probabilities)
+        rows: list[dict[str, Any]] = []
+        for file, place in zip(files, _places(files, folder), strict=True):
+            try:
+                rows += [{"file": str(file), **row} for row in _answered(run, file, place, probabilities)]
+            except ValueError as error:
+                rows.append({"file": str(file), "error": str(error)})
+        return rows
     except NotImplementedError as error:
         raise RequestError(
             f"agent {run.recipe.agent} has no probabilities on task {run.recipe.task}: {error}", "leave out --probabilities"
         ) from error
     except ValueError as error:
-        hint = f"see: rl-core show {shlex.quote(str(run.recipe.task))}"
         raise RequestError(f"{text[:60]!r} cannot be answered: {error}", hint) from error
+
+
+def _require_files(run: Run, text: str, files: list[Path]) -> None:
+    """Refuse a folder without files that the task reads, and a pattern that matches none."""
+    suffixes = ", ".join(run.task.file_suffixes)
+    if not files and os.path.isdir(text):  # noqa: PTH112 - pathlib's fails on a text that is too long for a path
+        raise ValueError(f"the folder holds no file that the task reads; expected some that end with {suffixes}")
+    if files and glob.has_magic(text) and not files[0].exists():
+        raise ValueError(f"no file matches it; expected some that end with {suffixes}")
+
+
+def _places(files: list[Path], folder: Path) -> list[Path]:
+    """Return where the answers to each file go: into the folder, or a folder of their own where two names differ in their ending alone.
+
+    >>> [str(place) for place in _places([Path("a/x.png"), Path("a/x.jpg"), Path("a/y.jpg")], Path("out"))]
+    ['out/a-x.png', 'out/a-x.jpg', 'out']
+    """
+    counts = Counter(file.stem for file in files)
+    return [folder / "-".join(file.parts[-2:]) if counts[file.stem] > 1 else folder for file in files]
+
+
+def _answered(run: Run, given: Path | str, folder: Path, probabilities: bool) -> list[dict[str, Any]]:
+    """Return the rows of one file or of one input as text."""
+    agent, task = run.agent, run.agent.task
+    if isinstance(given, Path):
+        answers = agent.answers(given, folder)
+    elif isinstance(task, DrawsAnswers):
+        answers = [task.answer_text(given, agent.predict, folder)]
+    else:
+        answers = [agent.answer(given)]
+    if not probabilities:
+        return [{"answer": answer} for answer in answers]
+    shares = agent.probabilities(task.parse_file(given) if isinstance(given, Path) else task.parse(given))
     names = task.class_names or tuple(map(str, range(shares.shape[1])))
     return [
         {"answer": answer, "probabilities": dict(zip(names, row.tolist(), strict=True))}
@@ -88,8 +124,9 @@ def as_lines(rows: list[dict[str, Any]]) -> str:
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """Return answers as a table: the columns `file`, of several files, and `answer`, and a column for the probability of each class.
 
-    Several labels of one input are joined by `|`.
+    Several labels of one input are joined by `|`. A file without an answer has no line.
     """
+    rows = [row for row in rows if "error" not in row]
     files = ["file"] if rows and "file" in rows[0] else []
     names = list(rows[0].get("probabilities", {})) if rows else []
     text = io.StringIO()

@@ -242,6 +242,11 @@ def predict(
         else:
             answer = rows[0] if probabilities else rows[0]["answer"]
             click.echo(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
+        failed = [row for row in rows if "error" in row]
+        if failed:
+            for row in failed:
+                click.echo(f"not answered: {row['error']}", err=True)
+            raise RequestError(f"{len(failed)} of {len(rows)} inputs could not be answered, {failed[0]['file']!r} first", "see above")
 
 
 def _converse(run: Run, probabilities: bool, as_json: bool) -> None:
