@@ -3,6 +3,7 @@
     uv pip install timm segmentation-models-pytorch
     python benchmarks/vision.py                                         # equality and speed, about three minutes
     python benchmarks/vision.py --run membrane --data FOLDER            # a score: three runs of `rl-core run`, prints the row
+    python benchmarks/vision.py --run mnist --data FOLDER --network vit
     python benchmarks/vision.py --results RUN [RUN ...]                 # the same row from runs that are there
 
 Speed: forward passes and whole steps (forward, backward, AdamW) in one process with one thread, in turn; see `pairs.py`. The plain U-Net
@@ -11,7 +12,8 @@ which varies one picture after the other.
 
 Scores: means over seeds 0 to 2 on the test split, 1/5 of the pictures, drawn by `split_seed` 0. FOLDER holds the folders `image` and
 `label` of the 30 electron micrographs of the ISBI 2012 challenge, or `images` and `instances` of 334 pictures of nuclei of the 2018 Data
-Science Bowl.
+Science Bowl. For `mnist` it holds the four idx files, whose own 10,000 test images judge, and the settings are the presets of the agent
+`supervised`.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ SETTINGS: dict[str, list[str]] = {
         "learning_rate=0.003",
         "schedule=warm-up-cosine",
     ],
+    "mnist": [],
 }
 SHOWN = ("mean IoU", "accuracy", "IoU of nucleus", "Dice of nucleus", "Dice of interior", "Dice of membrane")
 
@@ -217,7 +220,8 @@ def score_row(name: str, results: list[dict[str, Any]]) -> str:
     for metric in SHOWN:
         values = [result["metrics"][metric] for result in results if metric in result["metrics"]]
         if values:
-            cells.append(f"{metric} **{statistics.mean(values):.3f}** ({', '.join(f'{value:.3f}' for value in values)})")
+            digits = 4 if metric == "accuracy" else 3
+            cells.append(f"{metric} **{statistics.mean(values):.{digits}f}** ({', '.join(f'{value:.{digits}f}' for value in values)})")
     seeds = ", ".join(str(result["seed"]) for result in results)
     seconds = statistics.mean(result["seconds"] for result in results)
     return f"| {name} | {results[0]['network']} | {seeds} | {'; '.join(cells)} | {results[0]['progress']:,} | {seconds:.0f} |"
@@ -235,10 +239,20 @@ def main() -> None:
         print(score_row("", [json.loads((folder / "result.json").read_text()) for folder in options.results]))
         return
     if options.run:
-        results = []
+        results, scheme = [], "mnist" if options.run == "mnist" else "masks"
         for seed in range(3):
             with tempfile.TemporaryDirectory() as folder:
-                command = [sys.executable, "-m", "rl_core", "run", options.network, "--task", f"masks:{options.data}", "--seed", str(seed)]
+                command = [
+                    sys.executable,
+                    "-m",
+                    "rl_core",
+                    "run",
+                    options.network,
+                    "--task",
+                    f"{scheme}:{options.data}",
+                    "--seed",
+                    str(seed),
+                ]
                 sets = [part for setting in SETTINGS[options.run] for part in ("--set", setting)]
                 done = subprocess.run([*command, *sets, "--out", f"{folder}/run", "--json"], capture_output=True, text=True, check=True)
                 results.append(json.loads(done.stdout))

@@ -199,7 +199,8 @@ class PictureFolder(DataTask):
     def _picture(self, path: Path) -> np.ndarray:
         config = self.config
         image = decoded(path, grey=config.channels == 1, smallest=(2 * config.height, 2 * config.width))
-        return np.asarray(fitted(image, config.height, config.width, config.fit)).reshape(config.height, config.width, config.channels)
+        pixels = np.array(fitted(image, config.height, config.width, config.fit))  # a copy: torch warns of arrays it cannot write to
+        return pixels.reshape(config.height, config.width, config.channels)
 
     def _decoded(self, places: np.ndarray) -> np.ndarray:
         """Return pictures [B, H, W, C], decoded by a few threads: the decoders release Python's lock."""
