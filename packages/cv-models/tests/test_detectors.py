@@ -56,6 +56,18 @@ def test_a_loss_without_learning_changes_nothing() -> None:
     assert not any(module.training for module in made.modules())
 
 
+def test_detections_of_ssd_are_among_what_is_exported() -> None:
+    task = task_of("ssd")
+    made = network("ssd", width=4, least_score=0.0).build(task.input_space, task.output_space, np.random.default_rng(0)).eval()
+    pictures = torch.from_numpy(task.read("train", np.arange(2))[0])
+    found, every = made.answers(pictures), made.traced_answers(pictures).detach()
+    boxes, scores = torch.as_tensor(found["box"].values), torch.as_tensor(found["score"].values)
+    first = int(found["box"].splits[1])
+    apart = (boxes[:first, None] - every[0, None, :, :4]).abs().amax(dim=2)  # [n, A]
+    torch.testing.assert_close(apart.amin(dim=1), torch.zeros(first), atol=1e-3, rtol=0)
+    torch.testing.assert_close(scores[0], every[0, :, 4:].max(), atol=1e-5, rtol=0)
+
+
 @pytest.mark.learning
 @pytest.mark.parametrize(
     ("name", "epochs", "learning_rate"),

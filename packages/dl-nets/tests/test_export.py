@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from gymnasium import spaces
 from torch import Tensor, nn
 
+import rl_core
 from dl_nets.generative.autoencoder import Autoencoder, AutoencoderConfig
 from dl_nets.language.copy_tokens import CopyTokens
 from dl_nets.language.pointer_generator import PointerGenerator, PointerGeneratorConfig
@@ -27,6 +30,7 @@ from dl_nets.networks.mlp import MLP, MLPConfig
 from dl_nets.networks.recurrent import RecurrentConfig, RecurrentNetwork
 from dl_nets.networks.transformer_seq2seq import Seq2Seq, Seq2SeqConfig
 from dl_nets.tasks.digit_pairs import DigitPairs, DigitPairsConfig
+from rl_core.cli.cli import cli
 from rl_core.network import Network
 from rl_core.seeds import Seeds
 from rl_core.task import DataTask
@@ -170,6 +174,16 @@ class Halves(nn.Linear):
         while inputs.abs().max() > 1:
             inputs = inputs / 2
         return self(inputs)
+
+
+def test_what_a_file_holds_is_printed_and_written_beside_it(tmp_path: Path) -> None:
+    rl_core.learn("supervised", task="two-moons", budget=64, out=tmp_path / "run", quiet=True)
+    printed = CliRunner().invoke(cli, ["export", str(tmp_path / "run"), "--format", "torch-export"])
+    assert printed.exit_code == 0, printed.output
+    assert "  output answers, int64 [batch]: answers in the task's output space" in printed.output
+    about = json.loads((tmp_path / "run" / "exported.pt2.json").read_text())
+    assert about["inputs"] == {"inputs": {"type": "float32", "shape": ["batch", 2]}}
+    assert about["outputs"]["outputs"]["shape"] == ["batch", 2]
 
 
 def test_what_cannot_be_written_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ Letters: B batch, T tokens, D numbers of the common space.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -114,6 +115,10 @@ class CLIPModule(nn.Module):
         self.register_buffer("bank", torch.full((config.bank, self.length), self._padding or 0))
         self.register_buffer("num_kept", torch.zeros((), dtype=torch.long))
 
+    traced_outputs: Mapping[str, str] = {
+        "answers": "the nearest of the texts that were kept while training, as tokens, in the first slot of a row",
+        "outputs": "cosine of the picture and each kept text; minus infinity for places that hold none",
+    }
     bank: Tensor
     num_kept: Tensor
 
@@ -147,8 +152,16 @@ class CLIPModule(nn.Module):
     def answers(self, inputs: Tensor) -> Tensor:
         """Return the nearest of the kept texts to each picture [B, H, W, C], in the first slot of a row [B, R T]."""
         known = self.bank[: max(1, int(self.num_kept))]
-        nearest = known[self.similarities(inputs, known).argmax(dim=1)]
-        return functional.pad(nearest, (0, self.length * (self._num_captions - 1)), value=self._padding or 0)
+        return self._row(known[self.similarities(inputs, known).argmax(dim=1)])
+
+    def traced_answers(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the nearest of the kept texts to each picture [B, R T], and its cosines with all of them [B, N], for an exporter."""
+        is_empty = torch.arange(self.bank.shape[0], device=self.bank.device) >= self.num_kept.clamp(min=1)
+        cosines = self.similarities(inputs, self.bank).masked_fill(is_empty, -torch.inf)
+        return self._row(self.bank[cosines.argmax(dim=1)]), cosines
+
+    def _row(self, texts: Tensor) -> Tensor:
+        return functional.pad(texts, (0, self.length * (self._num_captions - 1)), value=self._padding or 0)
 
     @torch.no_grad()
     def _keep(self, tokens: Tensor) -> None:

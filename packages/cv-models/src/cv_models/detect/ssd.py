@@ -7,6 +7,7 @@ maps are those of a small backbone, of the strides 8, 16, 32 and 64, unless the 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -59,6 +60,32 @@ class SsdMaps(nn.Module):
         return found
 
 
+class SsdModule(Wrapped):
+    """The module that `Ssd` builds."""
+
+    traced_outputs: Mapping[str, str] = {
+        "answers": "of every anchor its box in pixels, left, top, right, bottom, and each class's probability; duplicates are in it"
+    }
+
+    def traced_answers(self, inputs: Tensor) -> Tensor:
+        """Return the box in pixels and the probability of each class at every anchor [B, A, 4 + K], with duplicates: what is exported."""
+        from torchvision.models.detection.image_list import ImageList
+
+        detector: Any = self.detector
+        maps = self.scale(inputs).permute(0, 3, 1, 2)
+        normal = detector.transform.image_mean, detector.transform.image_std
+        mean, deviation = (maps.new_tensor(values)[:, None, None] for values in normal)
+        images = ((maps if maps.shape[1] == 3 else maps.expand(-1, 3, -1, -1)) - mean) / deviation
+        features = list(detector.backbone(images).values())
+        found = detector.head(features)
+        height, width = images.shape[-2:]
+        (anchors,) = detector.anchor_generator(ImageList(images[:1], [(height, width)]), [each[:1] for each in features])
+        moved = found["bbox_regression"]
+        boxes = detector.box_coder.decode_single(moved.flatten(0, 1), anchors.expand(moved.shape[0], -1, -1).flatten(0, 1)).view_as(moved)
+        limit = boxes.new_tensor([width, height, width, height])
+        return torch.cat([torch.minimum(boxes.clamp(min=0), limit), found["cls_logits"].softmax(-1)[..., 1:]], -1)
+
+
 class Ssd(Network):
     """Builder of SSD detectors for square pictures."""
 
@@ -66,7 +93,7 @@ class Ssd(Network):
     config: SsdConfig
     own_loss: ClassVar[bool] = True
 
-    def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> Wrapped:
+    def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> SsdModule:
         """Return a detector.
 
         Raises:
@@ -95,4 +122,4 @@ class Ssd(Network):
                 detections_per_img=config.most_detections,
                 topk_candidates=2 * config.most_detections,
             )
-        return Wrapped(detector, picture, rng)
+        return SsdModule(detector, picture, rng)

@@ -243,7 +243,7 @@ class DDPMModule(nn.Module):
 
     def _named(self, images: Tensor, time: int, labels: Tensor | None) -> Tensor:
         """Return the noise [B, C, H, W] in images at a time, moved by the guidance where there are labels."""
-        times = torch.full((len(images),), time, device=images.device)
+        times = torch.full((images.shape[0],), time, device=images.device)
         if labels is None:
             found: Tensor = self.network(images, times, None)
             return found

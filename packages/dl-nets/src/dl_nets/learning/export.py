@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -235,15 +236,23 @@ def _followed(made: Exportable) -> torch.export.ExportedProgram:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporters' notes on their own progress from the user."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    """Keep the exporters' notes on their own progress from the user, and those of triton, which prints a page when the process ends.
+
+    torch imports triton for GPUs; without one it is not found for the time of the export.
+    """
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "torch.utils.flop_counter")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
+    hidden = "triton" not in sys.modules and not torch.cuda.is_available()
+    if hidden:
+        sys.modules["triton"] = None  # type: ignore[assignment]  # what an import of it then finds
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        if hidden:
+            sys.modules.pop("triton", None)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
