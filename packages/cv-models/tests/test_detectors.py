@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 
 from cv_models.tasks.shape_boxes import ShapeBoxesConfig, ShapesDetection, ShapesInstances
 from dl_nets.learning.data import to_tensors
+from dl_nets.learning.export import exportable, write
+from dl_nets.learning.losses import OwnRule
 from dl_nets.learning.streams import load_module_state, module_state
 from dl_nets.learning.supervised import Supervised, SupervisedConfig
 from rl_core.plugins.catalogue import Catalogue
@@ -66,6 +69,13 @@ def test_detections_of_ssd_are_among_what_is_exported() -> None:
     apart = (boxes[:first, None] - every[0, None, :, :4]).abs().amax(dim=2)  # [n, A]
     torch.testing.assert_close(apart.amin(dim=1), torch.zeros(first), atol=1e-3, rtol=0)
     torch.testing.assert_close(scores[0], every[0, :, 4:].max(), atol=1e-5, rtol=0)
+
+
+def test_a_detector_of_two_stages_says_why_it_has_no_graph(tmp_path: Path) -> None:
+    task = task_of("faster-rcnn")
+    made = network("faster-rcnn", width=4).build(task.input_space, task.output_space, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"cannot be exported as a graph: it looks at regions .*; export the format state-dict instead"):
+        write(exportable(made, OwnRule("auto", 0.0), task.input_space), "torch-export", tmp_path / "graph.pt2")
 
 
 @pytest.mark.learning

@@ -63,6 +63,7 @@ class SsdMaps(nn.Module):
 class SsdModule(Wrapped):
     """The module that `Ssd` builds."""
 
+    no_graph = ""
     traced_outputs: Mapping[str, str] = {
         "answers": "of every anchor its box in pixels, left, top, right, bottom, and each class's probability; duplicates are in it"
     }

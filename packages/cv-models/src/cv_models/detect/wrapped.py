@@ -54,7 +54,12 @@ class Wrapped(nn.Module):
         detector: It returns losses while it learns, and detections otherwise; class 0 is background.
         space: Space of one picture [H, W, C], C 1 or 3.
         rng: Source of the seed.
+
+    Attributes:
+        no_graph: Why it has no graph; see `dl_nets.learning.export`.
     """
+
+    no_graph = "it looks at regions that it proposes itself, more of them on one picture than on another"
 
     def __init__(self, detector: nn.Module, space: spaces.Box, rng: np.random.Generator) -> None:
         super().__init__()

@@ -9,7 +9,7 @@
 A graph has the run's inputs as the task has them, batches of any size first, and returns the answers in the task's output space; what is
 before and after the network (scaling, normalisation, the choice among actions) is part of it. Inputs of several parts are arguments by
 the names of the parts, and so are answers. What a graph computes, with the types and shapes of its inputs and outputs, is what `write`
-returns, for the user and for a file beside the graph.
+returns, for the user and for a file beside the graph. A module that no graph can hold says why in an attribute `no_graph`.
 """
 
 from __future__ import annotations
@@ -221,6 +221,9 @@ def _followed(made: Exportable) -> torch.export.ExportedProgram:
     Raises:
         ValueError: if its steps depend on the numbers in its inputs, so that no graph has them.
     """
+    reason: str = getattr(made.network, "no_graph", "")
+    if reason:
+        raise ValueError(f"{type(made.network).__name__} cannot be exported as a graph: {reason}; export the format state-dict instead")
     batch = torch.export.Dim("batch", min=1)
     sizes: Any = tuple({0: batch} for _ in made.inputs)
     if isinstance(made.graph, ByPosition):  # all of them are one argument, *inputs
