@@ -27,7 +27,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds, by what is wrong with the file
         reason = str(error).splitlines()[0][:200] if str(error) else ""
-        raise ValueError(f"the weights {str(path)!r} cannot be read: {type(error).__name__}: {reason}") from error
+        raise ValueError(
+            f"the weights {str(path)!r} cannot be read ({type(error).__name__}: {reason}); expected a .safetensors file, or a .pth "
+            "file of a state_dict() that torch.save wrote"
+        ) from error
     state = state.get("state_dict", state) if isinstance(state, Mapping) else state
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"the weights {str(path)!r} are not a mapping from names to tensors; save a module's state_dict()")
