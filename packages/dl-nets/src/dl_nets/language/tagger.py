@@ -163,7 +163,7 @@ class Tagger(nn.Module):
 
     @property
     def traced_outputs(self) -> dict[str, str]:
-        """What the outputs of `traced_answers` are."""
+        """Meaning of the outputs of `traced_answers`, by name."""
         how = "each word's likeliest" if self.crf is None else "those of the likeliest sequence, by Viterbi's algorithm"
         return {
             "answers": f"tags, {how}; 0 behind the last word",

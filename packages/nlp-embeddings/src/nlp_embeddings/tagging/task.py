@@ -193,16 +193,21 @@ class TaggingTask(FileTask):
         return TagJudge()
 
     def evaluate_split(self, predict: Predict, split: str, batch_size: int = 1024) -> dict[str, float]:
-        """Return the metrics on a split; of an agent that reads words also those of words that the training text lacks."""
-        if not isinstance(predict, TagPredict):
-            return super().evaluate_split(predict, split, batch_size)
-        answers = predict.tag(self.sentences(split))
-        judge, rows = self.judge(), self._rows(split)
+        """Return the metrics on a split, also those of the words that the training text lacks."""
+        rows = self._rows(split)
+        if isinstance(predict, TagPredict):
+            tags = predict.tag(self.sentences(split))
+            given = [self.row_of_tags([self.tags[k] for k in tags[n][first : first + self.length]], first) for n, first in rows]
+            answers = self.padded(given, self.length)
+        else:
+            answers = None
+        judge, right = self.judge(), [np.zeros(0, dtype=bool)]
         for start in range(0, len(rows), batch_size):
-            part = rows[start : start + batch_size]
-            given = [self.row_of_tags([self.tags[k] for k in answers[n][first : first + self.length]], first) for n, first in part]
-            judge.add(self.padded(given, self.length), self.read(split, np.arange(start, start + len(part)))[1])
-        return {**judge.result(), **self._on_unseen_words(answers, split)}
+            inputs, targets = self.read(split, np.arange(start, min(start + batch_size, len(rows))))
+            answered = np.asarray(predict(inputs)) if answers is None else answers[start : start + batch_size]
+            judge.add(answered, targets)
+            right.append((answered == targets)[targets != 0])
+        return {**judge.result(), **self._on_unseen_words(np.concatenate(right), split)}
 
     def parse(self, text: str) -> Batch:
         """Return the inputs of a sentence, or of a JSON list of word numbers; see `inputs_of`.
@@ -249,12 +254,12 @@ class TaggingTask(FileTask):
             for split, found in self.examples.items()
         }
 
-    def _on_unseen_words(self, answers: list[np.ndarray], split: str) -> dict[str, float]:
+    def _on_unseen_words(self, right: np.ndarray, split: str) -> dict[str, float]:
+        """Return the share of right tags, given of each word [W], among the words that the training text lacks."""
         known = {word for words in self.sentences("train") for word in words}
         unseen = np.array([word not in known for words in self.sentences(split) for word in words], dtype=bool)
         if not known or not unseen.any():
             return {}
-        right = np.concatenate(self.tag_numbers(split)) == np.concatenate(answers)
         return {"accuracy on unseen words": float(right[unseen].mean()), "unseen words": float(unseen.sum())}
 
 

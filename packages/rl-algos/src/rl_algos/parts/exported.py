@@ -175,7 +175,7 @@ class TeamPolicy(nn.Module):
 
 
 class Judgement(nn.Module):
-    """What a search asks a network about positions before it looks further.
+    """Priors and values of positions, which a search asks for before it looks further.
 
     Args:
         judge: From observations to logits of actions [B, A] and values [B].

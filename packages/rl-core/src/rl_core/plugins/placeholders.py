@@ -2,7 +2,7 @@
 
 While a component's module is imported here, a library that is not loaded yet is a placeholder: its attributes, calls and items are
 placeholders, and a class may derive from one. Everything else that is asked of one raises, and then the module is imported as it is. So
-the fields are those of the real class, or the real class is asked. (Sphinx documents modules without their libraries likewise.)
+the fields are those of the real class, or the real class is asked. (Sphinx documents modules without their libraries in the same way.)
 """
 
 from __future__ import annotations
