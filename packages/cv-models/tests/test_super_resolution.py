@@ -25,6 +25,8 @@ from cv_models.generate.resolution import (
     write_example,
 )
 from cv_models.generate.upscalers import Upscaler, UpscalerConfig, UpscalerModule
+from dl_nets.learning.export import exportable, write
+from dl_nets.learning.losses import OwnRule
 
 
 def pictures(side: int) -> spaces.Box:
@@ -140,3 +142,12 @@ def test_folders_that_cannot_be_used_are_refused_by_name(tmp_path: Path) -> None
     (tmp_path / "small" / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(ValueError, match=re.escape("broken.png")):
         FolderResolution(FolderConfig(path=str(tmp_path / "small")))
+
+
+def test_a_graph_of_an_upscaler_enlarges_any_number_of_pictures(tmp_path: Path) -> None:
+    module, path = built("espcn"), tmp_path / "graph.pt2"
+    write(exportable(module, OwnRule("auto", 0.0), pictures(12)), "torch-export", path)
+    graph = torch.export.load(path).module()
+    small = torch.randint(0, 256, (120, 12, 12, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for count in (1, 120):
+        assert torch.equal(graph(small[:count])[0], module(small[:count]))

@@ -14,6 +14,7 @@ The learner is `supervised`. Letters: B batch, H W small picture, s scale.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import gymnasium
@@ -73,6 +74,7 @@ class UpscalerModule(nn.Module):
     """
 
     weights: Tensor
+    traced_outputs: Mapping[str, str] = {"answers": "large pictures, bytes"}
 
     def __init__(self, config: UpscalerConfig, scale: int, channels: int, rng: np.random.Generator) -> None:
         super().__init__()
@@ -121,13 +123,14 @@ class UpscalerModule(nn.Module):
     def answers(self, inputs: Any) -> Tensor:
         """Return large pictures [B, s H, s W, C], bytes."""
         rows = max(1, AT_ONCE // (64 * inputs.shape[1] * inputs.shape[2] * (self._scale**2 if self._large_inputs else 1)))
-        return torch.cat([self._answered(part) for part in inputs.split(rows)])
+        return torch.cat([self.traced_answers(part) for part in inputs.split(rows)])
 
     def forward(self, inputs: Any) -> Tensor:
         """Return large pictures [B, s H, s W, C], bytes."""
         return self.answers(inputs)
 
-    def _answered(self, small: Tensor) -> Tensor:
+    def traced_answers(self, small: Tensor) -> Tensor:
+        """Return large pictures [B, s H, s W, C], bytes, of all small ones [B, H, W, C] at once: what is exported."""
         given = self.luma(small)
         difference = self.large_luma(small) - self._bicubic(given)
         large = self._bicubic(small.float().permute(0, 3, 1, 2)) + SPAN * self._gain * difference
