@@ -288,11 +288,11 @@ def test_a_masked_pole_moves_as_the_one_in_full_view():
 
 
 RECALLING = PPOConfig(
-    num_envs=16, rollout_steps=8, num_epochs=8, batch_size=64, learning_rate=1e-2, gae_lambda=1.0, discount=1.0, entropy_weight=0.01
+    num_envs=16, rollout_steps=8, num_epochs=8, batch_size=64, learning_rate=1e-2, gae_lambda=1.0, discount=1.0, entropy_weight=0.05
 )
 
 
-def recalled(task, network, config=RECALLING, kind=PPO, budget=6_000):
+def recalled(task, network, config=RECALLING, kind=PPO, budget=12_000):
     agent = kind(config, task, network, seeds=Seeds(0), budget=budget, device="cpu")
     while agent.progress < agent.budget:
         agent.step()
