@@ -81,7 +81,7 @@ def rmsprop_step(gradient: Tensor, second: Tensor, epsilon: float) -> Tensor:
 
     Source: Tieleman and Hinton, *Lecture 6.5 - RMSprop*, 2012.
 
-    >>> rmsprop_step(torch.tensor([3.0]), torch.zeros(1), epsilon=1e-8)  # 1 / sqrt(1 - beta)
+    >>> rmsprop_step(torch.tensor([3.0]), torch.zeros(1), epsilon=1e-8).round(decimals=3)  # 1 / sqrt(1 - beta)
     tensor([10.])
     """
     second.mul_(BETA_RMS).addcmul_(gradient, gradient, value=1.0 - BETA_RMS)
