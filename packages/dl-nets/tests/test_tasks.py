@@ -9,7 +9,7 @@ import pytest
 import dl_nets._plugin as plugin
 from dl_nets.learning.data import ArrayTask
 from dl_nets.tasks.baselines import least_squares_r2
-from dl_nets.tasks.digits import Digits, DigitsConfig, bundled
+from dl_nets.tasks.digits import Digits, DigitsConfig
 from dl_nets.tasks.sklearn_tables import BundledTable, BundledTableConfig
 from rl_core.api import TaskSpec
 
@@ -49,13 +49,6 @@ def test_pictures_of_digits_have_the_numbers_of_the_file() -> None:
     row = np.array([0, 0, 5, 13, 9, 1, 0, 0]) / 16
     assert (np.abs(images[:, 0, :, 0] - row).max(axis=1) == 0).any()
     assert digits.class_names == tuple("0123456789")
-
-
-def test_digits_are_those_that_scikit_learn_reads() -> None:
-    from sklearn import datasets
-
-    bunch = datasets.load_digits()
-    assert np.array_equal(bundled(), np.hstack([bunch.data, bunch.target[:, None]]))
 
 
 @pytest.mark.parametrize("name", ["breast-cancer", "wine", "diabetes"])

@@ -7,13 +7,11 @@ trains on half of the images. The split here is a different one, so the two are 
 
 from __future__ import annotations
 
-import gzip
-from importlib.util import find_spec
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from gymnasium import spaces
+from sklearn import datasets  # type: ignore[import-untyped]  # scikit-learn ships no types
 
 from dl_nets.learning.data import ArrayTask
 from dl_nets.tasks.splits import SplitConfig
@@ -25,30 +23,15 @@ class DigitsConfig(SplitConfig):
     """Shares of the splits of the images."""
 
 
-def bundled() -> np.ndarray:
-    """Return the rows [N, 64 + 1] of scikit-learn's file: pixels, and the digit.
-
-    The file is read as `sklearn.datasets.load_digits` does, without the import, which takes half as long as that of torch.
-
-    >>> bundled().shape
-    (1797, 65)
-    """
-    package = find_spec("sklearn")
-    assert package is not None
-    assert package.origin is not None
-    with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz") as file:
-        return np.loadtxt(file, delimiter=",")
-
-
 class Digits(ArrayTask):
     """Images [8, 8, 1] of numbers in [0, 1], and the digit that each shows; each digit has its share in every split."""
 
     Config: ClassVar[type] = DigitsConfig
 
     def __init__(self, config: DigitsConfig) -> None:
-        rows = bundled()
-        images = (rows[:, :-1].reshape(-1, 8, 8, 1) / 16.0).astype(np.float32)  # the file has 0..16
-        labels = rows[:, -1].astype(np.int64)
+        bunch = datasets.load_digits()
+        images = (bunch.images[..., None] / 16.0).astype(np.float32)  # [N, 8, 8, 1]; the file has 0..16
+        labels = bunch.target.astype(np.int64)
         parts = config.indices(len(labels), labels)
         splits = {name: (images[indices], labels[indices]) for name, indices in parts.items()}
         super().__init__(config, splits, spaces.Box(0.0, 1.0, (8, 8, 1), np.float32), tuple(str(digit) for digit in range(10)))
