@@ -288,21 +288,22 @@ def test_a_masked_pole_moves_as_the_one_in_full_view():
 
 
 RECALLING = PPOConfig(
-    num_envs=16, rollout_steps=8, num_epochs=8, batch_size=64, learning_rate=1e-2, gae_lambda=1.0, discount=1.0, entropy_weight=0.05
+    num_envs=16, rollout_steps=8, num_epochs=8, batch_size=64, learning_rate=1e-2, gae_lambda=1.0, discount=1.0, entropy_weight=0.01
 )
 
 
-def recalled(task, network, config=RECALLING, kind=PPO, budget=12_000):
+def recalled(task, network, config=RECALLING, kind=PPO, budget=6_000):
     agent = kind(config, task, network, seeds=Seeds(0), budget=budget, device="cpu")
     while agent.progress < agent.budget:
         agent.step()
     return agent.evaluate(episodes=200, seeds=agent.seeds)["mean return"]
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_a_cue_is_recalled_exactly_after_five_steps(cell, recall):
+@pytest.mark.parametrize(("cell", "entropy_weight"), [("gru", 0.05), ("lstm", 0.1)])  # chosen on seeds from 100 on
+def test_a_cue_is_recalled_exactly_after_five_steps(cell, entropy_weight, recall):
     # The episode is 6 steps and a rollout 8: most cues must be carried over the end of a rollout.
-    assert recalled(recall(5), RecurrentNetwork(RecurrentConfig(cell, units=16))) == 1.0
+    config = replace(RECALLING, entropy_weight=entropy_weight)
+    assert recalled(recall(5), RecurrentNetwork(RecurrentConfig(cell, units=16)), config=config) == 1.0
 
 
 def test_a2c_recalls_a_cue_too(recall):
