@@ -30,7 +30,7 @@ class ChatConfig(FilesConfig):
 
     token: Annotated[Literal["word", "character"], Doc("words and punctuation marks | characters")] = "word"
     min_count: Annotated[Count, Doc("a rarer token is unknown")] = 1
-    max_length: Annotated[Count, Doc("pairs with longer texts are cut, in tokens")] = 40
+    max_length: Annotated[Count, Doc("tokens of a text that are read or learned; what is longer is cut")] = 40
 
 
 class ChatTask(TranslationTask):

@@ -36,7 +36,7 @@ class TranslationConfig(FilesConfig):
     reverse: Annotated[bool, Doc("translate from the second column to the first")] = False
     token: Annotated[Literal["word", "character"], Doc("words and punctuation marks | characters")] = "word"
     min_count: Annotated[Count, Doc("a rarer token is unknown")] = 2
-    max_length: Annotated[Count, Doc("longer training pairs are left out, longer sources are cut")] = 40
+    max_length: Annotated[Count, Doc("tokens of a text that are read or learned; what is longer is cut")] = 40
 
 
 class TranslationTask(FileTask):
