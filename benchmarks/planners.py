@@ -43,7 +43,7 @@ def main() -> None:
     lines = [
         "# Planners with the true dynamics",
         "",
-        "Written by `benchmarks/planners.py`: mean return over fresh episodes, seeds 0 to 2, one thread. `icem` is `mpc-cem` with",
+        "Written by `benchmarks/planners.py`: mean return over fresh episodes, seeds 0 to 4, one thread. `icem` is `mpc-cem` with",
         "time-correlated noise and kept elites (`noise_exponent=2 kept_fraction=0.3 shrink=0.8 num_candidates=60`).",
         f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}.",
         "",
@@ -55,7 +55,7 @@ def main() -> None:
             if chosen and name not in chosen and (f"| {task}", name) in old:
                 lines.append(old[f"| {task}", name])
                 continue
-            runs = [score(catalogue, name, task, seed) for seed in range(3)]
+            runs = [score(catalogue, name, task, seed) for seed in range(5)]
             returns = [scores["mean return"] for scores, _, _ in runs]
             decisions = sum(scores["mean length"] * episodes for scores, _, _ in runs)
             steps, seconds = sum(run[2] for run in runs), sum(run[1] for run in runs)
