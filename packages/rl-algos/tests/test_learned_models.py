@@ -104,6 +104,24 @@ def test_a_model_that_diverges_never_wins() -> None:
     assert np.isfinite(returns[0, 1])
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "mixture"])
+@pytest.mark.parametrize(
+    ("task", "use_outcome", "propagation"), [(Pendulum, True, "ts1"), (CartPole, True, "ts-inf"), (CartPole, False, "ts1")]
+)
+def test_returns_are_those_of_one_step_after_another(kind: Any, task: Any, use_outcome: bool, propagation: Any) -> None:
+    config = ModelConfig(model=kind, num_particles=10, hidden_layers=(16, 8), use_outcome=use_outcome, propagation=propagation)
+    model, rng = LearnedModel(task(task.Config()), config, np.random.default_rng(1)), np.random.default_rng(2)
+    with torch.no_grad():
+        for bias in model.network.members.biases:
+            bias.copy_(torch.from_numpy(rng.standard_normal(bias.shape)) / 10)
+    model.inputs.mean[:], model.inputs.std[:], model.targets.mean[:], model.targets.std[:] = 0.1, 1.3, 0.02, 0.1
+    obs = rng.standard_normal((7, model.num_numbers), dtype=np.float32) / 10
+    sequences = rng.uniform(-1.0, 1.0, (7, 6, model.actions.size))
+    fast, plain = (way(obs, sequences, 0.97, np.random.default_rng(3)) for way in (model.returns, model.plain_returns))
+    np.testing.assert_allclose(fast, plain, rtol=1e-4, atol=1e-5)
+    assert np.ptp(plain) > 0.01 or kind == "linear"
+
+
 def test_with_the_true_dynamics_in_place_of_the_model_the_score_is_the_planner_s() -> None:
     task = Pendulum(Pendulum.Config())
     planner = MPC(MPCConfig(num_candidates=60, kept_fraction=0.3, shrink=0.8), task, None, seeds=Seeds(0), budget=100)

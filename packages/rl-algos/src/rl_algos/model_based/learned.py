@@ -19,6 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.model_based.perceptrons import Functions, Perceptrons, bounded, gaussian_loss, mixture_loss
+from rl_algos.model_based.rollouts import Rollouts
 from rl_algos.model_based.sequences import Actions, choices
 from rl_algos.model_based.transitions import Rows, Scale, Transitions
 from rl_algos.tasks.array_envs import Outcome
@@ -162,7 +163,8 @@ class LearnedModel:
         self.code_size = self.actions.num_choices or self.actions.size
         self.outcome: Outcome | None = getattr(getattr(task, "problem", None), "outcome", None) if config.use_outcome else None
         self.inputs, self.targets = Scale(self.num_numbers + self.code_size), Scale(self.num_numbers + 1)
-        self._low, self._high = torch.from_numpy(space.low.astype(np.float32)), torch.from_numpy(space.high.astype(np.float32))
+        self.low, self.high = space.low.astype(np.float32), space.high.astype(np.float32)
+        self._rollouts = Rollouts(self)
         self.network = DynamicsNetwork(self.num_numbers + self.code_size, self.num_numbers + 1, config, rng)
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.optimiser = Optimiser("adam", parameters, learning_rate=config.model_learning_rate)
@@ -239,8 +241,9 @@ class LearnedModel:
         if found.log_variance is not None and rng is not None:
             noise = torch.from_numpy(rng.standard_normal((count, num_noises, mean.shape[2]), dtype=np.float32))
             mean = mean + found.log_variance.mul(0.5).exp_().mul_(noise)
+        low, high = torch.from_numpy(self.low), torch.from_numpy(self.high)
         change = mean * torch.from_numpy(self.targets.std) + torch.from_numpy(self.targets.mean)
-        after = torch.minimum(torch.maximum(obs + change[..., :-1], self._low), self._high)  # NaN stays
+        after = torch.minimum(torch.maximum(obs + change[..., :-1], low), high)  # NaN stays
         return after, change[..., -1], found.end > 0
 
     def judged(self, obs: Tensor, plan: np.ndarray, after: Tensor, reward: Tensor, end: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -256,6 +259,11 @@ class LearnedModel:
 
     def returns(self, obs: np.ndarray, sequences: np.ndarray, discount: float, rng: np.random.Generator) -> np.ndarray:
         """Return predicted returns [B] of sequences [B, H, d] from observations [B, S]; NaN where a particle leaves the numbers."""
+        way = self.plain_returns if self.network.kind == "mixture" else self._rollouts.returns
+        return way(obs, sequences, discount, rng)
+
+    def plain_returns(self, obs: np.ndarray, sequences: np.ndarray, discount: float, rng: np.random.Generator) -> np.ndarray:
+        """Return what `returns` does, one step after another: the reading twin of `Rollouts.returns`, and the way of mixtures."""
         count = self.config.num_particles
         functions, is_changing = self.functions(count, rng), self.config.propagation == "ts1" and not self.network.members.is_random
         state = torch.from_numpy(np.ascontiguousarray(obs, dtype=np.float32)).expand(count, *obs.shape)
