@@ -1,4 +1,4 @@
-"""Statistics of scores over seeds and tasks: interquartile means, bootstrap and Student's intervals, probabilities of improvement.
+"""Statistics of scores over seeds and tasks: interquartile means, bootstrap intervals, probabilities of improvement.
 
 Source: Agarwal, Schwarzer, Castro, Courville and Bellemare, Deep reinforcement learning at the edge of the statistical precipice, 2021.
 Departures: none. Letters: N runs (seeds), M tasks.
@@ -92,22 +92,6 @@ def probability_of_improvement(ours: Sequence[np.ndarray], theirs: Sequence[np.n
     return float(np.mean(per_task))
 
 
-def student_t95(degrees: int) -> float:
-    """Return the two-sided 95 % quantile of Student's t: the interval of a mean of n values is +- t(n-1) s / sqrt(n).
-
-    scipy is not a dependency of this package. Computed by bisection from the series for the distribution function (Abramowitz and Stegun
-    1964, 26.7.3 and 26.7.4).
-
-    >>> round(student_t95(1), 3), round(student_t95(4), 3), round(student_t95(9), 3)
-    (12.706, 2.776, 2.262)
-    """
-    low, high = 0.0, 13.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_inside(middle, degrees) < 0.95 else (low, middle)
-    return (low + high) / 2
-
-
 def normalised(scores: np.ndarray, low: float, high: float) -> np.ndarray:
     """Return scores as shares of the way from `low` to `high`; ones where the two are equal.
 
@@ -115,20 +99,3 @@ def normalised(scores: np.ndarray, low: float, high: float) -> np.ndarray:
     [0.125, 1.0]
     """
     return np.ones(len(scores)) if low == high else (np.asarray(scores, dtype=float) - low) / (high - low)
-
-
-def _t_inside(t: float, degrees: int) -> float:
-    """Return the probability that |T| <= t."""
-    theta = np.arctan2(t, np.sqrt(degrees))
-    cos, sin = np.cos(theta), np.sin(theta)
-    term, total = 1.0, 0.0
-    if degrees % 2:
-        term = cos
-        for k in range(1, (degrees - 1) // 2 + 1):
-            total += term
-            term *= cos * cos * (2 * k) / (2 * k + 1)
-        return float(2 / np.pi * (theta + sin * total))
-    for k in range(degrees // 2):
-        total += term
-        term *= cos * cos * (2 * k + 1) / (2 * k + 2)
-    return float(sin * total)

@@ -37,6 +37,8 @@ def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     print_groups(result["groups"])
     if result["overall"]:
         print_overall(result["overall"])
+    if result["partial"]:
+        click.echo(result["partial"])
     click.echo(f"picture: {result['figure']}" if result["figure"] else f"no picture: {result['no_figure']}")
 
 

@@ -54,6 +54,8 @@ def comparison_report(compared: Mapping[str, Any], sweep: Sweep | None = None) -
     body.append(_scores(metric, groups))
     if compared["overall"]:
         body.append(_overall(compared["overall"]))
+    if compared["partial"]:
+        body.append(f"<p class='dim'>{escape(compared['partial'])}</p>")
     curves = [drawn for task in _tasks(groups) for drawn in _curves(metric, _of(task, groups), results)]
     if curves:
         said = "<p class='dim'>Means over runs; bands are their bootstrap intervals of 95 %.</p>"

@@ -42,17 +42,16 @@ def compare(folders: Sequence[Path], out: Path | None = None, *, draw: bool = Tr
         RequestError: if a folder is not a run or has no score yet, two are the same run, or they are judged by different metrics.
         WorkError: if the picture cannot be written.
     """
-    labels = _labels([documents.read(recipe.path_in(folder)) for folder in folders])
-    results: list[dict[str, Any]] = []
+    recipes = [documents.read(recipe.path_in(folder)) for folder in folders]
+    results = [_result(folder) for folder in folders]
+    labels = _labels(recipes, results)
     seen: dict[tuple[str, int], Path] = {}
-    for folder, label in zip(folders, labels, strict=True):
-        result = _result(folder)
+    for folder, label, result in zip(folders, labels, results, strict=True):
         twin = seen.setdefault((label.name, result["seed"]), folder)
         if twin is not folder:
             raise RequestError(
                 f"{str(folder)!r} has the same recipe and seed as {str(twin)!r}, so it is not a second sample", "name one of them"
             )
-        results.append(result)
     kinds = sorted({f"{result['task']} ({result['metric']})" for result in results})
     if len({result["metric"] for result in results}) > 1:
         raise RequestError(f"these runs are judged by different metrics: {', '.join(kinds)}", "compare runs of one metric at a time")
@@ -61,11 +60,13 @@ def compare(folders: Sequence[Path], out: Path | None = None, *, draw: bool = Tr
         own = [(str(folder), label.settings) for folder, label in zip(folders, labels, strict=True) if label.name == group["name"]]
         group["folders"], group["settings"] = [folder for folder, _ in own], own[0][1]
     picture, no_figure = _draw(folders, labels, results, out) if draw else (None, "")
+    overall, partial = _overall(labels, results)
     return {
         "metric": results[0]["metric"],
         "higher_is_better": results[0]["higher_is_better"],
         "groups": groups,
-        "overall": _overall(labels, results),
+        "overall": overall,
+        "partial": partial or None,
         "figure": str(picture) if picture else None,
         "no_figure": no_figure or None,
     }
@@ -113,14 +114,15 @@ def _row(name: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _overall(labels: Sequence[_Label], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row for each method that has runs on every task, the best first; empty for one task.
+def _overall(labels: Sequence[_Label], results: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """Return a row for each method that has runs on every task, the best first, and in words which methods lack runs for that.
 
-    Scores are normalised task by task: 0 is the worst score of all these runs on it, 1 the best.
+    Scores are normalised task by task: 0 is the worst score of all these runs on it, 1 the best. There are no rows, and no words, for one
+    task; and no rows for fewer than two methods, whose scores would be normalised by themselves.
     """
     tasks = list(dict.fromkeys(label.task for label in labels))
     if len(tasks) < 2:
-        return []
+        return [], ""
     sign = 1.0 if results[0]["higher_is_better"] else -1.0
     scores: dict[str, dict[str, list[float]]] = {}
     for label, result in zip(labels, results, strict=True):
@@ -131,6 +133,11 @@ def _overall(labels: Sequence[_Label], results: Sequence[Mapping[str, Any]]) -> 
         for method, per_task in scores.items()
         if len(per_task) == len(tasks)
     }
+    gaps = {method: [task for task in tasks if task not in scores[method]] for method in scores if method not in whole}
+    short = "; ".join(f"{method} has no run on {', '.join(missing)}" for method, missing in gaps.items())
+    if len(whole) < 2:
+        needs = f"no ranking over the {len(tasks)} tasks: it takes two methods with runs on each of them"
+        return [], f"{needs}; {short or f'here is only {next(iter(whole))}'}"
     ordered = sorted(whole, key=lambda method: -float(statistics.interquartile_mean(np.concatenate(whole[method]))))
     found = []
     for place, method in enumerate(ordered):
@@ -145,7 +152,7 @@ def _overall(labels: Sequence[_Label], results: Sequence[Mapping[str, Any]]) -> 
                 "better_than_next": None if second is None else statistics.probability_of_improvement(whole[method], whole[second]),
             }
         )
-    return found
+    return found, f"not ranked: {short}" if short else ""
 
 
 def _draw(
@@ -187,9 +194,9 @@ def _result(folder: Path) -> dict[str, Any]:
     return result
 
 
-def _labels(recipes: Sequence[dict[str, Any]]) -> list[_Label]:
+def _labels(recipes: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> list[_Label]:
     """Return a name for each run: agent, task, network, and the settings in which the runs with these three differ."""
-    bases = [tuple(str(settings[key]) for key in ("agent", "task", "network") if settings.get(key)) for settings in recipes]
+    bases = [tuple(str(result[key]) for key in ("agent", "task", "network") if result[key]) for result in results]
     flat = [_flat(settings) for settings in recipes]
     of_base: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for base, values in zip(bases, flat, strict=True):
@@ -223,8 +230,7 @@ def _text(value: Any) -> str:
 
 
 def _interval_of_mean(scores: np.ndarray) -> list[float] | None:
-    """Return Student's 95 % interval; of two runs their range, since his would leave what is possible; `None` for one run."""
+    """Return the bootstrap's 95 % interval, which never leaves what was scored; of two runs their range; `None` for one run."""
     if len(scores) < 3:
         return [float(scores.min()), float(scores.max())] if len(scores) == 2 else None
-    half = statistics.student_t95(len(scores) - 1) * scores.std(ddof=1) / np.sqrt(len(scores))
-    return [float(scores.mean() - half), float(scores.mean() + half)]
+    return statistics.bootstrap_band(scores[:, None], repetitions=statistics.REPETITIONS)[:, 0].tolist()
