@@ -49,9 +49,8 @@ def usage(task: Any, counts: np.ndarray, names: Sequence[str], path: Path, title
         shown = axes.imshow(share, vmin=0.0, vmax=1.0, cmap="viridis")
         axes.set_facecolor("0.3")
         axes.set_title(f"{name}: {count.sum() / max(counts.sum(), 1):.0%} of the steps", fontsize=8)
-        axes.set_xlabel("column", fontsize=7)
-        axes.set_ylabel("row", fontsize=7)
-        axes.tick_params(labelsize=6)
+        axes.set_xticks([])  # the panels are maps of one layout; numbers of rows and columns beside each take longer than all the rest
+        axes.set_yticks([])
         panels.append(axes)
     figure.colorbar(shown, ax=panels, shrink=0.8, label="share of the visits to a cell")
     figure.suptitle(title, fontsize=10)

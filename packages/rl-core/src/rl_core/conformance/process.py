@@ -40,32 +40,31 @@ class Watched:
     module: str = ""
 
 
-def remains(life: Callable[[], None], first: Callable[[], None] | None = None) -> dict[str, list[str]]:
+def remains(life: Callable[[], None]) -> dict[str, list[str]]:
     """Return the side effects of running a component: sentences under "settings" and "generators".
 
-    It is run twice: the first run only warms up lazy imports; everything is then put back, the generators are moved, so that one that is
-    always left in the same state is noticed too, and the second run counts.
+    The generators are moved beforehand, so that one that is always left in the same state is noticed too. What the first run leaves may
+    be the work of imports that happened in it: everything is then put back, and a second run counts.
 
     Args:
         life: What counts.
-        first: What warms up; `None`: the same.
     """
     with _in_empty_folder() as folder:
         before = read_all()
-        (first or life)()
-        _put_back(before)
-        _move_generators()
-        moved = read_all()
-        try:
-            life()
-            after = read_all()
-        finally:
-            _put_back(before)
-        written = sorted(entry.name for entry in folder.iterdir())
-    found = {table: [said(name, value, after[name]) for name, value in moved.items() if name in names] for table, names in _NAMES.items()}
-    sentences = {table: [text for text in texts if text] for table, texts in found.items()}
-    if written:
-        sentences["settings"].append(f"files in the working directory: {', '.join(written[:3])}")
+        for last in (False, True):
+            _move_generators()
+            moved = read_all()
+            try:
+                life()
+                after = read_all()
+            finally:
+                _put_back(before)
+            found = {table: [said(name, moved[name], after[name]) for name in moved if name in names] for table, names in _NAMES.items()}
+            sentences = {table: [text for text in texts if text] for table, texts in found.items()}
+            if written := sorted(entry.name for entry in folder.iterdir()):
+                sentences["settings"].append(f"files in the working directory: {', '.join(written[:3])}")
+            if last or not any(sentences.values()):
+                break
     return sentences
 
 

@@ -179,12 +179,7 @@ class AgentSubject(Subject):
         from rl_core.conformance import process
 
         self.resolve()
-        return process.remains(self.live, self._begin)
-
-    def _begin(self) -> None:
-        """Do what `live` does, as far as other checks have not."""
-        assert self.traces
-        self.trained.agent.draw(self.folder())
+        return process.remains(self.live)
 
     def live(self) -> None:
         """Build, train, save, predict, evaluate, draw, and restore from the checkpoint."""
@@ -245,7 +240,7 @@ class NetworkSubject(Subject):
 
     @cached_property
     def remains(self) -> dict[str, list[str]]:
-        """Changes that two calls of `live` leave in the process."""
+        """Changes that `live` leaves in the process."""
         from rl_core.conformance import process
 
         assert self.loaded, self.batch
@@ -280,16 +275,14 @@ class TaskSubject(Subject):
         from rl_core.conformance import process
 
         assert self.task
-        return process.remains(self.live, lambda: self._judge(self.task))
+        return process.remains(self.live)
 
     def live(self) -> None:
         """Build the task and evaluate random answers."""
-        self._judge(self.fresh())
-
-    def _judge(self, task: Task) -> None:
         from rl_core.conformance import inputs
         from rl_core.seeds import Seeds
 
+        task = self.fresh()
         task.evaluate(inputs.RandomAnswers(task.output_space), episodes=1, seeds=Seeds(0))
 
 

@@ -84,6 +84,7 @@ class Learner:
         self._catalogue = Catalogue.discover(disabled)
         self._sweeps: dict[str, dict[str, plan.PlannedRun]] = {}
         self._terms: dict[str, plan.Terms] = {}
+        self._recipes: dict[Path, Any] = {}  # that of a group is read once for all of its seeds
 
     def learn(self, request: Request) -> Outcome:
         """Learn a run up to its budget or up to `until`, and return how that ended."""
@@ -111,7 +112,8 @@ class Learner:
                     return Outcome("failed", 0, message, "remove the run's folder, and it is learned anew", final=True)
                 resolved = None
             else:
-                file = recipe.read(Path(request.sweep) / run.recipe)
+                path = Path(request.sweep) / run.recipe
+                file = self._recipes.get(path) or self._recipes.setdefault(path, recipe.read(path))
                 resolved = recipe.resolve(self._catalogue, file=file, seed=run.seed)
                 if hashlib.sha256(resolved.recipe.to_yaml().encode()).hexdigest() != run.sha256:
                     message = f"run {run.id} resolves to another recipe here than where it was planned"
