@@ -11,7 +11,7 @@ Letters: B batch, N pictures, S side, T tokens.
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -210,25 +210,26 @@ class ShapesFromCaptions(DataTask):
         """Return the numbers of size, colour and kind [N, 3] that the reader sees in pictures [N, S, S, 3] in [0, 1]."""
         import torch
 
-        reader = self._reader
+        reader = _reader_of(self.config)
         shown = torch.from_numpy(np.clip(np.round(answers * 255.0), 0, 255).astype(np.uint8))
         with torch.no_grad():
             classes = torch.cat([reader(part).argmax(dim=1) for part in shown.split(256)]).numpy()
         return np.stack(np.unravel_index(classes, [len(names) for _, names in PARTS]), axis=1)
 
-    @cached_property
-    def _reader(self) -> nn.Module:
-        """The classifier of size, colour and kind; learned at the first use."""
-        from cv_models.generate.reader import learned
 
-        count = min(READ, 8 * self.config.num_train)
-        rng = np.random.default_rng((self.config.data_seed, len(SPLITS) + 1))
-        parts = np.stack([rng.integers(0, len(names), count) for _, names in PARTS], axis=1)
-        classes = np.ravel_multi_index(tuple(parts.T), [len(names) for _, names in PARTS])
-        shown = drawn(parts, rng, self.config.size)
-        splits = {split: (shown[:size], classes[:size]) for split, size in (("train", count), ("validation", 0), ("test", 1))}
-        names = tuple(str(number) for number in range(math.prod(len(each) for _, each in PARTS)))
-        return learned(ArrayTask(self.config, splits, spaces.Box(0, 255, shown.shape[1:], np.uint8), names))
+@lru_cache(maxsize=1)  # it learns for seconds, and every task of these settings has the same one
+def _reader_of(config: ShapesFromCaptionsConfig) -> nn.Module:
+    """Return the classifier of size, colour and kind."""
+    from cv_models.generate.reader import learned
+
+    count = min(READ, 8 * config.num_train)
+    rng = np.random.default_rng((config.data_seed, len(SPLITS) + 1))
+    parts = np.stack([rng.integers(0, len(names), count) for _, names in PARTS], axis=1)
+    classes = np.ravel_multi_index(tuple(parts.T), [len(names) for _, names in PARTS])
+    shown = drawn(parts, rng, config.size)
+    splits = {split: (shown[:size], classes[:size]) for split, size in (("train", count), ("validation", 0), ("test", 1))}
+    names = tuple(str(number) for number in range(math.prod(len(each) for _, each in PARTS)))
+    return learned(ArrayTask(config, splits, spaces.Box(0, 255, shown.shape[1:], np.uint8), names))
 
 
 def _are_new(parts: np.ndarray) -> np.ndarray:
