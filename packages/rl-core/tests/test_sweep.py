@@ -58,25 +58,28 @@ def counts(program: Any, sweep: str) -> dict[str, int]:
 
 
 def test_every_run_of_a_sweep_has_the_bytes_of_the_run_alone(program: Any) -> None:
-    ended = program.run(*GRID, "--workers", 2, "--out", "sweep", "--json")
+    ended = program.run(*GRID, "--workers", 2, "--json")
     assert ended.status == 0, ended.err
     document = ended.json
+    assert document["sweep"] == "sweeps/slope"
     assert document["counts"] == {"done": 6, "running": 0, "paused": 0, "waiting": 0, "failed": 0}
     assert [(group["name"], group["seeds"]) for group in document["groups"]] == [
         ("learning_rate=0.1", [0, 1, 2]),
         ("learning_rate=0.05", [0, 1, 2]),
     ] or len(document["groups"]) == 2
-    assert not list((program.folder / "sweep/claims").iterdir())
-    whole = finals(program, "sweep")
+    assert not list((program.folder / "sweeps/slope/claims").iterdir())
+    whole = finals(program, "sweeps/slope")
     for number, (seed, rate) in enumerate([(0, 0.05), (0, 0.1), (1, 0.05), (1, 0.1), (2, 0.05), (2, 0.1)]):
         out = f"alone{number}"
         program.succeed("run", "slope", "--set", f"learning_rate={rate}", "--seed", seed, "--budget", 40, "--out", out)
         assert {name: data for name, data in whole[f"{number:04d}"].items() if name != "metrics"} == program.final(out)
-        run = plan.read(program.folder / "sweep").runs[number]
-        assert (program.folder / out / "recipe.yaml").read_bytes() == (program.folder / "sweep" / run.folder / "recipe.yaml").read_bytes()
-    table = program.succeed("compare", "sweep").out
+        run = plan.read(program.folder / "sweeps/slope").runs[number]
+        assert (program.folder / out / "recipe.yaml").read_bytes() == (
+            program.folder / "sweeps/slope" / run.folder / "recipe.yaml"
+        ).read_bytes()
+    table = program.succeed("compare", "sweeps/slope").out
     assert re.search(r"learning_rate=0.1 .*\d to .*\d +3 ", table)
-    assert "sweep/compare.png" in table
+    assert "sweeps/slope/compare.png" in table
 
 
 def disturbed(program: Any, chance: random.Random, sweep: str) -> None:

@@ -40,7 +40,7 @@ LAUNCHER_SET = click.option("--launcher-set", multiple=True, metavar="KEY=VALUE"
 @click.option("--recipe", "file", type=UserPath(), help="A recipe in YAML, TOML or JSON that all runs begin with.")
 @click.option("--budget", type=WholeNumber(), help="How much to learn, in the agent's unit.")
 @UNTIL
-@click.option("--out", type=UserPath(), help="Folder of the sweep, a new one.")
+@click.option("--out", type=UserPath(), help="Folder of the sweep, a new one.  [default: below sweeps/]")
 @click.option("--device", type=DEVICES, help="Where tensors are placed.  [default: auto]")
 @click.option("--threads", type=WholeNumber(), help="Threads of the linear algebra of each run.  [default: 1]")
 @click.option("--checkpoint-every", type=WholeNumber(), help="Distance of checkpoints, in the agent's unit.  [default: every 30 seconds]")
@@ -79,16 +79,14 @@ def sweep(
     from rl_core.sweeps import axes, plan
 
     if not names and file is None:
-        raise RequestError("a sweep needs at least one NAME, or --recipe", "for example: rl-core sweep ppo --seeds 0-4 --out sweeps/ppo")
-    if out is None and not options["dry_run"]:
-        raise RequestError("a sweep needs the folder to write: --out is missing", "for example: --out sweeps/ppo")
+        raise RequestError("a sweep needs at least one NAME, or --recipe", "for example: rl-core sweep ppo --seeds 0-4")
+    out = out or plan.unused_folder("sweeps", names or [file.stem if file else ""])
     terms = plan.Terms(**{name: options.pop(name) for name in ("episodes", "draw", "retries", "minutes", "memory")})
     steering = {name: options.pop(name) for name in ("until", "workers", "launcher", "launcher_set", "detach", "dry_run")}
     limit_threads(options["threads"] or recipe.Recipe.threads)
     numbers = axes.parse_seeds(seeds)
     variants = axes.variants(varied)
-    if out is not None:
-        plan.require_free(out)
+    plan.require_free(out)
     if steering["detach"] and steering["launcher"] == "local":
         steering["launcher_set"] += ("attached=false",)
     crew = crew_of(obj, steering, options["threads"])
@@ -98,7 +96,6 @@ def sweep(
     if steering["dry_run"]:
         _print_plan(groups, numbers, as_json)
         return
-    assert out is not None
     request = {"names": list(names), "set": list(overrides), "vary": list(varied), "seeds": seeds, "recipe": str(file) if file else None}
     request |= {name: value for name, value in options.items() if value is not None}
     made = plan.write(out, groups, numbers, terms, request)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option("--budget", type=WholeNumber(), help="How much to learn, in the agent's unit.")
 @click.option("--evaluate-every", type=WholeNumber(), help="Evaluate at each multiple of this progress; a trial is worth the best of it.")
 @click.option("--evaluate-episodes", type=WholeNumber(), help="Episodes of each of these evaluations.  [default: 20]")
-@click.option("--out", type=UserPath(), required=True, help="Folder of the tuning, a new one.")
+@click.option("--out", type=UserPath(), help="Folder of the tuning, a new one.  [default: below tunings/]")
 @click.option("--device", type=DEVICES, help="Where tensors are placed.  [default: auto]")
 @click.option("--threads", type=WholeNumber(), help="Threads of the linear algebra of each run.  [default: 1]")
 @EPISODES
@@ -57,7 +57,7 @@ def tune(
     overrides: tuple[str, ...],
     seeds: str,
     confirm: str,
-    out: Path,
+    out: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -76,6 +76,7 @@ def tune(
     both = sorted(set(known) & set(unseen))
     if both:
         raise RequestError(f"--confirm names seed {both[0]}, which the trials use", "give seeds that no trial sees: --confirm 100-104")
+    out = out or plan.unused_folder("tunings", [name])
     plan.require_free(out)
     catalogue = obj.catalogue()
     given = {key: value for key, value in options.items() if value is not None}

@@ -15,6 +15,7 @@ The state of a run is never stored: `rl_core.sweeps.states` derives it from the 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -32,6 +33,7 @@ from rl_core.sweeps.axes import MOST_RUNS, Variant
 FORMAT = 1
 REQUEST = "sweep.yaml"
 PLAN = "plan.jsonl"
+LONGEST_NAME = 80  # of a folder that is named after its components
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,17 @@ def require_free(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         remedy = f"continue it with `rl-core resume {folder}`, or give another --out" if is_sweep(folder) else "give another --out"
         raise RequestError(f"{str(folder)!r} exists and is not empty", remedy)
+
+
+def unused_folder(parent: str, names: Sequence[str]) -> Path:
+    """Return the first of `parent/<names>`, `parent/<names>-2`, ... that does not exist.
+
+    >>> unused_folder("no such folder", ["ppo", "gym:CartPole-v1"]).name
+    'ppo-gym-CartPole-v1'
+    """
+    name = re.sub(r"[^\w.-]+", "-", "-".join(names)).strip("-.")[:LONGEST_NAME] or "unnamed"
+    candidates = (Path(parent) / (name if count == 1 else f"{name}-{count}") for count in itertools.count(1))
+    return next(folder for folder in candidates if not folder.exists())
 
 
 def read(folder: Path) -> Sweep:
