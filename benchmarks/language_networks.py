@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import calendar
+import re
 import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from language_rows import SEEDS, Row, learn, mean, polarity, scores
 
 
@@ -19,8 +22,49 @@ def recurrent(task: str, network: str, metric: str, wanted: str, seeds: tuple[in
 
 
 def dates(data: Path, text: Path | None) -> list[Row]:
-    """Return the rows of dates with additive attention and by a transformer."""
-    return [recurrent("dates", name, "exact", "1.0 in 500 updates") for name in ("seq2seq", "transformer-seq2seq")]
+    """Return the rows of dates with additive attention, and where it looks, and by a transformer."""
+    runs = [learn("supervised", "dates", seed, network="seq2seq", device="cpu") for seed in SEEDS]
+    exact = f"exact {mean([run.metrics for run in runs], 'exact')}"
+    looks = f"the attention is largest in the right field for {np.mean([in_fields(run.agent) for run in runs]):.3f} of the digits"
+    return [
+        ("dates", "seq2seq", exact, "1.0 in 500 updates", f"{looks} (>= .95)"),
+        recurrent("dates", "transformer-seq2seq", "exact", "1.0 in 500 updates"),
+    ]
+
+
+def in_fields(agent: Any) -> float:
+    """Return the share of the digits of a test date for which the attention is largest at the day, month or year that they write."""
+    task = agent.task
+    inputs, targets = task.read("test", np.arange(task.num_examples("test")))
+    with torch.no_grad():
+        largest = agent.module.eval().attention(torch.as_tensor(inputs), torch.as_tensor(targets)).argmax(dim=2).numpy()
+    found = []
+    for (source, target), places in zip(task.examples["test"], largest, strict=True):
+        year, month, day = fields(source, target)
+        found += (
+            [place in year for place in places[:4]] + [place in month for place in places[5:7]] + [place in day for place in places[8:10]]
+        )
+    return float(np.mean(found))
+
+
+def fields(source: str, target: str) -> tuple[range, range, range]:
+    """Return where year, month and day stand in a date of the task `dates`, given as it is written and as YYYY-MM-DD.
+
+    >>> fields("the 3rd of may 1979", "1979-05-03")
+    (range(15, 19), range(11, 14), range(4, 5))
+    """
+    year, month, day = target.split("-")
+    name = calendar.month_name[int(month)].lower()
+    if digits := re.match(r"(\d\d)([./])(\d\d)", source):
+        first, second = range(*digits.span(1)), range(*digits.span(3))
+        months, days = (second, first) if digits[2] == "." else (first, second)
+    else:
+        word = re.search(rf"\b({name}|{name[:3]})\b", source)
+        number = re.search(rf"(?<!\d){int(day)}(?!\d)", source)
+        assert word is not None, source
+        assert number is not None, source
+        months, days = range(*word.span()), range(*number.span())
+    return range(len(source) - len(year), len(source)), months, days
 
 
 def dates_forms(data: Path, text: Path | None) -> list[Row]:

@@ -1,11 +1,13 @@
 """Recurrent networks from tokens to tokens: one reads a text in both directions, another writes the answer while it looks at it.
 
+Without attention the first reads backwards only, and all that the second knows of the text is the state that it was left in.
+
 Sources: Sutskever, Vinyals and Le, *Sequence to sequence learning with neural networks*, 2014 (without attention); Bahdanau, Cho and
 Bengio, *Neural machine translation by jointly learning to align and translate*, 2015 (additive: the state before the token asks, and the
 cell reads the answer); Luong, Pham and Manning, *Effective approaches to attention-based neural machine translation*, 2015 (dot and
 general: the state after the token asks, equation 5, and what was written is fed to the next step, section 3.3).
-Departures: without attention the text is read in both directions instead of backwards; the logits are products of output vectors with
-tanh(W [h; c]) in every form, where Bahdanau has maxout units.
+Departures: without attention the decoder has one layer, which goes on from the state of the encoder's highest; the logits are products
+of output vectors with tanh(W [h; c]) in every form, where Bahdanau has maxout units.
 Letters: B batch, S time of inputs, T time of answers, E numbers of a token, H units, D = 2 H numbers of a step, V vocabulary of answers.
 """
 
@@ -38,7 +40,9 @@ from rl_core.tokens import end_of, padding_of
 class EncoderDecoderConfig:
     """Settings of recurrent networks from tokens to tokens."""
 
-    attention: Annotated[AttentionName, Doc("how steps of the input are scored; none: only the last state is handed over")] = "additive"
+    attention: Annotated[
+        AttentionName, Doc("how steps of the input are scored; none: it is read backwards, and only the last state is handed over")
+    ] = "additive"
     cell: Annotated[CellName, Doc("rnn (Elman), gru or lstm, of both networks")] = "lstm"
     units: Annotated[Count, Doc("H, of the decoder and of each direction of the encoder")] = 96
     embedding: Annotated[Count, Doc("E, numbers of the vector that stands for a token")] = 64
@@ -124,8 +128,9 @@ class EncoderDecoder(nn.Module):
         units, self._embedding = config.units, config.embedding
         self._looks, self._looks_first = config.attention != "none", config.attention == "additive"
         self.source = token_vectors(read, config.embedding, rng, 1.0)
-        self.encoder = Cells(config.cell, config.embedding, units, config.layers, rng, bidirectional=True, dropout=config.dropout)
-        self.first = linear(2 * units, units * (2 if config.cell == "lstm" else 1), rng, init="glorot")
+        self.encoder = Cells(config.cell, config.embedding, units, config.layers, rng, bidirectional=self._looks, dropout=config.dropout)
+        self._state_size = units * (2 if config.cell == "lstm" else 1)
+        self.first = linear(2 * units, self._state_size, rng, init="glorot") if self._looks else None
         # One more token than the vocabulary has: the beginning.
         deviation = 1.0 / math.sqrt(config.embedding) if config.tied else 1.0
         self.target = token_vectors(size + 1, config.embedding, rng, deviation)
@@ -148,7 +153,12 @@ class EncoderDecoder(nn.Module):
                 inputs, known = inputs[:, :longest], known[:, :longest]
         vectors = self.dropout(self.source(inputs.long())).transpose(0, 1)  # [S, B, E]
         last = torch.full((inputs.shape[0],), inputs.shape[1] - 1, device=inputs.device) if known is None else known.sum(dim=1) - 1
-        steps = self.encoder.both_ways(vectors, torch.arange(len(vectors), device=inputs.device)[:, None] == last).transpose(0, 1)
+        is_last = torch.arange(len(vectors), device=inputs.device)[:, None] == last
+        if self.first is None:  # backwards, and the decoder goes on from that state
+            found, states = self.encoder(vectors.flip(0), vectors.new_zeros(len(inputs), self.encoder.state_size), is_last.flip(0))
+            steps, state = found.flip(0).transpose(0, 1), states[:, -self._state_size :]
+            return Memory(inputs, steps, steps, known), Place(state, steps.new_zeros(len(steps), 0), steps.new_zeros(steps.shape[:2]))
+        steps = self.encoder.both_ways(vectors, is_last).transpose(0, 1)
         units = steps.shape[2] // 2
         ends = torch.cat([steps[torch.arange(steps.shape[0], device=steps.device), last, :units], steps[:, 0, units:]], dim=1)
         keys = steps if self.alignment is None else self.alignment.keys(steps)
