@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,14 @@ def test_a_mistake_costs_no_trial(program: Any, arguments: list[str], message: s
     refused = program.call("tune", "slope", "--evaluate-every", 5, *arguments, "--out", "tuning")
     assert refused.status == 2
     assert message in refused.err
+    assert not list(program.folder.iterdir())
+
+
+def test_without_optuna_nothing_is_written(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    refused = program.call("tune", "slope", "--choice", "batch_size=2,4", "--evaluate-every", 5)
+    assert refused.status == 2
+    assert "a tuning needs optuna, which is not installed" in refused.err
     assert not list(program.folder.iterdir())
 
 

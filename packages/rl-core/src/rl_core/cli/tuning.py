@@ -66,7 +66,7 @@ def tune(
     A tuning that is stopped or killed goes on with `rl-core resume DIR`, and proposes what it would have proposed.
     """
     from rl_core.runs import recipe
-    from rl_core.sweeps import axes, plan, tuning
+    from rl_core.sweeps import axes, plan, proposals, tuning
 
     steering = {key: options.pop(key) for key in ("workers", "launcher", "launcher_set")}
     search = {key: options.pop(key) for key in ("file", "ranges", "choices")}
@@ -108,6 +108,8 @@ def tune(
         metric=resolved.built_task.metric,
     )
     crew = crew_of(obj, {**steering, "until": None}, options["threads"])
+    if made.sampler != "grid":
+        proposals.load_optuna()  # before anything is written
     tuning.write(made)
     said = ", ".join(each.key for each in dimensions)
     click.echo(f"{made.trials} trials of {len(known)} seeds over {said}, {crew.count} workers, in {out}", err=True)

@@ -70,7 +70,7 @@ def propose(
     if sampler == "grid":
         points = [dict(zip([each.key for each in space], values, strict=True)) for values in itertools.product(*map(_points, space))]
         return points[len(trials) : len(trials) + count]
-    optuna = _optuna()
+    optuna = load_optuna()
     stream = int(np.random.SeedSequence([seed, batch]).generate_state(1)[0])
     if sampler == "tpe":
         made = optuna.samplers.TPESampler(seed=stream, multivariate=True, constant_liar=True)
@@ -91,7 +91,7 @@ def importance(space: Sequence[Dimension], trials: Sequence[Trial], *, higher_is
     done = [trial for trial in trials if trial.state == "done" and trial.value is not None]
     if len(done) < 4 or len({trial.value for trial in done}) < 2:
         return {}
-    optuna = _optuna()
+    optuna = load_optuna()
     study = _study(optuna, space, done, None, higher_is_better)
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     with warnings.catch_warnings():
@@ -133,7 +133,12 @@ def _points(each: Dimension) -> list[Any]:
     return list(dict.fromkeys(round(value) for value in values)) if each.whole else [float(value) for value in values]
 
 
-def _optuna() -> Any:
+def load_optuna() -> Any:
+    """Return the module optuna.
+
+    Raises:
+        RequestError: if it is not installed.
+    """
     try:
         optuna = import_module("optuna")
     except ImportError as error:
