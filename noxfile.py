@@ -34,6 +34,7 @@ PYTHONS = list(dict.fromkeys((RUNNING, OLDEST, "3.13")))  # the one that runs no
 TORCHLESS = ("rl-core", "nlp-embeddings")
 WITHOUT_TORCH = "import importlib.util, sys; sys.exit('torch can be imported here' if importlib.util.find_spec('torch') else 0)"
 TEMPLATE = "examples/plugin-template"
+BUILT: dict[str, Path] = {}  # wheels of this run of nox, by package
 
 
 def group(name: str) -> list[str]:
@@ -59,12 +60,16 @@ def closure(package: str) -> list[str]:
 
 
 def wheels(session: nox.Session, *packages: str) -> list[str]:
-    """Paths of freshly built wheels of these packages and of the first-party packages that they need."""
+    """Paths of wheels of these packages and of the first-party packages that they need, each built once by a run of nox."""
     folder = Path(session.create_tmp()) / "wheels"
     shutil.rmtree(folder, ignore_errors=True)
-    names = dict.fromkeys(name for package in packages for name in closure(package))
-    for name in names:
-        session.run("uv", "build", "-q", "--wheel", "--build-constraints", LOCK, "-o", str(folder), f"packages/{name}", external=True)
+    folder.mkdir()
+    for name in dict.fromkeys(name for package in packages for name in closure(package)):
+        if name in BUILT and BUILT[name].exists():
+            shutil.copy(BUILT[name], folder)
+        else:
+            session.run("uv", "build", "-q", "--wheel", "--build-constraints", LOCK, "-o", str(folder), f"packages/{name}", external=True)
+            [BUILT[name]] = folder.glob(f"{name.replace('-', '_')}-*.whl")
     return [str(path) for path in sorted(folder.glob("*.whl"))]
 
 
