@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,38 @@ def test_detections_of_ssd_are_among_what_is_exported() -> None:
     torch.testing.assert_close(scores[0], every[0, :, 4:].max(), atol=1e-5, rtol=0)
 
 
-def test_a_detector_of_two_stages_says_why_it_has_no_graph(tmp_path: Path) -> None:
+def test_a_detector_of_two_stages_says_why_torch_has_no_graph_of_it(tmp_path: Path) -> None:
     task = task_of("faster-rcnn")
     made = network("faster-rcnn", width=4).build(task.input_space, task.output_space, np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"cannot be exported as a graph: it looks at regions .*; export the format state-dict instead"):
+    with pytest.raises(ValueError, match=r"cannot be exported as a graph: it looks at regions .*; export the format onnx or state-dict"):
         write(exportable(made, OwnRule("auto", 0.0), task.input_space), "torch-export", tmp_path / "graph.pt2")
+
+
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "onnxscript")), reason="needs onnx, onnxscript and onnxruntime"
+)
+@pytest.mark.parametrize("name", ["faster-rcnn", "mask-rcnn"])
+def test_onnx_runtime_detects_what_a_detector_of_two_stages_does(name: str, tmp_path: Path) -> None:
+    import onnxruntime  # type: ignore[import-not-found, unused-ignore]
+
+    task = task_of(name)
+    made = network(name, width=4, channels=8, hidden=8, least_score=0.01).build(
+        task.input_space, task.output_space, np.random.default_rng(0)
+    )
+    about = write(exportable(made, OwnRule("auto", 0.0), task.input_space), "onnx", tmp_path / "graph.onnx")
+    quiet = onnxruntime.SessionOptions()
+    quiet.log_severity_level = 3  # the number of masks is not the one that the graph was recorded with, which it reports of each
+    session = onnxruntime.InferenceSession(tmp_path / "graph.onnx", quiet)
+    for picture in (1, 2):
+        inputs = task.read("train", np.arange(picture, picture + 1))[0]
+        expected = made.answers(torch.from_numpy(inputs))
+        found = dict(zip(about["outputs"], session.run(None, {"inputs": inputs}), strict=True))
+        assert len(found["boxes"]) > 3
+        np.testing.assert_allclose(found["boxes"], expected["box"].values, atol=1e-4)
+        np.testing.assert_allclose(found["scores"], expected["score"].values, atol=1e-4)
+        np.testing.assert_array_equal(found["labels"], expected["label"].values)
+        if name == "mask-rcnn":
+            assert (found["masks"] == np.asarray(expected["mask"].values)).mean() > 0.9999  # halves may fall either way
 
 
 @pytest.mark.learning

@@ -16,6 +16,8 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 import rl_core
+from dl_nets.classic.perceptron import Perceptron, PerceptronConfig
+from dl_nets.classic.rbf import RBFConfig, RBFNetwork
 from dl_nets.generative.autoencoder import Autoencoder, AutoencoderConfig
 from dl_nets.language.copy_tokens import CopyTokens
 from dl_nets.language.pointer_generator import PointerGenerator, PointerGeneratorConfig
@@ -67,6 +69,21 @@ def test_a_graph_of_torch_answers_as_the_agent_for_batches_of_any_size(three_cla
             answers, outputs = (part.detach().numpy() for part in loaded(tmp_path / "graph.pt2")(torch.from_numpy(inputs)))
             np.testing.assert_array_equal(answers, agent.predict(inputs))
             np.testing.assert_allclose(outputs, agent.module(torch.from_numpy(inputs)).detach().numpy(), atol=1e-4)
+
+
+def test_graphs_of_threshold_units_and_of_radial_units_answer_as_the_agents(three_classes: ArrayTask, tmp_path: Path) -> None:
+    inputs = three_classes.read("test", np.arange(7))[0]
+    agents: tuple[Any, ...] = (
+        Perceptron(PerceptronConfig(averaged=True), three_classes, None, seeds=Seeds(0), budget=80, device="cpu"),
+        RBFNetwork(RBFConfig(centres=4, iterations=1), three_classes, None, seeds=Seeds(0), budget=200, device="cpu"),
+    )
+    for agent in agents:
+        while not agent.finished and agent.progress < agent.budget:
+            agent.step()
+        agent.export("torch-export", tmp_path / "graph.pt2")
+        answers, outputs = loaded(tmp_path / "graph.pt2")(torch.from_numpy(inputs))
+        np.testing.assert_array_equal(answers.numpy(), agent.predict(inputs))
+        assert np.ptp(outputs.detach().numpy()) > 0.1  # it has learned
 
 
 @pytest.mark.skipif(

@@ -11,6 +11,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from rl_algos.meta.action_heads import features
 from rl_core.agent import Agent
 from rl_core.conformance import inputs
 from rl_core.plugins.catalogue import Catalogue
@@ -23,6 +24,8 @@ FAMILIES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("rainbow-lite", {"network": "lstm"}, ["network.units=3", "prioritised=false", "scale_obs=false"]),
     ("sac", {}, ["network.hidden=[4]"]),
     ("es", {}, ["normalise_obs=true", "network.hidden=[4]"]),
+    ("hiro", {}, ["network.hidden=[4]", "iteration_steps=1", "decision_steps=2"]),
+    ("dreamer", {}, ["memory=4", "random=2", "hidden=4"]),
 ]
 
 
@@ -35,15 +38,59 @@ def test_a_graph_acts_as_the_agent(name: str, options: dict[str, Any], settings:
         agent.export("torch-export", tmp_path / "graph.pt2")
         obs = inputs.batch(run.task, 5)
         graph = torch.export.load(io.BytesIO((tmp_path / "graph.pt2").read_bytes())).module()
-        given, play = [torch.from_numpy(obs)], agent.predictor()
-        state_size = agent.exported().inputs["state"].shape[1] if "network" in options else 0
-        if state_size:
-            given.append(torch.zeros(5, state_size))
+        memory, play = agent.exported().inputs.get("state"), agent.predictor()
+        state = [] if memory is None else [torch.zeros(5, *memory.shape[1:])]
+        if state:
             play.begin(np.ones(5, dtype=np.bool_))
-        for _ in range(3):  # the memory changes from step to step
-            actions, _, *state = graph(*given)
-            np.testing.assert_allclose(actions.detach().numpy(), play(obs), atol=1e-4)
-            given[1:] = state
+        for step in range(3):  # the memory changes from step to step
+            seen = np.roll(obs, step, axis=0)
+            actions, *rest = graph(torch.from_numpy(seen), *state)
+            np.testing.assert_allclose(actions.detach().numpy(), play(seen), atol=1e-4)
+            state = rest[-1:] if state else []
+
+
+def test_a_graph_of_one_step_of_a_trial_remembers_the_steps_before(tmp_path: Path) -> None:
+    catalogue, rng = Catalogue.discover(), np.random.default_rng(0)
+    for name, settings in (("rl2", ["units=3"]), ("snail", ["embedding=3", "filters=2", "keys=3", "max_steps=4"])):
+        with Run.create(recipe.resolve(catalogue, name, overrides=settings), catalogue, tmp_path / name) as run:
+            agent: Any = run.agent
+            agent.export("torch-export", tmp_path / "graph.pt2")
+            graph = torch.export.load(io.BytesIO((tmp_path / "graph.pt2").read_bytes())).module()
+            asked = agent.exported().inputs
+            memory, state = agent.memory.begin(5, 4), torch.zeros(5, *asked["state"].shape[1:])
+            for _ in range(3):
+                obs = torch.from_numpy(inputs.batch(run.task, 5))
+                action, reward, begins = (
+                    torch.from_numpy(rng.random((5, *asked[part].shape[1:]), dtype=np.float32))
+                    for part in ("last_action", "last_reward", "begins")
+                )
+                seen = torch.from_numpy(features(run.task.input_space, obs.numpy()))
+                row = torch.cat((seen, action, reward[:, None], begins[:, None]), dim=1)
+                with torch.no_grad():
+                    head, value, memory = agent.memory.advance(row, memory)
+                    _, found, *_, worth, state = graph(obs, action, reward, begins, state)
+                np.testing.assert_allclose(found, head, atol=1e-4)
+                np.testing.assert_allclose(worth, value, atol=1e-4)
+
+
+def test_a_graph_of_pearl_gathers_evidence_as_its_posterior_does(tmp_path: Path) -> None:
+    catalogue, rng = Catalogue.discover(), np.random.default_rng(0)
+    with Run.create(recipe.resolve(catalogue, "pearl", overrides=["num_tasks=2"]), catalogue, tmp_path / "run") as run:
+        agent: Any = run.agent
+        agent.export("torch-export", tmp_path / "graph.pt2")
+        graph = torch.export.load(io.BytesIO((tmp_path / "graph.pt2").read_bytes())).module()
+        asked = agent.exported().inputs
+        context = torch.from_numpy(rng.random((2, 4, sum(agent.replay.sizes)), dtype=np.float32))
+        evidence = torch.zeros(2, *asked["evidence"].shape[1:])
+        for row in range(4):
+            parts = agent.replay.split(context[:, row])
+            known = {"evidence": evidence, "context_actions": parts.action, "context_rewards": parts.reward[:, 0]}
+            known |= {"observations": parts.obs, "context_observations": parts.obs, "context_next_observations": parts.next_obs}
+            given = [known.get(name, torch.zeros(2, *like.shape[1:])) for name, like in asked.items()]
+            *_, evidence, mean, deviation = graph(*given)
+        expected, variance = agent.posterior(context)
+        np.testing.assert_allclose(mean.detach().numpy(), expected.detach().numpy(), atol=1e-4)
+        np.testing.assert_allclose(deviation.detach().numpy(), variance.detach().sqrt().numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["q-learning", "value-iteration", "td0", "bandit-ucb"])

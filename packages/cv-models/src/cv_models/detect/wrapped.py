@@ -57,6 +57,7 @@ class Wrapped(nn.Module):
 
     Attributes:
         no_graph: Why it has no graph; see `dl_nets.learning.export`.
+        recorded_outputs: What the file of ONNX gives for one picture, in words; masks where it has them.
     """
 
     no_graph = "it looks at regions that it proposes itself, more of them on one picture than on another"
@@ -64,6 +65,13 @@ class Wrapped(nn.Module):
     def __init__(self, detector: nn.Module, space: spaces.Box, rng: np.random.Generator) -> None:
         super().__init__()
         self.detector, self.scale = detector, UnitScale(space)
+        self.recorded_outputs = {
+            "boxes": "of the objects, best first: left, top, right and bottom in pixels",
+            "labels": "class of each",
+            "scores": "probability of it",
+        }
+        if getattr(getattr(detector, "roi_heads", None), "mask_predictor", None) is not None:
+            self.recorded_outputs["masks"] = "1 where the object is, else 0"
         self._seed, self._calls = int(rng.integers(2**31)), 0
 
     def training_loss(self, inputs: Tensor, targets: Mapping[str, Any], weights: Tensor | None = None) -> tuple[Tensor, dict[str, Any]]:
@@ -93,11 +101,15 @@ class Wrapped(nn.Module):
         learns = self.training
         found = self.eval().detector(self._pictures(inputs))
         self.train(learns)
-        rows = []
-        for each in found:
-            row = [each["boxes"].float(), each["labels"] - 1, each["scores"].float()]
-            rows.append([*row, (each["masks"][:, 0] > 0.5).to(torch.uint8)] if "masks" in each else row)
-        return detected(rows)
+        return detected([self._row(each) for each in found])
+
+    def recorded_answers(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return boxes [n, 4], labels [n], scores [n] and, if it has them, masks [n, H, W] of what is found on one picture [1, H, W, C]."""
+        return tuple(self._row(self.detector(self._pictures(inputs))[0]))
+
+    def _row(self, found: Mapping[str, Tensor]) -> list[Tensor]:
+        row = [found["boxes"].float(), found["labels"] - 1, found["scores"].float()]
+        return [*row, (found["masks"][:, 0] > 0.5).to(torch.uint8)] if "masks" in found else row
 
     def get_extra_state(self) -> Tensor:
         """Return the seed and the number of updates; torch saves it with the module."""

@@ -96,6 +96,7 @@ class Perceptron(Agent):
     config: PerceptronConfig
     task: DataTask
     headline = "mistakes"
+    export_formats = ("onnx", "torch-export", "state-dict", "arrays")
     state_fields = ("weights", "lagged", "mistakes", "epoch_mistakes", "radius", "met", "returned")
 
     @classmethod
@@ -174,6 +175,15 @@ class Perceptron(Agent):
     def answer(self, text: str) -> Any:
         """Return the class's name for one input as the task reads it."""
         return self.task.describe(self.predict(self.task.parse(text)))[0]
+
+    def export(self, form: str, out: Path) -> Mapping[str, Any] | None:
+        """Write the units, in one of `export_formats`; see `dl_nets.learning.export`."""
+        if form == "arrays":
+            return super().export(form, out)
+        from dl_nets.classic.threshold_units import exportable_units
+        from dl_nets.learning.export import write
+
+        return write(exportable_units(self._answering, self.task.input_space, self._start), form, out)
 
     def parameters(self) -> Mapping[str, np.ndarray]:
         """Return the weights [U, D]; the last of each unit is minus its threshold."""

@@ -23,6 +23,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from dl_nets.classic.features import flat_features
+from dl_nets.learning.export import FORMATS
 from dl_nets.learning.losses import NumberTargets
 from dl_nets.learning.supervised import Supervised, SupervisedConfig
 from dl_nets.networks.spaces import Features, output_size
@@ -138,6 +139,7 @@ class RBFNetwork(Agent):
     config: RBFConfig
     task: DataTask
     headline = "mean_distance"
+    export_formats = FORMATS
     state_fields = ("tuner", "sums", "counts", "gram", "moments", "distance")
 
     @classmethod
@@ -198,6 +200,10 @@ class RBFNetwork(Agent):
     def answer(self, text: str) -> Any:
         """Return the class's name, or the numbers, for one input as the task reads it."""
         return self.tuner.answer(text)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write the network, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return self.tuner.export(form, out)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""

@@ -9,7 +9,8 @@
 A graph has the run's inputs as the task has them, batches of any size first, and returns the answers in the task's output space; what is
 before and after the network (scaling, normalisation, the choice among actions) is part of it. Inputs of several parts are arguments by
 the names of the parts, and so are answers. What a graph computes, with the types and shapes of its inputs and outputs, is what `write`
-returns, for the user and for a file beside the graph. A module that no graph can hold says why in an attribute `no_graph`.
+returns, for the user and for a file beside the graph. A module that no graph can hold says why in an attribute `no_graph`; ONNX can hold
+some of these, for one example at a time: see `Recorded`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,37 @@ class Traced(Protocol):
 
     def traced_answers(self, inputs: Any) -> Tensor | tuple[Tensor, ...]:
         """Return the outputs [B, ...] by steps that do not depend on the numbers in the inputs."""
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """A module with `no_graph` that ONNX holds nevertheless, since its exporter can record the steps on one example.
+
+    Attributes:
+        recorded_outputs: What each output is, in words, by name; how many rows they have differs from example to example.
+    """
+
+    recorded_outputs: Mapping[str, str]
+
+    def recorded_answers(self, inputs: Any) -> tuple[Tensor, ...]:
+        """Return the outputs [n, ...] of one example [1, ...]."""
+
+
+class Recording(nn.Module):
+    """A network whose steps are recorded on one example.
+
+    Args:
+        network: It is `Recorded`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Any) -> tuple[Tensor, ...]:
+        """Return the outputs [n, ...] of one example [1, ...]."""
+        assert isinstance(self.network, Recorded)
+        return self.network.recorded_answers(inputs)
 
 
 class Answering(nn.Module):
@@ -184,6 +216,11 @@ def write(made: Exportable, form: str, out: Path) -> dict[str, Any]:
     if form == "onnx" and missing:
         raise ValueError(f"the format onnx needs {' and '.join(missing)}, not installed here; install them: pip install 'dl-nets[onnx]'")
     modes = [(module, module.training) for module in made.graph.modules()]
+    if form == "onnx" and isinstance(made.network, Recorded):
+        about |= _write_recorded(made.network, dict(made.inputs), out)
+        for module, mode in modes:
+            module.training = mode
+        return about
     program = _followed(made)
     for module, mode in modes:
         module.training = mode
@@ -207,6 +244,23 @@ def write(made: Exportable, form: str, out: Path) -> dict[str, Any]:
     return about
 
 
+def _write_recorded(network: Any, inputs: dict[str, Tensor], out: Path) -> dict[str, Any]:
+    """Write the steps of a network on one example as ONNX; return inputs and outputs as JSON has them."""
+    graph, one = Recording(network).eval(), {name: value[:1] for name, value in inputs.items()}
+    words: Mapping[str, str] = network.recorded_outputs
+    rows = {name: {0: "found"} for name in words}
+    with _quiet(), torch.no_grad():
+        found = graph(*one.values())
+        torch.onnx.export(
+            graph, tuple(one.values()), str(out), input_names=list(one), output_names=list(words), dynamic_axes=rows, dynamo=False
+        )
+    outputs = {
+        name: {"type": str(value.dtype).removeprefix("torch."), "shape": ["found", *value.shape[1:]], "is": text}
+        for (name, text), value in zip(words.items(), found, strict=True)
+    }
+    return {"inputs": {name: {**_described(value), "shape": list(value.shape)} for name, value in one.items()}, "outputs": outputs}
+
+
 def _described(tensor: Tensor) -> dict[str, Any]:
     """Return the type and the shape of a tensor, in which the size of a batch has a name."""
     return {
@@ -223,7 +277,8 @@ def _followed(made: Exportable) -> torch.export.ExportedProgram:
     """
     reason: str = getattr(made.network, "no_graph", "")
     if reason:
-        raise ValueError(f"{type(made.network).__name__} cannot be exported as a graph: {reason}; export the format state-dict instead")
+        others = "onnx or state-dict" if isinstance(made.network, Recorded) else "state-dict"
+        raise ValueError(f"{type(made.network).__name__} cannot be exported as a graph: {reason}; export the format {others} instead")
     batch = torch.export.Dim("batch", min=1)
     sizes: Any = tuple({0: batch} for _ in made.inputs)
     if isinstance(made.graph, ByPosition):  # all of them are one argument, *inputs

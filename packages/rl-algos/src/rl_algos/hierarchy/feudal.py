@@ -19,11 +19,13 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from dl_nets.learning.export import FORMATS, Exportable, example, write
 from dl_nets.learning.optimisers import Optimiser
 from dl_nets.networks.initialisation import linear
 from rl_algos.hierarchy.pictures import draw_directions
 from rl_algos.on_policy.rollout import advantages
 from rl_algos.parts.distributions import Categorical
+from rl_algos.parts.exported import action_layer, computed, zeros
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 from rl_core.task import ControlTask, Predict
@@ -98,7 +100,7 @@ class FeudalModule(nn.Module):
         features = self.features(obs).tanh()
         state = self.state(features).relu()
         goal = nn.functional.normalize(self.goal(state), dim=-1)
-        worker = self.worker(features).reshape(len(features), self.num_actions, -1)
+        worker = self.worker(features).reshape(features.shape[0], self.num_actions, -1)
         return Seen(state, goal, self.manager_value(state)[:, 0], worker, self.worker_value(features)[:, 0])
 
     def logits(self, worker: Tensor, pooled: Tensor) -> Tensor:
@@ -182,6 +184,7 @@ class Feudal(Agent):
 
     Config: ClassVar[type] = FeudalConfig
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields = ("module", "optimiser", "envs", "obs", "ages", "states", "goals")
     learned_fields = ("module",)
     config: FeudalConfig
@@ -319,6 +322,29 @@ class Feudal(Agent):
     def predictor(self) -> Predict:
         """Return a player that carries the goals."""
         return FeudalPlayer(self)
+
+    def exported(self) -> Exportable:
+        """Return both levels as a graph, whose memory is the goals of the last steps."""
+        horizon, action = self.config.horizon, action_layer(self.actions)
+
+        def step(observations: Tensor, state: Tensor) -> tuple[Tensor, ...]:
+            seen = self.module(observations)
+            goals = torch.cat((state.unflatten(1, (horizon, -1))[:, 1:], seen.goal[:, None]), dim=1)
+            logits = self.module.logits(seen.worker, goals.sum(dim=1))
+            return action(logits), logits, seen.goal, goals.flatten(1)
+
+        words = {
+            "actions": "the likeliest actions as the environment takes them",
+            "outputs": "logits of the actions",
+            "goals": "the manager's goal, a direction of length 1",
+            "next_state": "the memory to give as state with the next observations; 0 where an episode begins",
+        }
+        inputs = {"observations": example(self.task.input_space), "state": zeros(horizon * self.config.goal_size)}
+        return computed(step, self.module, inputs, words)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write both levels, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from gymnasium import spaces
+from torch import Tensor, nn
 
-from rl_algos.continuous.bounded_actions import BoundedActions
+from dl_nets.learning.export import FORMATS, Exportable, example, write
+from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions
 from rl_algos.hierarchy.pictures import Course, draw_courses
 from rl_algos.hierarchy.td3_level import Experience, TD3Level
+from rl_algos.parts.exported import computed, zeros
 from rl_algos.replay.ring import Ring
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, Whole, configclass
@@ -164,6 +168,7 @@ class HIRO(Agent):
 
     Config: ClassVar[type] = HIROConfig
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields = (
         *("manager", "worker", "decisions", "transitions", "envs", "obs"),
         *("goal", "since", "first_obs", "gained", "trace", "num_rounds"),
@@ -304,6 +309,31 @@ class HIRO(Agent):
     def predictor(self) -> Predict:
         """Return a player that carries the goals."""
         return HIROPlayer(self)
+
+    def exported(self) -> Exportable:
+        """Return both levels as a graph, whose memory is the goal, where it was pursued last, and the steps since it was set."""
+        levels = nn.ModuleDict({"manager": self.manager.module["actor"], "worker": self.worker.module["actor"]})
+        size, every, unit = self.num_goals, self.config.decision_steps, self.config.goal_range
+        bounded = BoundedAction(self.actions)
+
+        def step(observations: Tensor, state: Tensor) -> tuple[Tensor, ...]:
+            obs = observations.float()
+            goal, last, since = state.split([size, size, 1], dim=1)
+            place = obs[:, :size]
+            goal = torch.where(since % every == 0, levels["manager"](obs).tanh(), goal + (last - place) / unit)  # (3)
+            action = bounded(levels["worker"](torch.cat((obs, goal), dim=1)))
+            return action, goal, torch.cat((goal, place, since + 1), dim=1)
+
+        words = {
+            "actions": "the worker's actions without noise, as the environment takes them",
+            "goals": "the change of the observation's first numbers that is still asked for, in units of goal_range",
+            "next_state": "the memory to give as state with the next observations; 0 where an episode begins",
+        }
+        return computed(step, levels, {"observations": example(self.task.input_space), "state": zeros(2 * size + 1)}, words)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write both levels, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

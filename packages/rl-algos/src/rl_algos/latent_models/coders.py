@@ -15,6 +15,7 @@ from torch.nn.functional import pad, silu
 
 from dl_nets.generative.coders import Decoder, Encoder
 from dl_nets.networks.initialisation import linear
+from rl_algos.parts.exported import Observations
 from rl_algos.parts.normalisation import RunningMoments
 
 PATCH, FILTERS = 4, (16, 64)  # pixels along a side of a square; numbers of a square of pixels, and of a square of squares
@@ -62,6 +63,13 @@ class Scale:
             return self.moments.normalise(obs)
         scaled: np.ndarray = ((obs - self._low) / self._range - 0.5).astype(np.float32)
         return scaled
+
+    def layer(self) -> Observations:
+        """Return the map as a layer, as it is now."""
+        if not self.is_image:
+            return Observations(self.moments)
+        middle = self._low + self._range / 2
+        return Observations(scale=(middle.astype(np.float32), self._range.astype(np.float32)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the moments."""

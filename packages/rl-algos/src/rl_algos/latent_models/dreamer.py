@@ -13,15 +13,17 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dl_nets.learning.devices import resolve_device
+from dl_nets.learning.export import FORMATS, Exportable, example, write
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.latent_models.behaviour import Behaviour, BehaviourConfig
 from rl_algos.latent_models.coders import Scale
 from rl_algos.latent_models.pictures import draw_dreams
 from rl_algos.latent_models.windows import ActionCode, Windows, newest_windows, replay_of, windows_at
 from rl_algos.latent_models.world import World, WorldConfig, open_loop, open_loop_ratio
+from rl_algos.parts.exported import computed, zeros
 from rl_algos.parts.players import Player, reset_where
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Meta, Positive, Whole, configclass
@@ -62,6 +64,7 @@ class Dreamer(Agent):
 
     Config: ClassVar[type] = DreamerConfig
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields = (
         "world", "behaviour", "scale", "optimisers", "replay", "envs", "obs", "memory", "num_updates", "num_checks", "open_loop_error",
     )  # fmt: skip
@@ -203,6 +206,30 @@ class Dreamer(Agent):
         kept = code.cpu().numpy()
         action = self.code.to_env(kept.argmax(axis=1) if self.code.is_choice else kept)
         return action, torch.cat([state, code], dim=1).cpu().numpy()
+
+    def exported(self) -> Exportable:
+        """Return encoder, model and actor as a graph, whose memory is the state and the action's code, by the means of the model."""
+        world, actor, size = self.world, self.behaviour.actor, self.world.rssm.size
+        scaled, bounded = self.scale.layer(), self.code.layer()
+
+        def step(observations: Tensor, state: Tensor) -> tuple[Tensor, ...]:
+            inputs = scaled(observations)[None]
+            starts, chance = inputs.new_zeros(1, inputs.shape[1]), inputs.new_zeros(1, inputs.shape[1], world.rssm.random)
+            after = world.observe(inputs, state[None, :, size:], starts, chance, state[:, :size]).state[0]
+            head = actor.layers(after) if actor.is_choice else actor.normal(after)[0]
+            return bounded(head), head, torch.cat([after, actor.greedy(after)], dim=1)
+
+        words = {
+            "actions": "the policy's best actions as the environment takes them",
+            "outputs": "logits of the actions, or means before tanh",
+            "next_state": "the memory to give as state with the next observations; 0 where an episode begins",
+        }
+        network = nn.ModuleDict({"world": world, "actor": actor})
+        return computed(step, network, {"observations": example(self.task.input_space), "state": zeros(size + self.code.size)}, words)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write encoder, model and actor, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from torch import nn
 
+from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions
 from rl_algos.model_based.sequences import Actions
+from rl_algos.parts.exported import LargestAction
 from rl_algos.replay.buffer import EMPTY_SLOT, TERMINATES, ReplaySettings
 from rl_algos.replay.sequence import SequenceReplay
 
@@ -56,7 +59,7 @@ class ActionCode:
     """
 
     def __init__(self, space: gymnasium.Space[Any]) -> None:
-        self._actions, self.is_choice = Actions(space), isinstance(space, spaces.Discrete)
+        self._actions, self.is_choice, self._space = Actions(space), isinstance(space, spaces.Discrete), space
         self._start = int(space.start) if isinstance(space, spaces.Discrete) else 0
         self.size = self._actions.num_choices or self._actions.size
         self.stored = spaces.Discrete(self.size) if self.is_choice else spaces.Box(-1.0, 1.0, (self.size,), np.float32)
@@ -68,6 +71,10 @@ class ActionCode:
     def to_env(self, kept: np.ndarray) -> np.ndarray:
         """Return the task's actions [B, ...] of kept ones [B] or [B, A]."""
         return kept + self._start if self.is_choice else self._actions(kept)
+
+    def layer(self) -> nn.Module:
+        """Return the layer from logits of choices, or numbers before tanh [B, A], to the task's actions [B, ...]."""
+        return LargestAction(self._start) if self.is_choice else BoundedAction(BoundedActions(self._space))
 
     def random(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Return kept actions [B] or [B, A], each with the same probability."""

@@ -15,7 +15,10 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot, pad
 
+from dl_nets.learning.export import FORMATS, Exportable, example, write
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.latent_models.coders import Scale
 from rl_algos.latent_models.mixture_memory import MixtureMemory
@@ -23,6 +26,7 @@ from rl_algos.latent_models.pictures import draw_dreams
 from rl_algos.latent_models.vision import Vision
 from rl_algos.latent_models.windows import ActionCode, Windows, newest_windows, replay_of, windows_at
 from rl_algos.latent_models.world import OpenLoop, open_loop_ratio
+from rl_algos.parts.exported import computed, zeros
 from rl_algos.parts.normalisation import RunningMoments
 from rl_algos.parts.players import Player, reset_where
 from rl_algos.search.cma_es import SearchDistribution
@@ -76,6 +80,7 @@ class WorldModel(Agent):
 
     Config: ClassVar[type] = WorldModelConfig
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields = (
         "vision", "memory", "search", "scale", "rewards", "optimisers", "replay", "envs", "obs", "state", "controllers", "num_updates",
         "num_checks", "open_loop_error",
@@ -278,6 +283,32 @@ class WorldModel(Agent):
         code = self.codes(np.asarray(inputs))
         kept = self.control(self.search.mean[None, None], code, state)
         return self.code.to_env(kept), self.follow(state, code, kept)
+
+    def exported(self) -> Exportable:
+        """Return vision, memory and the mean controller as a graph."""
+        vision, memory, scaled, bounded = self.vision, self.memory, self.scale.layer(), self.code.layer()
+        controller = torch.from_numpy(self.search.mean.astype(np.float32)).view(self.num_seen + 1, self.num_heads)
+        network = nn.ModuleDict({"vision": vision, "memory": memory, "controller": nn.ParameterDict({"weight": controller})})
+
+        def step(observations: Tensor, state: Tensor) -> tuple[Tensor, ...]:
+            code, weight = vision(scaled(observations)).mean, network["controller"]["weight"]  # type: ignore[index]
+            seen = torch.cat([code, state[:, : self.config.units]], dim=1) if self.config.sees_memory else code
+            head = seen @ weight[:-1] + weight[-1]
+            if self.code.is_choice:
+                head = pad(head, (1, 0))  # the first choice counts 0
+            action = one_hot(head.argmax(dim=1), self.code.size).float() if self.code.is_choice else head.tanh()
+            return bounded(head), code, memory.advance(state, code, action)
+
+        words = {
+            "actions": "the mean controller's actions as the environment takes them",
+            "codes": "what vision makes of the observations",
+            "next_state": "the memory to give as state with the next observations; 0 where an episode begins",
+        }
+        return computed(step, network, {"observations": example(self.task.input_space), "state": zeros(2 * self.config.units)}, words)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write vision, memory and controller, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

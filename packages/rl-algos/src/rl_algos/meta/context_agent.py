@@ -10,17 +10,20 @@ Letters: M tasks, N environments, C transitions of a context, L numbers of a des
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rl_algos.continuous.bounded_actions import BoundedActions
+from dl_nets.learning.export import FORMATS, Exportable, example, write
+from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions
 from rl_algos.meta.action_heads import features, num_features
 from rl_algos.meta.pictures import draw_adaptation, draw_paths
 from rl_algos.meta.task_replay import Rows, TaskReplay, TaskSAC
+from rl_algos.parts.exported import computed, vectors, zeros
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, configclass
 from rl_core.envs import Envs
@@ -54,6 +57,22 @@ class ContextConfig:
     latent_penalty: Annotated[NonNegative, Doc("beta, weight of the divergence of descriptions from their prior; of pearl only")] = 1e-5
 
 
+class Inference(NamedTuple):
+    """What a graph computes of a transition, beside the actions.
+
+    Attributes:
+        function: From the description [B, L] and further inputs by name to a tuple of tensors [B, ...].
+        network: Modules whose weights it has.
+        inputs: An example of each further input.
+        words: What each output is.
+    """
+
+    function: Callable[..., tuple[Tensor, ...]]
+    network: torch.nn.Module
+    inputs: Mapping[str, Tensor]
+    words: Mapping[str, str]
+
+
 class ContextAgent(Agent):
     """The loop: play every training task without and with a description, then learn from what all tasks have replayed.
 
@@ -64,6 +83,7 @@ class ContextAgent(Agent):
     """
 
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields: ClassVar[tuple[str, ...]] = ("replay", "trials", "sac", "actor_optimiser", "critic_optimiser")
     config: Any
 
@@ -80,6 +100,10 @@ class ContextAgent(Agent):
             rows: Their transitions [M, B, W].
             noise: Standard normal numbers for next actions and actions [2, M B, D].
         """
+
+    @abstractmethod
+    def inference(self) -> Inference:
+        """Return what a graph computes of a transition, for descriptions to be inferred by."""
 
     def learned(self) -> list[torch.nn.Module]:
         """Return the modules that the critics' optimiser moves besides; none by default."""
@@ -209,6 +233,26 @@ class ContextAgent(Agent):
         obs = features(self.task.input_space, np.asarray(inputs))
         head = self.sac.head(torch.from_numpy(obs), torch.zeros(len(obs), self.config.num_latents)).numpy()
         return self.actions.to_env(np.tanh(head[:, : self.num_actions]))
+
+    def exported(self) -> Exportable:
+        """Return the policy given a description as a graph, and beside it what descriptions are inferred by."""
+        space, bounded, further = self.task.input_space, BoundedAction(self.actions), self.inference()
+
+        def step(observations: Tensor, description: Tensor, **context: Tensor) -> tuple[Tensor, ...]:
+            head = self.sac.head(vectors(space, observations), description)
+            return bounded(head), head, *further.function(description, **context)
+
+        words = {
+            "actions": "the most probable actions as the environment takes them, given the description; 0 is what is known of a new task",
+            "outputs": "means before tanh, and ln of the deviations around them",
+            **further.words,
+        }
+        inputs = {"observations": example(space), "description": zeros(self.config.num_latents), **further.inputs}
+        return computed(step, torch.nn.ModuleDict({"policy": self.sac.actor, "inference": further.network}), inputs, words)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write policy and inference, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

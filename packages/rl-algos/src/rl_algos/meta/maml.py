@@ -21,12 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dl_nets.learning.export import FORMATS, Exportable, example, write
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.meta.action_heads import Head, features
 from rl_algos.meta.episodes import Episodes, TaskBatch, play, task_batch
 from rl_algos.meta.flat_policy import Activation, FlatPolicy
 from rl_algos.meta.pictures import draw_adaptation, draw_paths
 from rl_algos.on_policy.trpo import conjugate_gradient, largest_step
+from rl_algos.parts.exported import action_layer, computed, vectors
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, configclass
 from rl_core.family import Split, TaskFamily
@@ -137,6 +139,7 @@ class MAML(Agent):
 
     Config: ClassVar[type] = MAMLConfig
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields = ("first", "optimiser")
     config: MAMLConfig
 
@@ -268,6 +271,25 @@ class MAML(Agent):
         scores = {"mean return": float(mean[self.config.inner_updates])}
         scores |= {f"return after {number}": float(value) for number, value in enumerate(mean)}
         return {**scores, "deviation of tasks": float(trials.returns[self.config.inner_updates].std()), "tasks": float(episodes)}
+
+    def exported(self) -> Exportable:
+        """Return the policy as a graph, with the first parameters: as it is before it sees a task."""
+        network, space, action = nn.ParameterDict({"first": self.first}), self.task.input_space, action_layer(self.policy.actions)
+
+        def step(observations: Tensor) -> tuple[Tensor, ...]:
+            head = self.policy.head(network["first"][None], vectors(space, observations)[None])
+            values: Tensor = head.values[0]
+            return action(values), values
+
+        words = {
+            "actions": "the most probable actions as the environment takes them, by the first parameters: before any update on a task",
+            "outputs": "the policy's head there",
+        }
+        return computed(step, network, {"observations": example(space)}, words)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write the policy before any update on a task, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the first parameters."""

@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dl_nets.learning.export import example
 from dl_nets.learning.optimisers import Optimiser
-from rl_algos.meta.context_agent import ContextAgent, ContextConfig
+from rl_algos.meta.context_agent import ContextAgent, ContextConfig, Inference
 from rl_algos.meta.relabelling import improved
 from rl_algos.meta.task_replay import TaskReplay, plain
 from rl_algos.model_based.perceptrons import Perceptrons, bounded, gaussian_loss
+from rl_algos.parts.exported import vectors, zeros
 from rl_core.config import Count, Doc, Positive, Whole, configclass
 from rl_core.seeds import Seeds
 
@@ -159,6 +161,25 @@ class MIER(ContextAgent):
         config, rng = self.config, self.seeds.numpy("model")
         self.model = TaskModel(self.replay, config.num_latents, config.model_layers, rng, with_dynamics=config.next_obs)
         self.model_optimiser = Optimiser("adam", list(self.model.parameters()), learning_rate=self.config.model_rate)
+
+    def inference(self) -> Inference:
+        """Return the model given a description, whose gradient leads to the description: its distribution of what an action leads to."""
+        model, space = self.model, self.task.input_space
+        centre, unit = model.moments
+
+        def predict(description: Tensor, context_observations: Tensor, context_actions: Tensor) -> tuple[Tensor, ...]:
+            known = torch.cat((vectors(space, context_observations), context_actions), dim=1)
+            mean, log_variance = model(((known - centre[: model.num_inputs]) / unit[: model.num_inputs])[:, None], description)
+            target = mean[:, 0] * unit[model.num_inputs :] + centre[model.num_inputs :]
+            deviation = (0.5 * log_variance[:, 0]).exp() * unit[model.num_inputs :]
+            return target, deviation
+
+        what = "the change of the observation and the reward" if model.with_dynamics else "the reward"
+        words = {
+            "predictions": f"means of {what} after context_actions, which are from -1 to 1, at context_observations, given the description",
+            "deviations": "of these; the description of a task is found by gradient steps on it, against the likelihood of its transitions",
+        }
+        return Inference(predict, model, {"context_observations": example(space), "context_actions": zeros(self.num_actions)}, words)
 
     def prepare(self) -> None:
         """Take the moments of the first transitions."""

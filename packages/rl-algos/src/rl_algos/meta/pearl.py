@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from rl_algos.meta.context_agent import ContextAgent, ContextConfig
+from dl_nets.learning.export import example
+from rl_algos.meta.context_agent import ContextAgent, ContextConfig, Inference
 from rl_algos.meta.task_replay import perceptron
+from rl_algos.parts.exported import vectors, zeros
 from rl_core.config import Count, Doc, configclass
 
 LEAST_VARIANCE = 1e-7
@@ -72,6 +74,40 @@ class PEARL(ContextAgent):
     def learned(self) -> list[torch.nn.Module]:
         """Return the encoder: the critics' loss moves it."""
         return [self.encoder]
+
+    def inference(self) -> Inference:
+        """Return the encoder as it takes in one transition: evidence is the sums of precisions and of means by precisions. (2)"""
+        space = self.task.input_space
+
+        def take_in(
+            description: Tensor,
+            evidence: Tensor,
+            context_observations: Tensor,
+            context_actions: Tensor,
+            context_rewards: Tensor,
+            **then: Tensor,
+        ) -> tuple[Tensor, ...]:
+            known = [vectors(space, context_observations), context_actions, context_rewards[:, None]]
+            known += [vectors(space, obs) for obs in then.values()]
+            mean, spread = self.encoder(torch.cat(known, dim=1)).chunk(2, dim=1)
+            precision = 1.0 / softplus(spread).clamp(min=LEAST_VARIANCE)
+            gathered = evidence + torch.cat((precision, precision * mean), dim=1)
+            total, weighted = gathered.chunk(2, dim=1)
+            return gathered, weighted / total, total.rsqrt()
+
+        then = {"context_next_observations": example(space)} if self.config.next_obs else {}
+        inputs = {
+            "evidence": zeros(2 * self.config.num_latents),
+            "context_actions": zeros(self.num_actions),
+            "context_rewards": zeros(),
+            "context_observations": example(space),
+        }
+        words = {
+            "next_evidence": "to give as evidence with the next transition; 0 before a task's first; context_actions are from -1 to 1",
+            "mean": "mean of the normal distribution that the description is drawn from, given the evidence with this transition",
+            "deviation": "its deviation",
+        }
+        return Inference(take_in, self.encoder, {**inputs, **then}, words)
 
     def posterior(self, contexts: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and variance [M, L] of q(z|c), from contexts [M, C, W]."""

@@ -60,6 +60,17 @@ class RecurrentMemory(MemoryModule):
         value = self.critic_layer(critic[0])[:, 0]
         return self.policy_layer(policy[0]), self.unit * value, torch.stack((policy_state, critic_state))
 
+    @property
+    def state_size(self) -> int:
+        """S: both states."""
+        return 2 * self.units
+
+    def stepped(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return heads [N, K], values [N] and the next states side by side [N, 2 H], of inputs [N, I]."""
+        memory = state.unflatten(1, (2, 1, self.units)).permute(1, 2, 0, 3).contiguous()
+        head, value, after = self.advance(inputs, memory)
+        return head, value, after.permute(2, 0, 1, 3).flatten(1)
+
 
 def initialised(module: MemoryModule, rng: np.random.Generator) -> MemoryModule:
     """Return a module with its parameters drawn: matrices uniform by the number of their inputs, vectors 0, the heads small."""

@@ -111,6 +111,7 @@ class AttentiveMemory(MemoryModule):
 
     def __init__(self, size: int, length: int, config: SNAILConfig, heads: ActionHeads, unit: float) -> None:
         super().__init__(heads, config.log_std, unit)
+        self.size, self.length = size, length
         self.embedding = nn.Linear(size, config.embedding, device="meta")
         channels = config.embedding
         self.convolutions = nn.ModuleList()
@@ -151,6 +152,23 @@ class AttentiveMemory(MemoryModule):
         memory.time += 1
         channels = self.attention.look_back(channels, memory.keys[: memory.time], memory.values[: memory.time])
         return self.policy_layer(channels), self.unit * self.critic_layer(channels)[:, 0], memory
+
+    @property
+    def state_size(self) -> int:
+        """S: the inputs of a trial, and the number of its steps so far."""
+        return self.length * self.size + 1
+
+    def stepped(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return heads [N, K], values [N] and the inputs until now with their number [N, T I + 1], of inputs [N, I].
+
+        It computes the whole trial anew: what comes later is 0, and nothing looks ahead.
+        """
+        now = (torch.arange(self.length, device=state.device) == state[:, -1:])[..., None]  # [N, T, 1]
+        trial = torch.where(now, inputs[:, None], state[:, :-1].unflatten(1, (self.length, self.size)))
+        heads, values = self(trial.transpose(0, 1))
+        chosen = now.to(heads.dtype)
+        head, value = (heads.transpose(0, 1) * chosen).sum(dim=1), (values.transpose(0, 1) * chosen[..., 0]).sum(dim=1)
+        return head, value, torch.cat((trial.flatten(1), state[:, -1:] + 1), dim=1)
 
 
 class SNAIL(TrialLearner):

@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dl_nets.learning.export import FORMATS, Exportable, example, write
 from dl_nets.learning.optimisers import Optimiser
-from rl_algos.meta.action_heads import ActionHeads, Head, features
+from rl_algos.meta.action_heads import ActionHeads, Head, features, num_features
 from rl_algos.meta.pictures import draw_adaptation, draw_rewards
 from rl_algos.meta.trials import Trials, play, trial_advantages, trial_size
+from rl_algos.parts.exported import action_layer, computed, vectors, zeros
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 from rl_core.envs import Envs
@@ -52,7 +54,7 @@ class TrialConfig:
 
 
 class MemoryModule(nn.Module):
-    """A policy and its critic with a memory; see `rl_algos.meta.trials.Memory`.
+    """A policy and its critic with a memory; see `rl_algos.meta.trials.Memory`. A graph has the memory as one array [N, S].
 
     Args:
         heads: Distribution of actions.
@@ -70,6 +72,15 @@ class MemoryModule(nn.Module):
         """The ln sigma of real actions [D]."""
         return torch.zeros(0) if self.sigma is None else self.sigma
 
+    @property
+    @abstractmethod
+    def state_size(self) -> int:
+        """S, numbers of the memory as one array."""
+
+    @abstractmethod
+    def stepped(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return heads [N, K], values [N] and the next memory [N, S], of inputs [N, I] and a memory that is 0 where a trial begins."""
+
 
 class TrialLearner(Agent):
     """The loop: play trials in tasks drawn anew, then move policy and critic by PPO over whole trials.
@@ -80,6 +91,7 @@ class TrialLearner(Agent):
     """
 
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields = ("memory", "optimiser")
     config: Any
 
@@ -168,6 +180,32 @@ class TrialLearner(Agent):
         scores = {"mean return": float(returns.mean()), "trial return": float(returns.sum(axis=0).mean())}
         scores |= {f"return after {number}": float(value) for number, value in enumerate(returns.mean(axis=1))}
         return {**scores, "deviation of tasks": float(returns.mean(axis=0).std()), "tasks": float(episodes)}
+
+    def exported(self) -> Exportable:
+        """Return one step of a trial as a graph."""
+        space, action, log_std = self.task.input_space, action_layer(self.heads.actions), self.memory.log_std
+
+        def step(observations: Tensor, last_action: Tensor, last_reward: Tensor, begins: Tensor, state: Tensor) -> tuple[Tensor, ...]:
+            seen = (vectors(space, observations), last_action, last_reward[:, None], begins[:, None])
+            head, value, after = self.memory.stepped(torch.cat(seen, dim=1), state)
+            spread = (log_std.expand(head.shape[0], -1),) if self.heads.actions.scale_size else ()
+            return action(head), head, *spread, value, after
+
+        spread = {"log_std": "ln of the deviations around these means"} if self.heads.actions.scale_size else {}
+        words = {
+            "actions": "the most probable actions as the environment takes them; the agent draws from the distribution",
+            "outputs": "logits of the actions" if self.heads.is_discrete else "means of the actions, as last_action takes them",
+            **spread,
+            "values": "the critic's expectation of the discounted rewards to come in this trial",
+            "next_state": "the memory to give as state with the next observations; 0 where a trial begins, not where an episode does",
+        }
+        size = trial_size(space, self.task.output_space) - num_features(space) - 2
+        inputs = {"observations": example(space), "last_action": zeros(size), "last_reward": zeros(), "begins": zeros()}
+        return computed(step, self.memory, {**inputs, "state": zeros(self.memory.state_size)}, words)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write one step of a trial, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

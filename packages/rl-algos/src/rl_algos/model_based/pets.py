@@ -15,12 +15,17 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from dl_nets.learning.export import FORMATS, Exportable, example, write
 from rl_algos.model_based.learned import LearnedModel, ModelConfig, open_loop, open_loop_ratio, scores
 from rl_algos.model_based.mpc import MPCConfig, Planner
+from rl_algos.model_based.perceptrons import Functions
 from rl_algos.model_based.pictures import draw_model, draw_search
 from rl_algos.model_based.sequences import Actions
 from rl_algos.model_based.transitions import Rows, Transitions
+from rl_algos.parts.exported import computed, zeros
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, configclass
 from rl_core.task import ControlTask, DynamicsTask, Predict
@@ -81,6 +86,7 @@ class PETS(Agent):
 
     Config: ClassVar[type] = PETSConfig
     headline = "episode_return"
+    export_formats = FORMATS
     state_fields = ("envs", "obs", "plan", "model_steps", "num_fits", "checks", "data", "model")
     learned_fields = ("model",)
     config: PETSConfig
@@ -199,6 +205,43 @@ class PETS(Agent):
     def predictor(self) -> Predict:
         """Return a player that keeps its plans from one decision to the next."""
         return self.planner(self.seeds.apart("evaluation").numpy("candidates"))
+
+    def exported(self) -> Exportable:
+        """Return the model as a graph: what each of its networks predicts. Actions are found by a search, which no graph holds.
+
+        Raises:
+            ValueError: if the task's own dynamics take the model's place.
+        """
+        if self.model is None:
+            raise ValueError("model is 'true', so that nothing was learned that could be written; take another model")
+        network, size = self.model.network, self.model.num_numbers
+        members = network.members
+        functions = Functions(list(members.weights), list(members.biases), [])  # of uncertain weights the means, and nothing left out
+        centre, unit, target_centre, target_unit = (
+            torch.from_numpy(array.copy())
+            for array in (self.model.inputs.mean, self.model.inputs.std, self.model.targets.mean, self.model.targets.std)
+        )
+
+        def step(observations: Tensor, action_codes: Tensor) -> tuple[Tensor, ...]:
+            obs = observations.float()
+            inputs = (torch.cat([obs, action_codes], dim=1) - centre) / unit
+            found = network(inputs.expand(members.num_members, -1, -1), functions)
+            target = found.mean * target_unit + target_centre  # [E, B, S + 1]
+            log_variance = torch.zeros_like(target) - torch.inf if found.log_variance is None else found.log_variance
+            parts = (obs + target[..., :size], target[..., size], (0.5 * log_variance).exp() * target_unit, found.end.sigmoid())
+            return tuple(part.transpose(0, 1) for part in parts)
+
+        words = {
+            "next_observations": "means of each network; an action's code is its numbers from -1 to 1, or one at its number",
+            "rewards": "of each network",
+            "deviations": "of these numbers and of the reward under each network; 0 where it has none",
+            "ends": "probability that the episode ends, of each network",
+        }
+        return computed(step, network, {"observations": example(self.task.input_space), "action_codes": zeros(self.model.code_size)}, words)
+
+    def export(self, form: str, out: Path) -> dict[str, Any]:
+        """Write the model, in one of `export_formats`; see `dl_nets.learning.export`."""
+        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the trainable parameters of the model by name."""

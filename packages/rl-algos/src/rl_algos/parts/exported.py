@@ -1,19 +1,23 @@
 """Policies as graphs: from observations as the environment gives them to actions as it takes them, greedy, for `rl-core export`.
 
 A graph of a policy with a memory has the memory as a second input and a third output, both [B, S]; it is 0 where an episode begins.
+What an agent computes with several modules, or of several inputs, is written down as a function in its own file; see `computed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
-from dl_nets.learning.export import EXAMPLES, Exportable, example
+from dl_nets.learning.export import EXAMPLES, ByPosition, Exportable, example
 from rl_algos.parts.composed import AnyDistribution, Composed
 from rl_algos.parts.distributions import Categorical, Gaussian
 from rl_algos.parts.normalisation import EPSILON, RunningMoments
@@ -199,6 +203,54 @@ def exportable_judgement(judge: Callable[[Tensor], tuple[Tensor, Tensor]], netwo
         "values": "what the position is worth to the player who moves, or the return from it",
     }
     return Exportable(Judgement(judge, network), network, {"observations": example(space)}, words)
+
+
+class Steps(nn.Module):
+    """What an agent computes at a step.
+
+    Args:
+        function: From tensors [B, ...] by name to a tuple of tensors [B, ...].
+        network: Modules whose weights it has.
+    """
+
+    def __init__(self, function: Callable[..., tuple[Tensor, ...]], network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._function = function
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """Return the outputs [B, ...] of inputs [B, ...] by name."""
+        return self._function(**inputs)
+
+
+def computed(
+    function: Callable[..., tuple[Tensor, ...]], network: nn.Module, inputs: Mapping[str, Tensor], words: Mapping[str, str]
+) -> Exportable:
+    """Return a function ready for export.
+
+    Args:
+        function: From tensors [B, ...] by name to a tuple of tensors [B, ...].
+        network: Modules whose weights it has, which the format state-dict holds.
+        inputs: An example of each input by name.
+        words: What each output is, in the order of the tuple.
+    """
+    return Exportable(ByPosition(Steps(function, network), list(inputs)), network, inputs, words)
+
+
+def zeros(*shape: int) -> Tensor:
+    """Return an example of inputs [B, *shape]: 0."""
+    return torch.zeros(EXAMPLES, *shape)
+
+
+def vectors(space: gymnasium.Space[Any], observations: Tensor) -> Tensor:
+    """Return observations [B, ...] as vectors [B, I], float32; those of a `Discrete` space are one at their number.
+
+    >>> vectors(spaces.Discrete(3, start=1), torch.tensor([2])).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    if isinstance(space, spaces.Discrete):
+        return one_hot(observations - int(space.start), int(space.n)).float()
+    return observations.reshape(-1, math.prod(space.shape or ())).float()
 
 
 def action_layer(actions: AnyDistribution) -> nn.Module:

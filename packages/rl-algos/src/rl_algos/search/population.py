@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, runt
 import numpy as np
 from gymnasium import spaces
 
-from dl_nets.learning.export import FORMATS, write
+from dl_nets.learning.export import FORMATS, Exportable, write
 from rl_algos.parts.distributions import Gaussian
 from rl_algos.parts.exported import Policy, exportable
 from rl_algos.parts.normalisation import EPSILON, RunningMoments
@@ -250,9 +250,13 @@ class PolicySearch(Agent):
         """Return the actions [B, ...] of the centre at observations [B, ...]."""
         return self.population.predict(self.centre, inputs)
 
+    def exported(self) -> Exportable:
+        """Return the policy of the centre as a graph."""
+        return exportable(self.population.policy(self.centre), self.task.input_space)
+
     def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the policy of the centre, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(exportable(self.population.policy(self.centre), self.task.input_space), form, out)
+        return write(self.exported(), form, out)
 
 
 def _is_compiled(task: ControlTask) -> bool:
