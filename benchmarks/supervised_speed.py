@@ -14,6 +14,7 @@ import argparse
 import os
 import platform
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,12 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "cnn": (16, 16, 1),
     "lstm": (16, 16),
     "transformer": (16, 16),
+    "small cnn": (8, 8, 1),
+    "small transformer": (8, 8),
 }
 ASKED = {"bare": 0.9, "eager": 2.0, "lightning": 2.0, "keras": 2.0}
-EPOCHS = {"small mlp": 4, "mlp": 2}
+EPOCHS = {"small mlp": 4, "mlp": 2, "small cnn": 2, "small transformer": 2}
+WIDTHS = {"transformer": (64, 2, 4), "small transformer": (32, 1, 2)}  # numbers of a step, blocks and heads
 
 
 def network(name: str, *, fast: bool = True) -> Network:
@@ -54,8 +58,14 @@ def network(name: str, *, fast: bool = True) -> Network:
         "mlp": lambda: MLP(MLPConfig(hidden=(256, 128), activation="relu", fast=fast)),
         "cnn": lambda: CNN(CNNConfig(channels=(16, 32), hidden=(64,))),
         "lstm": lambda: RecurrentNetwork(RecurrentConfig(cell="lstm", units=64, fast=fast)),
-        "transformer": lambda: TransformerNetwork(TransformerConfig(width=64, depth=2, num_heads=4)),
+        "small cnn": lambda: CNN(CNNConfig(channels=(4, 8), hidden=(32,))),
+        **{of: partial(transformer, *sizes) for of, sizes in WIDTHS.items()},
     }[name]()
+
+
+def transformer(width: int, depth: int, num_heads: int) -> Network:
+    """Return a transformer of so many numbers of a step, blocks and heads."""
+    return TransformerNetwork(TransformerConfig(width=width, depth=depth, num_heads=num_heads))
 
 
 def task(name: str) -> ArrayTask:
@@ -156,7 +166,7 @@ def with_lightning(name: str) -> Way:
 
 
 def with_keras(name: str) -> Way:
-    """Return Keras 3 on torch; perceptrons and convolutions alone."""
+    """Return Keras 3 on torch."""
     import keras
 
     data = task(name)
@@ -173,8 +183,16 @@ def with_keras(name: str) -> Way:
                 layers.Flatten(), layers.Dense(64, "relu"),
             ],
             "lstm": lambda: [layers.LSTM(64)],
+            "small cnn": lambda: [
+                layers.Conv2D(4, 3, padding="same", activation="relu"), layers.MaxPooling2D(2),
+                layers.Conv2D(8, 3, padding="same", activation="relu"),
+                layers.Flatten(), layers.Dense(32, "relu"),
+            ],
         }  # fmt: skip
-        model = keras.Sequential([keras.Input(SHAPES[name]), *bodies[name](), layers.Dense(CLASSES)])
+        if name in WIDTHS:
+            model = keras_transformer(keras, SHAPES[name], *WIDTHS[name])
+        else:
+            model = keras.Sequential([keras.Input(SHAPES[name]), *bodies[name](), layers.Dense(CLASSES)])
         model.compile(keras.optimizers.AdamW(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
         def work() -> int:
@@ -184,6 +202,32 @@ def with_keras(name: str) -> Way:
         return work
 
     return way
+
+
+def keras_transformer(keras: Any, shape: tuple[int, ...], width: int, depth: int, num_heads: int) -> Any:
+    """Return our transformer in layers of Keras: places are learned, layers normalised before they are used, steps averaged."""
+    layers = keras.layers
+
+    class Places(layers.Layer):  # type: ignore[misc]  # keras has no types
+        """Adds numbers of its own to each step."""
+
+        def build(self, input_shape: Any) -> None:
+            """Make them."""
+            self.places = self.add_weight(shape=input_shape[1:])
+
+        def call(self, steps: Any) -> Any:
+            """Return the sums."""
+            return steps + self.places
+
+    inputs = keras.Input(shape)
+    steps = layers.Dense(width)(inputs)
+    steps = Places()(steps)
+    for _ in range(depth):
+        normed = layers.LayerNormalization()(steps)
+        steps = steps + layers.MultiHeadAttention(num_heads, width // num_heads)(normed, normed)
+        steps = steps + layers.Dense(width)(layers.Dense(4 * width, "gelu")(layers.LayerNormalization()(steps)))
+    pooled = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(steps))
+    return keras.Model(inputs, layers.Dense(CLASSES)(pooled))
 
 
 def main() -> None:
@@ -199,12 +243,12 @@ def main() -> None:
     cells = {line: line.split("|") for line in lines if line.startswith("|")}
     rows = {parts[1].strip(): line for line, parts in cells.items() if " beside " in parts[1]}
     for name in arguments.networks:
-        plain = name not in ("small mlp", "mlp", "lstm")
+        plain = name not in ("small mlp", "mlp", "lstm")  # no layers of our own take the place of torch's
         peers: dict[str, Callable[[], Way] | None] = {
             "bare": lambda name=name: bare(name, fast=True),
             "eager": None if plain else lambda name=name: bare(name, fast=False),
             "lightning": lambda name=name: with_lightning(name),
-            "keras": None if name == "transformer" else lambda name=name: with_keras(name),
+            "keras": lambda name=name: with_keras(name),
         }
         for peer in arguments.peers:
             make = peers[peer]

@@ -4,6 +4,8 @@
     MNIST_FOLDER=data/mnist python benchmarks/transfer.py --seeds 100  # one seed; prints only
     MNIST_FOLDER=data/mnist python benchmarks/transfer.py --networks cnn  # one table; the other stays as it was measured
 
+Runs are kept in transfer.json, and seeds that it holds are not run again.
+
 The score is the accuracy on all test images of the digits 5 to 9. All ways of a network have the same 100 images and the same number of
 updates; settings were chosen with seeds from 100 on. The transformer is one of the library transformers: what it learned of the first
 digits is written by the library's own `save_pretrained` to a folder, and `network.from` reads that folder.
@@ -12,6 +14,7 @@ digits is written by the library's own `save_pretrained` to a folder, and `netwo
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -62,7 +65,7 @@ SUBJECTS = {
     "hugging-face": Subject(
         "`hugging-face`, a vision transformer of the library transformers with 2 layers of 64 numbers, through a folder",
         {"network.width": 64, "network.depth": 2},
-        {"epochs": 2, "learning_rate": 0.001, "batch_size": 64},
+        {"epochs": 1, "learning_rate": 0.001, "batch_size": 64},
         (FROM_NOTHING, ALL_LEARN),
     ),
 }
@@ -92,29 +95,38 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=list(SUBJECTS))
     arguments = parser.parse_args()
     data = Path(os.environ["MNIST_FOLDER"]).resolve()
-    parts: dict[str, list[str]] = {}
+    here = Path(__file__)
+    store = here.with_suffix(".json")
+    known: dict[str, list[dict[str, Any]]] = json.loads(store.read_text()) if store.exists() else {}
     for network in arguments.networks:
-        subject = SUBJECTS[network]
-        scores: dict[str, list[float]] = {name: [] for name in subject.ways}
-        seconds: dict[str, list[float]] = {name: [] for name in subject.ways}
-        first: list[float] = []
+        runs = known.setdefault(network, [])
         for seed in arguments.seeds:
-            with tempfile.TemporaryDirectory() as name:
-                folder = Path(name)
-                first.append(learn(network, data, folder / "first", seed, (0, 1, 2, 3, 4), {**subject.shape, **subject.first}).score)
-                start = learned_weights(network, folder / "first")
-                for way in subject.ways:
-                    settings = {**LEARN, **subject.shape, **({} if way == FROM_NOTHING else {**start, **WAYS[way][1]})}
-                    began = time.perf_counter()
-                    result = learn(network, data, folder / way, seed, (5, 6, 7, 8, 9), settings, per_class=20)
-                    seconds[way].append(time.perf_counter() - began)
-                    scores[way].append(result.score)
-                    print(f"{network}, seed {seed}, {way}: {result.score:.4f} in {seconds[way][-1]:.1f} s", flush=True)
-        parts[network] = table(subject, scores, seconds, first)
-        print("\n".join(parts[network]))
-    if arguments.seeds == list(range(10)):
-        page = Path(__file__).with_suffix(".md")
-        page.write_text("\n".join([*head(arguments.seeds), *sections({**measured_before(page), **parts})]), encoding="utf-8")
+            if seed not in {run["seed"] for run in runs}:
+                runs.append(measured(network, data, seed))
+                print(network, runs[-1], flush=True)
+                if seed < 100:  # settings are chosen with others
+                    store.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        part = table(SUBJECTS[network], runs)
+        print("\n".join(part))
+        if all(run["seed"] < 100 for run in runs):
+            page = here.with_suffix(".md")
+            page.write_text("\n".join([*head(), *sections({**measured_before(page), network: part})]), encoding="utf-8")
+
+
+def measured(network: str, data: Path, seed: int) -> dict[str, Any]:
+    """Return the score on the first digits, and score and seconds of each way."""
+    subject = SUBJECTS[network]
+    found: dict[str, Any] = {"seed": seed, "scores": {}, "seconds": {}}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found["first"] = learn(network, data, folder / "first", seed, (0, 1, 2, 3, 4), {**subject.shape, **subject.first}).score
+        start = learned_weights(network, folder / "first")
+        for way in subject.ways:
+            settings = {**LEARN, **subject.shape, **({} if way == FROM_NOTHING else {**start, **WAYS[way][1]})}
+            began = time.perf_counter()
+            result = learn(network, data, folder / way, seed, (5, 6, 7, 8, 9), settings, per_class=20)
+            found["scores"][way], found["seconds"][way] = result.score, round(time.perf_counter() - began, 1)
+    return found
 
 
 def measured_before(page: Path) -> dict[str, list[str]]:
@@ -129,34 +141,34 @@ def sections(parts: dict[str, list[str]]) -> list[str]:
     return [line for network in SUBJECTS for line in parts.get(network, [])]
 
 
-def head(seeds: list[int]) -> list[str]:
+def head() -> list[str]:
     """Return the first lines of the page."""
     return [
         "# Transfer learning: MNIST's digits 5 to 9 from 20 images of each",
         "",
         f"Made by `benchmarks/transfer.py` with dl-nets {version('dl-nets')}, torch {version('torch')}, transformers "
-        f"{version('transformers')}, Python {platform.python_version()}, seeds {seeds[0]} to {seeds[-1]}. Each network",
-        "first learned the digits 0 to 4, from all training images of them.",
+        f"{version('transformers')}, Python {platform.python_version()}. Each network first learned",
+        "the digits 0 to 4, from all training images of them.",
         "Accuracy is that on the 4,861 test images of the digits 5 to 9: mean and standard deviation over the seeds. The gain over",
         "learning from scratch is paired by seed: mean, least and greatest. Seconds are those of the whole run on a shared machine.",
         "",
     ]
 
 
-def table(subject: Subject, scores: dict[str, list[float]], seconds: dict[str, list[float]], first: list[float]) -> list[str]:
+def table(subject: Subject, runs: list[dict[str, Any]]) -> list[str]:
     """Return the table of a network as lines of Markdown."""
     rows = []
-    for way, values in scores.items():
-        gains = [value - base for value, base in zip(values, scores[FROM_NOTHING], strict=True)]
+    for way in subject.ways:
+        values, seconds = [run["scores"][way] for run in runs], statistics.mean(run["seconds"][way] for run in runs)
+        gains = [run["scores"][way] - run["scores"][FROM_NOTHING] for run in runs]
         gain = "" if way == FROM_NOTHING else f"{statistics.mean(gains):+.4f} ({min(gains):+.4f} to {max(gains):+.4f})"
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        rows.append(
-            f"| {way} | {WAYS[way][0]} | {statistics.mean(values):.4f} ± {spread:.4f} | {gain} | {statistics.mean(seconds[way]):.1f} |"
-        )
+        rows.append(f"| {way} | {WAYS[way][0]} | {statistics.mean(values):.4f} ± {spread:.4f} | {gain} | {seconds:.1f} |")
+    first, epochs = statistics.mean(run["first"] for run in runs), subject.first["epochs"]
     return [
         f"## {subject.words}",
         "",
-        f"Learned the digits 0 to 4 in {subject.first['epochs']} epochs: accuracy {statistics.mean(first):.4f} on their test images.",
+        f"{len(runs)} seeds. Epochs on the digits 0 to 4: {epochs}, with an accuracy of {first:.4f} on their test images.",
         "",
         "| way | settings | accuracy | gain | seconds |",
         "|---|---|---|---|---|",
