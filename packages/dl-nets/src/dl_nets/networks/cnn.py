@@ -118,8 +118,9 @@ class CNN(Network):
                 raise ValueError(_too_small(input_space, config))
             channels = filters
         if not config.strides and not config.pools:
+            if max(height, width) > POOLED:  # smaller ones it would pass on as they are, for a tenth of an update of a small network
+                convolutions.append(nn.AdaptiveAvgPool2d((min(height, POOLED), min(width, POOLED))))
             height, width = min(height, POOLED), min(width, POOLED)
-            convolutions.append(nn.AdaptiveAvgPool2d((height, width)))
 
         layers: list[nn.Module] = []
         size = height * width * channels

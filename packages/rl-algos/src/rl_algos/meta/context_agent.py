@@ -58,7 +58,7 @@ class ContextConfig:
 
 
 class Inference(NamedTuple):
-    """What a graph computes of a transition, beside the actions.
+    """The part of a graph that reads a transition, beside the one that acts.
 
     Attributes:
         function: From the description [B, L] and further inputs by name to a tuple of tensors [B, ...].

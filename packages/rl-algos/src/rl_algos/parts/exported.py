@@ -206,7 +206,7 @@ def exportable_judgement(judge: Callable[[Tensor], tuple[Tensor, Tensor]], netwo
 
 
 class Steps(nn.Module):
-    """What an agent computes at a step.
+    """The computation of an agent at a step.
 
     Args:
         function: From tensors [B, ...] by name to a tuple of tensors [B, ...].
