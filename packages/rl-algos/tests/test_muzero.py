@@ -10,6 +10,7 @@ from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.games.task import GameConfig, TicTacToe
 from rl_algos.self_play.histories import GOES_ON, TERMINATED, TRUNCATED, Histories
 from rl_algos.self_play.latent_model import Bins
+from rl_algos.self_play.latent_search import is_plain
 from rl_algos.self_play.muzero import LearnedGame, MuZero, MuZeroConfig
 from rl_algos.tasks.array_envs import ArrayTaskConfig
 from rl_algos.tasks.cartpole import CartPole
@@ -117,3 +118,20 @@ def test_cartpole_is_learned():
     while agent.progress < agent.budget:
         agent.step()
     assert agent.evaluate(episodes=20, seeds=Seeds(1))["mean return"] >= 195
+
+
+def test_the_compiled_search_grows_the_trees_of_the_plain_one():
+    agent = make(CartPole(ArrayTaskConfig()), seed=3, hidden=(32, 16))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in agent.module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) / 5)
+    obs = np.random.default_rng(0).standard_normal((8, 4), dtype=np.float32)
+    assert is_plain(agent.module)
+    fast = agent.search(obs, agent.allowed(obs), np.random.default_rng(1), noise=True)
+    agent.module.dynamics.fast = False
+    assert not is_plain(agent.module)
+    plain = agent.search(obs, agent.allowed(obs), np.random.default_rng(1), noise=True)
+    np.testing.assert_array_equal(fast.visits, plain.visits)
+    np.testing.assert_allclose(fast.value, plain.value, rtol=1e-4, atol=1e-4)
+    assert len(np.unique(fast.visits[:, 0, 0])) > 1

@@ -27,6 +27,7 @@ from rl_algos.parts.exported import exportable_judgement
 from rl_algos.self_play.alphazero import TURNS
 from rl_algos.self_play.histories import GOES_ON, TERMINATED, TRUNCATED, Histories, Stretches
 from rl_algos.self_play.latent_model import Bins, LatentModel
+from rl_algos.self_play.latent_search import grown_in, is_plain
 from rl_algos.tree_search.forest import Leaves, grown, masked_priors, noisy, root_values, visit_shares
 from rl_algos.tree_search.tree import Search, Tree
 from rl_core.agent import Agent
@@ -178,8 +179,10 @@ class MuZero(Agent):
         if noise:
             priors = noisy(priors, config.noise_alpha, config.noise_weight, rng)
         settings = Search(config.num_simulations, config.width, config.num_simulations, self.discount, best=False, merge=False)
-        model = LearnedGame(self, root.state, config.num_simulations + 1)
-        return grown(model, self.bins.number(root.value.cpu().numpy().astype(np.float64)), priors, settings, rng)
+        value = self.bins.number(root.value.cpu().numpy().astype(np.float64))
+        if is_plain(self.module):
+            return grown_in(self.module, root.state.numpy(), value, priors, settings, rng)
+        return grown(LearnedGame(self, root.state, config.num_simulations + 1), value, priors, settings, rng)
 
     def values(self, obs: np.ndarray) -> np.ndarray:
         """Return what the network holds observations [B, ...] to be worth [B]."""
