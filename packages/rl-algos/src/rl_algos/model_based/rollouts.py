@@ -28,7 +28,7 @@ loops = jit(error_model="numpy", fastmath={"arcp", "contract", "nsz", "reassoc"}
 
 ONE, HALF, LOG2_E, MANTISSA = np.float32(1.0), np.float32(0.5), np.float32(1.44269504), np.int32(23)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)  # their sum is ln 2; the first has few digits
-LEAST, MOST = np.float32(-87.0), np.float32(88.0)  # beyond them exp is no normal number
+LEAST, MOST = np.float32(-87.0), np.float32(88.0)  # beyond them exp underflows or overflows
 TERMS = tuple(np.float32(term) for term in (1.98756915e-4, 1.39819995e-3, 8.33345191e-3, 4.16657959e-2, 1.66666655e-1, 5.00000012e-1))
 T7, T6, T5, T4, T3, T2 = TERMS  # of the polynomial for exp on [-ln 2 / 2, ln 2 / 2]
 
@@ -178,7 +178,7 @@ def summed(paid: np.ndarray, ended: np.ndarray, states: np.ndarray, weights: np.
 
 
 class Draws(NamedTuple):
-    """What chance decides in a rollout: particles in their places [H, M], and noise [H, M, S + 1], empty where none is drawn."""
+    """Random draws of a rollout: particles in their places [H, M], and noise [H, M, S + 1], empty where none is drawn."""
 
     orders: np.ndarray
     noise: np.ndarray

@@ -117,8 +117,8 @@ def _row(name: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _overall(labels: Sequence[_Label], results: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     """Return a row for each method that has runs on every task, the best first, and in words which methods lack runs for that.
 
-    Scores are normalised task by task: 0 is the worst score of all these runs on it, 1 the best. There are no rows, and no words, for one
-    task; and no rows for fewer than two methods, whose scores would be normalised by themselves.
+    Scores are normalised task by task: 0 is the worst score of all these runs on it, 1 the best. Both are empty for one task. Fewer than
+    two methods get words alone, since their scores would be normalised by themselves.
     """
     tasks = list(dict.fromkeys(label.task for label in labels))
     if len(tasks) < 2:
