@@ -35,6 +35,22 @@ T7, T6, T5, T4, T3, T2 = TERMS  # of the polynomial for exp on [-ln 2 / 2, ln 2 
 ALWAYS = 1.2784645  # x sigmoid(x) = 1 there
 
 
+class Numbers(NamedTuple):
+    """Scales and bounds of what a model predicts.
+
+    Attributes:
+        edges: e^l and e^-h of the log-variances [2, S + 1].
+        mean: Of the targets [S + 1].
+        std: [S + 1].
+        bounds: Least and largest observation [2, S].
+    """
+
+    edges: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    bounds: np.ndarray
+
+
 @inlined
 def exp(x: np.float32) -> np.float32:
     """Return e^x with an error of some 2e-7 of it: a polynomial, to whose exponent k is added; NaN stays. Loops of it are vectorised."""
@@ -89,10 +105,7 @@ def advance(
     state: np.ndarray,
     order: np.ndarray,
     noise: np.ndarray,
-    edges: np.ndarray,
-    mean: np.ndarray,
-    std: np.ndarray,
-    bounds: np.ndarray,
+    numbers: Numbers,
     after: np.ndarray,
     reward: np.ndarray,
     ended: np.ndarray,
@@ -105,10 +118,7 @@ def advance(
         state: [S, M, B].
         order: As for `gather`.
         noise: Standard normal [M, S + 1]; empty for a deterministic model.
-        edges: e^l and e^-h of the log-variances [2, S + 1].
-        mean: Of the targets [S + 1].
-        std: [S + 1].
-        bounds: Least and largest observation [2, S].
+        numbers: Of the model.
         after: Written [S, M, B].
         reward: Written [M, B]; empty where it is not wanted, nor the ends.
         ended: Written [M, B].
@@ -119,16 +129,16 @@ def advance(
         for i in range(size + 1 if is_wanted else size):
             written = after[i, particle] if i < size else reward[particle]
             if is_drawn:
-                spread(rows[i, begin:], rows[size + 1 + i, begin:], edges[0, i], edges[1, i], noise[place, i], written)
+                spread(rows[i, begin:], rows[size + 1 + i, begin:], numbers.edges[0, i], numbers.edges[1, i], noise[place, i], written)
             else:
                 for b in range(columns):
                     written[b] = rows[i, begin + b]
-            scale, shift = std[i], mean[i]
+            scale, shift = numbers.std[i], numbers.mean[i]
             if i == size:
                 for b in range(columns):
                     written[b] = written[b] * scale + shift
                 continue
-            before, least, most = state[i, particle], bounds[0, i], bounds[1, i]
+            before, least, most = state[i, particle], numbers.bounds[0, i], numbers.bounds[1, i]
             for b in range(columns):
                 moved = before[b] + (written[b] * scale + shift)
                 moved = least if moved < least else moved
@@ -222,10 +232,10 @@ class Rollouts:
         draws = drawn(model, num_steps, rng)
         plans = np.ascontiguousarray(sequences.transpose(1, 0, 2)).reshape(num_steps * columns, -1)
         codes = np.ascontiguousarray(model.code(plans).reshape(num_steps, columns, -1).transpose(0, 2, 1))
-        network, noisy, scales, outputs = layers(functions), model.network, model.inputs, model.targets
+        network, noisy, scales = layers(functions), model.network, model.inputs
         groups, each = len(network[0].weight), count * columns
         edges = np.exp(np.stack([noisy.low.detach().numpy(), -noisy.high.detach().numpy()]))
-        bounds = np.stack([model.low, model.high])
+        numbers = Numbers(edges, model.targets.mean, model.targets.std, np.stack([model.low, model.high]))
         states = self._room(3, (size, num_steps + 1, count, columns))
         states[:, 0] = obs.T[:, None]
         paid, ended = np.empty((num_steps, 0 if is_known else count, columns), np.float32), np.empty((num_steps, count, columns), np.bool_)
@@ -237,7 +247,7 @@ class Rollouts:
             places = order[:: count // groups] if is_shared else order
             gather(before, codes[t], places, scales.mean, scales.std, rooms[0].numpy())
             head = forward(network, rooms)
-            advance(head, before, order, draws.noise[t], edges, outputs.mean, outputs.std, bounds, after, paid[t], ended[t])
+            advance(head, before, order, draws.noise[t], numbers, after, paid[t], ended[t])
         if model.outcome is not None:
             flat, actions = states.reshape(size, -1), model.actions(plans)
             shape = actions.shape[1:]
