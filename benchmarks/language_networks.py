@@ -145,8 +145,8 @@ def neural_sentiment(data: Path, text: Path | None) -> list[Row]:
 
 
 def tatoeba(data: Path, text: Path | None) -> list[Row]:
-    """Return the row of Dutch to English after the preset's epochs."""
-    return [translation(data, ">= 30 after 2.5 epochs")]
+    """Return the rows of Dutch to English after two and a half epochs, and after the preset's."""
+    return [translation(data, ">= 30 after 2.5 epochs", num_epochs=2.5), translation(data, "")]
 
 
 def tatoeba_longer(data: Path, text: Path | None) -> list[Row]:
@@ -164,8 +164,10 @@ def tatoeba_transformer(data: Path, text: Path | None) -> list[Row]:
     return [translation(data, "not below seq2seq", network="transformer-seq2seq", seeds=(0,))]
 
 
-def translation(data: Path, wanted: str, *overrides: str, network: str = "seq2seq", seeds: tuple[int, ...] = SEEDS) -> Row:
-    """Return a row of Dutch to English: pairs of up to 12 words, test sources that no training pair has."""
+def translation(
+    data: Path, wanted: str, *overrides: str, network: str = "seq2seq", seeds: tuple[int, ...] = SEEDS, num_epochs: float | None = None
+) -> Row:
+    """Return a row of Dutch to English: pairs of up to 12 words, test sources that no training pair has; `None`: the config's epochs."""
     with zipfile.ZipFile(data / "tatoeba-nld-eng.zip") as file:
         lines = [line.split("\t")[:2] for line in file.read("nld.txt").decode("utf-8").splitlines() if line.strip()]
     from nlp_embeddings.reading.words import pieces
@@ -190,6 +192,7 @@ def translation(data: Path, wanted: str, *overrides: str, network: str = "seq2se
                 network=network,
                 task_config=config,
                 overrides=overrides,
+                budget=None if num_epochs is None else round(num_epochs * len(train)),
                 device="cpu",
             )
             task = run.agent.task
@@ -201,7 +204,7 @@ def translation(data: Path, wanted: str, *overrides: str, network: str = "seq2se
             own.append(run.metrics)
             reversed_sources.append(judge.result()["BLEU"])
     beams = run.agent.network.config.beams
-    named = f"{run.agent.config.epochs} epochs, {beams} beam{'s' if beams > 1 else ''}, {len(train):,} pairs"
+    named = f"{num_epochs or run.agent.config.epochs} epochs, {beams} beam{'s' if beams > 1 else ''}, {len(train):,} pairs"
     beside = f"{named}; BLEU {np.mean(reversed_sources):.1f} for sources backwards"
     name = f"{network}{' (attention=none)' if 'network.attention=none' in overrides else ''}"
     return ("Tatoeba, Dutch to English", name, f"BLEU {mean(own, 'BLEU', 1)}", wanted, beside)

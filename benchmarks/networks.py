@@ -69,6 +69,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "schedule=warm-up-cosine",
         "weight_decay=0.01",
         "task.length=256",
+        "task.validation_fraction=0",
         "network.layers=2",
         "network.units=320",
         "network.embedding=64",
