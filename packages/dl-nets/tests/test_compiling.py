@@ -107,6 +107,7 @@ def test_damaged_machine_code_is_built_again(package: Path, suffix: str, damage:
         data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
     assert outcome(package)[0] == "5.0 built"
+    assert outcome(package)[0] == "5.0 kept"
 
 
 def test_an_index_without_its_data_does_not_serve_older_data(package: Path) -> None:

@@ -466,8 +466,10 @@ LEARNS = DQNConfig(
 )  # fmt: skip
 
 
-@pytest.mark.learning
-@pytest.mark.parametrize(("variant", "fast"), [("dqn", True), *((name, False) for name in VARIANTS)])
+@pytest.mark.parametrize(
+    ("variant", "fast"),
+    [("dqn", True), *(pytest.param(name, False, marks=pytest.mark.learning) for name in VARIANTS)],
+)
 def test_it_learns_cartpole_in_eight_thousand_steps(variant, fast):
     scores = []
     for seed in range(5):  # a single seed says little: rounding alone leads one from 21 to 500 after so few steps

@@ -306,7 +306,6 @@ def test_a_cue_is_recalled_exactly_after_five_steps(cell, entropy_weight, recall
     assert recalled(recall(5), RecurrentNetwork(RecurrentConfig(cell, units=16)), config=config) == 1.0
 
 
-@pytest.mark.learning
 def test_a2c_recalls_a_cue_too(recall):
     config = A2CConfig(num_envs=16, rollout_steps=8, learning_rate=3e-3, discount=1.0, entropy_weight=0.01)
     assert recalled(recall(5), RecurrentNetwork(RecurrentConfig("lstm", units=16)), config=config, kind=A2C, budget=60_000) == 1.0
