@@ -186,7 +186,7 @@ def extras(session: nox.Session) -> None:
         ("rl-core", "tune,ray,dask,parquet,minari,tensorboard,wandb", "launchers or slurm or tune or recording or loggers or text_metrics"),
         ("nlp-embeddings", "transformers", "contextual or tagging"),
         ("dl-nets", "onnx,transformers", "hugging or zero_shot or zero-shot or export or spiking"),
-        ("cv-models", "detr,transformers,video", "describe or watch or detr"),
+        ("cv-models", "detr,transformers,video", "describe or watch or detr or onnx"),
         ("rl-algos", "atari,box2d,mujoco,pettingzoo", "atari or extras or pong or ALE or LunarLander or pettingzoo"),
     ):
         paths = [f"{path}[{extra}]" if Path(path).name.startswith(package.replace("-", "_")) else path for path in wheels(session, package)]
