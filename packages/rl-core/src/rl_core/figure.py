@@ -27,8 +27,11 @@ def learning_curve(
     headline: str = "",
     metric: str = "",
     target: float | None = None,
+    score: float | None = None,
 ) -> None:
     """Write a PNG with a panel for each metric of a run that changes, over its progress.
+
+    While it learns an agent may explore, so the score of the trained agent, which does not, is marked at the end of its curve.
 
     Args:
         lines: The lines of `metrics.jsonl`.
@@ -38,6 +41,7 @@ def learning_curve(
         headline: The metric whose panel is first.
         metric: Name of the number that the task is judged by.
         target: Its target, a line in its panel; `None` where there is none.
+        score: That number of the trained agent, a star in its panel; `None` where there is none.
     """
     drawn = panels(lines, headline)
     columns = min(3, max(1, len(drawn)))
@@ -48,10 +52,12 @@ def learning_curve(
         axes = figure.add_subplot(rows, columns, index + 1)
         for number, (label, curve) in enumerate(curves.items()):
             _draw_curve(axes, lines, curve, f"C{number}", label if len(curves) > 1 else "")
-        if target is not None and metric and common(name) == common(metric):
+        judged = bool(metric) and common(name) == common(metric)
+        if judged and target is not None:
             axes.axhline(target, color="0.3", linestyle="--", linewidth=1.0, label=f"target {target:g}")
-            axes.legend(fontsize=7)
-        elif len(curves) > 1:
+        if judged and score is not None:
+            axes.plot(lines[-1]["progress"], score, "*", color="C3", markersize=9, clip_on=False, label=f"trained: {score:.4g}")
+        if len(curves) > 1 or axes.get_legend_handles_labels()[1]:
             axes.legend(fontsize=7)
         if spans_decades([line[curve] for curve in curves.values() for line in lines if curve in line]):
             axes.set_yscale("log")
@@ -72,8 +78,11 @@ def comparison(
     metric: str,
     unit: str,
     targets: Mapping[str, float | None] | None = None,
+    scores: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
     """Write a PNG with a panel for each task and one curve a group: the mean over its runs, with its bootstrap interval of 95 %.
+
+    Stars at the ends of the curves are the scores of the trained agents, which do not explore.
 
     Args:
         tasks: By the name of the task, the metrics' lines of each run by the name of the group.
@@ -81,6 +90,7 @@ def comparison(
         metric: The metric to draw.
         unit: Unit of progress.
         targets: The score of each task that counts as solved, drawn as a dashed line.
+        scores: The mean score of each group, by the name of the task.
     """
     columns = min(3, len(tasks))
     rows = -(-len(tasks) // columns)
@@ -89,12 +99,17 @@ def comparison(
         axes = figure.add_subplot(rows, columns, place + 1)
         for index, (name, runs) in enumerate(groups.items()):
             _draw_group(axes, runs, metric, name, f"C{index % 10}", "-" if index < 10 else "--")
+            score = (scores or {}).get(task, {}).get(name)
+            if score is not None:
+                end = max(lines[-1]["progress"] for lines in runs if lines)
+                axes.plot(end, score, "*", color=f"C{index % 10}", markersize=10, clip_on=False)
         target = (targets or {}).get(task)
         if target is not None:
             axes.axhline(target, color="black", linewidth=1.0, linestyle=":", label=f"target {target:g}")
-        axes.set_title(f"{metric} on {task}", fontsize=10)
+        starred = ", stars: the trained agents" if scores else ""
+        axes.set_title(f"{metric.replace('_', ' ')} on {task}{starred}", fontsize=10)
         axes.set_xlabel(unit)
-        axes.set_ylabel(metric)
+        axes.set_ylabel(metric.replace("_", " "))
         axes.grid(alpha=0.25)
         if len(groups) <= MOST_IN_LEGEND:
             axes.legend(fontsize=8)

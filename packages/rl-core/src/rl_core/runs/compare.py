@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_core import documents, figure, statistics
+from rl_core import documents, figure, metric_names, statistics
 from rl_core.errors import RequestError, WorkError
 from rl_core.runs import files, metrics_log, recipe
 
@@ -176,8 +176,13 @@ def _draw(
     units = " or ".join(dict.fromkeys(result["unit"] for result in results))
     targets = {result["task"]: result["target"] for result in results}
     metric = headline if headline in common else common[0]
+    scores: dict[str, dict[str, list[float]]] = {}
+    if metric_names.common(metric) == metric_names.common(results[0]["metric"]):
+        for label, result in zip(labels, results, strict=True):
+            scores.setdefault(label.task, {}).setdefault(label.name, []).append(result["score"])
+    means = {task: {name: sum(values) / len(values) for name, values in groups.items()} for task, groups in scores.items()}
     try:
-        figure.comparison(curves, picture, metric=metric, unit=units, targets=targets if metric == headline else {})
+        figure.comparison(curves, picture, metric=metric, unit=units, targets=targets if metric == headline else {}, scores=means)
     except (OSError, ValueError) as error:
         raise WorkError(f"the figure {str(picture)!r} cannot be written: {error}", "give another --out, ending in .png") from error
     return picture, ""

@@ -46,8 +46,8 @@ def text(run: Run, document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=1) + "\n"
 
 
-def draw(run: Run) -> None:
-    """Draw the figures; one that cannot be drawn is a warning, since the run itself is complete."""
+def draw(run: Run, score: float | None = None) -> None:
+    """Draw the figures, with the score of the trained agent; one that cannot be drawn is a warning, since the run itself is complete."""
     figures = run.folder / "figures"
     try:
         files.make_folder(figures)
@@ -61,6 +61,7 @@ def draw(run: Run) -> None:
             headline=run.agent.headline,
             metric=run.task.metric,
             target=run.task.target,
+            score=score,
         )
         run.agent.draw(figures)
     except (OSError, ImportError, ValueError) as error:

@@ -392,12 +392,12 @@ class Run:
         document = self.summary(self.evaluate(episodes=episodes))
         self.warnings += self.agent.warnings[before:]
         self._write("result.json", result.text(self, document))
-        self.draw()
+        self.draw(document["score"])
         return document
 
-    def draw(self) -> None:
-        """Draw the figures."""
-        result.draw(self)
+    def draw(self, score: float | None = None) -> None:
+        """Draw the figures, with the score of the trained agent where it is known."""
+        result.draw(self, score)
 
     def summary(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Return the JSON document of a run, as every command prints it; a number that is not finite is null."""

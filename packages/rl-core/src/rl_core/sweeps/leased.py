@@ -71,10 +71,10 @@ class LeasedRun(Run):
         self._check(now=True)
         super()._write(name, text)
 
-    def draw(self) -> None:
+    def draw(self, score: float | None = None) -> None:
         """Draw the figures, if the sweep asks for it."""
         if self.draws:
-            super().draw()
+            super().draw(score)
 
     def _check(self, *, now: bool) -> None:
         if self.fence is not None:
