@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from nlp_embeddings.language_model.ngram import NGramConfig, NGramModel, discounts
-from nlp_embeddings.language_model.sampling import filtered
 from nlp_embeddings.language_model.task import LanguageConfig, LanguageTask
 from rl_core.seeds import Seeds
 
@@ -105,8 +104,8 @@ def test_the_markov_text_is_guessed_as_well_as_possible() -> None:
 
 def test_a_text_of_one_symbol_is_certain(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a" * 400)
-    task = LanguageTask(LanguageConfig(file=str(tmp_path / "a.txt")))
-    assert learned(task, order=4, temperature=0.0, sample_tokens=5).answer("aa") == "aaaaaaa"
+    task = LanguageTask(LanguageConfig(file=str(tmp_path / "a.txt"), temperature=0.0, written=5))
+    assert learned(task, order=4).answer("aa") == "aaaaaaa"
 
 
 def test_a_text_that_leaves_no_token_to_guess_is_refused(tmp_path: Path) -> None:
@@ -115,21 +114,37 @@ def test_a_text_that_leaves_no_token_to_guess_is_refused(tmp_path: Path) -> None
         LanguageTask(LanguageConfig(file=str(tmp_path / "a.txt")))
 
 
-def test_draws_follow_the_probabilities_and_entropy_rises_with_temperature() -> None:
-    p = np.array([0.4, 0.3, 0.2, 0.1])
-    draws = np.random.default_rng(0).choice(4, 100_000, p=filtered(p, top_k=3))
-    shares = np.bincount(draws, minlength=4) / 100_000
-    np.testing.assert_allclose(shares, np.array([4, 3, 2, 0]) / 9, atol=0.008)  # five standard deviations
-    entropies = [-(q * np.log(q)).sum() for q in (filtered(p, temperature=t) for t in (0.3, 0.7, 1.0, 2.0))]
-    assert entropies == sorted(entropies)
-
-
 def test_words_of_a_text_and_the_ends_of_lines_are_tokens(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("the cat sat\nthe dog sat\n" * 30)
-    task = LanguageTask(LanguageConfig(file=str(tmp_path / "a.txt"), token="word", length=4))
+    task = LanguageTask(LanguageConfig(file=str(tmp_path / "a.txt"), token="word", length=4, temperature=0.0, written=2))
     inputs, targets = task.read("train", np.array([0]))
     assert task.text_of(inputs[0]) == "the cat sat \n"
     assert task.text_of(targets[0]) == "cat sat \n the"
     counts = defaultdict(int, Counter(task.examples["train"]))
     assert counts["<eos>"] == counts["sat"]
-    assert learned(task, order=3, temperature=0.0, sample_tokens=2).answer("sat").split() == ["sat", "the"]
+    assert learned(task, order=3).answer("sat").split() == ["sat", "the"]
+
+
+def test_what_follows_does_not_depend_on_how_much_stands_in_front(tmp_path: Path) -> None:
+    """The model of n tokens sees the last n - 1 only, and the begin of a line where the text has one."""
+    (tmp_path / "a.txt").write_text("the cat sat\nthe dog ran\n" * 30)
+    options = {"file": str(tmp_path / "a.txt"), "token": "whitespace", "lines": True, "temperature": 0.0, "written": 3}
+    agent = learned(LanguageTask(LanguageConfig(**options)), order=3)
+    assert agent.answer("the cat sat \n the dog").endswith(" dog ran \n the")
+    assert agent.answer("the dog") == "the dog ran \n the"
+
+
+def test_a_network_writes_texts(tmp_path: Path) -> None:
+    """Its inputs are the last tokens, without padding; the answers are those of beams and draws over its scores."""
+    task = LanguageTask(LanguageConfig(length=4, written=6, temperature=0.0))
+    seen = []
+
+    def scores(texts: np.ndarray) -> np.ndarray:
+        seen.append(texts)
+        return np.eye(len(task.vocabulary))[(texts[:, -1] - 1) % 8 + 2]  # the next letter of eight
+
+    assert task.continued("cd", scores) == "cdefghab"
+    assert [text.shape[1] for text in seen] == [2, 3, 4, 4, 4, 4]
+    assert task.describe(np.array([[2, 3, 4, 0]])) == ["abc"]
+    with pytest.raises(ValueError, match="no tokens to go on from"):
+        task.continued("", scores)

@@ -21,6 +21,7 @@ from dl_nets.tasks.text_files import digest_of, printable, read_text, shown
 from rl_core.config import Count, Doc, FilePath, Meta, configclass
 from rl_core.task import DataTask
 from rl_core.tokens import Tokens
+from rl_core.writing import WritingConfig, continued
 
 SPLITS = ("train", "validation", "test")
 REPLACEMENT = "\ufffd"  # stands for every character outside the vocabulary
@@ -28,16 +29,14 @@ PART = 2**22  # characters that are encoded at once
 
 
 @configclass
-class CharLmConfig:
-    """The file, and how it is split."""
+class CharLmConfig(WritingConfig):
+    """The file, how it is split, and how more characters are written."""
 
     path: Annotated[FilePath, Doc("the text file; .gz, .bz2 and .xz are unpacked")] = ""
     length: Annotated[Count, Doc("T, characters of a window")] = 64
     validation_fraction: Annotated[float, Meta(ge=0, lt=1), Doc("share of the characters that are held out before the test part")] = 0.05
     test_fraction: Annotated[float, Meta(gt=0, lt=1), Doc("share of the characters at the end that the score is computed on")] = 0.1
     max_characters: Annotated[int, Meta(ge=2), Doc("V, largest vocabulary; rarer characters become one, U+FFFD")] = 256
-    written: Annotated[Count, Doc("characters that an answer writes behind a text")] = 200
-    temperature: Annotated[float, Meta(ge=0), Doc("of the characters written; 0 takes the likeliest, 1 draws as the model says")] = 0.8
     encoding: Annotated[str, Doc("encoding of the file: utf-8, utf-16, latin-1, cp1252, ...")] = "utf-8"
 
     def __post_init__(self) -> None:
@@ -164,7 +163,7 @@ class CharLm(DataTask):
                 pass  # a text that begins with a bracket
         if not text:
             raise ValueError("the input is empty; give the text to go on from")
-        filler = "\n" if "\n" in self.vocabulary else self.vocabulary[0]
+        filler = self.vocabulary[self._filler]
         return encode(text[-self.config.length :].rjust(self.config.length, filler), self.vocabulary)[None].astype(np.int64)
 
     def parse_file(self, path: Path) -> np.ndarray:
@@ -177,17 +176,23 @@ class CharLm(DataTask):
 
     def continued(self, text: str, scores: Callable[[Any], np.ndarray]) -> str:
         """Return a text with `written` characters behind it, the same for the same text; see `rl_core.task.ContinuesText`."""
-        rng = np.random.Generator(np.random.PCG64(0))
-        for _ in range(self.config.written):
-            logits = scores(self.parse(text))[0].astype(np.float64)
-            if self.config.temperature:
-                logits = logits / self.config.temperature + rng.gumbel(size=len(logits))  # the largest is drawn by the softmax
-            text += self.vocabulary[int(logits.argmax())]
-        return text
+        begin = self.parse(text)[0, -len(text) :]
+        filler = self._filler
+
+        def following(texts: np.ndarray) -> np.ndarray:
+            missing = max(0, self.config.length - texts.shape[1])
+            return scores(np.pad(texts, ((0, 0), (missing, 0)), constant_values=filler)[:, -self.config.length :])
+
+        return text + self.text(np.array(continued(begin.tolist(), following, self.config)[len(begin) :], dtype=np.int64))
 
     def describe(self, predictions: np.ndarray) -> list[Any]:
         """Return the characters that are the likeliest to follow each character of the inputs; the last one goes on behind the text."""
         return [self.text(row) for row in predictions]
+
+    @property
+    def _filler(self) -> int:
+        """Token that precedes a text which is shorter than a window."""
+        return max(0, self.vocabulary.find("\n"))
 
     @cached_property
     def _ids(self) -> np.ndarray:

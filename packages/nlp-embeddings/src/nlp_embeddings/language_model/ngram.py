@@ -16,12 +16,11 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from nlp_embeddings.language_model.ngram_kernels import context_keys, fall_back, fall_back_whole
-from nlp_embeddings.language_model.sampling import filtered
 from nlp_embeddings.language_model.task import LanguagePredict, LanguageTask
 from nlp_embeddings.training.saved import saved_array
 from rl_core.agent import Agent
 from rl_core.compiling import announced
-from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Whole, configclass
+from rl_core.config import Doc, Meta, configclass
 
 _FIELDS = ("contexts", "splits", "tokens", "counts")
 _ODD = 0x9E3779B97F4A7C15  # a factor for contexts that 64 bits cannot hold exactly
@@ -29,15 +28,9 @@ _ODD = 0x9E3779B97F4A7C15  # a factor for contexts that 64 bits cannot hold exac
 
 @configclass
 class NGramConfig:
-    """Settings of the n-gram model, and of the texts it draws."""
+    """Settings of the n-gram model."""
 
     order: Annotated[int, Meta(ge=1, le=20), Doc("n, tokens of the longest n-gram")] = 6
-    temperature: Annotated[NonNegative, Doc("of drawn texts: below 1 the probable tokens become more so; 0: always the most probable")] = (
-        0.8
-    )
-    top_k: Annotated[Whole, Doc("drawn texts: keep the k most probable tokens; 0: all")] = 0
-    top_p: Annotated[Fraction, Doc("drawn texts: keep the most probable tokens up to this sum")] = 0.95
-    sample_tokens: Annotated[Count, Doc("tokens that an answer adds to its beginning")] = 200
 
 
 def discounts(counts: np.ndarray) -> np.ndarray:
@@ -149,15 +142,15 @@ class NGramModel(Agent):
         return LanguagePredict(self.predict, self.log_probabilities)
 
     def answer(self, text: str) -> str:
-        """Return a text with what the model draws after it; the same beginning gets the same text."""
-        config, numbers = self.config, self.task.tokens_of(text)
-        rng = np.random.default_rng(self.seeds.integer("sample"))
-        for _ in range(config.sample_tokens):
-            history = np.array(numbers[-config.order :], dtype=np.int64)
-            p = self.next_token(history, opening=len(numbers) <= config.order)[-1]
-            p = filtered(p, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
-            numbers.append(int(rng.choice(len(p), p=p)))
-        return self.task.text_of(numbers)
+        """Return a text with what the model writes after it; the same beginning gets the same text."""
+        order = self.config.order
+
+        def scores(texts: np.ndarray) -> np.ndarray:
+            opening = texts.shape[1] <= order and texts.shape[1] < self.task.config.length  # else the beginning is cut off
+            with np.errstate(divide="ignore"):
+                return np.log([self.next_token(text[-order:], opening=opening)[-1] for text in texts])
+
+        return self.task.continued(text, scores)
 
     def parameters(self) -> Mapping[str, np.ndarray]:
         """Return the counts of the newest order."""

@@ -42,7 +42,7 @@ AGENTS = (
         unit="orders",
         budget=6,
         task="markov-text",
-        tiny={"order": 3, "sample_tokens": 10},
+        tiny={"order": 3},
         tags=(*_TAGS, "generation", "deterministic"),
     ),
 )

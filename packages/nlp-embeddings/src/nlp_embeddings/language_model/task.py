@@ -25,6 +25,7 @@ from rl_core.config import Count, Doc, Fraction, configclass
 from rl_core.judge import Judge
 from rl_core.task import Predict
 from rl_core.tokens import Tokens
+from rl_core.writing import WritingConfig, continued
 
 UNKNOWN = 1
 END = "<eos>"
@@ -49,8 +50,8 @@ class LanguagePredict:
 
 
 @configclass
-class LanguageConfig(FilesConfig):
-    """A text, and its tokens."""
+class LanguageConfig(FilesConfig, WritingConfig):
+    """A text, its tokens, and how more of them are written."""
 
     token: Annotated[
         Literal["character", "word", "whitespace"],
@@ -63,6 +64,7 @@ class LanguageConfig(FilesConfig):
     test_share: Annotated[Fraction, Doc("of the text, at its end, where no file is named for it")] = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.validation_share + self.test_share >= 1:
             shares = f"validation_share is {self.validation_share} and test_share is {self.test_share}"
             raise ValueError(f"{shares}; together they must leave text to learn from")
@@ -189,6 +191,14 @@ class LanguageTask(FileTask):
         """Return the text of token numbers."""
         tokens = [self.vocabulary[int(number)].replace("\\n", "\n") for number in numbers if number]
         return "".join(tokens) if self.config.token == "character" else " ".join(tokens).replace(END, "\n")
+
+    def continued(self, text: str, scores: Callable[[Any], np.ndarray]) -> str:
+        """Return a text with `written` tokens behind it, the same for the same text; see `rl_core.task.ContinuesText`."""
+        return self.text_of(continued(self.tokens_of(text), lambda texts: scores(texts[:, -self.config.length :]), self.config))
+
+    def describe(self, predictions: Any) -> list[Any]:
+        """Return the tokens that are the likeliest to follow each token of the inputs, as texts."""
+        return [self.text_of(row) for row in np.asarray(predictions).tolist()]
 
     def parse(self, text: str) -> np.ndarray:
         """Return the token numbers [1, T] of the end of a text, or of a JSON list of numbers.

@@ -201,13 +201,22 @@ def evaluate(
 @click.argument("text", metavar="INPUT", required=False)
 @click.option("--interactive", is_flag=True, help="Answer each line that is typed, until the input ends.")
 @click.option("--probabilities", is_flag=True, help="Print the probability of each class as well.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="How texts are written: task.temperature=0.5. Repeatable.")
 @click.option("--out", type=OutFile(), help="A file for the answers: .csv for a table, else JSON lines.")
 @BEST
 @DEVICE
 @JSON
 @click.pass_obj
 def predict(
-    obj: Any, folder: Path, text: str | None, interactive: bool, probabilities: bool, out: Path | None, as_json: bool, **options: Any
+    obj: Any,
+    folder: Path,
+    text: str | None,
+    interactive: bool,
+    probabilities: bool,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Answer an input, or each input of a file, with what a run has learned.
 
@@ -223,6 +232,10 @@ def predict(
         )
     with open_run(folder, obj.catalogue(), **options) as opened:
         _warn(opened)
+        if overrides:
+            from rl_core.writing import change_writing
+
+            change_writing(opened.agent.task, overrides)
         if text is None:
             _converse(opened, probabilities, as_json)
             return
