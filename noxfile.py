@@ -184,7 +184,7 @@ def extras(session: nox.Session) -> None:
     """The tests that `tests` skips, because an environment there holds no extra and not every library to compare with."""
     for package, extra, chosen in (
         ("rl-core", "tune,ray,dask,parquet,minari,tensorboard,wandb", "launchers or slurm or tune or recording or loggers or text_metrics"),
-        ("nlp-embeddings", "transformers", "contextual or tagging"),
+        ("nlp-embeddings", "transformers,tokenizers", "contextual or tagging or byte_pairs"),
         ("dl-nets", "onnx,transformers", "hugging or zero_shot or zero-shot or export or spiking"),
         ("cv-models", "detr,transformers,video", "describe or watch or detr or onnx"),
         ("rl-algos", "atari,box2d,mujoco,pettingzoo", "atari or extras or pong or ALE or LunarLander or pettingzoo"),

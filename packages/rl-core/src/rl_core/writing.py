@@ -72,7 +72,7 @@ def continued(tokens: Sequence[int], scores: Callable[[np.ndarray], np.ndarray],
         config: How they are written.
 
     Raises:
-        ValueError: if there is no token to go on from.
+        ValueError: if the beginning is empty.
 
     A model in which 0 is followed by 1 with the probability 0.6, but 1 by all three tokens and 2 by 2 alone, so that two 2 are likelier
     than any text with a 1:
@@ -119,7 +119,9 @@ def change_writing(task: Task, overrides: Iterable[str]) -> None:
     wrong = [f"{scope}.{name}" for scope, values in given.items() for name in values if scope != "task" or name not in names]
     if wrong or not isinstance(task.config, WritingConfig):
         reason = f"{wrong[0]} is a setting of learning" if wrong else "this task writes no texts that go on"
-        raise RequestError(f"{reason}; --set of predict changes how texts are written", f"it takes {', '.join(f'task.{name}' for name in names)}")
+        raise RequestError(
+            f"{reason}; --set of predict changes how texts are written", f"it takes {', '.join(f'task.{name}' for name in names)}"
+        )
     now = {name: getattr(task.config, name) for name in names} | given["task"]
     checked = configs.build(WritingConfig, now, where="task")
     task.config = dataclasses.replace(task.config, **dataclasses.asdict(checked))

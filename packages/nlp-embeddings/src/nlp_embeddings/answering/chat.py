@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from nlp_embeddings.answering.task import REFUSAL, read_dialogue, shop_dialogue
+from nlp_embeddings.corpus.byte_pairs import SubwordConfig
 from nlp_embeddings.reading.file_task import FilesConfig
 from nlp_embeddings.translation.task import TranslationJudge, TranslationTask, ended
 from rl_core.config import Count, Doc, configclass
@@ -25,10 +27,10 @@ BUNDLED = {"train": 400, "validation": 80, "test": 120}
 
 
 @configclass
-class ChatConfig(FilesConfig):
+class ChatConfig(FilesConfig, SubwordConfig):
     """Questions and answers, word by word."""
 
-    token: Annotated[Literal["word", "character"], Doc("words and punctuation marks | characters")] = "word"
+    token: Annotated[Literal["word", "character", "subword"], Doc("words and punctuation marks | characters | parts of words")] = "word"
     min_count: Annotated[Count, Doc("a rarer token is unknown")] = 1
     max_length: Annotated[Count, Doc("tokens of a text that are read or learned; what is longer is cut")] = 40
 
@@ -56,7 +58,7 @@ class ChatTask(TranslationTask):
 
     def judge(self) -> Judge:
         """Return a judge of answers."""
-        return ChatJudge()
+        return ChatJudge(self._words_of if self.config.token == "subword" else None)
 
     def describe(self, predictions: Any) -> list[Any]:
         """Return the texts of rows of word numbers, up to their end, with each punctuation mark beside the word before it."""
@@ -66,8 +68,8 @@ class ChatTask(TranslationTask):
 class ChatJudge(TranslationJudge):
     """A judge that also counts how many of the answers' words and pairs of words differ, and how often the commonest answer is given."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, words_of: Callable[[Sequence[int]], list[str]] | None = None) -> None:
+        super().__init__(words_of)
         self._words: Counter[Any] = Counter()
         self._pairs: Counter[Any] = Counter()
         self._answers: Counter[Any] = Counter()

@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
+from nlp_embeddings.corpus.byte_pairs import BytePairs, SubwordConfig, marked_words, pairs_of_words, plain_text
 from nlp_embeddings.corpus.text_files import numbered_lines
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from nlp_embeddings.reading.words import pieces, typed_ids
@@ -50,12 +51,12 @@ class LanguagePredict:
 
 
 @configclass
-class LanguageConfig(FilesConfig, WritingConfig):
+class LanguageConfig(FilesConfig, SubwordConfig, WritingConfig):
     """A text, its tokens, and how more of them are written."""
 
     token: Annotated[
-        Literal["character", "word", "whitespace"],
-        Doc("characters, line breaks among them | words and marks | what is between white space; <eos> ends a line of words"),
+        Literal["character", "word", "whitespace", "subword"],
+        Doc("characters and line breaks | words and marks | what is between white space | parts of words; <eos> ends a line of these"),
     ] = "character"
     lines: Annotated[bool, Doc("n-grams do not cross line breaks, and know the begin of a line: each line is a text by itself")] = False
     length: Annotated[Count, Doc("T, tokens of a row")] = 64
@@ -75,15 +76,16 @@ class LanguageTask(FileTask):
 
     Attributes:
         vocabulary: Tokens by number; the first two mean padding and unknown.
+        merges: Pairs of symbols that become one, of subwords.
         begin: Number that marks the begin of a line in `marked`; -1: lines are not marked.
     """
 
     Config: ClassVar[type] = LanguageConfig
-    encoding_fields: ClassVar[tuple[str, ...]] = ("vocabulary",)
+    encoding_fields: ClassVar[tuple[str, ...]] = ("vocabulary", "merges")
     metric = "accuracy"
 
     def examples_of_file(self, path: Path) -> list[Any]:
-        """Return the tokens of a file."""
+        """Return the tokens of a file; with subwords, its words."""
         found: list[str] = []
         for _, line in numbered_lines(path):
             found += [*self._cut(line), self._line_end]
@@ -109,7 +111,12 @@ class LanguageTask(FileTask):
 
     def encode(self, examples: list[Any]) -> None:
         """Number the tokens."""
-        counts = Counter(examples)
+        words = Counter(examples)
+        self.merges = pairs_of_words(words, self.config) if self.config.token == "subword" else []
+        counts: Counter[str] = Counter()
+        for word, size in words.items():
+            for token in self._parts_of(word):
+                counts[token] += size
         kept = sorted(token for token, count in counts.items() if count >= self.config.min_count)
         self.vocabulary = ["", "<unknown>", *(token.replace("\n", "\\n") for token in kept)]
 
@@ -142,8 +149,17 @@ class LanguageTask(FileTask):
         return np.insert(text, np.append(0, ends) if opening else ends, self.begin)
 
     def _cut(self, text: str) -> list[str]:
-        """Return the tokens of a text."""
-        return list(text) if self.config.token == "character" else pieces(text) if self.config.token == "word" else text.split()
+        """Return the tokens of a text; with subwords, its words."""
+        cut: dict[str, Callable[[str], list[str]]] = {"character": list, "word": pieces, "whitespace": str.split, "subword": marked_words}
+        return cut[self.config.token](text)
+
+    def _parts_of(self, word: str) -> list[str]:
+        """Return the subwords of a word, or what is a token already."""
+        return self._byte_pairs.split(word) if self.config.token == "subword" and word != self._line_end else [word]
+
+    @cached_property
+    def _byte_pairs(self) -> BytePairs:
+        return BytePairs.of(self.merges)
 
     @property
     def _line_end(self) -> str:
@@ -152,8 +168,8 @@ class LanguageTask(FileTask):
     @cached_property
     def _texts(self) -> dict[str, np.ndarray]:
         return {
-            split: np.array([self.number_of.get(token, UNKNOWN) for token in tokens], dtype=np.int64)
-            for split, tokens in self.examples.items()
+            split: np.array([self.number_of.get(token, UNKNOWN) for word in words for token in self._parts_of(word)], dtype=np.int64)
+            for split, words in self.examples.items()
         }
 
     def num_examples(self, split: str) -> int:
@@ -179,17 +195,19 @@ class LanguageTask(FileTask):
         if isinstance(predict, LanguagePredict) and len(text):
             nats = -float(predict.log_probabilities(text).mean())
             unknown = float((text == UNKNOWN).mean())
-            unit = "character" if self.config.token == "character" else "word"
+            unit = self.config.token if self.config.token in ("character", "subword") else "word"
             found |= {f"nats a {unit}": nats, "perplexity": math.exp(min(nats, 700.0)), "unknown": unknown}
         return found
 
     def tokens_of(self, text: str) -> list[int]:
         """Return the token numbers of a text."""
-        return [self.number_of.get(token, UNKNOWN) for token in self._cut(text)]
+        return [self.number_of.get(token, UNKNOWN) for word in self._cut(text) for token in self._parts_of(word)]
 
     def text_of(self, numbers: Any) -> str:
         """Return the text of token numbers."""
         tokens = [self.vocabulary[int(number)].replace("\\n", "\n") for number in numbers if number]
+        if self.config.token == "subword":
+            return "\n".join(plain_text(line.split("\0")) for line in "\0".join(tokens).split(END))
         return "".join(tokens) if self.config.token == "character" else " ".join(tokens).replace(END, "\n")
 
     def continued(self, text: str, scores: Callable[[Any], np.ndarray]) -> str:

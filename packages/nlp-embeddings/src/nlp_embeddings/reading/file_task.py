@@ -139,7 +139,7 @@ class FileTask(DataTask):
         task.saved_digest = str(state["digest"])
         for name in cls.encoding_fields:
             value = state[name]
-            setattr(task, name, value.split("\n") if isinstance(value, str) else int(value))
+            setattr(task, name, (value.split("\n") if value else []) if isinstance(value, str) else int(value))
         task.set_spaces()
         return task
 

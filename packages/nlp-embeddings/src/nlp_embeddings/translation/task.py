@@ -2,18 +2,21 @@
 
 A row of token numbers goes in and a row in the target's vocabulary comes out, ended by the number 1 and padded with 0, so that networks for
 sequences learn it. A file is judged by BLEU, as sacrebleu has it on these tokens (smooth exp; a word of the references that the vocabulary
-lacks never matches); the bundled tasks by the share of exact answers.
+lacks never matches), or on the words that subwords make up; the bundled tasks by the share of exact answers. Subwords are those of both
+languages together, as Sennrich, Haddow, Birch, 2016, have them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
+from nlp_embeddings.corpus.byte_pairs import BytePairs, SubwordConfig, marked_words, pairs_of_words, plain_text
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from nlp_embeddings.reading.pairs import TextPair, joined, read_pairs
 from nlp_embeddings.reading.words import pieces, typed_ids
@@ -28,13 +31,13 @@ SPECIAL = ["", "<end>", "<unknown>"]
 
 
 @configclass
-class TranslationConfig(FilesConfig):
+class TranslationConfig(FilesConfig, SubwordConfig):
     """Pairs of texts."""
 
     bundled: Annotated[Literal["dates", "copy", "cipher"], Doc("pairs that are drawn where no file is named")] = "dates"
     target_file: Annotated[FilePath, Doc("the targets of `file`, line by line, where they are in a file of their own")] = ""
     reverse: Annotated[bool, Doc("translate from the second column to the first")] = False
-    token: Annotated[Literal["word", "character"], Doc("words and punctuation marks | characters")] = "word"
+    token: Annotated[Literal["word", "character", "subword"], Doc("words and punctuation marks | characters | parts of words")] = "word"
     min_count: Annotated[Count, Doc("a rarer token is unknown")] = 2
     max_length: Annotated[Count, Doc("tokens of a text that are read or learned; what is longer is cut")] = 40
 
@@ -45,11 +48,12 @@ class TranslationTask(FileTask):
     Attributes:
         source_tokens: Tokens of the sources by number; the first three mean padding, end and unknown.
         target_tokens: Tokens of the targets by number, with the same first three.
+        merges: Pairs of symbols that become one, of subwords.
         own_trait: What it offers beside the traits of every task.
     """
 
     Config: ClassVar[type] = TranslationConfig
-    encoding_fields: ClassVar[tuple[str, ...]] = ("source_tokens", "target_tokens", "source_length", "target_length")
+    encoding_fields: ClassVar[tuple[str, ...]] = ("source_tokens", "target_tokens", "source_length", "target_length", "merges")
     metric = "BLEU"
     own_trait: ClassVar[str] = "translation"
 
@@ -67,6 +71,11 @@ class TranslationTask(FileTask):
 
     def encode(self, examples: list[Any]) -> None:
         """Number the tokens of both sides, and set the lengths of rows."""
+        self.merges = []
+        if self.config.token == "subword":
+            self.merges = pairs_of_words(
+                Counter(word for pair in examples for text in pair for word in marked_words(text.lower())), self.config
+            )
         sides = [[self.tokens_of(pair[side]) for pair in examples] for side in (0, 1)]
         tables, lengths = [], []
         for side in sides:
@@ -92,7 +101,17 @@ class TranslationTask(FileTask):
 
     def tokens_of(self, text: str) -> list[str]:
         """Return the tokens of a text."""
-        return list(text) if self.config.token == "character" else pieces(text.lower())
+        match self.config.token:
+            case "character":
+                return list(text)
+            case "word":
+                return pieces(text.lower())
+            case _:
+                return self._byte_pairs.subwords(text.lower())
+
+    @cached_property
+    def _byte_pairs(self) -> BytePairs:
+        return BytePairs.of(self.merges)
 
     def read(self, split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return token numbers of sources [B, T] and of targets [B, T'], each target ended by 1 where it fits."""
@@ -111,7 +130,11 @@ class TranslationTask(FileTask):
 
     def judge(self) -> Judge:
         """Return a judge of translations."""
-        return TranslationJudge()
+        return TranslationJudge(self._words_of if self.config.token == "subword" else None)
+
+    def _words_of(self, numbers: Sequence[int]) -> list[str]:
+        """Return the words of a row of subwords; one with an unknown part is no word of a text."""
+        return pieces(plain_text("\0" if number == UNKNOWN else self.target_tokens[number] for number in numbers))
 
     def parse(self, text: str) -> np.ndarray:
         """Return the token numbers [1, T] of a text, or of a JSON list of numbers.
@@ -128,8 +151,10 @@ class TranslationTask(FileTask):
 
     def describe(self, predictions: Any) -> list[Any]:
         """Return the texts of rows of target numbers, up to their end."""
-        glue = "" if self.config.token == "character" else " "
-        return [glue.join(self.target_tokens[number] for number in ended(row)) for row in np.asarray(predictions).tolist()]
+        rows = [[self.target_tokens[number] for number in ended(row)] for row in np.asarray(predictions).tolist()]
+        if self.config.token == "subword":
+            return [plain_text(row) for row in rows]
+        return [("" if self.config.token == "character" else " ").join(row) for row in rows]
 
 
 def ended(row: Sequence[int]) -> list[int]:
@@ -142,9 +167,14 @@ def ended(row: Sequence[int]) -> list[int]:
 
 
 class TranslationJudge:
-    """A judge that adds up BLEU's counts and exact answers."""
+    """A judge that adds up BLEU's counts and exact answers.
 
-    def __init__(self) -> None:
+    Args:
+        words_of: Function from the numbers of a row to its words, by which BLEU counts; `None`: each number is a word.
+    """
+
+    def __init__(self, words_of: Callable[[Sequence[int]], list[str]] | None = None) -> None:
+        self._words_of = words_of
         self._counts = [0] * 10
         self._exact = self._texts = 0
 
@@ -152,8 +182,11 @@ class TranslationJudge:
         """Count rows of numbers [B, T'] against targets [B, T']."""
         for given, wanted in zip(np.asarray(predictions).tolist(), np.asarray(targets).tolist(), strict=True):
             answer, reference = ended(given), ended(wanted)
-            own = [str(number) for number in answer]
-            right = ["unknown in the reference" if number == UNKNOWN else str(number) for number in reference]
+            if self._words_of:
+                own, right = self._words_of(answer), [f"{word} " if "\0" in word else word for word in self._words_of(reference)]
+            else:
+                own = [str(number) for number in answer]
+                right = ["unknown in the reference" if number == UNKNOWN else str(number) for number in reference]
             self._counts = [a + b for a, b in zip(self._counts, bleu_counts(own, [right]), strict=True)]
             self._exact += answer == reference and UNKNOWN not in reference
             self._texts += 1
