@@ -25,6 +25,7 @@ SCHEMES = (
         summary="Texts with one label or several: tsv, csv, jsonl, or __label__ lines",
         argument="file",
         example="sentiment:reviews.tsv",
+        make_example="nlp_embeddings.reading.examples:write_labels",
         traits=("data", "token-input", "labelled-texts"),
         agents=("nb-svm",),
         tags=_TAGS,

@@ -25,6 +25,7 @@ SCHEMES = (
         summary="A text file, a folder of them, or a .gz, .bz2 or .xz file",
         argument="path",
         example="corpus:novels.txt.xz",
+        make_example="nlp_embeddings.reading.examples:write_text",
         traits=TRAITS,
         agents=("skip-gram",),
         tags=("text",),

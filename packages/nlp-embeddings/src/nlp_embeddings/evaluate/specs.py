@@ -27,7 +27,7 @@ TASKS = (
 )
 
 
-def _scheme(name: str, task: str, summary: str, example: str) -> TaskSchemeSpec:
+def _scheme(name: str, task: str, summary: str, example: str, make_example: str) -> TaskSchemeSpec:
     labelled = name == "classification"
     return TaskSchemeSpec(
         name=name,
@@ -35,6 +35,7 @@ def _scheme(name: str, task: str, summary: str, example: str) -> TaskSchemeSpec:
         summary=summary,
         argument="file",
         example=f"{name}:{example}",
+        make_example=f"nlp_embeddings.reading.examples:{make_example}",
         traits=(*TRAITS, "labelled") if labelled else TRAITS,
         agents=("text-classifier", "skip-gram") if labelled else ("skip-gram",),
         tags=("text", "evaluation"),
@@ -42,10 +43,18 @@ def _scheme(name: str, task: str, summary: str, example: str) -> TaskSchemeSpec:
 
 
 SCHEMES = (
-    _scheme("similarity", "SimilarityTask", "Similarity of words as people see it, `word word score` a line", "pairs.txt"),
-    _scheme("analogies", "AnalogyTask", "Analogies, `a b c d` a line, in groups `: name`", "questions.txt"),
-    _scheme("association", "AssociationTask", "Bias of word vectors (WEAT): two groups of targets, two of attributes", "groups.txt"),
-    _scheme("classification", "ClassificationTask", "Texts and their labels, `label<TAB>text` a line", "reviews.tsv"),
+    _scheme(
+        "similarity", "SimilarityTask", "Similarity of words as people see it, `word word score` a line", "pairs.txt", "write_similarities"
+    ),
+    _scheme("analogies", "AnalogyTask", "Analogies, `a b c d` a line, in groups `: name`", "questions.txt", "write_analogies"),
+    _scheme(
+        "association",
+        "AssociationTask",
+        "Bias of word vectors (WEAT): two groups of targets, two of attributes",
+        "groups.txt",
+        "write_associations",
+    ),
+    _scheme("classification", "ClassificationTask", "Texts and their labels, `label<TAB>text` a line", "reviews.tsv", "write_labels"),
 )
 
 AGENTS: tuple[AgentSpec, ...] = ()

@@ -26,6 +26,7 @@ SCHEMES = (
         summary="The next character or word of a text file",
         argument="file",
         example="language-model:novel.txt",
+        make_example="nlp_embeddings.reading.examples:write_text",
         traits=TRAITS,
         agents=("ngram-lm",),
         tags=_TAGS,

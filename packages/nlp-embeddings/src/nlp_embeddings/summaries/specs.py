@@ -26,6 +26,7 @@ SCHEMES = (
         summary="JSON lines with `document` and `summary`",
         argument="file",
         example="summaries:news.jsonl",
+        make_example="nlp_embeddings.reading.examples:write_summaries",
         traits=TRAITS,
         agents=("lexrank",),
         tags=_TAGS,

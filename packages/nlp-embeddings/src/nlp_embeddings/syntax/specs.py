@@ -25,6 +25,7 @@ SCHEMES = (
         summary="Dependency trees of a CoNLL-U file",
         argument="file",
         example="parsing:train.conllu",
+        make_example="nlp_embeddings.reading.examples:write_trees",
         traits=TRAITS,
         agents=("dependency-parser",),
         tags=_TAGS,

@@ -26,6 +26,7 @@ SCHEMES = (
         summary="Documents, one a line, whose topics are found",
         argument="file",
         example="topics:questions.txt",
+        make_example="nlp_embeddings.reading.examples:write_documents",
         traits=TRAITS,
         agents=("lda",),
         tags=_TAGS,

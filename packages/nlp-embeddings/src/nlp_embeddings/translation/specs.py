@@ -38,6 +38,7 @@ SCHEMES = (
         summary="Pairs of texts, `source<TAB>target` a line, or two parallel files",
         argument="file",
         example="translation:nld-eng.tsv",
+        make_example="nlp_embeddings.reading.examples:write_pairs",
         traits=TRAITS,
         agents=("ibm-model",),
         tags=_TAGS,

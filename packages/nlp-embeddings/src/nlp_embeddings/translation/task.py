@@ -133,7 +133,7 @@ class TranslationTask(FileTask):
         return TranslationJudge(self._words_of if self.config.token == "subword" else None)
 
     def _words_of(self, numbers: Sequence[int]) -> list[str]:
-        """Return the words of a row of subwords; one with an unknown part is no word of a text."""
+        """Return the words of a row of subwords; one with an unknown part matches none."""
         return pieces(plain_text("\0" if number == UNKNOWN else self.target_tokens[number] for number in numbers))
 
     def parse(self, text: str) -> np.ndarray:
