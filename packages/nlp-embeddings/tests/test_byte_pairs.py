@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from nlp_embeddings.answering.chat import ChatConfig, ChatTask
-from nlp_embeddings.corpus.byte_pairs import BytePairs, learn_pairs, learn_pairs_by_library, marked_words, plain_text
 from nlp_embeddings.language_model.ngram import NGramConfig, NGramModel
 from nlp_embeddings.language_model.task import LanguageConfig, LanguageTask
+from nlp_embeddings.reading.byte_pairs import BytePairs, learn_pairs, learn_pairs_by_library, marked_words, plain_text
 from nlp_embeddings.translation.task import TranslationConfig, TranslationTask
 from rl_core.seeds import Seeds
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from nlp_embeddings.answering.task import REFUSAL, read_dialogue, shop_dialogue
-from nlp_embeddings.corpus.byte_pairs import SubwordConfig
+from nlp_embeddings.reading.byte_pairs import SubwordConfig
 from nlp_embeddings.reading.file_task import FilesConfig
 from nlp_embeddings.translation.task import TranslationJudge, TranslationTask, ended
 from rl_core.config import Count, Doc, configclass

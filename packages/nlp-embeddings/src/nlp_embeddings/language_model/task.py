@@ -17,8 +17,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from nlp_embeddings.corpus.byte_pairs import BytePairs, SubwordConfig, marked_words, pairs_of_words, plain_text
 from nlp_embeddings.corpus.text_files import numbered_lines
+from nlp_embeddings.reading.byte_pairs import BytePairs, SubwordConfig, marked_words, pairs_of_words, plain_text
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from nlp_embeddings.reading.words import pieces, typed_ids
 from nlp_embeddings.tagging.task import TagJudge
