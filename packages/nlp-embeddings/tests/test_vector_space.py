@@ -64,6 +64,32 @@ def test_the_answer_to_a_text_is_the_passage_that_it_stands_in() -> None:
     assert found[0]["score"] >= found[1]["score"]
 
 
+@pytest.mark.parametrize(
+    ("weighting", "similarity"),
+    [("bm25", "cosine"), *((weighting, of) for weighting in ("tf-idf", "count") for of in ("cosine", "euclidean", "jaccard"))],
+)
+def test_items_are_recommended_by_their_descriptions(tmp_path: Path, weighting: str, similarity: str) -> None:
+    lines = [
+        "red running shoes for trails",
+        "blue running shoes for roads",
+        "steel kitchen knife",
+        "kitchen knife and board",
+        "warm jacket",
+    ]
+    (tmp_path / "items.txt").write_text("\n".join(lines))
+    task = CorpusTask(CorpusConfig(path=str(tmp_path / "items.txt"), passage_words=1, sentences="line"))
+    idf = "smooth" if weighting == "tf-idf" else "lucene"
+    learner = agent(task, weighting=weighting, similarity=similarity, idf=idf, min_count=1)
+    while not learner.finished:
+        learner.step()
+    for item, other in ((0, 1), (1, 0), (2, 3), (3, 2)):
+        found = learner.answer(f"similar: {item}")
+        assert found[0]["passage"] == other
+        assert item not in [passage["passage"] for passage in found]
+    with pytest.raises(ValueError, match="from 0 to 4, got '5'"):
+        learner.answer("similar: 5")
+
+
 def test_document_frequency_counts_passages_without_their_held_out_sentences(tmp_path: Path) -> None:
     path = tmp_path / "t.txt"
     path.write_text("a a b\nb c\nc c c\nc d\n")

@@ -32,6 +32,25 @@ def passage_bounds(starts: np.ndarray, passage_words: int) -> np.ndarray:
     return np.array(bounds)
 
 
+def passage_named(text: str, count: int) -> int:
+    """Return the number of a passage that a user typed.
+
+    Args:
+        text: What was typed.
+        count: How many passages there are.
+
+    Raises:
+        ValueError: if it is not a number of one.
+
+    >>> passage_named(" 3", 5)
+    3
+    """
+    typed = text.strip()
+    if not (typed.isascii() and typed.isdigit()) or int(typed) >= count:
+        raise ValueError(f"expected the number of a passage after `similar:`, from 0 to {count - 1}, got {typed!r}")
+    return int(typed)
+
+
 def held_out_sentences(starts: np.ndarray, bounds: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Return passages evenly spread over the corpus [Q <= most], and for each the sentence nearest to its middle that can be a query.
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from nlp_embeddings.corpus.corpus_task import CorpusTask
+from nlp_embeddings.corpus.passages import passage_named
 from nlp_embeddings.training.saved import saved_array
 from nlp_embeddings.vectors.document_index import DocumentIndex, similarity_matrix
 from nlp_embeddings.vectors.tfidf import bm25, count_matrix, inverse_document_frequency, tf_idf, truncated_svd
@@ -120,7 +121,15 @@ class VectorSpace(Agent):
         return self.task.ranking_score(similarity_matrix(queries, weights, self.config.similarity))
 
     def answer(self, text: str) -> Any:
-        """Return the five passages most similar to a text: their numbers, scores and words; or the unknown words if it has no known one."""
+        """Return the five passages most similar to a text, or with `similar: 12` to passage 12: their numbers, scores and words.
+
+        A text without a known word is answered by its words.
+        """
+        command, colon, rest = text.partition(":")
+        if colon and command.strip() == "similar":
+            own = passage_named(rest, len(self.task.passages) - 1)
+            alike = self._index.vectors[own : own + 1] if self.config.weighting != "bm25" else self._counts([own])
+            return [found for found in self._nearest(alike, 6) if found["passage"] != own][:5]
         query = self._text_counts(np.array([text], dtype=object))
         if not query.nnz:
             return {"unknown": self.task.tokens(text, self._number)}
@@ -128,7 +137,10 @@ class VectorSpace(Agent):
             query = self._weigh(query)
         if len(self.components):
             query = query @ self.components.T
-        found, scores = self._index.search(query, 5)
+        return self._nearest(query, 5)
+
+    def _nearest(self, query: Any, count: int) -> list[dict[str, Any]]:
+        found, scores = self._index.search(query, count)
         return [
             {"passage": int(index), "score": round(float(score), 4), "text": self.task.text(self.task.passage_ids(int(index), whole=True))}
             for index, score in zip(found[0], scores[0], strict=True)

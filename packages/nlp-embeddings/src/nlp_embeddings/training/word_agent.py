@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nlp_embeddings.corpus.corpus_task import CorpusTask
+from nlp_embeddings.corpus.passages import passage_named
 from nlp_embeddings.corpus.tokenizers import STOP_WORDS
 from nlp_embeddings.evaluate.applications import MAX_PASSAGES, cluster_passages
 from nlp_embeddings.evaluate.predictors import WordPredict
@@ -95,6 +96,7 @@ class WordAgent(Agent):
         - `ship ~ boat`: similarity of two words.
         - `odd: breakfast dinner ship`: the word that does not fit.
         - `search: a buried treasure`: passages most similar to a text.
+        - `similar: 12`: passages most similar to passage 12.
         - `clusters: 5`: passages in groups, each with its most characteristic words.
         - `senses: bank`: occurrences of a word in groups, each with its most characteristic words and a context.
 
@@ -111,6 +113,10 @@ class WordAgent(Agent):
             return self._odd(rest)
         if colon and command.strip() == "search":
             return self._search(rest)
+        if colon and command.strip() == "similar":
+            own = passage_named(rest, len(self.task.passages) - 1)
+            text = self.task.text(self.task.passage_ids(own, whole=True))
+            return [found for found in self._nearest(text, 6) if found["passage"] != own][:5]
         if colon and command.strip() == "clusters":
             return self._clusters(rest)
         if colon and command.strip() == "senses":
@@ -182,9 +188,12 @@ class WordAgent(Agent):
         words = self._words(text)
         if not any(self.vectors.has_vector(word) for word in words):
             return {"unknown": words}
+        return self._nearest(text, 5)
+
+    def _nearest(self, text: str, most: int) -> list[dict[str, Any]]:
         count = len(self.task.passages) - 1
         texts = np.array([self.task.text(self.task.passage_ids(number, whole=True)) for number in range(count)], dtype=object)
-        found, scores = DocumentIndex(self.predict(texts)).search(self.predict(np.array([text], dtype=object)), 5)
+        found, scores = DocumentIndex(self.predict(texts)).search(self.predict(np.array([text], dtype=object)), most)
         return [
             {"passage": int(n), "score": round(float(score), 4), "text": texts[n]} for n, score in zip(found[0], scores[0], strict=True)
         ]
