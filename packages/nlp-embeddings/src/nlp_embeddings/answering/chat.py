@@ -27,7 +27,7 @@ BUNDLED = {"train": 400, "validation": 80, "test": 120}
 
 
 @configclass
-class ChatConfig(FilesConfig, SubwordConfig):
+class ChatConfig(SubwordConfig, FilesConfig):
     """Questions and answers, word by word."""
 
     token: Annotated[Literal["word", "character", "subword"], Doc("words and punctuation marks | characters | parts of words")] = "word"

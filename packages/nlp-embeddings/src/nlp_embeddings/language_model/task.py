@@ -51,7 +51,7 @@ class LanguagePredict:
 
 
 @configclass
-class LanguageConfig(FilesConfig, SubwordConfig, WritingConfig):
+class LanguageConfig(WritingConfig, SubwordConfig, FilesConfig):
     """A text, its tokens, and how more of them are written."""
 
     token: Annotated[
@@ -65,7 +65,6 @@ class LanguageConfig(FilesConfig, SubwordConfig, WritingConfig):
     test_share: Annotated[Fraction, Doc("of the text, at its end, where no file is named for it")] = 0.1
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.validation_share + self.test_share >= 1:
             shares = f"validation_share is {self.validation_share} and test_share is {self.test_share}"
             raise ValueError(f"{shares}; together they must leave text to learn from")

@@ -31,7 +31,7 @@ SPECIAL = ["", "<end>", "<unknown>"]
 
 
 @configclass
-class TranslationConfig(FilesConfig, SubwordConfig):
+class TranslationConfig(SubwordConfig, FilesConfig):
     """Pairs of texts."""
 
     bundled: Annotated[Literal["dates", "copy", "cipher"], Doc("pairs that are drawn where no file is named")] = "dates"
