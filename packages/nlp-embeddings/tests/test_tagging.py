@@ -182,3 +182,17 @@ def test_letters_are_given_beside_words_and_survive_a_saved_run(tmp_path: Path) 
     restored = TaggingTask.from_state(config, task.state_dict())
     assert (restored.parse("unbelievably Un")["letters"] == task.parse("unbelievably Un")["letters"]).all()
     assert "dict-input" in restored.traits()
+
+
+def test_what_a_network_took_for_what_is_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words are those of the rows of the validation part; padding is none."""
+    from nlp_embeddings.tagging import confusion
+
+    seen = []
+    monkeypatch.setattr(confusion, "draw_confusion", lambda true, given, names, path, split: seen.append((true, given, names, split)))
+    task = TaggingTask(TaggingConfig())
+    task.draw_answers(tmp_path, lambda inputs: np.full(np.shape(inputs), 3))
+    [(true, given, names, split)] = seen
+    np.testing.assert_array_equal(true, np.concatenate(task.tag_numbers("validation")))
+    assert set(given.tolist()) == {3}
+    assert (names, split) == (task.tags, "validation")

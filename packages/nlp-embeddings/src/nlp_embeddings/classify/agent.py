@@ -62,7 +62,7 @@ class TextAgent(Agent):
 
     def draw(self, folder: Path) -> None:
         """Draw which labels of the validation texts were taken for which."""
-        from nlp_embeddings.tagging.agent import draw_confusion
+        from nlp_embeddings.tagging.confusion import draw_confusion
 
         split = "validation" if self.task.examples["validation"] else "test"
         if not self.task.several:

@@ -209,6 +209,17 @@ class TaggingTask(FileTask):
             right.append((answered == targets)[targets != 0])
         return {**judge.result(), **self._on_unseen_words(np.concatenate(right), split)}
 
+    def draw_answers(self, folder: Path, predict: Predict) -> None:
+        """Draw which tags of the validation sentences were taken for which."""
+        from nlp_embeddings.tagging.confusion import draw_confusion
+
+        split, pairs = "validation" if self.examples["validation"] else "test", []
+        for start in range(0, self.num_examples(split), 1024):
+            inputs, targets = self.read(split, np.arange(start, min(start + 1024, self.num_examples(split))))
+            pairs.append(np.stack([targets, np.asarray(predict(inputs))])[:, targets != 0])  # 0 is padding
+        true, given = np.concatenate(pairs, axis=1)
+        draw_confusion(true, given, self.tags, folder / "confusion.png", split)
+
     def parse(self, text: str) -> Batch:
         """Return the inputs of a sentence, or of a JSON list of word numbers; see `inputs_of`.
 
