@@ -85,3 +85,17 @@ def test_methods_are_ranked_over_tasks_where_two_have_runs_on_each_and_else_word
     assert "no ranking over the 2 tasks: it takes two methods with runs on each of them; here is only slope linear-map" in alone
     half = program.succeed("compare", "plane8", "plane16", "points16").out
     assert "batch_size=8 has no run on points:a.txt" in half
+
+
+def test_the_picture_is_given_the_mean_score_of_each_group(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rl_core import figure
+    from rl_core.runs.compare import compare
+
+    folders = []
+    for seed, score in ((0, 1.0), (1, 2.0)):
+        folders.append(Path(program.succeed("run", "hill", "--budget", 30, "--seed", seed, "--json").json["run"]))
+        give_score(program.folder / folders[-1], score)
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(figure, "comparison", lambda curves, path, **options: given.update(options))
+    compare([program.folder / folder for folder in folders], out=None)
+    assert [list(groups.values()) for groups in given["scores"].values()] == [[1.5]]
