@@ -226,3 +226,16 @@ def test_a_fast_mlp_on_a_flat_vector_writes_the_gradient_of_the_module():
     critic(inputs).square().sum().backward()
     torch.testing.assert_close(flat.gradient, written, atol=1e-4, rtol=1e-4)
     assert flat.fast_mlp(plain(net)) is None
+
+
+def test_the_backward_pass_of_a_flat_vector_sets_the_gradients_that_torch_adds_up_and_0_for_those_that_take_no_part():
+    nets = [nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 3), nn.Linear(1, 1)) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    flat = Flat(nets[0])
+    flat.gradient.fill_(7.0)
+    for net, backward in zip(nets, (flat.backward, torch.autograd.backward), strict=True):
+        backward(net[:2](numbers(6, 5)).square().mean())
+    expected = [torch.zeros_like(p) if p.grad is None else p.grad for p in nets[1].parameters()]
+    assert torch.equal(flat.gradient, torch.cat([gradient.flatten() for gradient in expected]))
+    assert all(torch.equal(parameter.grad, wanted) for parameter, wanted in zip(nets[0].parameters(), expected, strict=True))
+    assert flat.gradient[-2:].tolist() == [0.0, 0.0]

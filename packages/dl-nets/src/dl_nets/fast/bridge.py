@@ -270,6 +270,21 @@ class Flat:
         for parameter, view in zip(self.parameters, self._gradients, strict=True):
             parameter.grad = view
 
+    def backward(self, loss: Tensor) -> None:
+        """Set the gradient to that of a loss []; a parameter that takes no part in it has 0.
+
+        Faster for many small parameters than `zero_grad` and `torch.autograd.backward`, which adds to each gradient by itself.
+        """
+        found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        missing = any(gradient is None for gradient in found)
+        with torch.no_grad():
+            if missing:
+                self.gradient.zero_()
+            views = self._gradients if not missing else [v for v, g in zip(self._gradients, found, strict=True) if g is not None]
+            torch._foreach_copy_(views, [gradient for gradient in found if gradient is not None])
+        for parameter, view in zip(self.parameters, self._gradients, strict=True):
+            parameter.grad = view
+
     def gather(self) -> None:
         """Copy the gradients into `gradient` where they are elsewhere, as after `module.zero_grad()`; a missing one is 0.
 

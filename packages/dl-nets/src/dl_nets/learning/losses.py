@@ -85,6 +85,10 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0)
     return each.reshape(len(targets), -1).mean(1)
 
 
+def _mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    return functional.cross_entropy(logits, targets.long())
+
+
 CLASS_LOSSES: dict[str, Loss] = {
     "cross-entropy": cross_entropy,
     "hinge": class_losses.hinge,
@@ -167,6 +171,11 @@ class ClassTargets:
     def is_plain(self) -> bool:
         """True if each example has one class, from 0, and the loss is the cross-entropy of the outputs [B, K] alone."""
         return self._one_class and self._start is None and self._loss is CLASS_LOSSES["cross-entropy"]
+
+    @property
+    def mean(self) -> Loss | None:
+        """The mean loss [] of outputs [B, K] and classes [B] in one call of torch; `None` where the losses are not plain."""
+        return _mean_cross_entropy if self.is_plain else None
 
     def losses(self, outputs: Any, targets: Any) -> Tensor:
         """Return the mean loss [B] of each example; 0 for an example without items."""
@@ -444,7 +453,7 @@ def _values(outputs: Any) -> Tensor:
 
 
 def batch_loss(
-    module: nn.Module, inputs: Any, targets: Any, weights: Tensor | None, loss: Loss, precision: torch.dtype
+    module: nn.Module, inputs: Any, targets: Any, weights: Tensor | None, loss: Loss, precision: torch.dtype, mean: Loss | None = None
 ) -> tuple[Tensor, dict[str, Any]]:
     """Return the mean loss [] of a batch, and further metrics where the module brings its own loss, or measures its forward pass.
 
@@ -455,6 +464,7 @@ def batch_loss(
         weights: [B], >= 0: an example of weight 2 counts as two examples; all alike without them.
         loss: Losses [B] of outputs and targets.
         precision: Type in which matrix products are computed; parameters and loss keep theirs.
+        mean: The mean [] of those losses without weights, where one call of torch gives it.
     """
     lower = precision != torch.float32
     with torch.autocast(next(module.parameters()).device.type, precision) if lower else nullcontext():
@@ -462,7 +472,9 @@ def batch_loss(
             return cast(OwnLoss, module).training_loss(inputs, targets, weights)
         outputs = module(inputs)
     measures = getattr(module, "measures", None)
-    return weighted_mean(loss(as_float(outputs), targets), weights), measures() if measures else {}
+    outputs = as_float(outputs)
+    found = weighted_mean(loss(outputs, targets), weights) if mean is None or weights is not None else mean(outputs, targets)
+    return found, measures() if measures else {}
 
 
 def has_own_loss(module: nn.Module) -> bool:

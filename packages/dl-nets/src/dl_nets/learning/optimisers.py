@@ -157,14 +157,13 @@ class Optimiser:
     def step_flat(self, max_norm: float = math.inf) -> None:
         """Take a step along `flat.gradient`, which was written directly. It may be overwritten."""
         vector, gradient = self.flat.vector, self.flat.gradient
-        matrices = [parameter for parameter in self.flat.parameters if parameter.ndim >= 2]
+        matrices: list[Tensor] = [parameter for parameter in self.flat.parameters if parameter.ndim >= 2]
         if (self.l1 or self.l2) and self.name != "ftrl":
             for parameter in matrices:
                 assert parameter.grad is not None
                 parameter.grad.add_(parameter, alpha=2.0 * self.l2).add_(parameter.sign(), alpha=self.l1)
-        if self.weight_decay and self.name == "adamw":
-            for parameter in matrices:
-                parameter.mul_(1.0 - self.learning_rate * self.weight_decay)
+        if self.weight_decay and self.name == "adamw" and matrices:
+            torch._foreach_mul_(matrices, 1.0 - self.learning_rate * self.weight_decay)
         if self.fast is not None:
             self.fast.step(self.learning_rate, max_norm)
             return
@@ -313,8 +312,11 @@ def gradient_step(module: nn.Module, optimiser: Steps, loss: Tensor, max_gradien
         loss: Computed by the module.
         max_gradient_norm: A longer gradient is shortened to it; 0 is off.
     """
-    optimiser.zero_grad()
-    torch.autograd.backward(loss)
+    if isinstance(optimiser, Optimiser):
+        optimiser.flat.backward(loss)
+    else:
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
     descend(module, optimiser, max_gradient_norm)
 
 

@@ -20,6 +20,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -42,7 +43,7 @@ from dl_nets.learning.metrics import Metrics, judge_split
 from dl_nets.learning.optimisers import Optimiser, Steps, descend, gradient_norm, gradient_step, schedule
 from dl_nets.learning.several_outputs import PartTargets, network_space, rule_of
 from dl_nets.learning.shards import Shards, require_separable
-from dl_nets.learning.steps import examples_a_step, examples_at_once, fast_classes, num_numbers
+from dl_nets.learning.steps import as_vector, examples_a_step, examples_at_once, fast_classes, num_numbers
 from dl_nets.learning.streams import load_module_state, module_state
 from dl_nets.learning.supervised_config import SupervisedConfig as SupervisedConfig
 from rl_core import batches
@@ -135,6 +136,7 @@ class Supervised(Agent):
         self._optimiser = make(self._module.parameters()) if plain or self._tuning is None else self._tuning.optimiser(make)
         plain = config.shards == 1 and not (config.max_gradient_norm or weighted or self._tuning or use_bfloat16)
         self._fast = fast_classes(self._module, self._optimiser, self._rule) if plain else None
+        self._mean_loss = self._rule.mean if isinstance(self._rule, losses.ClassTargets) else None
         self._schedule = schedule(config.schedule)
         self._averaged = None if config.average == "none" else Averaged(self._module, config.average, config.average_decay)
         self._best = copy.deepcopy(self._module)  # answers when there is patience
@@ -267,7 +269,7 @@ class Supervised(Agent):
         parts = self._batches(epoch)
         first = int(np.searchsorted(np.cumsum([len(part) for part in parts]), position, side="right"))
         if self._reader[0] != self.progress:
-            self._reader = (self.progress, self._train.stream(parts[first:], self._variation(epoch)))
+            self._reader = (self.progress, self._train.stream(parts, first, self._variation(epoch)))
         reader, visited, sizes = self._reader[1], 0, []
         seen: dict[str, list[Any]] = {}
         epochs = self.budget / self._epoch_size
@@ -291,7 +293,7 @@ class Supervised(Agent):
         if self._averaged and self.config.average == "swa" and late and number + 1 == len(parts):
             self._averaged.add(self._module)
         shares = torch.tensor(sizes, dtype=torch.float64) / visited
-        means = {name: float(torch.as_tensor(values, dtype=torch.float64) @ shares) for name, values in seen.items()}
+        means = {name: float(as_vector(values) @ shares) for name, values in seen.items()}
         if number // NORM_EVERY > first // NORM_EVERY or number + 1 == len(parts):
             means["gradient_norm"] = float(gradient_norm(self._module.parameters()))
         return left - visited, {**means, "learning_rate": self._optimiser.learning_rate}
@@ -308,7 +310,7 @@ class Supervised(Agent):
         if self._fast is not None and (mean := self._fast.backward(inputs, targets)) is not None:
             self._optimiser.step()
             return torch.tensor(mean), {}
-        loss, metrics = batch_loss(learning, inputs, targets, weights, self._rule.losses, self._precision)
+        loss, metrics = batch_loss(learning, inputs, targets, weights, self._rule.losses, self._precision, self._mean_loss)
         gradient_step(learning, self._optimiser, loss, limit)
         return loss, metrics
 
@@ -464,7 +466,10 @@ class Supervised(Agent):
         """Return the indices of each batch; the order is fixed by the seed and the epoch's number."""
         if self._order[0] != epoch:
             order = np.random.default_rng(self.seeds.integer("order", epoch)).permutation(len(self._train))
-            self._order = epoch, np.array_split(order, math.ceil(len(order) / (self.config.batch_size or len(order))))
+            count = math.ceil(len(order) / (self.config.batch_size or len(order)))
+            size, longer = divmod(len(order), count)  # the first ones have one more; np.array_split takes a tenth of a small update
+            edges = [number * size + min(number, longer) for number in range(count + 1)]
+            self._order = epoch, [order[start:stop] for start, stop in pairwise(edges)]
         return self._order[1]
 
     _order: tuple[int, list[np.ndarray]] = (-1, [])
