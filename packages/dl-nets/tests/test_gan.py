@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from torch import nn
 
 from dl_nets.generative.adversarial import discriminator_loss, generator_loss, gradient_penalty, r1_penalty
@@ -117,3 +120,17 @@ def test_the_penalty_makes_the_generator_cover_the_ring() -> None:
     assert result.metrics["divergence of modes"] is not None
     assert result.metrics["divergence of modes"] <= 0.1
     assert isinstance(result.agent.generator, nn.Module)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_an_exported_generator_draws_what_the_agent_draws_for_batches_of_any_size(bounded: bool, tmp_path: Path) -> None:
+    task = Gaussians(GaussiansConfig())
+    if bounded:
+        task.output_space = spaces.Box(-4.0, 4.0, (2,), np.float32)
+    agent = GAN(GANConfig(), task, LeakyMLP(LeakyMLPConfig(hidden=(8, 8))), seeds=Seeds(0), budget=1_000, device="cpu")
+    agent.step()
+    agent.export("torch-export", tmp_path / "generator.pt2")
+    graph = torch.export.load(io.BytesIO((tmp_path / "generator.pt2").read_bytes())).module()
+    for count in (1, 7):
+        noise = np.random.default_rng(count).standard_normal((count, 16), dtype=np.float32)
+        np.testing.assert_allclose(graph(torch.from_numpy(noise))[0].detach().numpy(), agent.predict(noise), atol=1e-5)

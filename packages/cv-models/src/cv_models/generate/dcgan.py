@@ -90,7 +90,7 @@ class Generator(nn.Module):
         noise, labels = split(inputs)
         if self.embedding is not None and labels is not None:
             noise = torch.cat([noise.float(), shares(labels, len(self.embedding)) @ self.embedding], dim=1)
-        maps = self.first(noise.float()).reshape(len(noise), self._before, *self._sizes[0])
+        maps = self.first(noise.float()).reshape(noise.shape[0], self._before, *self._sizes[0])
         place = 0
         for layer in self.layers:
             maps = layer(maps)

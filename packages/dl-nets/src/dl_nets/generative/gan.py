@@ -282,7 +282,7 @@ class GAN(Agent):
 
     def _squashed(self, outputs: Tensor) -> Tensor:
         """Return generated examples [B, ...] as the discriminator sees them: in [-1, 1] where the space is bounded."""
-        examples = outputs.float().reshape(len(outputs), *(self.task.output_space.shape or ()))
+        examples = outputs.float().reshape(outputs.shape[0], *(self.task.output_space.shape or ()))  # an exporter cannot follow len
         return torch.tanh(examples) if self._bounded else examples
 
     def _drawn_noise(self, count: int) -> Tensor:
