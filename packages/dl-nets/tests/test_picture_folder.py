@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from dl_nets.tasks.picture_files import ORIENTATION, picture_size, read_picture
 from dl_nets.tasks.picture_folder import PictureFolder, PictureFolderConfig, write_example
+from rl_core.cli.cli import cli
 
 
 @pytest.fixture
@@ -128,3 +130,12 @@ def test_a_run_answers_without_its_folder_and_says_that_it_changed(folder: Path,
     Image.new("RGB", (5, 5)).save(folder / "green" / "0.png")
     with pytest.raises(ValueError, match="has a class 'green' that the model has not learned; its classes are light blue, red"):
         PictureFolder.for_evaluation(task.config, state)
+
+
+def test_a_damaged_picture_ends_a_run_with_status_2_and_a_remedy(folder: Path, tmp_path: Path) -> None:
+    damaged = sorted(path for path in folder.rglob("*") if path.is_file())[0]
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size * 2 // 3])
+    ended = CliRunner().invoke(cli, ["run", f"images:{folder}", "--budget", "40", "--out", str(tmp_path / "run")])
+    assert ended.exit_code == 2, ended.output
+    assert f"{damaged.name} cannot be read as a picture" in ended.output
+    assert "hint: copy or save the file again, then run the command again" in ended.output

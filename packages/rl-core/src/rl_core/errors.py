@@ -32,6 +32,21 @@ class RequestError(RlError):
     exit_code = 2
 
 
+class DataError(RequestError, ValueError):
+    """A file of the user's data that cannot be read when its turn comes: exit status 2.
+
+    Args:
+        message: The file, what is wrong with it, and what is expected.
+        hint: The remedy.
+
+    >>> str(DataError("a.png is cut off"))
+    'a.png is cut off'
+    """
+
+    def __init__(self, message: str, hint: str = "copy or save the file again, then run the command again") -> None:
+        super().__init__(message, hint)
+
+
 class WorkError(RlError):
     """A failure of work that was requested correctly: exit status 1."""
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from dl_nets.tasks.picture_files import SUFFIXES, picture_size
+from rl_core.errors import DataError
 
 
 def read_labels(path: Path) -> np.ndarray:
     """Return the numbers of a label map in a file, int64 [H, W]: grey levels of 8 or 16 bits, or the indices of a palette.
 
     Raises:
-        ValueError: naming the file that cannot be read, or whose pixels hold colours instead of one number each.
+        DataError: naming the file that cannot be read, or whose pixels hold colours instead of one number each.
     """
     from PIL import Image, ImageOps
 
@@ -23,11 +24,11 @@ def read_labels(path: Path) -> np.ndarray:
             upright = ImageOps.exif_transpose(opened)
             mode, labels = upright.mode, np.asarray(upright)
     except (OSError, SyntaxError) as error:
-        raise ValueError(f"the mask {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise DataError(f"the mask {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if labels.ndim == 3:
         colours = labels[..., :3]
         if labels.shape[2] != 2 and (colours != colours[..., :1]).any():
-            raise ValueError(f"the mask {path} holds colours ({mode}); expected one number a pixel: save it as a grey or palette PNG")
+            raise DataError(f"the mask {path} holds colours ({mode}); expected one number a pixel: save it as a grey or palette PNG")
         labels = labels[..., 0]  # grey that was saved with more channels
     return labels.astype(np.int64)
 
@@ -62,10 +63,10 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
     try:
         found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()]
     except OSError as error:
-        raise ValueError(f"the folder {folder} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"the folder {folder} cannot be read: {error.strerror or error}") from error
     files: dict[str, Path] = {}
     for path in sorted(found):
         if path.stem in files:
-            raise ValueError(f"{path} and {files[path.stem].name} have one name without its suffix; rename one of them")
+            raise DataError(f"{path} and {files[path.stem].name} have one name without its suffix; rename one of them")
         files[path.stem] = path
     return files

@@ -22,6 +22,7 @@ from dl_nets.tasks.augmented import Transform
 from dl_nets.tasks.picture_files import picture_size, read_picture
 from rl_core import config as configs
 from rl_core.config import Doc, FilePath, Meta, NonNegative, Whole, configclass
+from rl_core.errors import DataError
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "pictures")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations")
@@ -148,7 +149,7 @@ class MasksTask(MapTask):
         """Return pictures [B, H, W, C] and maps [B, H, W].
 
         Raises:
-            ValueError: naming the file that cannot be read, the mask of another size, or the label that belongs to no class.
+            DataError: naming the file that cannot be read, the mask of another size, or the label that belongs to no class.
         """
         height, width, channels = self.input_space.shape or (1, 1, 1)
         images = np.zeros((len(indices), height, width, channels), np.uint8)
@@ -182,11 +183,11 @@ class MasksTask(MapTask):
             return self._kept[stem]
         pairs = self._files
         if stem not in pairs:
-            raise ValueError(f"the picture {stem!r} of the run's data is missing in {self.config.path}")
+            raise DataError(f"the picture {stem!r} of the run's data is missing in {self.config.path}")
         image_path, mask_path = pairs[stem]
         picture, labels = read_picture(image_path), read_labels(mask_path)
         if picture.shape[:2] != labels.shape:
-            raise ValueError(
+            raise DataError(
                 f"the mask {mask_path} has {labels.shape[0]} x {labels.shape[1]} pixels and its picture {image_path.name} "
                 f"{picture.shape[0]} x {picture.shape[1]} (height x width); save both at one size"
             )
@@ -206,7 +207,7 @@ class MasksTask(MapTask):
         wrong = values[places] != labels
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
-            raise ValueError(
+            raise DataError(
                 f"the mask {path} holds {labels[row, column]} at row {row}, column {column}; the classes have the numbers "
                 f"{', '.join(map(str, self._values))}: set task.values, or task.labels=binary"
             )

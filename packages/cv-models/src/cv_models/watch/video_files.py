@@ -17,6 +17,7 @@ import numpy as np
 from cv_models.tasks.label_files import resized
 from dl_nets.tasks.picture_files import SUFFIXES, read_picture
 from dl_nets.tasks.text_files import shown
+from rl_core.errors import DataError
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 ANIMATED = (".gif",)
@@ -47,7 +48,7 @@ def clip_frames(path: Path, count: int, height: int, width: int) -> np.ndarray:
         width: W, pixels.
 
     Raises:
-        ValueError: naming the file that cannot be read, has no frames, or is cut off.
+        DataError: naming the file that cannot be read, has no frames, or is cut off.
     """
     line = timeline(path)
     indices = at_times(line, (np.arange(count) + 0.5) * line.duration / count)
@@ -67,7 +68,7 @@ def timeline(path: Path) -> Timeline:
     """Return when the frames of a clip are shown.
 
     Raises:
-        ValueError: naming the file that cannot be read, has no frames, or is cut off.
+        DataError: naming the file that cannot be read, has no frames, or is cut off.
     """
     if path.is_dir():
         count = len(_pictures(path))
@@ -109,13 +110,13 @@ def clips_in(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and is_clip(path))
     except OSError as error:
-        raise ValueError(f"the folder {shown(folder)} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"the folder {shown(folder)} cannot be read: {error.strerror or error}") from error
 
 
 def _pictures(folder: Path) -> list[Path]:
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
     if not found:
-        raise ValueError(f"{shown(folder)} has no frames; expected pictures that are named in their order, such as 00001.png")
+        raise DataError(f"{shown(folder)} has no frames; expected pictures that are named in their order, such as 00001.png")
     return found
 
 
@@ -130,7 +131,7 @@ def _animated_timeline(path: Path) -> Timeline:
                 image.load()
                 durations.append(max(float(image.info.get("duration", 0) or 0), 20.0) / 1000.0)
     except (OSError, SyntaxError, EOFError, UnidentifiedImageError) as error:
-        raise ValueError(f"{shown(path)} cannot be read as a clip: {getattr(error, 'strerror', None) or error}") from error
+        raise DataError(f"{shown(path)} cannot be read as a clip: {getattr(error, 'strerror', None) or error}") from error
     ends = np.cumsum(durations)
     return Timeline(ends - durations, float(ends[-1]))
 
@@ -150,15 +151,15 @@ def _opened(path: Path) -> Any:
     """Return an open video.
 
     Raises:
-        ValueError: naming the file that cannot be opened.
+        DataError: naming the file that cannot be opened.
     """
     cv2 = _opencv()
     if not path.is_file():
-        raise ValueError(f"the video {shown(path)} was not found")
+        raise DataError(f"the video {shown(path)} was not found")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
-        raise ValueError(f"{shown(path)} cannot be read as a video; expected a file of {', '.join(VIDEOS)} that plays")
+        raise DataError(f"{shown(path)} cannot be read as a video; expected a file of {', '.join(VIDEOS)} that plays")
     return video
 
 
@@ -171,9 +172,9 @@ def _video_timeline(path: Path) -> Timeline:
         times.append(float(video.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0)
     video.release()
     if not times:
-        raise ValueError(f"{shown(path)} has no frames; expected a video that plays")
+        raise DataError(f"{shown(path)} has no frames; expected a video that plays")
     if len(times) < WHOLE * announced:
-        raise ValueError(f"{shown(path)} ends after {len(times)} of {announced} frames: the file is cut off or damaged; get it again")
+        raise DataError(f"{shown(path)} ends after {len(times)} of {announced} frames: the file is cut off or damaged; get it again")
     begins = np.array(times) - times[0]
     if (np.diff(begins) < 0).any() or (len(begins) > 1 and begins[-1] <= 0):  # containers without times
         begins = np.arange(len(times)) / rate
@@ -187,7 +188,7 @@ def _video_frames(path: Path, indices: Sequence[int]) -> Iterator[np.ndarray]:
         for index in indices:
             while place < index:
                 if not video.grab():
-                    raise ValueError(f"{shown(path)} has no frame {index}; it ends after {place + 1}")
+                    raise DataError(f"{shown(path)} has no frame {index}; it ends after {place + 1}")
                 place += 1
                 if place == index:
                     _, pixels = video.retrieve()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rl_core.errors import DataError
+
 RATE = 8000  # Hz; other recordings are resampled
 FRAME, HOP = 200, 80  # samples of a frame, and from one to the next: 25 ms and 10 ms
 BANDS = 40
@@ -67,18 +69,18 @@ def read_wave(path: Path) -> np.ndarray:
     """Return the samples [N] of a wave file, in [-1, 1], at `RATE`; of several channels the mean.
 
     Raises:
-        ValueError: naming the file, if it is not a PCM wave file, or too short or too long.
+        DataError: naming the file, if it is not a PCM wave file, or too short or too long.
     """
     try:
         with wave.open(str(path), "rb") as file:
             channels, width, rate, count = file.getnchannels(), file.getsampwidth(), file.getframerate(), file.getnframes()
             if rate <= 0 or count / rate > MOST_SECONDS:
-                raise ValueError(f"{path} has {count} samples at {rate} Hz; expected at most {MOST_SECONDS} seconds")
+                raise DataError(f"{path} has {count} samples at {rate} Hz; expected at most {MOST_SECONDS} seconds")
             data = file.readframes(count)
     except (wave.Error, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a wave file that can be read ({error}); expected uncompressed PCM, as .wav") from error
+        raise DataError(f"{path} is not a wave file that can be read ({error}); expected uncompressed PCM, as .wav") from error
     if width not in (1, 2, 4) or channels < 1 or len(data) != count * width * channels:
-        raise ValueError(
+        raise DataError(
             f"{path} holds {len(data)} bytes for {count} samples of {channels} x {width} bytes; expected a whole file of 8, 16 or 32 bits"
         )
     numbers = np.frombuffer(data, np.dtype({1: "u1", 2: "<i2", 4: "<i4"}[width])).astype(np.float64)
@@ -87,7 +89,7 @@ def read_wave(path: Path) -> np.ndarray:
     if rate != RATE:
         samples = resampled(samples, rate)
     if len(samples) < FRAME:
-        raise ValueError(f"{path} has {len(samples)} samples at {RATE} Hz; expected at least {FRAME}")
+        raise DataError(f"{path} has {len(samples)} samples at {RATE} Hz; expected at least {FRAME}")
     return samples
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dl_nets.tasks.text_files import shown
+from rl_core.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image as Images
@@ -38,7 +39,7 @@ def read_picture(path: Path, *, grey: bool = False, smallest: tuple[int, int] | 
         smallest: Height and width that suffice: a larger JPEG may be decoded to a half, a quarter or an eighth, in less time.
 
     Raises:
-        ValueError: naming the file, if it cannot be read as a picture, is cut off, or is too large.
+        DataError: naming the file, if it cannot be read as a picture, is cut off, or is too large.
     """
     pixels = np.array(decoded(path, grey=grey, smallest=smallest))  # a copy, which can be written to
     return pixels[..., None] if grey else pixels
@@ -61,7 +62,7 @@ def require_picture(path: Path) -> None:
     """Look at the head of a file, and refuse what is not a picture or is too large.
 
     Raises:
-        ValueError: naming the file.
+        DataError: naming the file.
     """
     with _opened(path) as image:
         _require_size(image, path)
@@ -71,7 +72,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     """Return width and height of the picture in a file as `read_picture` returns it, without decoding it.
 
     Raises:
-        ValueError: naming the file, if it cannot be read as a picture.
+        DataError: naming the file, if it cannot be read as a picture.
     """
     with _opened(path) as image:
         return (image.height, image.width) if image.getexif().get(ORIENTATION, 1) >= 5 else (image.width, image.height)
@@ -112,17 +113,17 @@ def _opened(path: Path) -> Iterator[Any]:
             yield image
     except Image.DecompressionBombError as error:
         pixels = " ".join(re.findall(r"\d+ pixels", str(error))[:1]) or "too many pixels"
-        raise ValueError(f"{shown(path)} has {pixels}; at most {MOST_PIXELS:,} are read: make it smaller, or cut it") from error
+        raise DataError(f"{shown(path)} has {pixels}; at most {MOST_PIXELS:,} are read: make it smaller, or cut it") from error
     except UnidentifiedImageError as error:
         what = "is empty" if path.is_file() and not path.stat().st_size else "is not a picture that can be read"
-        raise ValueError(f"{shown(path)} {what}; expected {', '.join(SUFFIXES)}") from error
+        raise DataError(f"{shown(path)} {what}; expected {', '.join(SUFFIXES)}") from error
     except (OSError, SyntaxError) as error:
-        raise ValueError(f"{shown(path)} cannot be read as a picture: {getattr(error, 'strerror', None) or error}") from error
+        raise DataError(f"{shown(path)} cannot be read as a picture: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _require_size(image: Any, path: Path) -> None:
     if image.width * image.height > MOST_PIXELS:
-        raise ValueError(
+        raise DataError(
             f"{shown(path)} has {image.width} x {image.height} pixels; at most {MOST_PIXELS:,} are read: make it smaller, or cut it"
         )
 
