@@ -127,7 +127,7 @@ def test_small_batches_that_are_gathered_together_are_those_that_are_read(first:
         assert np.array_equal(targets.numpy(), expected[1])
 
 
-def test_a_batch_lies_at_the_same_place_of_its_memory_wherever_the_reader_begins(three_classes: ArrayTask) -> None:
+def test_a_batch_has_the_same_place_in_its_memory_wherever_the_reader_begins(three_classes: ArrayTask) -> None:
     """The order of sums may depend on it, so that a run that is continued would end with other numbers."""
     examples, wanted = Examples(three_classes, "train", torch.device("cpu"), 1), np.array_split(np.arange(60), 12)
     places = [[inputs.data_ptr() % 64 for inputs, _ in examples.stream(wanted, first)] for first in (0, 5)]

@@ -256,7 +256,7 @@ class Examples:
     def _gathered(self, parts: Sequence[np.ndarray], first: int) -> Iterator[tuple[Any, Any]]:
         """Yield batches of a resident split from the `first` on; small ones are gathered several at once.
 
-        The groups do not depend on `first`, so that a batch lies at the same place of its memory in a run that is continued.
+        The groups do not depend on `first`, so that a batch has the same place in its memory in a run that is continued.
         """
         assert self._resident is not None
         inputs, targets = self._resident
