@@ -54,7 +54,12 @@ class BLIPModule(nn.Module):
         config: Settings.
         input_space: Pictures.
         output_space: Captions.
+
+    Attributes:
+        no_graph: Why it has no graph; see `dl_nets.learning.export`.
     """
+
+    no_graph = "it writes captions token by token until all have ended, and a tokenizer outside of the network reads them"
 
     mean: Tensor
     deviation: Tensor
