@@ -227,6 +227,14 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(python=RUNNING)
+def exports(session: nox.Session) -> None:
+    """The graph of every network and every agent that has one, on its default task."""
+    paths = [f"{path}[onnx]" if "dl_nets" in path else path for path in wheels(session, *PACKAGES)]
+    session.install("-c", LOCK, *paths, *group("test"))
+    run_pytest(session, "-n", "2", "tests/test_exports.py", "-m", "learning", *session.posargs)
+
+
+@nox.session(python=RUNNING)
 def site(session: nox.Session) -> None:
     """The documentation site: pages of all components, guides, and the syllabus with its pictures; a broken link fails."""
     out = Path(session.create_tmp()) / "site"

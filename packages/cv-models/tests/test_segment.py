@@ -160,7 +160,7 @@ def test_a_run_that_is_continued_inside_an_epoch_learns_from_the_same_variations
 NETWORKS: dict[str, Network] = {
     "unet": UNet(UNetConfig(channels=(16, 32, 64))),
     "attention-unet": UNet(UNetConfig(channels=(16, 32, 64), gates=True)),
-    "fcn": TorchvisionMaps(TorchvisionMapsConfig(head="fcn", width=0.5, output_stride=4)),
+    "fcn": TorchvisionMaps(TorchvisionMapsConfig(model="fcn", width=0.5, output_stride=4)),
     "deeplabv3": TorchvisionMaps(TorchvisionMapsConfig(width=0.5, output_stride=4)),
 }
 
@@ -187,15 +187,15 @@ def test_features_have_the_output_stride_that_is_asked_for(backbone: Any) -> Non
     assert found == {stride: (64 // stride, 96 // stride) for stride in found}
 
 
-@pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
-def test_networks_equal_torchvisions_at_its_output_strides(head: Any) -> None:
+@pytest.mark.parametrize("model", ["fcn", "deeplabv3"])
+def test_networks_equal_torchvisions_at_its_output_strides(model: Any) -> None:
     """Of 16 in a MobileNet, of 8 in a ResNet: names and dilations of all convolutions, and with them the answers."""
     for backbone, stride, theirs in (("mobilenet-v3-large", 16, "mobilenet_v3_large"), ("resnet50", 8, "resnet50")):
-        if head == "fcn" and stride == 16:
+        if model == "fcn" and stride == 16:
             continue  # torchvision has none
         with torch.device("meta"):
-            ours = build_model(TorchvisionMapsConfig(head=head, backbone=backbone, output_stride=stride), 3)
-            other = getattr(segmentation, f"{head}_{theirs}")(weights=None, weights_backbone=None, num_classes=3)
+            ours = build_model(TorchvisionMapsConfig(model=model, backbone=backbone, output_stride=stride), 3)
+            other = getattr(segmentation, f"{model}_{theirs}")(weights=None, weights_backbone=None, num_classes=3)
         assert ours.state_dict().keys() == other.state_dict().keys()
         assert convolutions(ours) == convolutions(other)
 

@@ -105,8 +105,9 @@ class StochasticDepth(Dropout):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return inputs [B, ...], some examples of which are 0 while training."""
-        rows = super().forward(torch.ones(len(inputs), *[1] * (inputs.ndim - 1), device=inputs.device))
-        return inputs * rows if self.training and self.rate else inputs
+        if not (self.training and self.rate):
+            return inputs
+        return inputs * super().forward(torch.ones(len(inputs), *[1] * (inputs.ndim - 1), device=inputs.device))
 
 
 def torchvisions(build: Callable[[], _Module], rng: np.random.Generator) -> _Module:

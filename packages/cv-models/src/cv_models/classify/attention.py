@@ -59,8 +59,8 @@ class ChannelAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return features [B, C, H, W], each channel times its weight."""
         pooled = features.mean((2, 3), keepdim=True), features.amax((2, 3), keepdim=True)
-        hidden = functional.relu(self.fc1(torch.cat(pooled)))  # both in one call
-        means, maxima = self.fc2(hidden).chunk(2)
+        hidden = functional.relu(self.fc1(torch.cat(pooled, dim=3)))  # both in one call, side by side [B, C, 1, 2]
+        means, maxima = self.fc2(hidden).chunk(2, dim=3)
         return features * torch.sigmoid(means + maxima)
 
 

@@ -216,7 +216,7 @@ class VisionTransformer(nn.Module):
         else:
             tokens = self.embedding(patches(images, self.patch_size))  # [B, N, D]
         if self.pooling == "class-token":
-            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)  # (1)
+            tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)  # (1)
         return cast(Tensor, tokens + resized_positions(self.positions, self._grid, grid))
 
     @torch.no_grad()

@@ -194,7 +194,7 @@ class Generator(nn.Module):
         def style(number: int) -> Tensor:
             return styles if others is None or first is None else torch.where((number >= first)[:, None], others, styles)
 
-        maps, image = self.constant.expand(len(styles), -1, -1, -1), self.colour[None]
+        maps, image = self.constant.expand(styles.shape[0], -1, -1, -1), self.colour[None]
         for place, size in enumerate(self._sizes):
             if place:
                 maps, image = enlarged(maps, size), enlarged(image, size)

@@ -48,7 +48,7 @@ def networks() -> Iterator[NetworkSpec]:
             summary=summary,
             reference=reference,
             requires=("torchvision",),
-            config={"head": name},
+            config={"model": name},
             fits=FITS,
             task="shapes-segmentation",
             agent="supervised",

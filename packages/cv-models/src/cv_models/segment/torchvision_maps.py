@@ -27,7 +27,7 @@ from rl_core.network import Network
 class TorchvisionMapsConfig:
     """Settings of FCN and DeepLabV3."""
 
-    head: Annotated[Literal["fcn", "deeplabv3"], Doc("fcn: two convolutions; deeplabv3: atrous ones of three rates in parallel")] = (
+    model: Annotated[Literal["fcn", "deeplabv3"], Doc("fcn: two convolutions; deeplabv3: atrous ones of three rates in parallel")] = (
         "deeplabv3"
     )
     backbone: Annotated[
@@ -84,7 +84,7 @@ def build_model(config: TorchvisionMapsConfig, num_classes: int) -> nn.Module:
         last = str(len(features) - 1)
         channels = features[len(features) - 1].out_channels
     backbone = IntermediateLayerGetter(features, return_layers={last: "out"})
-    if config.head == "fcn":
+    if config.model == "fcn":
         return segmentation.FCN(backbone, segmentation.fcn.FCNHead(channels, num_classes))
     return segmentation.DeepLabV3(backbone, segmentation.deeplabv3.DeepLabHead(channels, num_classes))
 

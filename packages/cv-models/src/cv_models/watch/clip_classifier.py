@@ -77,8 +77,8 @@ class ClipClassifierModule(nn.Module):
         frames = self.frames(inputs)
         if self.reader is None:
             return frames
-        starts = torch.zeros(frames.shape[1], len(frames), dtype=torch.bool, device=frames.device)
-        outputs, _ = self.reader(frames.transpose(0, 1), frames.new_zeros(len(frames), self.reader.state_size), starts)
+        starts = torch.zeros(frames.shape[1], frames.shape[0], dtype=torch.bool, device=frames.device)
+        outputs, _ = self.reader(frames.transpose(0, 1), frames.new_zeros(frames.shape[0], self.reader.state_size), starts)
         return outputs.transpose(0, 1)
 
     def shares(self, steps: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class MeanPoolModule(Captioner):
 
     def begin(self, memory: Memory) -> State:
         """Return the LSTM's first state, 0."""
-        return (memory[0].new_zeros(len(memory[0]), 2 * self._units),)
+        return (memory[0].new_zeros(memory[0].shape[0], 2 * self._units),)
 
     def advance(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State, Tensor]:
         """Return the logits [N, V] of the token after `tokens` [N], the state there, and the share 1 of the one vector [N, 1]."""

@@ -44,7 +44,7 @@ from dl_nets.generative.conditions import joined, label_space, parts_of, split, 
 from dl_nets.generative.players import Player, Shuffled
 from dl_nets.learning.data import to_tensors
 from dl_nets.learning.devices import resolve_device
-from dl_nets.learning.export import FORMATS, Exportable, example, write
+from dl_nets.learning.export import FORMATS, ByPosition, Exportable, example, write
 from dl_nets.learning.optimisers import ScheduleName, schedule
 from dl_nets.learning.streams import load_module_state, module_state
 from rl_core import batches
@@ -207,8 +207,10 @@ class GAN(Agent):
 
     def export(self, form: str, out: Path) -> dict[str, Any]:
         """Write the generator that answers, in one of `export_formats`; see `dl_nets.learning.export`."""
-        graph, module = Generating(self), self._answering
-        inputs = {} if form == "state-dict" else {"noise": example(self.task.input_space)}
+        module, space = self._answering, self.task.input_space
+        parts = space.spaces if isinstance(space, spaces.Dict) else {"noise": space}
+        inputs = {} if form == "state-dict" else {name: example(part) for name, part in parts.items()}
+        graph = ByPosition(Generating(self), list(inputs)) if isinstance(space, spaces.Dict) else Generating(self)
         return write(Exportable(graph, module, inputs, {"answers": "new inputs that the generator draws"}), form, out)
 
     def draw(self, folder: Path) -> None:
@@ -329,6 +331,6 @@ class Generating(nn.Module):
         self.network = agent._answering
         self._answered = agent._answered
 
-    def forward(self, noise: Tensor) -> tuple[Tensor]:
-        """Return answers [B, ...] to noise [B, Z]."""
+    def forward(self, noise: Any) -> tuple[Tensor]:
+        """Return answers [B, ...] to noise [B, Z], with labels [B] or texts [B, T] where the task has them."""
         return (self._answered(self.network, noise),)

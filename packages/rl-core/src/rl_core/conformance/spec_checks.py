@@ -28,6 +28,7 @@ from rl_core.network import Network
 from rl_core.plugins.catalogue import fits
 from rl_core.plugins.installed import normalised
 from rl_core.plugins.siblings import SIBLINGS
+from rl_core.runs.start import SETTINGS
 from rl_core.task import Task
 
 _BASES: dict[str, type] = {"agent": Agent, "network": Network, "task": Task, "scheme": Task}
@@ -196,9 +197,14 @@ def holds_the_ranges_it_states(subject: Subject) -> None:
 
 
 def explains_its_fields(subject: Subject) -> None:
-    """Check that every config field is annotated with a `Doc`, and a number also with its range, or `any number` in the `Doc`."""
+    """Check that every config field is annotated with a `Doc`, a number also with its range, or `any number` in the `Doc`.
+
+    A network's has no name of the settings that every network takes beside its own.
+    """
     made_of = subject.loaded.Config
     for name, hint in _hints(made_of).items():
+        if subject.kind == "network" and name in SETTINGS:
+            raise Fault(f"{made_of.__name__}.{name} is named as one of the settings of every network ({', '.join(SETTINGS)}); rename it")
         explained = config.help_of(hint)
         if not explained:
             raise Fault(f'{made_of.__name__}.{name} is not explained; annotate it: Annotated[type, range, Doc("symbol, meaning, unit")]')
