@@ -5,6 +5,7 @@ Letters: B batch, C channels, K classes, H W image.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,6 +76,8 @@ class MapModule(nn.Module):
         multiple: Images of other sizes are padded by their border pixels, and the logits cut.
     """
 
+    traced_outputs: Mapping[str, str] = {"answers": "the likeliest class of each pixel"}  # what is exported
+
     def __init__(self, network: nn.Module, input_space: Space[Any], settings: MapSettings, multiple: int = 1) -> None:
         super().__init__()
         self.scale, self.standardise = UnitScale(input_space), Standardise(image_shape(input_space)[2])
@@ -117,7 +120,11 @@ class MapModule(nn.Module):
     def answers(self, inputs: Tensor) -> Tensor:
         """Return the likeliest class of each pixel [B, H, W]."""
         size = max(1, PIXELS_AT_ONCE // (inputs.shape[1] * inputs.shape[2]))
-        return torch.cat([self.logits(part).argmax(1) for part in inputs.split(size)])
+        return torch.cat([self.traced_answers(part) for part in inputs.split(size)])
+
+    def traced_answers(self, inputs: Tensor) -> Tensor:
+        """Return the likeliest class of each pixel [B, H, W] of all images at once: what is exported."""
+        return self.logits(inputs).argmax(1)
 
     def attention_maps(self, inputs: Tensor) -> list[Tensor]:
         """Return the weights [B, H, W] in [0, 1] that each attention gate of the network gives to places, coarse to fine."""

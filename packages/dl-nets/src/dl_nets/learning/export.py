@@ -283,7 +283,7 @@ def _followed(made: Exportable) -> torch.export.ExportedProgram:
     sizes: Any = tuple({0: batch} for _ in made.inputs)
     if isinstance(made.graph, ByPosition):  # all of them are one argument, *inputs
         sizes = (sizes,)
-    with _quiet():
+    with _quiet(), torch.no_grad():  # a module that turns gradients off for a part would leave a file that torch cannot read
         try:
             return torch.export.export(made.graph.eval(), tuple(made.inputs.values()), dynamic_shapes=sizes)
         except Exception as error:  # of many kinds: torch raises its own for each thing that it cannot follow
