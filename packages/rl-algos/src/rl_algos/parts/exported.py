@@ -152,7 +152,7 @@ class ComposedAction(nn.Module):
     def forward(self, head: Tensor) -> Tensor:
         """Return actions [B, D]."""
         parts = [layer(head[:, place]) for place, layer in zip(self._heads, self.layers, strict=True)]
-        return torch.cat([part.reshape(len(head), -1).to(head.dtype) for part in parts], dim=1)
+        return torch.cat([part.reshape(head.shape[0], -1).to(head.dtype) for part in parts], dim=1)
 
 
 class TeamPolicy(nn.Module):

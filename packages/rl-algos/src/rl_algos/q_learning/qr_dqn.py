@@ -91,7 +91,7 @@ class QRDQN(DQN):
 
     def quantiles(self, head: Any) -> Any:
         """Return the quantiles [B, A, K] of a network's outputs [B, A K]."""
-        return head.reshape(len(head), -1, self.config.num_quantiles)
+        return head.reshape(head.shape[0], -1, self.config.num_quantiles)
 
     def q(self, head: Any) -> Any:
         """Return what an action is chosen by [B, A], from a network's outputs [B, A K], tensor or array."""
