@@ -11,6 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from rl_core.cli.cli import cli
+from rl_core.plugins.catalogue import Catalogue
 
 HEAVY = ("torch", "torchvision", "numpy", "numba", "scipy", "gymnasium", "matplotlib", "sklearn", "transformers")
 PLUGINS = {"rl-core", "dl-nets", "rl-algos", "nlp-embeddings", "cv-models"}
@@ -81,3 +85,12 @@ def test_a_network_that_is_named_chooses_an_agent_that_takes_it() -> None:
     command = [sys.executable, "-m", "rl_core", "run", "transformer-seq2seq", "--task", "dates", "--dry-run"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.startswith("agent: supervised\n")  # the default agent of `dates` counts, and has no network
+
+
+def test_every_component_is_shown() -> None:
+    catalogue, refused = Catalogue.discover(), []
+    for kind in ("agent", "network", "task", "scheme", "logger", "launcher"):
+        for entry in catalogue.entries(kind):
+            shown = CliRunner().invoke(cli, ["show", entry.qualified])
+            refused += [f"{kind} {entry.qualified}: {shown.output}"] if shown.exit_code else []
+    assert refused == []

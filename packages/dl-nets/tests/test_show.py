@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from rl_core.cli.cli import cli
@@ -24,3 +25,10 @@ def test_a_task_that_does_not_fit_is_refused_in_words() -> None:
 def test_an_agent_has_no_table() -> None:
     done = CliRunner().invoke(cli, ["show", "supervised", "--json"])
     assert "layers" not in json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", ["bilstm-crf", "pointer-generator"])
+def test_a_network_that_uses_a_layer_more_than_once_is_shown(name: str) -> None:
+    shown = CliRunner().invoke(cli, ["show", name])
+    assert shown.exit_code == 0, shown.output
+    assert "Layers on " in shown.output

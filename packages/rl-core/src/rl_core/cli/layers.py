@@ -5,6 +5,7 @@ No deep-learning library is imported here: the network's own package does that w
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,9 +53,7 @@ def layers_of(network: Network, task: Task) -> list[Layer]:
         return []
     seen: dict[str, Any] = {}
     own = {name: part for name, part in module.named_modules() if name and (not list(part.children()) or list(part._parameters))}
-    hooks = [
-        part.register_forward_hook(lambda _part, _given, outputs, name=name: seen.setdefault(name, outputs)) for name, part in own.items()
-    ]
+    hooks = [part.register_forward_hook(partial(_keep_first, seen, name)) for name, part in own.items()]
     call()
     for hook in hooks:
         hook.remove()
@@ -70,6 +69,11 @@ def layers_of(network: Network, task: Task) -> list[Layer]:
     if rest:
         rows.append(Layer("", type(module).__name__, "", sum(value.numel() for value in rest)))
     return rows
+
+
+def _keep_first(seen: dict[str, Any], name: str, _part: Any, _given: Any, outputs: Any) -> None:
+    """Keep the first outputs of a layer. It returns nothing: what a hook returns takes the place of the outputs."""
+    seen.setdefault(name, outputs)
 
 
 def _step(module: Any, given: Any) -> None:
