@@ -63,6 +63,11 @@ FAULTS = [  # component, check, what the check says
     ("exports-nothing", "exports-what-it-lists", r"export\('text'\) leaves nothing"),
     ("one-too-many", "builds-the-right-shape", r"outputs of shape \[6, 3\]; .* it must be \[6, 2\]"),
     ("takes-anything", "refuses-wrong-spaces", "are met with"),
+    (
+        "takes-a-taken-name",
+        "explains-its-fields",
+        r"TakenNameConfig.head is named as one of the settings of every network",
+    ),
     ("never-the-same", "repeats-from-its-generator", "in the same state differ in 'outputs'"),
     ("always-the-same", "repeats-from-its-generator", "in different states build the same numbers"),
     ("centres-the-batch", "answers-each-input-for-itself", "a part of a batch gives other outputs"),

@@ -197,13 +197,10 @@ def holds_the_ranges_it_states(subject: Subject) -> None:
 
 
 def explains_its_fields(subject: Subject) -> None:
-    """Check that every config field is annotated with a `Doc`, a number also with its range, or `any number` in the `Doc`.
-
-    A network's has no name of the settings that every network takes beside its own.
-    """
+    """Check that every config field is annotated with a `Doc`, and a number also with its range, or `any number` in the `Doc`."""
     made_of = subject.loaded.Config
     for name, hint in _hints(made_of).items():
-        if subject.kind == "network" and name in SETTINGS:
+        if subject.kind == "network" and name in SETTINGS:  # its run could not be opened again
             raise Fault(f"{made_of.__name__}.{name} is named as one of the settings of every network ({', '.join(SETTINGS)}); rename it")
         explained = config.help_of(hint)
         if not explained:

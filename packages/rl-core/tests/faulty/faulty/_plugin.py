@@ -82,6 +82,7 @@ def rl_networks() -> Iterator[NetworkSpec]:
         ("centres-the-batch", "CentresTheBatch"),
         ("sets-a-variable", "SetsAVariable"),
         ("network-draws-from-numpy", "DrawsFromNumPy"),
+        ("takes-a-taken-name", "TakesATakenName"),
     ):
         yield NetworkSpec(
             name=name, target=f"faulty.matrix:{class_name}", summary="A matrix", fits=("vector-input",), task="drift", agent="climber"

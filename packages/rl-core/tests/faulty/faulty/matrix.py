@@ -86,6 +86,17 @@ class DrawsFromNumPy(OneMatrix):
         return Matrix(super().matrix(size, outputs, rng).weights + 0.0 * np.random.normal())
 
 
+@configclass
+class TakenNameConfig(OneMatrixConfig):
+    """Settings of the first weights, and one that is named as a setting of every network."""
+
+    head: Annotated[str, Doc("its last layer")] = "linear"
+
+
+class TakesATakenName(OneMatrix):
+    Config = TakenNameConfig
+
+
 class BringsItsLoss(OneMatrix):
     """Sound: its modules have the loss of a linear classifier."""
 
