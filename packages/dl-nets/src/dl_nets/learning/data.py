@@ -347,6 +347,17 @@ def to_arrays(batch: Any) -> Batch:
     return cast(Batch, batches.apply(batch, lambda value: value.detach().cpu().numpy() if isinstance(value, Tensor) else value))
 
 
+def as_vector(values: Sequence[Any]) -> Tensor:
+    """Return numbers or tensors [] as one vector, float64, on the CPU.
+
+    >>> as_vector([torch.tensor(1.0), torch.tensor(2.0)])
+    tensor([1., 2.], dtype=torch.float64)
+    """
+    if all(type(value) is Tensor for value in values):  # many times as fast as by way of their numbers
+        return torch.stack(list(values)).double().cpu()
+    return torch.as_tensor(values, dtype=torch.float64)
+
+
 def take(batch: Any, indices: Tensor) -> Any:
     """Return the examples at `indices` [B] of a batch of tensors.
 

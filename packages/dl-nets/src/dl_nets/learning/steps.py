@@ -5,11 +5,7 @@ Sizes follow from the network and the data alone, so that they are equal on ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dl_nets.fast.classes import FastClasses
 from dl_nets.learning.losses import ClassTargets, TargetRule
@@ -56,17 +52,6 @@ def num_numbers(batch: Batch) -> int:
     3
     """
     return sum(int(array.size) for path, array in batches.to_arrays(batch).items() if not path.endswith("splits"))
-
-
-def as_vector(values: Sequence[Any]) -> Tensor:
-    """Return numbers or tensors [] as one vector, float64, on the CPU.
-
-    >>> as_vector([torch.tensor(1.0), torch.tensor(2.0)])
-    tensor([1., 2.], dtype=torch.float64)
-    """
-    if all(type(value) is Tensor for value in values):  # many times as fast as by way of their numbers
-        return torch.stack(list(values)).double().cpu()
-    return torch.as_tensor(values, dtype=torch.float64)
 
 
 def fast_classes(module: nn.Module, optimiser: Steps, rule: TargetRule) -> FastClasses | None:

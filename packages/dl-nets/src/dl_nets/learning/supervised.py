@@ -33,7 +33,7 @@ from dl_nets.figures import draw as figures
 from dl_nets.learning import losses
 from dl_nets.learning.averaging import Averaged
 from dl_nets.learning.class_weights import ClassWeights
-from dl_nets.learning.data import Examples, ValidationRun, some_targets, to_arrays, to_tensors
+from dl_nets.learning.data import Examples, ValidationRun, as_vector, some_targets, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, exportable, write
 from dl_nets.learning.fine_tuning import FineTuning, Groups
@@ -43,7 +43,7 @@ from dl_nets.learning.metrics import Metrics, judge_split
 from dl_nets.learning.optimisers import Optimiser, Steps, descend, gradient_norm, gradient_step, schedule
 from dl_nets.learning.several_outputs import PartTargets, network_space, rule_of
 from dl_nets.learning.shards import Shards, require_separable
-from dl_nets.learning.steps import as_vector, examples_a_step, examples_at_once, fast_classes, num_numbers
+from dl_nets.learning.steps import examples_a_step, examples_at_once, fast_classes, num_numbers
 from dl_nets.learning.streams import load_module_state, module_state
 from dl_nets.learning.supervised_config import SupervisedConfig as SupervisedConfig
 from rl_core import batches
