@@ -111,24 +111,3 @@ def test_augmented_training_examples_vary_by_epoch_and_index_and_continue_inside
     half.progress = 4  # inside the first epoch
     half.step()
     assert half.task.seen[:2] == whole.task.seen[1:3]
-
-
-@pytest.mark.parametrize("first", [0, 1, 17, 29])
-def test_small_batches_that_are_gathered_together_are_those_that_are_read(first: int, three_classes: ArrayTask) -> None:
-    examples, wanted = (
-        Examples(three_classes, "train", torch.device("cpu"), 1),
-        np.array_split(np.random.default_rng(0).permutation(60), 30),
-    )
-    got = list(examples.stream(wanted, first))
-    assert len(got) == 30 - first
-    for (inputs, targets), part in zip(got, wanted[first:], strict=True):
-        expected = three_classes.read("train", part)
-        assert np.array_equal(inputs.numpy(), expected[0])
-        assert np.array_equal(targets.numpy(), expected[1])
-
-
-def test_a_batch_has_the_same_place_in_its_memory_wherever_the_reader_begins(three_classes: ArrayTask) -> None:
-    """The order of sums may depend on it, so that a run that is continued would end with other numbers."""
-    examples, wanted = Examples(three_classes, "train", torch.device("cpu"), 1), np.array_split(np.arange(60), 12)
-    places = [[inputs.data_ptr() % 64 for inputs, _ in examples.stream(wanted, first)] for first in (0, 5)]
-    assert places[0][5:] == places[1]

@@ -91,7 +91,7 @@ class Shuffled:
             first = int(np.searchsorted(np.cumsum([len(part) for part in parts]), position, side="right"))
             self._sizes = [len(part) for part in parts]
             self._next = first
-            self._reader = progress, self._examples.stream(parts, first)
+            self._reader = progress, self._examples.stream(parts[first:])
         inputs, targets = next(self._reader[1])
         progress += self._sizes[self._next]
         self._next += 1

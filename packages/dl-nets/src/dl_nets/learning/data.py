@@ -6,7 +6,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from typing import Any, cast
 
 import gymnasium
@@ -25,7 +24,6 @@ from rl_core.task import DataTask
 FEATURES_AT_ONCE = 256  # examples whose features are computed in one call
 TARGETS_AT_ONCE = 1024  # examples that are read at once for their targets
 STATISTICS_NUMBERS = 2**24  # of the training targets at most that mean and deviation are computed from
-GATHERED_NUMBERS = 2**16  # numbers of inputs that are gathered in one call
 READ_AHEAD = 2  # batches that are read before they are asked for
 
 
@@ -226,7 +224,7 @@ class Examples:
         return take(self._resident[0], chosen), take(self._resident[1], chosen)
 
     def stream(
-        self, parts: Sequence[np.ndarray], first: int = 0, read: Callable[[np.ndarray], tuple[Batch, Batch]] | None = None
+        self, parts: Sequence[np.ndarray], read: Callable[[np.ndarray], tuple[Batch, Batch]] | None = None
     ) -> Iterator[tuple[Any, Any]]:
         """Yield inputs and targets of one array of indices after the other; up to `READ_AHEAD` of them are read before they are asked for.
 
@@ -234,13 +232,11 @@ class Examples:
 
         Args:
             parts: Arrays of indices.
-            first: Number of the first array that is wanted.
             read: Reader of the examples, where they are varied; by default those of the split as they are.
         """
         if self._resident is not None and read is None:
-            yield from self._gathered(parts, first)
+            yield from (self[part] for part in parts)
             return
-        parts = parts[first:]
         reads = read or (lambda part: self._task.read(self._split, part))
         with ThreadPoolExecutor(1, thread_name_prefix="reads-ahead") as reader:
             pending: deque[Future[tuple[Batch, Batch]]] = deque()
@@ -252,24 +248,6 @@ class Examples:
             finally:
                 for future in pending:
                     future.cancel()
-
-    def _gathered(self, parts: Sequence[np.ndarray], first: int) -> Iterator[tuple[Any, Any]]:
-        """Yield batches of a resident split from the `first` on; small ones are gathered several at once.
-
-        The groups do not depend on `first`, so that a batch has the same place in its memory in a run that is continued.
-        """
-        assert self._resident is not None
-        inputs, targets = self._resident
-        plain = len(parts) > first and type(inputs) is Tensor and type(targets) is Tensor
-        count = max(1, GATHERED_NUMBERS // max(1, len(parts[0]) * inputs[0].numel())) if plain else 1
-        if count == 1:
-            yield from (self[part] for part in parts[first:])
-            return
-        for start in range(first // count * count, len(parts), count):
-            some = parts[start : start + count]
-            chosen = torch.from_numpy(np.concatenate(some)).to(self._device)
-            split = (each.index_select(0, chosen).split([len(part) for part in some]) for each in (inputs, targets))
-            yield from islice(zip(*split, strict=True), max(0, first - start), None)
 
     def _read_all(self) -> tuple[Any, Any]:
         """Return all inputs and targets; features in parts, so that no more than a part of what they are computed from is held."""
@@ -345,17 +323,6 @@ def to_arrays(batch: Any) -> Batch:
     if type(batch) is Tensor:
         return batch.detach().cpu().numpy()
     return cast(Batch, batches.apply(batch, lambda value: value.detach().cpu().numpy() if isinstance(value, Tensor) else value))
-
-
-def as_vector(values: Sequence[Any]) -> Tensor:
-    """Return numbers or tensors [] as one vector, float64, on the CPU.
-
-    >>> as_vector([torch.tensor(1.0), torch.tensor(2.0)])
-    tensor([1., 2.], dtype=torch.float64)
-    """
-    if all(type(value) is Tensor for value in values):  # many times as fast as by way of their numbers
-        return torch.stack(list(values)).double().cpu()
-    return torch.as_tensor(values, dtype=torch.float64)
 
 
 def take(batch: Any, indices: Tensor) -> Any:

@@ -20,7 +20,6 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -33,7 +32,7 @@ from dl_nets.figures import draw as figures
 from dl_nets.learning import losses
 from dl_nets.learning.averaging import Averaged
 from dl_nets.learning.class_weights import ClassWeights
-from dl_nets.learning.data import Examples, ValidationRun, as_vector, some_targets, to_arrays, to_tensors
+from dl_nets.learning.data import Examples, ValidationRun, some_targets, to_arrays, to_tensors
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, exportable, write
 from dl_nets.learning.fine_tuning import FineTuning, Groups
@@ -269,7 +268,7 @@ class Supervised(Agent):
         parts = self._batches(epoch)
         first = int(np.searchsorted(np.cumsum([len(part) for part in parts]), position, side="right"))
         if self._reader[0] != self.progress:
-            self._reader = (self.progress, self._train.stream(parts, first, self._variation(epoch)))
+            self._reader = (self.progress, self._train.stream(parts[first:], self._variation(epoch)))
         reader, visited, sizes = self._reader[1], 0, []
         seen: dict[str, list[Any]] = {}
         epochs = self.budget / self._epoch_size
@@ -293,7 +292,7 @@ class Supervised(Agent):
         if self._averaged and self.config.average == "swa" and late and number + 1 == len(parts):
             self._averaged.add(self._module)
         shares = torch.tensor(sizes, dtype=torch.float64) / visited
-        means = {name: float(as_vector(values) @ shares) for name, values in seen.items()}
+        means = {name: float(torch.as_tensor(values, dtype=torch.float64) @ shares) for name, values in seen.items()}
         if number // NORM_EVERY > first // NORM_EVERY or number + 1 == len(parts):
             means["gradient_norm"] = float(gradient_norm(self._module.parameters()))
         return left - visited, {**means, "learning_rate": self._optimiser.learning_rate}
@@ -466,10 +465,7 @@ class Supervised(Agent):
         """Return the indices of each batch; the order is fixed by the seed and the epoch's number."""
         if self._order[0] != epoch:
             order = np.random.default_rng(self.seeds.integer("order", epoch)).permutation(len(self._train))
-            count = math.ceil(len(order) / (self.config.batch_size or len(order)))
-            size, longer = divmod(len(order), count)  # the first ones have one more; np.array_split takes a tenth of a small update
-            edges = [number * size + min(number, longer) for number in range(count + 1)]
-            self._order = epoch, [order[start:stop] for start, stop in pairwise(edges)]
+            self._order = epoch, np.array_split(order, math.ceil(len(order) / (self.config.batch_size or len(order))))
         return self._order[1]
 
     _order: tuple[int, list[np.ndarray]] = (-1, [])
