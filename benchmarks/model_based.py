@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from rows import measured
 
+from rl_algos.model_based.learned import LearnedModel, scores
+from rl_algos.model_based.transitions import Transitions
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.runs import recipe
 from rl_core.runs.run import Run
@@ -47,6 +49,10 @@ ROWS = {
     "simple-mbrl bayesian": Row("simple-mbrl", "CartPole-v1", {"model": "bayesian", "num_particles": 5}),
     "mbpo": Row("mbpo", "Pendulum-v1"),
     "sac, the steps of mbpo": Row("sac", "Pendulum-v1", None, 4_000),
+    "mbpo, 3,000": Row("mbpo", "Pendulum-v1", None, 3_000),
+    "sac, 3,000": Row("sac", "Pendulum-v1", None, 3_000),
+    "mbpo, 2,000": Row("mbpo", "Pendulum-v1", None, 2_000),
+    "sac, 2,000": Row("sac", "Pendulum-v1", None, 2_000),
     "steve": Row("steve", "Pendulum-v1"),
     "mve": Row("mve", "Pendulum-v1"),
     "sac, the steps of steve": Row("sac", "Pendulum-v1", None, 5_000),
@@ -57,7 +63,11 @@ ROWS = {
     "sac, sparse": Row("sac", "pendulum-sparse", None, 10_000),
     "gp-mpc": Row("gp-mpc", "Pendulum-v1", episodes=1),
 }
-CHECKS = {"z_deviation": "z", "mixture_z_deviation": "mixture z", "model_error": "1-step error", "open_loop_error": "15-step error"}
+CHECKS = {
+    "z_deviation": "z", "mixture_z_deviation": "mixture z", "outside": "doubt outside", "model_error": "1-step error",
+    "open_loop_error": "15-step error",
+}  # fmt: skip
+OUTSIDE = 3.0  # times as far from the mean of what was seen
 
 
 def measure(catalogue: Catalogue, row: Row, seed: int) -> dict[str, Any]:
@@ -69,12 +79,24 @@ def measure(catalogue: Catalogue, row: Row, seed: int) -> dict[str, Any]:
         with Run.create(resolved, catalogue, Path(folder) / "run") as run:
             result = run.learn(quiet=True, episodes=row.episodes)
             seconds = time.process_time() - start
-            held = {"upright": stays_upright(run)} if row.agent == "gp-mpc" else {}
+            held = {"upright": stays_upright(run)} if row.agent == "gp-mpc" else outside(run)
         lines = [json.loads(line) for line in (Path(folder) / "run" / "metrics.jsonl").read_text().splitlines()]
     episodes = [(line["progress"], line["episode_return"]) for line in lines if "episode_return" in line]
     last = {name: line[name] for line in lines for name in CHECKS if name in line}
     found = {"seed": seed, "score": result["score"], "steps": result["progress"], "seconds": seconds}
     return {**found, **held, **last, "episodes": episodes}
+
+
+def outside(run: Run) -> dict[str, float]:
+    """Return how much more members, or functions drawn from a model, disagree away from what was seen; nothing for one function."""
+    model, data = getattr(run.agent, "model", None), getattr(run.agent, "data", None)
+    if not isinstance(model, LearnedModel) or not isinstance(data, Transitions):
+        return {}
+    rows, mean = data.rows(np.flatnonzero(data.held_out[: data.size])), model.inputs.mean[: model.num_numbers]
+    moved = mean + OUTSIDE * (rows.obs - mean)
+    away = rows._replace(obs=moved, next_obs=moved + rows.next_obs - rows.obs)
+    near, far = (scores(model, each, np.random.default_rng(0)).spread.mean() for each in (rows, away))
+    return {"outside": float(far / near)} if near > 0 else {}
 
 
 def stays_upright(run: Run) -> bool:
@@ -122,13 +144,14 @@ HEAD = [
     "with an ensemble, 1 for `gp-mpc`, 20 for the others; `gp-mpc` holds the pendulum up where it stays within 0.2 rad for the last 50",
     "of the 200 steps of another episode. Best of the first five training episodes and median of the sixth to the ninth are by seed.",
     "The checks of the model are means of the last fit: the deviation of z-scores on held-out transitions under each member's own",
-    "distribution (1 is right) and under the mixture (below 1: the ensemble together is better than it says), the error one step ahead",
-    "in deviations of the change, and the error after 15 steps as a ratio to the constant prediction's. Seconds are of the processor,",
-    "with the evaluation.",
+    "distribution (1 is right) and under the mixture (below 1: the ensemble together is better than it says), how many times as much",
+    "members disagree about observations three times as far from the mean of those seen, the error one step ahead in deviations of the",
+    "change, and the error after 15 steps as a ratio to the constant prediction's. Seconds are of the processor, with the evaluation.",
     f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}.",
     "",
-    "| agent | task | steps | seeds | return by seed | mean | best of 1-5 | median of 6-9 | z | mixture z | 1 step | 15 steps | s |",
-    "|---|---|---:|---|---|---:|---|---|---:|---:|---:|---:|---:|",
+    "| agent | task | steps | seeds | return by seed | mean | best of 1-5 | median of 6-9 "
+    "| z | mixture z | doubt outside | 1 step | 15 steps | s |",
+    "|---|---|---:|---|---|---:|---|---|---:|---:|---:|---:|---:|---:|",
 ]
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Simulations a second of the search in a learned model, beside mctx on the processor; written to benchmarks/tree_search_speed.md.
+"""Simulations a second of the search in a learned model, beside two peers on the processor; written to benchmarks/tree_search_speed.md.
 
-Both grow trees by PUCT in an untrained model of `muzero`'s size for CartPole-v1 (states of 16 numbers, hidden layers of 64 units, 41 bins),
-16 or 64 trees side by side, 25 or 50 simulations each, from given observations to the visits of the roots' actions. Mctx compiles the whole
-search with the model into one program of XLA, before it is timed. `mctx` and `jax` have to be importable; they are not installed with the
-packages here.
+All grow trees by PUCT in an untrained model of `muzero`'s size for CartPole-v1 (states of 16 numbers, hidden layers of 64 units, 41 bins),
+one, 16 or 64 trees, 25 or 50 simulations each, from given observations to the visits of the roots' actions. muzero-general is the plain
+reference: nodes are objects of Python, and trees are grown one after the other. Mctx compiles the whole search with the model into one
+program of XLA, before it is timed. `mctx`, `jax` and `ray` have to be importable, and MUZERO_GENERAL names a checkout of
+github.com/werner-duvaud/muzero-general; none of them is installed with the packages here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 os.environ.update(
@@ -31,7 +33,7 @@ from rl_algos.tree_search.forest import visit_shares
 from rl_core.seeds import Seeds
 
 STATE, HIDDEN, BINS, ACTIONS, NUMBERS = 16, 64, 41, 2, 4
-SEARCHES, SIZES = 10, ((16, 25), (64, 50))
+SEARCHES, SIZES = 10, ((1, 25), (16, 25), (64, 50))
 
 
 def ours(trees: int, simulations: int) -> Way:
@@ -55,7 +57,35 @@ def ours(trees: int, simulations: int) -> Way:
     return set_up
 
 
-def theirs(trees: int, simulations: int) -> Way:
+def of_muzero_general(trees: int, simulations: int) -> Way:
+    """The search of muzero-general, tree by tree."""
+    sys.path.insert(0, os.environ["MUZERO_GENERAL"])
+    from models import MuZeroFullyConnectedNetwork  # type: ignore[import-not-found, unused-ignore]
+    from self_play import MCTS  # type: ignore[import-not-found, unused-ignore]
+
+    settings = SimpleNamespace(
+        num_simulations=simulations, support_size=BINS // 2, action_space=list(range(ACTIONS)), players=[0], discount=0.997,
+        pb_c_base=19652, pb_c_init=1.25,
+    )  # fmt: skip
+
+    def set_up(seed: int) -> Callable[[], int]:
+        layers = [HIDDEN]
+        model = MuZeroFullyConnectedNetwork((1, 1, NUMBERS), 0, ACTIONS, STATE, layers, layers, layers, layers, layers, BINS // 2).eval()
+        obs = np.random.default_rng(seed).standard_normal((trees, 1, 1, NUMBERS), dtype=np.float32)
+
+        def work() -> int:
+            with torch.no_grad():
+                for _ in range(SEARCHES):
+                    for each in obs:
+                        MCTS(settings).run(model, each, settings.action_space, 0, False)
+            return SEARCHES * trees * simulations
+
+        return work
+
+    return set_up
+
+
+def of_mctx(trees: int, simulations: int) -> Way:
     """The search of mctx, compiled."""
     import jax
     import jax.numpy as jnp
@@ -123,19 +153,22 @@ def main() -> None:
         "# Speed of the search in a learned model",
         "",
         "Written by `benchmarks/tree_search_speed.py`, which says how it is measured: PUCT in an untrained model of `muzero`'s size for",
-        "CartPole-v1, beside mctx's compiled search, paired and interleaved, one thread; the median over the pairs.",
-        f"torch {torch.__version__}, jax {jax.__version__}, mctx {mctx.__version__}.",
+        "CartPole-v1, beside muzero-general, a plain reference, and mctx's compiled search, paired and interleaved, one thread; the",
+        "median over the pairs.",
+        f"torch {torch.__version__}, jax {jax.__version__}, mctx {mctx.__version__}, muzero-general 0825bd5.",
         "",
-        "| trees | simulations of each | pairs | simulations a second, ours | mctx | times as fast | by processor time |",
-        "|---:|---:|---:|---:|---:|---:|---:|",
+        "| beside | trees | simulations of each | pairs | simulations a second, ours | theirs | times as fast | by processor time |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for trees, simulations in SIZES:
-        pairs = paired(ours(trees, simulations), theirs(trees, simulations), 5)
-        ratio, by_cpu = (statistics.median(pair.ratio(clock) for pair in pairs) for clock in ("seconds", "cpu_seconds"))  # type: ignore[arg-type]
-        mine, other = (statistics.median(side.steps / side.seconds for side in sides) for sides in zip(*pairs, strict=True))
-        lines.append(f"| {trees} | {simulations} | {len(pairs)} | {mine:,.0f} | {other:,.0f} | **{ratio:.2f}** | {by_cpu:.2f} |")
-        print(lines[-1], flush=True)
-        Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name, theirs in (("muzero-general", of_muzero_general), ("mctx", of_mctx)):
+        for trees, simulations in SIZES:
+            pairs = paired(ours(trees, simulations), theirs(trees, simulations), 5)
+            ratios = [statistics.median(pair.ratio(clock) for pair in pairs) for clock in ("seconds", "cpu_seconds")]  # type: ignore[arg-type]
+            mine, other = (statistics.median(side.steps / side.seconds for side in sides) for sides in zip(*pairs, strict=True))
+            numbers = f"{mine:,.0f} | {other:,.0f} | **{ratios[0]:.2f}** | {ratios[1]:.2f}"
+            lines.append(f"| {name} | {trees} | {simulations} | {len(pairs)} | {numbers} |")
+            print(lines[-1], flush=True)
+            Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

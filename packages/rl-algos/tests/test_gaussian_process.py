@@ -63,6 +63,27 @@ def test_a_full_memory_gives_up_the_point_that_the_others_know_best() -> None:
     assert model._redundant() in (0, 3)  # the two that are almost the same
 
 
+def test_plans_are_compared_by_the_reward_that_the_task_states_along_the_mean_prediction() -> None:
+    task, rng = Pendulum(Pendulum.Config()), np.random.default_rng(0)
+    envs, models = task.envs(1, Seeds(0)), [GPModel(task, GPMPCConfig(use_outcome=known)) for known in (True, False)]
+    obs = envs.reset()
+    for plan in rng.uniform(-1, 1, (40, 1, 1)):
+        after = envs.step(models[0].actions(plan))
+        for model in models:
+            model.add(obs, plan, after.reward, after.final_obs)
+        obs = after.obs
+    for model in models:
+        model.fit()
+    starts, plans = np.array([[1.0, 0.0, 0.0], [np.cos(0.3), np.sin(0.3), 0.5]]), rng.uniform(-1, 1, (2, 5, 1))
+    states = np.concatenate([starts[:, None], models[0].trajectories(starts, plans)], axis=1)
+    angle, torque = np.arctan2(states[:, :-1, 1], states[:, :-1, 0]), 2.0 * plans[:, :, 0]
+    true = -(angle**2 + 0.1 * states[:, :-1, 2] ** 2 + 0.001 * torque**2).sum(axis=1)
+    assert np.allclose(models[0].returns(starts, plans), true, atol=1e-6)
+    learned = models[1].expected(starts, torch.from_numpy(plans), carry_moments=False).numpy()
+    assert np.array_equal(models[1].returns(starts, plans), learned)
+    assert np.abs(learned - true).max() > 1e-3
+
+
 def test_choices_are_refused_in_words() -> None:
     with pytest.raises(ValueError, match="take pets for choices"):
         GPMPC(GPMPCConfig(), CartPole(CartPole.Config()), None, seeds=Seeds(0), budget=10)
