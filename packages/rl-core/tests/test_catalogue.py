@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +80,16 @@ def test_gymnasium_is_imported_only_for_a_name_that_nothing_else_explains(site: 
     assert site.python("-c", look_up, "gym:CartPole-v1").out == "False\n"
     assert site.python("-c", look_up, "guess").out == "False\n"
     assert site.python("-c", look_up, "CartPole-v1").out == "True\n"
+
+
+def test_the_folder_of_a_run_is_met_with_the_commands_that_take_one(site: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "a run"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+    ended = site.run("show", str(folder))
+    assert ended.status == 2
+    assert f"nothing is named '{folder}'; it is the folder of a run" in ended.err
+    assert f"rl-core report '{folder}', or judge it: rl-core eval '{folder}'" in ended.err
 
 
 @pytest.mark.parametrize(

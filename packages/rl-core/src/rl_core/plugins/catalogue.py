@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -334,6 +335,11 @@ class Catalogue:
         sibling = SIBLINGS.get(plain.partition(":")[0])
         if sibling is not None and not self.installed(sibling):
             return RequestError(f"{message} here; it is provided by {sibling}, which is not installed", f"pip install {sibling}")
+        if kind is None and os.path.isfile(os.path.join(plain, "manifest.json")):
+            folder = shlex.quote(name)
+            return RequestError(
+                f"{message}; it is the folder of a run", f"see: rl-core report {folder}, or judge it: rl-core eval {folder}"
+            )
         if kind in (None, "task") and (form := self._form_of(plain)):
             return RequestError(message, f"did you mean {form}?")
         known = [entry.name for entry in self._entries if kind in (None, entry.kind) and (kind or entry.kind in RUNNABLE)]
