@@ -335,11 +335,9 @@ class Catalogue:
         sibling = SIBLINGS.get(plain.partition(":")[0])
         if sibling is not None and not self.installed(sibling):
             return RequestError(f"{message} here; it is provided by {sibling}, which is not installed", f"pip install {sibling}")
-        if kind is None and os.path.isfile(os.path.join(plain, "manifest.json")):
+        if kind is None and _is_run(name):
             folder = shlex.quote(name)
-            return RequestError(
-                f"{message}; it is the folder of a run", f"see: rl-core report {folder}, or judge it: rl-core eval {folder}"
-            )
+            return RequestError(f"{message}; it is the folder of a run", f"see: rl-core report {folder}, or rl-core eval {folder}")
         if kind in (None, "task") and (form := self._form_of(plain)):
             return RequestError(message, f"did you mean {form}?")
         known = [entry.name for entry in self._entries if kind in (None, entry.kind) and (kind or entry.kind in RUNNABLE)]
@@ -402,6 +400,13 @@ def may_fit(traits: Collection[str], alternatives: Sequence[str]) -> bool:
 
 def _group(trait: str) -> str:
     return trait.rpartition("-")[2] if trait.endswith(("-input", "-output")) else "kind"
+
+
+def _is_run(name: str) -> bool:
+    """Return whether a name is the folder of a run."""
+    from pathlib import Path  # only a mistake pays for it
+
+    return bool(name) and (Path(name) / "manifest.json").is_file()
 
 
 def _gymnasium_ids() -> list[str]:
