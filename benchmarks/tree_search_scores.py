@@ -35,9 +35,9 @@ EPISODES = 100
 
 def played(catalogue: Catalogue, agent: str, task: str, seed: int) -> float:
     """Return the mean return of an agent with its preset."""
-    with tempfile.TemporaryDirectory() as folder:
-        with Run.create(recipe.resolve(catalogue, agent=agent, task=task, seed=seed), catalogue, Path(folder) / "run") as run:
-            return float(run.learn(quiet=True, episodes=EPISODES)["score"])
+    resolved = recipe.resolve(catalogue, agent=agent, task=task, seed=seed)
+    with tempfile.TemporaryDirectory() as folder, Run.create(resolved, catalogue, Path(folder) / "run") as run:
+        return float(run.learn(quiet=True, episodes=EPISODES)["score"])
 
 
 def measure(catalogue: Catalogue, task: str, seed: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from gymnasium import spaces
 
 from rl_algos.planning.policy import optimal_policy
+from rl_algos.safety.lava import GridLava, GridLavaConfig
 from rl_algos.tasks.classic import Garnet, GarnetConfig
 from rl_algos.tasks.grids import GridRobot, GridRobotConfig, Maze, MazeConfig
 from rl_algos.tasks.mdp.model import MDP
@@ -246,6 +247,12 @@ def test_a_search_acts_as_well_as_value_iteration_on_slippery_ground(seed):
     best = task.mdp.under(optimal_policy(task.mdp)).values()
     found = task.mdp.under(agent.predict(np.arange(task.mdp.num_states))).values()
     assert float(task.mdp.start @ (best - found)) < 0.1 * abs(float(task.mdp.start @ best)) + 0.1
+
+
+def test_a_table_is_searched_whose_environments_are_wrapped():
+    """The environments of `grid-lava` report costs beside rewards."""
+    agent = make(GridLava(GridLavaConfig()), num_simulations=50)
+    assert all(agent.step()["nodes"] > 1 for _ in range(3))
 
 
 def test_the_python_loop_is_the_compiled_one():

@@ -16,7 +16,7 @@ whose random numbers are drawn afresh where Gymnasium's interface permits it: a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -25,6 +25,7 @@ from dl_nets.fast.kernels import announced, borrowed, inlined, kernel
 from rl_algos.parts.ranges import require_array, require_memory
 from rl_algos.tasks.mdp.model import Table
 from rl_algos.tasks.mdp.simulator import draw_outcome
+from rl_algos.tasks.mdp.task import MDPTask
 from rl_algos.tree_search.select import ucb1
 from rl_algos.tree_search.tree import Search, Tree, best_action, new_tree, simulate, tree_bytes
 from rl_core.agent import Agent
@@ -238,7 +239,8 @@ class MCTS(Agent):
         tree = new_tree(config.num_simulations, self.num_actions, state)
         place = np.array([state, state])
         by_value = config.leaf == "value"
-        world = World(self.envs.mdp.table, place, self.values, self.lengths, self.searched, by_value, config.rollout_depth, self.discount)
+        table = cast(MDPTask, self.task).mdp.table  # environments may be wrapped: with costs, say
+        world = World(table, place, self.values, self.lengths, self.searched, by_value, config.rollout_depth, self.discount)
         with announced("tree search"):
             for first in range(0, config.num_simulations, CHUNK):
                 search_table(world, tree, self._settings(min(CHUNK, config.num_simulations - first)), rng)
