@@ -107,6 +107,7 @@ def test_the_folder_of_a_run_is_met_with_the_commands_that_take_one(site: Any, t
         ("wire", "agent", "no agent is named 'wire'; wire is a network", "--network wire"),
         ("guess", "task", "no task is named 'guess'; guess is an agent", "rl-core run guess"),
         ("", None, "nothing is named ''", "rl-core list"),
+        ("a" * 5000, None, "nothing is named 'aaa", "rl-core list"),
         ("parrot", None, "'parrot' here; it is provided by bird-models, which is not installed", "pip install bird-models"),
     ],
 )

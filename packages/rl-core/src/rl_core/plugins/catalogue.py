@@ -406,7 +406,10 @@ def _is_run(name: str) -> bool:
     """Return whether a name is the folder of a run."""
     from pathlib import Path  # only a mistake pays for it
 
-    return bool(name) and (Path(name) / "manifest.json").is_file()
+    try:
+        return bool(name) and (Path(name) / "manifest.json").is_file()
+    except OSError:  # longer than a name of a file can be, say
+        return False
 
 
 def _gymnasium_ids() -> list[str]:
