@@ -4,7 +4,7 @@
     python benchmarks/tree_search_scores.py maze four-rooms --seeds 0        # some tasks and seeds; the others stay
 
 `mcts` runs with its preset and is judged on fresh episodes; value iteration plays the same episodes with an optimal policy. A shortfall is
-the difference as a share of what value iteration gets more than random play.
+the difference as a share of what value iteration gets.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> None:
     for task in (name for name in TASKS if name in known):
         runs = known[task]
         mean, best, least = (float(np.mean([run[name] for run in runs])) for name in ("mcts", "best", "random"))
-        shortfall = (best - mean) / (best - least) if best > least else 0.0
+        shortfall = (best - mean) / abs(best) if best else 0.0
         numbers = f"**{mean:.2f}** | {best:.2f} | {least:.2f} | {shortfall:.1%} | {np.mean([run['seconds'] for run in runs]):.0f}"
         seeds, each = ", ".join(str(run["seed"]) for run in runs), ", ".join(f"{run['mcts']:.2f}" for run in runs)
         lines.append(f"| {task} | {seeds} | {each} | {numbers} |")

@@ -88,7 +88,6 @@ def test_the_folder_of_a_run_is_met_with_the_commands_that_take_one(site: Any, t
     (folder / "manifest.json").write_text("{}")
     ended = site.run("show", str(folder))
     assert ended.status == 2
-    assert ended.status == 2
     assert f"nothing is named '{folder}'; it is the folder of a run" in ended.err
     assert f"rl-core report '{folder}', or rl-core eval '{folder}'" in ended.err
 
