@@ -145,8 +145,9 @@ HEAD = [
     "of the 200 steps of another episode. Best of the first five training episodes and median of the sixth to the ninth are by seed.",
     "The checks of the model are means of the last fit: the deviation of z-scores on held-out transitions under each member's own",
     "distribution (1 is right) and under the mixture (below 1: the ensemble together is better than it says), how many times as much",
-    "members disagree about observations three times as far from the mean of those seen, the error one step ahead in deviations of the",
-    "change, and the error after 15 steps as a ratio to the constant prediction's. Seconds are of the processor, with the evaluation.",
+    "members disagree about observations three times as far from the mean of those seen (empty for one function, and for rows that are",
+    "older than this column), the error one step ahead in deviations of the change, and the error after 15 steps as a ratio to the",
+    "constant prediction's. Seconds are of the processor, with the evaluation.",
     f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}.",
     "",
     "| agent | task | steps | seeds | return by seed | mean | best of 1-5 | median of 6-9 "
