@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from rl_algos.exploration.deep_sea import DeepSea, DeepSeaConfig
 from rl_algos.planning.policy import optimal_policy
 from rl_algos.safety.lava import GridLava, GridLavaConfig
 from rl_algos.tasks.classic import Garnet, GarnetConfig
@@ -66,6 +67,39 @@ def test_chance_is_averaged_over_where_an_action_led():
     for taken in (edge, edge, edge, 0):
         back_up(tree, np.array([[0, 0, taken]]), np.array([1.0]), 1, 0.0, search)
     assert tree.values[0, 0] == 1.0 + 0.5 * 0.75 * 4.0
+
+
+def test_known_probabilities_weigh_the_outcomes_met_so_far():
+    """Reward 1; node 1, worth 4, with 0.3, node 2, worth 8, with 0.2, else the end: 1 + 0.5 (4) at first, then 1 + 0.3 (4) + 0.2 (8)."""
+    tree, search = new_tree(4, 1, 0), settings(best=True, exact=True)
+    tree.rewards[0, 0], tree.going[0, 0] = 1.0, 0.5
+    for key, share, worth, value in ((7, 0.3, 4.0, 3.0), (8, 0.2, 8.0, 3.8)):
+        node, edge, _ = descend(tree, 0, 0, key, True)
+        tree.value[node] = tree.estimate[node] = worth
+        tree.arrivals[edge] = share
+        back_up(tree, np.array([[0, 0, edge]]), np.array([99.0]), 1, 0.0, search)
+        assert tree.values[0, 0] == pytest.approx(value)
+
+
+def test_a_table_says_the_chances_of_a_state():
+    """State 0: 0.5 to 1 for 2, 0.25 to 1 for 4, 0.25 to the end for 0; from 1 the end."""
+    outcomes = [(0.5, 1, 2.0, False), (0.25, 1, 4.0, False), (0.25, 0, 0.0, True)]
+    table = MDP.from_table({0: {0: outcomes}, 1: {0: [(1.0, 1, 0.0, True)]}}, discount=1.0, start=np.array([1.0, 0.0])).table
+    world = mcts.World(table, np.zeros(2, np.int64), np.zeros(2), np.zeros(2), np.zeros(2, np.int64), False, True, 5, 1.0)
+    tree, rng = new_tree(4, 1, 0), np.random.default_rng(0)
+    found = set()
+    while len(found) < 2:
+        world.state[1] = 0
+        _, state, over, probability = mcts.advance.py_func(world, tree, 0, 0, rng)
+        found.add(over)
+        assert over or (state, probability) == (1, pytest.approx(0.75))
+    assert (tree.rewards[0, 0], tree.going[0, 0]) == pytest.approx((2.0, 0.75))
+
+
+def test_the_treasure_of_the_deep_sea_is_found():
+    """Random play finds it once in a thousand dives, and every move towards it costs."""
+    agent = make(DeepSea(DeepSeaConfig()), num_simulations=2_000, leaf="value", exploration=0.5)
+    assert agent.evaluate(episodes=1, seeds=Seeds(0))["mean return"] == pytest.approx(0.99)
 
 
 def test_states_that_are_reached_in_two_ways_share_a_node_when_merged():
@@ -126,7 +160,7 @@ def test_the_search_does_not_see_which_way_chance_will_fall():
     for _ in range(30):
         tree = agent.search(agent.envs, agent.obs, agent.rng)
         assert best_action(tree) == 0
-        assert tree.values[0, 1] == pytest.approx(0.5, abs=0.2)
+        assert tree.values[0, 1] == pytest.approx(0.5)
         agent.step()
 
 
@@ -262,7 +296,8 @@ def test_the_python_loop_is_the_compiled_one():
     compiled = agent.search_from(2, np.random.default_rng(3))
     tree, rng = new_tree(200, 3, 2), np.random.default_rng(3)
     place = np.array([2, 2])
-    world = mcts.World(task.mdp.table, place, agent.values, agent.lengths, agent.searched, False, 15, 0.9)
+    world = mcts.World(task.mdp.table, place, agent.values, agent.lengths, agent.searched, False, True, 15, 0.9)
+    tree.bounds[:] = task.mdp.table.reward.min(), task.mdp.table.reward.max()
     simulate.py_func(ucb1, mcts.restart, mcts.advance, mcts.evaluate, world, tree, agent._settings(200), rng)
     for name in ("visits", "values", "lengths", "value", "target", "arrivals"):
         np.testing.assert_array_equal(getattr(tree, name), getattr(compiled, name), err_msg=name)

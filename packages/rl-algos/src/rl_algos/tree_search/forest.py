@@ -79,6 +79,7 @@ def tree_at(forest: Tree, g: int) -> Tree:
         forest.values[g],
         forest.lengths[g],
         forest.rewards[g],
+        forest.going[g],
         forest.priors[g],
         forest.edge[g],
         forest.target[g],

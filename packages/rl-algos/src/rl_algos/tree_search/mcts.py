@@ -5,7 +5,8 @@
 
 *Departures*: states that are reached in several ways share one node (`merge`), and a node is worth its best action (`backup="best"`): with
 the mean of random continuations, values at some distance from a reward differ by less than their noise, and the agent walked to and fro.
-Values are compared after scaling them to [0, 1] by the least and largest seen (as MuZero does). Outcomes of chance have a node each.
+Values are compared after scaling them to [0, 1] by the least and largest seen (as MuZero does), rewards of the table among them. Outcomes
+of chance have a node each; where the table says their probabilities, these and not their frequencies weigh them in `backup="best"`.
 
 *Letters*: B batch, S states, A actions, D depth.
 
@@ -63,6 +64,7 @@ class World(NamedTuple):
         lengths: Steps to the end of the episode by earlier searches [S].
         searched: How often each state was searched [S].
         by_value: Whether a state that was searched before counts as its value.
+        exact: Whether the tree weighs outcomes by their probabilities.
         max_depth: Steps of a simulation.
         discount: gamma.
     """
@@ -73,6 +75,7 @@ class World(NamedTuple):
     lengths: np.ndarray
     searched: np.ndarray
     by_value: bool
+    exact: bool
     max_depth: int
     discount: float
 
@@ -84,11 +87,29 @@ def restart(world: World, rng: np.random.Generator) -> None:
 
 
 @inlined
-def advance(world: World, action: int, rng: np.random.Generator) -> tuple[float, int, bool]:
+def move(world: World, action: int, rng: np.random.Generator) -> tuple[float, int, bool]:
     """Take an action; return its reward, the state it led to, and whether the episode ended."""
     outcome = draw_outcome(world.table, world.state[1], action, rng.random())
     world.state[1] = world.table.next_state[outcome]
     return world.table.reward[outcome], world.state[1], world.table.terminated[outcome]
+
+
+@inlined
+def advance(world: World, tree: Tree, node: int, action: int, rng: np.random.Generator) -> tuple[float, int, bool, float]:
+    """Take an action in the tree; return what `move` does, and how probable the state was; the tree learns what the table says."""
+    table, before, share, mean, going = world.table, 0.0, 0.0, 0.0, 0.0
+    pair = world.state[1] * table.num_actions + action
+    reward, state, over = move(world, action, rng)
+    if world.exact:
+        for outcome in range(table.offset[pair], table.offset[pair + 1]):
+            probability = max(min(table.cumulative[outcome], 1.0) - before, 1e-15)  # not 0, whatever the rounding
+            before += probability
+            mean += probability * table.reward[outcome]
+            if not table.terminated[outcome]:
+                going += probability
+                share += probability if table.next_state[outcome] == state else 0.0
+        tree.rewards[node, action], tree.going[node, action] = mean, going
+    return reward, state, over, share
 
 
 @inlined
@@ -98,7 +119,7 @@ def evaluate(world: World, tree: Tree, node: int, depth: int, rng: np.random.Gen
         return world.values[world.state[1]], world.lengths[world.state[1]]
     total, weight, steps, over = 0.0, 1.0, depth, False
     while steps < world.max_depth and not over:
-        reward, _, over = advance(world, int(rng.random() * world.table.num_actions), rng)
+        reward, _, over = move(world, int(rng.random() * world.table.num_actions), rng)
         total += weight * reward
         weight *= world.discount
         steps += 1
@@ -224,7 +245,7 @@ class MCTS(Agent):
         simulate.py_func(
             ucb1,
             lambda world, rng: world.restart(rng),
-            lambda world, action, rng: world.advance(action),
+            lambda world, tree, node, action, rng: (*world.advance(action), 0.0),
             lambda world, tree, node, depth, rng: world.evaluate(depth, rng),
             world,
             tree,
@@ -238,9 +259,11 @@ class MCTS(Agent):
         config = self.config
         tree = new_tree(config.num_simulations, self.num_actions, state)
         place = np.array([state, state])
-        by_value = config.leaf == "value"
+        by_value, exact = config.leaf == "value", config.backup == "best"
         table = cast(MDPTask, self.task).mdp.table  # environments may be wrapped: with costs, say
-        world = World(table, place, self.values, self.lengths, self.searched, by_value, config.rollout_depth, self.discount)
+        if exact:
+            tree.bounds[:] = table.reward.min(), table.reward.max()
+        world = World(table, place, self.values, self.lengths, self.searched, by_value, exact, config.rollout_depth, self.discount)
         with announced("tree search"):
             for first in range(0, config.num_simulations, CHUNK):
                 search_table(world, tree, self._settings(min(CHUNK, config.num_simulations - first)), rng)
@@ -248,7 +271,8 @@ class MCTS(Agent):
 
     def _settings(self, num_simulations: int) -> Search:
         config = self.config
-        return Search(num_simulations, config.exploration, config.rollout_depth, self.discount, config.backup == "best", config.merge)
+        best, width, depth = config.backup == "best", config.exploration, config.rollout_depth
+        return Search(num_simulations, width, depth, self.discount, best, config.merge, exact=best and self.on_table)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return the decisions of a search from each input [B], always the same for the same state.

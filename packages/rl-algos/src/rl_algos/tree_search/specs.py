@@ -13,6 +13,7 @@ def agents() -> Iterator[AgentSpec]:
         name="mcts",
         target="rl_algos.tree_search.mcts:MCTS",
         summary="Tree search by simulation before every decision (UCT)",
+        presets="rl_algos:tree_search/presets/mcts.yaml",
         reference="Kocsis, Szepesvari. Bandit based Monte-Carlo planning, 2006",
         unit="environment steps",
         task="FrozenLake-v1",

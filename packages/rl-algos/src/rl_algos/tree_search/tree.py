@@ -1,8 +1,8 @@
 """Search trees: statistics of nodes and actions, and how a simulation adds to them.
 
 *Source*: Browne et al., A Survey of Monte Carlo Tree Search Methods (2012); Keller and Helmert, Trial-based Heuristic Tree Search for
-Finite Horizon MDPs (2013), for backups by the best action; Childs, Brodeur and Kocsis, Transpositions and Move Groups in Monte Carlo
-Tree Search (2008), for nodes with several parents.
+Finite Horizon MDPs (2013), for backups by the best action and, with known probabilities, over the outcomes met so far; Childs, Brodeur
+and Kocsis, Transpositions and Move Groups in Monte Carlo Tree Search (2008), for nodes with several parents.
 
 *Departures*: equally valued actions are compared by the length of the way to the end of the episode.
 
@@ -33,10 +33,11 @@ class Tree(NamedTuple):
         values: Q(s, a), meaningful where N > 0 [M, A].
         lengths: Estimated steps to the end of the episode from an action on [M, A].
         rewards: Mean reward of an action [M, A].
+        going: Probability that the episode goes on after an action, where the world says so [M, A].
         priors: P(s, a), for rules that use it [M, A].
         edge: First edge of an action, 0 for none [M, A].
         target: Node at the end of an edge [E].
-        arrivals: How often an edge was taken [E].
+        arrivals: How often an edge was taken; its probability, where the world says so [E].
         next_edge: Next edge of the same action, 0 for none [E].
         counts: Number of nodes, and of edges including the unused edge 0 [2].
         bounds: Least and largest value of an action so far [2].
@@ -51,6 +52,7 @@ class Tree(NamedTuple):
     values: np.ndarray
     lengths: np.ndarray
     rewards: np.ndarray
+    going: np.ndarray
     priors: np.ndarray
     edge: np.ndarray
     target: np.ndarray
@@ -71,6 +73,7 @@ class Search(NamedTuple):
         discount: gamma.
         best: Whether a node is worth its best action, instead of the mean of its simulations.
         merge: Whether equal keys share one node, instead of one node for each way.
+        exact: Whether the world says mean rewards and the probabilities of outcomes, which are counted otherwise.
     """
 
     num_simulations: int
@@ -79,6 +82,7 @@ class Search(NamedTuple):
     discount: float
     best: bool
     merge: bool
+    exact: bool = False
 
 
 def new_tree(num_simulations: int, num_actions: int, key: int) -> Tree:
@@ -87,10 +91,9 @@ def new_tree(num_simulations: int, num_actions: int, key: int) -> Tree:
     whole, real = np.int64, np.float64
     tree = Tree(
         np.zeros(nodes, whole), np.full(nodes, -math.inf), np.zeros(nodes, real), np.zeros(nodes, real), np.zeros(pairs, whole),
-        np.zeros(pairs, real),
-        np.zeros(pairs, real), np.zeros(pairs, real), np.full(pairs, 1.0 / num_actions), np.zeros(pairs, whole), np.zeros(nodes, whole),
-        np.zeros(nodes, whole), np.zeros(nodes, whole), np.ones(2, whole), np.array([math.inf, -math.inf]),
-        np.zeros(1 << (2 * nodes).bit_length(), whole),
+        np.zeros(pairs, real), np.zeros(pairs, real), np.zeros(pairs, real), np.ones(pairs, real), np.full(pairs, 1.0 / num_actions),
+        np.zeros(pairs, whole), np.zeros(nodes, whole), np.zeros(nodes, real), np.zeros(nodes, whole), np.ones(2, whole),
+        np.array([math.inf, -math.inf]), np.zeros(1 << (2 * nodes).bit_length(), whole),
     )  # fmt: skip
     tree.key[0] = key
     tree.slots[slot_of(tree, key)] = 1
@@ -99,7 +102,7 @@ def new_tree(num_simulations: int, num_actions: int, key: int) -> Tree:
 
 def tree_bytes(num_simulations: int, num_actions: int) -> int:
     """Return the memory that `new_tree` takes, in bytes."""
-    return 8 * (num_simulations + 1) * (11 + 5 * num_actions)
+    return 8 * (num_simulations + 1) * (11 + 6 * num_actions)
 
 
 @inlined
@@ -174,8 +177,9 @@ def back_up(tree: Tree, path: np.ndarray, rewards: np.ndarray, depth: int, rest:
     for index in range(depth - 1, -1, -1):
         node, action = path[index, 0], path[index, 1]
         tree.visits[node, action] += 1
-        tree.arrivals[path[index, 2]] += 1  # those of edge 0, the ends of episodes, are never read
-        tree.rewards[node, action] += (rewards[index] - tree.rewards[node, action]) / tree.visits[node, action]
+        if not search.exact:
+            tree.arrivals[path[index, 2]] += 1  # those of edge 0, the ends of episodes, are never read
+            tree.rewards[node, action] += (rewards[index] - tree.rewards[node, action]) / tree.visits[node, action]
         return_ = rewards[index] + search.discount * return_
         if not search.best:
             tree.values[node, action] += (return_ - tree.values[node, action]) / tree.visits[node, action]
@@ -187,7 +191,8 @@ def summarise(tree: Tree, node: int, search: Search) -> None:
     """Compute values and lengths of a node and its actions from the nodes that the actions lead to.
 
     As long as an action was not tried, a node is worth at least its first estimate: an action that happened to be tried first and is bad
-    would else keep simulations away from the node.
+    would else keep simulations away from the node. With known probabilities, outcomes that were not met yet count as the mean of those
+    that were.
     """
     total, untried, value, length = 0, 0, -math.inf, math.inf
     sum_of_values, sum_of_lengths = 0.0, 0.0
@@ -196,9 +201,15 @@ def summarise(tree: Tree, node: int, search: Search) -> None:
         if visits == 0:
             untried += 1
             continue
-        following, steps, edge = 0.0, 1.0, tree.edge[node, action]
+        following, steps, whole, edge = 0.0, 1.0, float(visits), tree.edge[node, action]
+        if search.exact:
+            whole = 0.0
+            while edge > 0:
+                whole += tree.arrivals[edge] / tree.going[node, action]
+                edge = tree.next_edge[edge]
+            edge = tree.edge[node, action]
         while edge > 0:
-            share = tree.arrivals[edge] / visits
+            share = tree.arrivals[edge] / whole
             following += share * tree.value[tree.target[edge]]
             steps += share * tree.length[tree.target[edge]]
             edge = tree.next_edge[edge]
@@ -226,7 +237,8 @@ def simulate(select: Any, restart: Any, advance: Any, evaluate: Any, world: Any,
     Args:
         select: (tree, node, width, uniform) -> action.
         restart: (world, rng): put the world back to the root's state.
-        advance: (world, action, rng) -> (reward, key, over): take an action.
+        advance: (world, tree, node, action, rng) -> (reward, key, over, probability of the key): take an action. Where `search.exact`, it
+            writes `tree.rewards` and `tree.going`; elsewhere the probability is not read.
         evaluate: (world, tree, node, depth, rng) -> (value, length) of the state that the world is in; it may write `tree.priors`.
         world: State of the simulation and what the functions need.
         tree: The tree, extended in place.
@@ -239,10 +251,12 @@ def simulate(select: Any, restart: Any, advance: Any, evaluate: Any, world: Any,
         node, depth, over, new = 0, 0, False, False
         while depth < search.max_depth and not over and not new:
             action = select(tree, node, search.width, rng.random())
-            reward, key, over = advance(world, action, rng)
+            reward, key, over, probability = advance(world, tree, node, action, rng)
             path[depth, 0], path[depth, 1], path[depth, 2], rewards[depth] = node, action, 0, reward
             if not over:
                 node, path[depth, 2], new = descend(tree, node, action, key, search.merge)
+                if new and search.exact:
+                    tree.arrivals[path[depth, 2]] = probability
             depth += 1
         rest = 0.0
         if not over:
