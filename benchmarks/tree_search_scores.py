@@ -30,7 +30,7 @@ TASKS = (
     "FrozenLake-v1-firm", "FrozenLake8x8-v1", "FrozenLake8x8-v1-firm", "gamblers-problem", "garnet", "grid-lava", "grid-robot", "inventory",
     "job-scheduling", "maze", "recommender", "smart-grid", "Taxi-v4", "traffic-signal", "treatment", "two-roads", "windy-gridworld",
 )  # fmt: skip
-EPISODES = 100
+EPISODES = 1_000
 
 
 def played(catalogue: Catalogue, agent: str, task: str, seed: int) -> float:

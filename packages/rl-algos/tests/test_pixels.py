@@ -1,12 +1,13 @@
-"""The pendulum in pictures: what they show is the physical state, and the physics is that of Pendulum-v1."""
+"""Pendulum and cart in pictures: what they show is the physical state, and the physics is that of Pendulum-v1 and CartPole-v1."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from rl_algos.tasks.array_envs import ArrayTaskConfig
+from rl_algos.tasks.cartpole import CartPole
 from rl_algos.tasks.pendulum import Pendulum
-from rl_algos.tasks.pixels import PixelPendulum, PixelPendulumConfig
+from rl_algos.tasks.pixels import GROUND, METRE, PixelCartPole, PixelConfig, PixelPendulum
 from rl_core.seeds import Seeds
 
 
@@ -18,7 +19,7 @@ def angles(pictures):
 
 
 def test_pictures_show_the_angle_and_the_one_before_it_of_the_same_physics():
-    pixels, plain = PixelPendulum(PixelPendulumConfig()).envs(8, Seeds(0)), Pendulum(ArrayTaskConfig()).envs(8, Seeds(0))
+    pixels, plain = PixelPendulum(PixelConfig()).envs(8, Seeds(0)), Pendulum(ArrayTaskConfig()).envs(8, Seeds(0))
     obs, rng = pixels.reset(), np.random.default_rng(0)
     plain.reset()
     for _ in range(210):  # over the end of an episode
@@ -34,5 +35,28 @@ def test_pictures_show_the_angle_and_the_one_before_it_of_the_same_physics():
 
 
 def test_one_frame_alone_is_the_newest_of_two():
-    two, one = (PixelPendulum(PixelPendulumConfig(num_frames=count)).envs(3, Seeds(1)).reset() for count in (2, 1))
+    two, one = (PixelPendulum(PixelConfig(num_frames=count)).envs(3, Seeds(1)).reset() for count in (2, 1))
     np.testing.assert_array_equal(two[..., 1:], one)
+
+
+def test_pictures_show_the_cart_now_and_a_step_later_whatever_is_done():
+    pixels, plain = PixelCartPole(PixelConfig()).envs(8, Seeds(0)), CartPole(ArrayTaskConfig()).envs(8, Seeds(0))
+    obs, rng, grid = pixels.reset(), np.random.default_rng(0), np.arange(64)
+    plain.reset()
+    for _ in range(60):  # over the ends of episodes
+        action = rng.integers(2, size=8)
+        ours, theirs = pixels.step(action), plain.step(action)
+        np.testing.assert_array_equal(ours.terminated, theirs.terminated)
+        np.testing.assert_array_equal(ours.final_obs[..., 0], obs[..., 1])
+        floor = ours.final_obs[:, int(GROUND) + 1, :, 0].astype(np.float64)  # a row that the pole does not reach
+        cart = (floor * grid).sum(axis=1) / floor.sum(axis=1)
+        np.testing.assert_allclose((cart - 31.5) / METRE, theirs.final_obs[:, 0], atol=0.01)
+        high = ours.final_obs[:, 20, :, 0].astype(np.float64)  # 32 pixels above the cart
+        pole = np.arctan2((high * grid).sum(axis=1) / high.sum(axis=1) - cart, GROUND - 20)
+        np.testing.assert_allclose(pole, theirs.final_obs[:, 2], atol=0.01)
+        obs = ours.obs
+
+
+def test_one_frame_of_a_cart_is_the_first_of_two():
+    two, one = (PixelCartPole(PixelConfig(num_frames=count)).envs(3, Seeds(1)).reset() for count in (2, 1))
+    np.testing.assert_array_equal(two[..., :1], one)

@@ -119,6 +119,15 @@ def _control_tasks() -> Iterator[TaskSpec]:
         tags=("classic control",),
     )
     yield TaskSpec(
+        name="cartpole-pixels",
+        target="rl_algos.tasks.pixels:PixelCartPole",
+        summary="Keep a pole upright that is seen in pictures of 64 x 64 pixels",
+        reference="Hafner and others. Learning latent dynamics for planning from pixels, 2019",
+        traits=("control", "image-input", "discrete-output"),
+        agent="dreamer",
+        tags=("classic control", "pixels"),
+    )
+    yield TaskSpec(
         name="linear-quadratic",
         target="rl_algos.tasks.linear_quadratic:LinearQuadratic",
         summary="Bring two coupled masses to rest: linear dynamics, quadratic cost",

@@ -10,8 +10,8 @@ _COMPONENTS = {
         a2c a3c Acrobot-v1 adaptive-trial ALE alphazero ars bandit-bernoulli bandit-discounted-ucb bandit-distribution
         bandit-drifting bandit-epsilon-greedy bandit-gaussian bandit-gradient bandit-kl-ucb bandit-monitored-ucb
         bandit-optimistic bandit-switching bandit-thompson bandit-ucb bcq behaviour-cloning binned blackjack
-        Blackjack-v1 bootstrapped-dqn cartpole-expert CartPole-mass cartpole-mixed cartpole-random CartPole-v1
-        CartPoleContinuous-v1 cem CliffWalking-v1 CliffWalkingSlippery-v1 climbing-game cma-es connect-four
+        Blackjack-v1 bootstrapped-dqn cartpole-expert CartPole-mass cartpole-mixed cartpole-pixels cartpole-random
+        CartPole-v1 CartPoleContinuous-v1 cem CliffWalking-v1 CliffWalkingSlippery-v1 climbing-game cma-es connect-four
         contextual-bandit count-dqn cpo cql curiosity curiosity-dqn dagger data-centre ddpg deep-sea deterministic-model
         disturbed double-dqn double-q-learning dqn dreamer dropout-model dueling-dqn dyna-q dyna-q-plus epidemic es
         execution exp4 expected-sarsa feudal fictitious-play four-rooms FrozenLake-v1 FrozenLake-v1-firm
