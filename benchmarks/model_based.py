@@ -71,7 +71,7 @@ OUTSIDE = 3.0  # times as far from the mean of what was seen
 
 
 def measure(catalogue: Catalogue, row: Row, seed: int) -> dict[str, Any]:
-    """Return the score, the training episodes' returns, the model's checks, and for processes whether they hold the pendulum up."""
+    """Return the score, the returns of the first nine training episodes, the model's checks, and for processes whether they hold the pendulum up."""
     with tempfile.TemporaryDirectory() as folder:
         options = {"config": row.config or {}} | ({"budget": row.budget} if row.budget else {})
         resolved = recipe.resolve(catalogue, agent=row.agent, task=row.task, seed=seed, **options)
@@ -84,7 +84,7 @@ def measure(catalogue: Catalogue, row: Row, seed: int) -> dict[str, Any]:
     episodes = [(line["progress"], line["episode_return"]) for line in lines if "episode_return" in line]
     last = {name: line[name] for line in lines for name in CHECKS if name in line}
     found = {"seed": seed, "score": result["score"], "steps": result["progress"], "seconds": seconds}
-    return {**found, **held, **last, "episodes": episodes}
+    return {**found, **held, **last, "episodes": episodes[:9]}
 
 
 def outside(run: Run) -> dict[str, float]:

@@ -21,6 +21,7 @@ SEARCH = ["--set", "task.opponent=search", "--set", "task.simulations=50"]  # as
 ROWS: list[tuple[str, str, list[str], list[tuple[str, list[str]]]]] = [  # agent, task, options, evaluations: name, options
     ("alphazero", "tic-tac-toe", [], [("perfect play", ["--set", "task.opponent=perfect"]), ("random play", [])]),
     ("alphazero", "connect-four", ["--budget", "60000"], [("tree search", SEARCH), ("random play", [])]),
+    ("muzero", "tic-tac-toe", [], [("perfect play", ["--set", "task.opponent=perfect"]), ("random play", [])]),
     ("muzero", "CartPole-v1", [], [("", [])]),
 ]
 
