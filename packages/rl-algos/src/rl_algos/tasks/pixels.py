@@ -56,7 +56,7 @@ def draw_rod(x_foot: float, y_foot: float, angle: float, length: float, half_wid
 @kernel
 def draw_cart(position: float, angle: float, image: np.ndarray) -> None:
     """Draw a cart [m] with a pole, clockwise from upright [rad], into a black image [64, 64], uint8; the cart as a rod that lies."""
-    x = (SIZE - 1) / 2 + METRE * position
+    x = MIDDLE + METRE * position
     draw_rod(x + 4.0, GROUND, math.pi / 2, 8.0, 2.0, image)
     draw_rod(x, GROUND, -angle, POLE, 1.5, image)
 
@@ -66,9 +66,8 @@ def observe_two(state: np.ndarray) -> np.ndarray:
     """Return pictures [N, 64, 64, 2], uint8, of the states [N, 2] one step ago and now."""
     pictures = np.zeros((len(state), 2, SIZE, SIZE), dtype=np.uint8)
     for n in range(len(state)):
-        draw_rod(
-            MIDDLE, MIDDLE, state[n, 0] - state[n, 1] * DT, LENGTH, HALF_WIDTH, pictures[n, 0]
-        )  # the angle before: a step adds the new velocity times its duration
+        before = state[n, 0] - state[n, 1] * DT  # a step adds the new velocity times its duration
+        draw_rod(MIDDLE, MIDDLE, before, LENGTH, HALF_WIDTH, pictures[n, 0])
         draw_rod(MIDDLE, MIDDLE, state[n, 0], LENGTH, HALF_WIDTH, pictures[n, 1])
     return np.ascontiguousarray(pictures.transpose(0, 2, 3, 1))
 
