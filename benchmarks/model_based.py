@@ -71,7 +71,7 @@ OUTSIDE = 3.0  # times as far from the mean of what was seen
 
 
 def measure(catalogue: Catalogue, row: Row, seed: int) -> dict[str, Any]:
-    """Return the score, the returns of the first nine training episodes, the model's checks, and for processes whether they hold the pendulum up."""
+    """Return the score, the first nine training episodes' returns, the model's checks, and whether a process holds the pendulum up."""
     with tempfile.TemporaryDirectory() as folder:
         options = {"config": row.config or {}} | ({"budget": row.budget} if row.budget else {})
         resolved = recipe.resolve(catalogue, agent=row.agent, task=row.task, seed=seed, **options)
