@@ -55,7 +55,7 @@ def draw_rod(x_foot: float, y_foot: float, angle: float, length: float, half_wid
 
 @kernel
 def draw_cart(position: float, angle: float, image: np.ndarray) -> None:
-    """Draw a cart [m] with a pole, clockwise from upright [rad], into a black image [64, 64], uint8; the cart as a rod that lies."""
+    """Draw a cart [m] with a pole, clockwise from upright [rad], into a black image [64, 64], uint8; the cart is a level rod."""
     x = MIDDLE + METRE * position
     draw_rod(x + 4.0, GROUND, math.pi / 2, 8.0, 2.0, image)
     draw_rod(x, GROUND, -angle, POLE, 1.5, image)
