@@ -12,13 +12,14 @@ Departures: grey, two frames, no repeated actions. Letters: N environments, F fr
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import kernel
-from rl_algos.tasks.array_envs import ArrayTask, ArrayTaskConfig
+from rl_algos.tasks.array_envs import ArrayTask, ArrayTaskConfig, Problem
 from rl_algos.tasks.cartpole import TAU, CartPole
 from rl_algos.tasks.pendulum import DT, Pendulum
 from rl_core.config import Doc, configclass
@@ -81,30 +82,6 @@ def observe_one(state: np.ndarray) -> np.ndarray:
     return pictures
 
 
-@configclass
-class PixelConfig(ArrayTaskConfig):
-    """Settings of tasks in pictures."""
-
-    num_frames: Annotated[Literal[1, 2], Doc("F, pictures in an observation: one, or two that show velocities")] = 2
-
-
-class PixelPendulum(ArrayTask):
-    """Pendulum-v1 in pictures of 64 x 64 pixels; the same reward, and -200 counts as solved as there."""
-
-    Config: ClassVar[type] = PixelConfig
-    config: PixelConfig
-
-    def __init__(self, config: PixelConfig) -> None:
-        frames = config.num_frames
-        self.problem = Pendulum.problem._replace(
-            observe=observe_two if frames == 2 else observe_one,
-            input_space=spaces.Box(0, 255, (SIZE, SIZE, frames), dtype=np.uint8),
-            state_of=None,
-            outcome=None,
-        )
-        super().__init__(config)
-
-
 @kernel
 def observe_carts(state: np.ndarray) -> np.ndarray:
     """Return pictures [N, 64, 64, 2], uint8, of the states [N, 4] now and a step later."""
@@ -124,19 +101,44 @@ def observe_cart(state: np.ndarray) -> np.ndarray:
     return pictures
 
 
-class PixelCartPole(ArrayTask):
-    """CartPole-v1 in pictures of 64 x 64 pixels; reward 1 a step, at most 500 steps, and 475 counts as solved as there."""
+@configclass
+class PixelConfig(ArrayTaskConfig):
+    """Settings of tasks in pictures."""
+
+    num_frames: Annotated[Literal[1, 2], Doc("F, pictures in an observation: one, or two that show velocities")] = 2
+
+
+class PixelTask(ArrayTask):
+    """Base of the tasks in pictures of 64 x 64 pixels: a problem whose states are drawn.
+
+    Attributes:
+        drawn: The problem.
+        observers: Kernels from states [N, S] to pictures [N, 64, 64, F], for F of 1 and of 2.
+    """
 
     Config: ClassVar[type] = PixelConfig
-    class_names = CartPole.class_names
+    drawn: ClassVar[Problem]
+    observers: ClassVar[tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]]
     config: PixelConfig
 
     def __init__(self, config: PixelConfig) -> None:
-        frames = config.num_frames
-        self.problem = CartPole.problem._replace(
-            observe=observe_carts if frames == 2 else observe_cart,
-            input_space=spaces.Box(0, 255, (SIZE, SIZE, frames), dtype=np.uint8),
+        self.problem = self.drawn._replace(
+            observe=self.observers[config.num_frames - 1],
+            input_space=spaces.Box(0, 255, (SIZE, SIZE, config.num_frames), dtype=np.uint8),
             state_of=None,
             outcome=None,
         )
         super().__init__(config)
+
+
+class PixelPendulum(PixelTask):
+    """Pendulum-v1 in pictures of 64 x 64 pixels; the same reward, and -200 counts as solved as there."""
+
+    drawn, observers = Pendulum.problem, (observe_one, observe_two)
+
+
+class PixelCartPole(PixelTask):
+    """CartPole-v1 in pictures of 64 x 64 pixels; reward 1 a step, at most 500 steps, and 475 counts as solved as there."""
+
+    class_names = CartPole.class_names
+    drawn, observers = CartPole.problem, (observe_cart, observe_carts)

@@ -208,6 +208,7 @@ class MCTS(Agent):
         require_memory(f"a tree of {config.num_simulations} simulations", tree_bytes(config.num_simulations, self.num_actions))
         self.discount = task.discount if config.discount is None else config.discount
         self.on_table = "mdp" in task.traits()
+        self.exact = self.on_table and config.backup == "best"  # outcomes are weighed by the table's probabilities
         self.values = np.zeros(int(task.input_space.n) if numbered else 0)
         self.lengths = np.zeros(len(self.values))
         self.searched = np.zeros(len(self.values), dtype=np.int64)
@@ -259,11 +260,11 @@ class MCTS(Agent):
         config = self.config
         tree = new_tree(config.num_simulations, self.num_actions, state)
         place = np.array([state, state])
-        by_value, exact = config.leaf == "value", config.backup == "best"
+        by_value = config.leaf == "value"
         table = cast(MDPTask, self.task).mdp.table  # environments may be wrapped: with costs, say
-        if exact:
+        if self.exact:
             tree.bounds[:] = table.reward.min(), table.reward.max()
-        world = World(table, place, self.values, self.lengths, self.searched, by_value, exact, config.rollout_depth, self.discount)
+        world = World(table, place, self.values, self.lengths, self.searched, by_value, self.exact, config.rollout_depth, self.discount)
         with announced("tree search"):
             for first in range(0, config.num_simulations, CHUNK):
                 search_table(world, tree, self._settings(min(CHUNK, config.num_simulations - first)), rng)
@@ -272,7 +273,7 @@ class MCTS(Agent):
     def _settings(self, num_simulations: int) -> Search:
         config = self.config
         best, width, depth = config.backup == "best", config.exploration, config.rollout_depth
-        return Search(num_simulations, width, depth, self.discount, best, config.merge, exact=best and self.on_table)
+        return Search(num_simulations, width, depth, self.discount, best, config.merge, self.exact)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return the decisions of a search from each input [B], always the same for the same state.
