@@ -1,4 +1,4 @@
-"""A small convolutional network for images of any size from 8 x 8; and, with strides, the one that plays Atari games.
+"""A small convolutional network for images of any size, down to boards of games; and, with strides, the one that plays Atari games.
 
 Source: LeCun et al., *Gradient-based learning applied to document recognition*, 1998, section II. Departures: 3 x 3 kernels,
 ReLU and max pooling; the remains of a large image are averaged down to 4 x 4, so that the linear layers do not grow with it, unless
@@ -24,7 +24,6 @@ from dl_nets.networks.spaces import UnitScale, image_shape, output_size
 from rl_core.config import Count, Doc, Meta, Positive, Whole, configclass
 from rl_core.network import Network
 
-LEAST = 8  # pixels: the smallest height and width
 POOLED = 4  # pixels: height and width that the linear layers see at most
 
 
@@ -103,7 +102,7 @@ class CNN(Network):
     def build(self, input_space: Space[Any], output_space: Space[Any], rng: np.random.Generator) -> ConvolutionalLayers:
         """Build a network from images [B, H, W, C] to outputs [B, K]."""
         config = self.config
-        height, width, channels = image_shape(input_space, LEAST)
+        height, width, channels = image_shape(input_space)
         convolutions: list[nn.Module] = []
         for filters, kernel, stride, padding, pool in config.layers:
             convolutions.append(

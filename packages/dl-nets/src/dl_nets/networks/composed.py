@@ -16,7 +16,7 @@ import torch
 from gymnasium import Space, spaces
 from torch import Tensor, nn
 
-from dl_nets.networks.cnn import CNN, LEAST, CNNConfig
+from dl_nets.networks.cnn import CNN, CNNConfig
 from dl_nets.networks.hidden import hidden_layers
 from dl_nets.networks.initialisation import Init, linear
 from dl_nets.networks.layers import Activation, activation
@@ -24,6 +24,8 @@ from dl_nets.networks.spaces import Features, output_size
 from rl_core.config import Count, Doc, Positive, configclass
 from rl_core.network import Network
 from rl_core.structured import Structured
+
+PICTURE = 8  # pixels: parts of less height or width are read as numbers
 
 
 @configclass
@@ -101,5 +103,5 @@ def _pictures(space: Space[Any]) -> list[tuple[slice, tuple[int, ...]]]:
     return [
         (leaf.part, leaf.space.shape)
         for leaf in leaves
-        if isinstance(leaf.space, spaces.Box) and len(leaf.space.shape) == 3 and min(leaf.space.shape[:2]) >= LEAST
+        if isinstance(leaf.space, spaces.Box) and len(leaf.space.shape) == 3 and min(leaf.space.shape[:2]) >= PICTURE
     ]

@@ -30,7 +30,7 @@ def networks() -> Iterator[NetworkSpec]:
     yield NetworkSpec(
         name="cnn",
         target="dl_nets.networks.cnn:CNN",
-        summary="Small convolutional network, for images from 8 x 8",
+        summary="Small convolutional network, for images and boards",
         reference="LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998",
         fits=("image-input",),
         task="digits",
