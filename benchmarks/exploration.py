@@ -17,7 +17,7 @@ from rl_core.seeds import Seeds
 
 HERE = Path(__file__).parent
 EPISODES = 1_000
-AGENTS = ("dqn", "noisy-dqn", "rnd-dqn", "curiosity-dqn", "count-dqn", "bootstrapped-dqn")
+AGENTS = ("dqn", "noisy-dqn", "rnd-dqn", "curiosity-dqn", "disagreement-dqn", "count-dqn", "bootstrapped-dqn")
 
 
 def dive(agent: str, depth: int, seed: int) -> dict[str, Any]:

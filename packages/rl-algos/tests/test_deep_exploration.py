@@ -54,6 +54,22 @@ def test_an_action_that_was_never_tried_is_tried_first() -> None:
     assert (agent.visits[0] == 1).all()
 
 
+def test_predictors_disagree_less_about_what_they_have_learned() -> None:
+    agent = built("disagreement-dqn", learning_starts=10, num_predictors=3)
+    seen, other = np.array([0]), np.array([15])
+    before = agent.optimistic_values(seen, None)[0] - agent.plain_values(seen, None)[0]
+    assert not before.any()  # there is no usual size yet
+    while agent.progress < 400:
+        agent.step()
+    with torch.no_grad():
+        found = agent.predicted(np.concatenate([seen, other]))  # [E, 2, A, F]
+    spread = found.var(dim=0, correction=0).mean(dim=2).sqrt().numpy()
+    assert spread[0].max() < spread[1].min()  # every dive begins in the first cell; the last one was hardly ever seen
+    bonus = agent.optimistic_values(seen, None)[0] - agent.plain_values(seen, None)[0]
+    expected = agent.config.bonus_scale * np.minimum(spread[:1] / agent.usual, agent.config.largest_bonus)
+    assert np.allclose(bonus, expected, atol=1e-6)
+
+
 def test_noise_is_drawn_for_acting_and_gone_afterwards() -> None:
     agent = built("noisy-dqn")
     layers = [layer for layer in agent.module.modules() if isinstance(layer, NoisyLinear)]

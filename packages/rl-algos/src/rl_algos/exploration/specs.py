@@ -40,6 +40,14 @@ def agents() -> Iterator[AgentSpec]:
         {"num_features": 2},
     )
     yield _explorer(
+        "disagreement-dqn",
+        "bonus_dqn:BonusDQN",
+        "DQN that is paid for what several predictions of it disagree about",
+        "Pathak, Gandhi, Gupta. Self-supervised exploration via disagreement, 2019",
+        {"bonus": "disagreement", "bonus_scale": 0.05, "exploration_rate": 0.05, "exploration_schedule": "constant"},
+        {"num_features": 2, "num_predictors": 2},
+    )
+    yield _explorer(
         "noisy-dqn",
         "noisy_dqn:NoisyDQN",
         "DQN whose weights have learned noise in place of random actions",

@@ -12,7 +12,7 @@ _COMPONENTS = {
         bandit-optimistic bandit-switching bandit-thompson bandit-ucb bcq behaviour-cloning binned blackjack
         Blackjack-v1 bootstrapped-dqn cartpole-expert CartPole-mass cartpole-mixed cartpole-pixels cartpole-random
         CartPole-v1 CartPoleContinuous-v1 cem CliffWalking-v1 CliffWalkingSlippery-v1 climbing-game cma-es connect-four
-        contextual-bandit count-dqn cpo cql curiosity curiosity-dqn dagger data-centre ddpg deep-sea deterministic-model
+        contextual-bandit count-dqn cpo cql curiosity curiosity-dqn dagger data-centre ddpg deep-sea deterministic-model disagreement-dqn
         disturbed double-dqn double-q-learning dqn dreamer dropout-model dueling-dqn dyna-q dyna-q-plus epidemic es
         execution exp4 expected-sarsa feudal fictitious-play four-rooms FrozenLake-v1 FrozenLake-v1-firm
         FrozenLake8x8-v1 FrozenLake8x8-v1-firm gamblers-problem garnet gp-mpc grid-lava grid-robot hiro hysteretic-q
