@@ -115,7 +115,7 @@ class MBPOConfig(ModelSACConfig):
     rollouts_per_step: Annotated[Count, Doc("rollouts for each environment step")] = 50
     kept_fits: Annotated[Count, Doc("fits whose rollouts are kept")] = 2
     real_share: Annotated[Fraction, Doc("share of real transitions in a batch")] = 0.05
-    num_updates: Annotated[int, Meta(ge=1, le=1_000_000), Doc("G, gradient steps of SAC in a round")] = 10
+    num_updates: Annotated[int, Meta(ge=1, le=1_000_000), Doc("G, gradient steps of SAC in a round")] = 5
 
 
 class MBPO(ModelSAC):

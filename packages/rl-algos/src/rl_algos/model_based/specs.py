@@ -131,7 +131,7 @@ def _value_learners() -> Iterator[AgentSpec]:
             network="mlp",
             budget=budget,
             config=config,
-            presets="rl_algos:model_based/presets/value_learners.yaml",
+            presets=f"rl_algos:model_based/presets/{'mbpo' if name == 'mbpo' else 'value_learners'}.yaml",
             tiny={**_TINY_VALUE, **tiny.get(name, {"rollout_horizon": 1})},
             tags=("model-based", "learned model", "actor-critic", "off-policy"),
         )
