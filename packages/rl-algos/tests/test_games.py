@@ -43,6 +43,24 @@ def test_a_move_that_is_not_allowed_loses(rules):
     assert [part.tolist() for part in rules.move(position, np.array([3]))] == [[-1.0], [True]]
 
 
+@pytest.mark.parametrize("rules", [tic_tac_toe.RULES, connect_four.RULES])
+def test_a_symmetric_move_on_a_symmetric_board_leads_to_the_symmetric_board(rules):
+    rng, choose = np.random.default_rng(0), random_moves(rules)
+    boards = rules.start(200)
+    for _ in range(4):
+        rules.move(boards, choose(boards, rng))
+    actions = choose(boards, rng)
+    after = boards.copy()
+    earned = rules.move(after, actions)
+    assert len({tuple(cells) for cells in rules.cells.tolist()}) == len(rules.cells) == {9: 8, 42: 2}[rules.num_cells]
+    for cells, order in zip(rules.cells, rules.actions, strict=True):
+        assert (rules.legal(boards)[:, order] == rules.legal(boards[:, cells])).all()
+        turned, turned_actions = np.ascontiguousarray(boards[:, cells]), np.argsort(order)[actions]
+        found = rules.move(turned, turned_actions)
+        assert (turned == after[:, cells]).all()
+        assert all((one == other).all() for one, other in zip(found, earned, strict=True))
+
+
 def four_in_a_row(grid):
     """Whether the stones of one player, a grid of booleans, hold four in a row; in the slowest and plainest way."""
     rows, columns = grid.shape

@@ -55,4 +55,6 @@ def legal(boards: np.ndarray) -> np.ndarray:
     return boards[:, :COLUMNS] == 0
 
 
-RULES = Rules(play, legal, (ROWS, COLUMNS), COLUMNS)
+GRID = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS)
+MIRRORED = np.stack([GRID, GRID[:, ::-1]]).reshape(2, -1)
+RULES = Rules(play, legal, (ROWS, COLUMNS), COLUMNS, MIRRORED, MIRRORED[:, :COLUMNS])

@@ -3,7 +3,7 @@
 A board is a row of numbers: 1 a stone of the player to move, -1 one of the other player, 0 an empty cell. After a move the board is seen
 from the other side, so that one function serves both players.
 
-Letters: B boards, C cells, A actions.
+Letters: B boards, C cells, A actions, Z symmetries.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ class Rules(NamedTuple):
         legal: Which actions are allowed [B, A], bool, on boards [B, C].
         shape: Rows and columns of the board.
         num_actions: A.
+        cells: For each symmetry of the game, which cell each cell of a board is taken from [Z, C].
+        actions: For each symmetry, which action each action is taken from [Z, A].
     """
 
     play: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
     legal: Callable[[np.ndarray], np.ndarray]
     shape: tuple[int, int]
     num_actions: int
+    cells: np.ndarray
+    actions: np.ndarray
 
     @property
     def num_cells(self) -> int:

@@ -43,7 +43,9 @@ def legal(boards: np.ndarray) -> np.ndarray:
     return boards == 0
 
 
-RULES = Rules(play, legal, (3, 3), 9)
+GRID = np.arange(9).reshape(3, 3)
+TURNED = np.stack([np.rot90(grid, turns) for grid in (GRID, GRID[:, ::-1]) for turns in range(4)]).reshape(8, -1)
+RULES = Rules(play, legal, (3, 3), 9, TURNED, TURNED)
 
 
 @cache

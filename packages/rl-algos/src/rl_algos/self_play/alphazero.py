@@ -2,8 +2,9 @@
 
 Source: D. Silver and others, "A general reinforcement learning algorithm that masters chess, shogi and Go through self-play", 2018,
 and its supplement.
-Departures: the rule of selection has one width instead of one that grows with the logarithm of the visits; a move never tried counts as
-its position's value; one network gives both the moves and the value, by tanh of its last output.
+Departures: positions are learned from in all symmetries of the game, as in AlphaGo Zero (D. Silver and others, "Mastering the game of Go
+without human knowledge", 2017); the rule of selection has one width instead of one that grows with the logarithm of the visits; a move
+never tried counts as its position's value; one network gives both the moves and the value, by tanh of its last output.
 Letters: B batch, G games, C cells, A actions.
 """
 

@@ -80,10 +80,11 @@ class Positions:
         self.num_added += length
 
     def sample(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return boards [B, C], shares [B, A] and results [B] of positions drawn with replacement."""
-        drawn = rng.integers(len(self), size=count)
+        """Return boards [B, C], shares [B, A] and results [B] of positions drawn with replacement, each in a symmetry that is drawn too."""
+        drawn, symmetry = rng.integers(len(self), size=count), rng.integers(len(self.rules.cells), size=count)
         boards, shares, result = (ring[drawn] for ring in self._known)
-        return boards, shares, result
+        boards = np.take_along_axis(boards, self.rules.cells[symmetry], axis=1)
+        return boards, np.take_along_axis(shares, self.rules.actions[symmetry], axis=1), result
 
     def state_dict(self) -> dict[str, Any]:
         """Return games and positions."""
