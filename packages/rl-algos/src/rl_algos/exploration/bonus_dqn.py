@@ -8,7 +8,7 @@ H. Tang and others, "#Exploration", 2017, section 2.2, for counts of hashed obse
 pessimistic initialisation", 2020, (5), for the optimism about actions that were never tried.
 Departures: one value of both kinds of reward; a bonus is computed anew whenever its transition is replayed, so that it is never stale;
 errors are in units of their mean over what was replayed, and cut at `largest_bonus` of these; disagreement is the deviation of the
-predictions in place of their variance.
+predictions in place of their variance, and is added when acting too, since it is known of actions that were never tried.
 Letters: B batch, A actions, E predictors, F features.
 """
 
@@ -131,7 +131,7 @@ class BonusDQN(DQN):
         self.values = self.plain_values
 
     def optimistic_values(self, obs: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return Q(s, a) + C / (1 + N(s, a))^2, or Q(s, a) and the bonus of a, [N, A] at observations [N, ...], and the states as they are."""
+        """Return Q(s, a) + C / (1 + N(s, a))^2, or Q(s, a) and the bonus of a [N, A] at observations [N, ...]; states stay as they are."""
         values, state = self.plain_values(obs, state)
         if self.config.bonus == "counts":
             return values + np.float32(self.config.optimism) / (1 + self.visits[self.cells(obs)]).astype(np.float32) ** 2, state
@@ -146,7 +146,8 @@ class BonusDQN(DQN):
         if self.config.bonus == "counts":
             bonus = count_bonus(self.visits[self.cells(batch.obs), batch.action])
         else:
-            bonus = self.in_units(self.novelty(batch))
+            with torch.no_grad():
+                bonus = self.in_units(self.judged(batch)[1])
         return batch._replace(reward=batch.reward + np.float32(self.config.bonus_scale) * bonus)
 
     def in_units(self, novelty: np.ndarray) -> np.ndarray:
@@ -167,28 +168,24 @@ class BonusDQN(DQN):
         found, action = self.predicted(batch.obs), self.tensor(batch.action)
         return found[:, torch.arange(len(action), device=found.device), action]
 
-    def errors(self, batch: Batch) -> torch.Tensor:
-        """Return the root of the mean squared error of the predicted features [E, B]."""
+    def judged(self, batch: Batch) -> tuple[torch.Tensor, np.ndarray]:
+        """Return the root of each predictor's mean squared error [E, B], and what is new: the error, or how much several disagree [B]."""
+        found = self.about(batch)
         with torch.no_grad():
             wanted = self.random_network(self.tensor(self.inputs(batch.next_obs)))
-        return ((self.about(batch) - wanted) ** 2).mean(dim=2).add(1e-12).sqrt()
-
-    @torch.no_grad()
-    def novelty(self, batch: Batch) -> np.ndarray:
-        """Return the error of the predictor, or how much several disagree [B]."""
-        found = disagreement(self.about(batch)) if self.config.bonus == "disagreement" else self.errors(batch)[0]
-        novelty: np.ndarray = found.cpu().numpy()
-        return novelty
+        errors = ((found - wanted) ** 2).mean(dim=2).add(1e-12).sqrt()
+        novelty = disagreement(found) if self.config.bonus == "disagreement" else errors[0]
+        return errors, novelty.detach().cpu().numpy()
 
     def learn(self) -> Update:
         """Take one gradient step of the predictors, where there are any, on transitions of their own, and one of DQN."""
         if self.config.bonus != "counts":
             slots, _ = self.replay.draw(self.draws, self.config.batch_size, 1.0)
-            batch = self.read_plain(slots)
-            mean = float(self.novelty(batch).mean())
+            errors, novelty = self.judged(self.read_plain(slots))
+            mean = float(novelty.mean())
             self.usual += AVERAGING * (mean - self.usual) if self.usual else mean
             self.predictor_optimiser.zero_grad()
-            (self.errors(batch) ** 2).mean(dim=1).sum().backward()
+            (errors**2).mean(dim=1).sum().backward()
             self.predictor_optimiser.step()
         return super().learn()
 
