@@ -40,7 +40,8 @@ def test_the_package_names_its_door_and_imports_nothing_heavy() -> None:
 
 
 def test_a_result_has_the_score_and_the_trained_agent_which_can_be_loaded_again(tmp_path: Path) -> None:
-    result = rl_core.learn("hill", budget=200, seed=3, out=str(tmp_path / "run"))
+    result = rl_core.learn("hill", budget=200, seed=3, episodes=7, out=str(tmp_path / "run"))
+    assert result.metrics["episodes"] == 7
     assert (result.metric, result.target, result.run, result.unit) == ("mean return", 475.0, tmp_path / "run", "environment steps")
     assert result.score == result.metrics["mean return"]
     assert result.agent.progress == result.progress >= 200
@@ -65,6 +66,7 @@ def test_a_notebook_shows_the_numbers_and_the_figures(tmp_path: Path) -> None:
         ({"budgte": 5}, "unknown option 'budgte' of learn()", "did you mean 'budget'?"),
         ({"overide": ()}, "unknown option 'overide' of learn()", "did you mean 'overrides'?"),
         ({"budget": "many"}, "'budget' of the run's options", "a whole number"),
+        ({"episodes": 0}, "episodes is 0; expected a whole number >= 1", "leave it out"),
         ({"network": 3}, "the network is of type int", "a subclass of rl_core.network.Network"),
         ({"task": 3}, "the task is of type int", "a Gymnasium environment, or a function that builds one"),
         ({"task": lambda: 3}, "returned int, expected a gymnasium.Env", "a function without arguments"),

@@ -16,7 +16,7 @@ from rl_core.plugins.catalogue import Catalogue, Kind
 from rl_core.plugins.in_process import entry_of
 from rl_core.runs import parent, recipe
 from rl_core.runs.progress import in_notebook
-from rl_core.runs.run import Run
+from rl_core.runs.run import EVALUATION_EPISODES, Run
 
 if TYPE_CHECKING:
     import gymnasium
@@ -42,6 +42,7 @@ class Options(TypedDict, total=False):
         checkpoint_every: Distance of checkpoints in the agent's unit.
         evaluate_every: Distance of evaluations while learning in the agent's unit; the checkpoint of the best one is kept.
         evaluate_episodes: Episodes of each of them.
+        episodes: Episodes of the evaluation at the end; 100 by default.
         stop_at_target: Whether the run ends when one of them reaches the task's target.
         from_run: A run's folder, or a checkpoint of it, whose weights the agent starts from.
         config: The agent's settings by name.
@@ -58,6 +59,7 @@ class Options(TypedDict, total=False):
     checkpoint_every: int
     evaluate_every: int
     evaluate_episodes: int
+    episodes: int
     stop_at_target: bool
     from_run: str
     config: Mapping[str, Any]
@@ -157,6 +159,9 @@ def learn(
     settings: dict[str, Any] = dict(options)
     _require_known(settings)
     overrides, quiet = tuple(settings.pop("overrides", ())), settings.pop("quiet", None)
+    episodes = settings.pop("episodes", EVALUATION_EPISODES)
+    if not isinstance(episodes, int) or episodes < 1:
+        raise RequestError(f"episodes is {episodes!r}; expected a whole number >= 1", "leave it out for an evaluation of 100 episodes")
     for kind, given in _given(task=task, network=network):
         settings[kind] = given if isinstance(given, str) else _added(catalogue, given, kind)
     leader = name if name is None or isinstance(name, str) else _added_leader(catalogue, name, settings)
@@ -165,7 +170,7 @@ def learn(
     resolved = recipe.resolve(catalogue, leader, overrides=overrides, **settings)
     with Run.create(resolved, catalogue, Path(out) if out is not None else None) as run:
         _log_warnings(run)
-        result = run.learn(quiet=not (in_notebook() or _on_terminal()) if quiet is None else quiet)
+        result = run.learn(quiet=not (in_notebook() or _on_terminal()) if quiet is None else quiet, episodes=episodes)
         keys = ("score", "metric", "metrics", "target", "reached", "progress", "unit", "seconds", "best")
         return Result(run.folder, run.agent, **{key: result[key] for key in keys})
 
