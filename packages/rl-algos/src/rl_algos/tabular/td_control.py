@@ -64,11 +64,12 @@ class Memory(NamedTuple):
 @inlined
 def choose(memory: Memory, state: int, step: int, uniform: float) -> int:
     """Return the action to take in a state by the exploration's rule, drawn with one uniform number in [0, 1)."""
-    if memory.target != DOUBLE_Q_LEARNING:
-        return explore(memory.explorer, memory.q, memory.visits, state, step, uniform, memory.scratch[0])
-    for action in range(memory.q.shape[1]):
-        memory.scratch[1, action] = (memory.q[state, action] + memory.second[state, action]) / 2.0
-    return explore(memory.explorer, memory.scratch[1:], memory.visits[state : state + 1], 0, step, uniform, memory.scratch[0])
+    values, visits, row = memory.q, memory.visits, state
+    if memory.target == DOUBLE_Q_LEARNING:
+        values, visits, row = memory.scratch[1:], memory.visits[state : state + 1], 0
+        for action in range(memory.q.shape[1]):
+            values[0, action] = (memory.q[state, action] + memory.second[state, action]) / 2.0
+    return explore(memory.explorer, values, visits, row, step, uniform, memory.scratch[0])  # once: each call is compiled in anew
 
 
 @inlined
