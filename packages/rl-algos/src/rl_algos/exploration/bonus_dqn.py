@@ -22,6 +22,7 @@ from gymnasium import spaces
 from torch import nn
 
 from dl_nets.learning.optimisers import Optimiser
+from rl_algos.parts.disagreement import disagreement
 from rl_algos.q_learning.building import Update, seen_space
 from rl_algos.q_learning.dqn import DQN
 from rl_algos.q_learning.settings import DQNConfig
@@ -58,15 +59,6 @@ def count_bonus(visits: np.ndarray) -> np.ndarray:
     """
     bonus: np.ndarray = (1.0 / np.sqrt(np.maximum(visits, 1))).astype(np.float32)
     return bonus
-
-
-def disagreement(found: torch.Tensor) -> torch.Tensor:
-    """Return the deviation of predictions [E, B, F] from one another, as the root of the mean variance of the features [B].
-
-    >>> disagreement(torch.tensor([[[1.0, 0.0]], [[3.0, 0.0]]]))  # deviations of 1 and 0
-    tensor([0.7071])
-    """
-    return found.var(dim=0, correction=0).mean(dim=1).sqrt()
 
 
 class BonusDQN(DQN):

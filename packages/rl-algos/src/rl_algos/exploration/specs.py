@@ -42,7 +42,7 @@ def agents() -> Iterator[AgentSpec]:
     yield _explorer(
         "disagreement-dqn",
         "bonus_dqn:BonusDQN",
-        "DQN that is paid for what several predictions of it disagree about",
+        "DQN that is paid where its predictors disagree",
         "Pathak, Gandhi, Gupta. Self-supervised exploration via disagreement, 2019",
         {"bonus": "disagreement", "bonus_scale": 0.05, "exploration_rate": 0.05, "exploration_schedule": "constant"},
         {"num_features": 2, "num_predictors": 2},

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rl_algos.model_based.mbpo import ModelSAC, ModelSACConfig
+from rl_algos.parts.disagreement import disagreement
 from rl_algos.replay.buffer import Batch
 from rl_core.config import Doc, NonNegative, configclass
 
@@ -23,16 +24,6 @@ class CuriosityConfig(ModelSACConfig):
     """Settings of curiosity, in addition to those of SAC and of the model."""
 
     bonus: Annotated[NonNegative, Doc("eta, reward of a disagreement of the usual size")] = 0.1
-
-
-def disagreement(mean: torch.Tensor) -> np.ndarray:
-    """Return the deviation of members' predictions [E, B, S], as the root of the mean variance of the numbers [B].
-
-    >>> print(disagreement(torch.tensor([[[1.0, 0.0]], [[3.0, 0.0]]])).round(4))  # deviations of 1 and 0
-    [0.7071]
-    """
-    spread: np.ndarray = mean.var(dim=0, correction=0).mean(dim=1).sqrt().numpy()
-    return spread
 
 
 class Curiosity(ModelSAC):
@@ -71,7 +62,7 @@ class Curiosity(ModelSAC):
         obs = torch.from_numpy(batch.obs).expand(count, *batch.obs.shape)
         code = torch.from_numpy(self.model.code(batch.action))
         found = self.model.predict(obs, code, self.model.functions(count, self.imagination))
-        spread = disagreement(found.mean[..., :size])
+        spread: np.ndarray = disagreement(found.mean[..., :size]).numpy()
         self.usual += 0.001 * (float(spread.mean()) - self.usual) if self.usual else float(spread.mean())
         bonus = np.float32(self.config.bonus / max(self.usual, 1e-12)) * np.minimum(spread, np.float32(10 * self.usual))
         return super().update(batch._replace(reward=batch.reward + bonus))
