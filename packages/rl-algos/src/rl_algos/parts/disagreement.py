@@ -1,4 +1,4 @@
-"""How much several predictions of the same thing differ: what is not known yet.
+"""Disagreement of several predictions of the same thing: what is not known yet.
 
 Source: D. Pathak, D. Gandhi, A. Gupta, "Self-supervised exploration via disagreement", 2019, (1).
 Departures: the deviation in place of the variance, so that a bonus does not fade with the square.
