@@ -1,6 +1,6 @@
 """Score AlphaZero and MuZero: games against perfect and random play, and CartPole-v1.
 
-    python benchmarks/self_play.py                       # some ten minutes; writes self_play.md
+    python benchmarks/self_play.py                       # some two hours; writes self_play.md
     python benchmarks/self_play.py --seeds 0 --only connect-four   # measures these rows again and keeps the others
 
 Each row is a run with the agent's preset for the task, from the command line, evaluated on fresh episodes by `rl-core eval`.
