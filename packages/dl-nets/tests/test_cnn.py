@@ -128,7 +128,7 @@ def test_the_textbook_s_network_of_one_convolution_has_as_many_parameters_as_its
         ({"channels": (0,)}, r"channels is \[0\]; it must be >= 1"),
         ({"hidden": (0,)}, r"hidden is \[0\]; it must be >= 1"),
         ({"hidden_gain": 0.0}, r"hidden_gain is 0\.0; it must be > 0"),
-        ({"kernels": (3,)}, r"channels is \[32, 64\] and kernels \[3\]; it must name one for each of the 2 convolutions, or none"),
+        ({"kernels": (3, 3, 3)}, r"and kernels \[3, 3, 3\]; .* for each of the 2 convolutions, one for all, or none"),
         ({"kernels": (3, 3), "strides": (1, 0)}, r"strides is \[1, 0\]; it must be >= 1"),
         ({"dropout": -0.1}, r"dropout is -0\.1; it must be in \[0, 1\)"),
     ],

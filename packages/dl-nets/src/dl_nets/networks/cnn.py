@@ -32,7 +32,7 @@ class CNNConfig:
     """Settings of the convolutional network."""
 
     channels: Annotated[tuple[Count, ...], Doc("filters of each convolution")] = (32, 64)
-    kernels: Annotated[tuple[Count, ...], Doc("height and width of each convolution's filters; none for 3")] = ()
+    kernels: Annotated[tuple[Count, ...], Doc("height and width of each convolution's filters, or one for all; none for 3")] = ()
     strides: Annotated[tuple[Count, ...], Doc("pixels between places of each convolution's filters; none for 1")] = ()
     padding: Annotated[
         tuple[Whole, ...], Doc("zeros around the image in front of each convolution; none: half of a kernel, or 0 where strides are named")
@@ -55,25 +55,30 @@ class CNNConfig:
             raise ValueError("channels is []; it must name at least one convolution")
         for name in ("kernels", "strides", "padding", "pools"):
             named = getattr(self, name)
-            if named and len(named) != len(self.channels):
+            if len(named) not in (0, 1, len(self.channels)):
                 raise ValueError(
                     f"channels is {list(self.channels)} and {name} {list(named)}; it must name one for each of the "
-                    f"{len(self.channels)} convolutions, or none"
+                    f"{len(self.channels)} convolutions, one for all, or none"
                 )
 
     @property
     def layers(self) -> list[tuple[int, int, int, int, int]]:
-        """Filters, kernel, stride, padding and pool of each convolution.
+        """Filters, kernel, stride, padding and pool of each convolution; one number that is named holds for all.
 
         >>> CNNConfig().layers
         [(32, 3, 1, 1, 2), (64, 3, 1, 1, 1)]
+        >>> CNNConfig(channels=(8, 8, 8), pools=(1,)).layers
+        [(8, 3, 1, 1, 1), (8, 3, 1, 1, 1), (8, 3, 1, 1, 1)]
         >>> CNNConfig(channels=(32,), kernels=(8,), strides=(4,)).layers
         [(32, 8, 4, 0, 1)]
         """
         count = len(self.channels)
-        kernels, strides = self.kernels or (3,) * count, self.strides or (1,) * count
-        padding = self.padding or tuple(0 if self.strides else kernel // 2 for kernel in kernels)
-        pools = self.pools or tuple(1 if self.strides or index + 1 == count else 2 for index in range(count))
+        kernels, strides, padding, pools = (
+            named * count if len(named) == 1 else named for named in (self.kernels, self.strides, self.padding, self.pools)
+        )
+        kernels, strides = kernels or (3,) * count, strides or (1,) * count
+        padding = padding or tuple(0 if self.strides else kernel // 2 for kernel in kernels)
+        pools = pools or tuple(1 if self.strides or index + 1 == count else 2 for index in range(count))
         return list(zip(self.channels, kernels, strides, padding, pools, strict=True))
 
 
