@@ -29,10 +29,10 @@ POOLED = 4  # pixels: height and width that the linear layers see at most
 
 @configclass
 class CNNConfig:
-    """Settings of the convolutional network."""
+    """Settings of the convolutional network; one number in kernels, strides, padding or pools holds for all convolutions."""
 
     channels: Annotated[tuple[Count, ...], Doc("filters of each convolution")] = (32, 64)
-    kernels: Annotated[tuple[Count, ...], Doc("height and width of each convolution's filters, or one for all; none for 3")] = ()
+    kernels: Annotated[tuple[Count, ...], Doc("height and width of each convolution's filters; none for 3")] = ()
     strides: Annotated[tuple[Count, ...], Doc("pixels between places of each convolution's filters; none for 1")] = ()
     padding: Annotated[
         tuple[Whole, ...], Doc("zeros around the image in front of each convolution; none: half of a kernel, or 0 where strides are named")
