@@ -21,6 +21,7 @@ nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"  # an interpreter that is not here is skipped
 nox.options.error_on_missing_interpreters = False
 BUILT_AND_RUN = "says-what-it-is or builds or resumes-to or evaluates-alike or scores-repeatably"  # checks that meet every component's code
+OF_THE_SYSTEM = ("containment", "evaluations", "resume", "signals", "sweep")  # tests of rl-core that start and stop processes by the dozen
 nox.options.sessions = ["lint", "tests", "plugin"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -30,7 +31,7 @@ OLDEST = "3.11"
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 for folder in Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.13.*/bin"):
     os.environ["PATH"] += f"{os.pathsep}{folder}"  # pyenv keeps its interpreters off the path
-PYTHONS = list(dict.fromkeys((RUNNING, OLDEST, "3.13")))  # the one that runs nox is always there, so `tests` never skips everything
+OTHERS = [python for python in (OLDEST, "3.13") if python != RUNNING]  # beside the one that runs nox, which is always there
 TORCHLESS = ("rl-core", "nlp-embeddings")
 WITHOUT_TORCH = "import importlib.util, sys; sys.exit('torch can be imported here' if importlib.util.find_spec('torch') else 0)"
 TEMPLATE = "examples/plugin-template"
@@ -73,10 +74,10 @@ def wheels(session: nox.Session, *packages: str) -> list[str]:
     return [str(path) for path in sorted(folder.glob("*.whl"))]
 
 
-def narrow(session: nox.Session, package: str) -> list[str]:
-    """What follows `--` and is pytest's; skips the session when packages were named there and this one was not."""
+def narrow(session: nox.Session, *packages: str) -> list[str]:
+    """What follows `--` and is pytest's; skips the session when packages were named there and none of these was."""
     named = [argument for argument in session.posargs if argument in PACKAGES]
-    if named and package not in named:
+    if named and not set(packages) & set(named):
         session.skip(f"narrowed to {', '.join(named)}")
     return [argument for argument in session.posargs if argument not in PACKAGES]
 
@@ -91,25 +92,36 @@ def run_pytest(session: nox.Session, *arguments: str, may_be_empty: bool = False
     session.run("pytest", *arguments, success_codes=success_codes, env=env)
 
 
-@nox.session(python=PYTHONS)
-@nox.parametrize("package", PACKAGES, ids=PACKAGES)
+@nox.session
+@nox.parametrize(
+    ("python", "package"),
+    [
+        *(nox.param(RUNNING, package, id=package) for package in PACKAGES),
+        *(nox.param(python, package, id=f"{python}-{package}") for python in OTHERS for package in ("rl-core", "all")),
+    ],
+)
 def tests(session: nox.Session, package: str) -> None:
     """The fast tests of a package, in an environment that holds only it and what it declares.
 
-    All of them on the Python that runs nox; on another one the tests of the host, which meets the language most, and that every component
-    is built, learns, resumes and is evaluated.
+    All of them on the Python that runs nox. On another one the tests of the host, which meets the language most, and, with all packages
+    in one environment, that every component is built, learns, resumes and is evaluated.
     """
-    arguments = narrow(session, package)
-    session.install("-c", LOCK, *wheels(session, package), *testing(package))
+    named = [argument for argument in session.posargs if argument in PACKAGES and argument != "rl-core"]
+    packages = (named or [name for name in PACKAGES if name != "rl-core"]) if package == "all" else [package]
+    arguments = narrow(session, *packages)
+    session.install("-c", LOCK, *wheels(session, *packages), *dict.fromkeys(need for name in packages for need in testing(name)))
     if package in TORCHLESS:
         session.run("python", "-c", WITHOUT_TORCH)
     two = ("-n", "2", "--dist", "worksteal")  # processes; `-- -n 0` runs all in one
-    whole = session.python == RUNNING or package == "rl-core"
-    folder = f"packages/{package}/tests"
-    chosen = (folder,) if whole else (f"{folder}/test_conformance.py", "-k", BUILT_AND_RUN)
+    chosen = [f"packages/{package}/tests"]
+    if package == "all":
+        chosen = [*(f"packages/{name}/tests/test_conformance.py" for name in packages), "-k", BUILT_AND_RUN]
+    elif session.python != RUNNING:
+        chosen += [f"--ignore=packages/{package}/tests/test_{name}.py" for name in OF_THE_SYSTEM]
     run_pytest(session, *two, *chosen, "-m", "not learning", *arguments, may_be_empty=bool(arguments))
-    session.install("-c", LOCK, *group("declared"))  # after the tests, so that they cannot lean on what deptry brings
-    session.run("deptry", f"packages/{package}/src", "--config", f"packages/{package}/pyproject.toml", "--ignore", "DEP002")
+    if package != "all":
+        session.install("-c", LOCK, *group("declared"))  # after the tests, so that they cannot lean on what deptry brings
+        session.run("deptry", f"packages/{package}/src", "--config", f"packages/{package}/pyproject.toml", "--ignore", "DEP002")
 
 
 @nox.session(python=RUNNING)

@@ -9,9 +9,19 @@ from numba.core.types.containers import BaseTuple
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from rl_core.compiling import announced, inlined, jit, kernel, vectorised
+from rl_core.compiling import announced, inlined, jit, kernel, shared, vectorised
 
-__all__ = ["announced", "borrowed", "inlined", "jit", "kernel", "vectorised"]
+__all__ = ["announced", "borrowed", "copy_into", "inlined", "jit", "kernel", "shared", "vectorised"]
+
+
+@inlined
+def copy_into(target: Any, source: Any) -> None:
+    """Copy numbers [D] into the first of `target`, inside a kernel.
+
+    An assignment to a slice would do the same, but for it numba compiles the text of an error about shapes, for some seconds.
+    """
+    for d in range(len(source)):
+        target[d] = source[d]
 
 
 @intrinsic

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_core.compiling import vectorised
+from dl_nets.fast.kernels import copy_into, vectorised
 
 
 def unrolled_compiled(
@@ -93,7 +93,7 @@ def begin(state: np.ndarray, starts: np.ndarray, before: np.ndarray) -> None:
         if starts[b]:
             before[b] = np.float32(0.0)
         else:
-            before[b] = state[b]
+            copy_into(before[b], state[b])
 
 
 @vectorised

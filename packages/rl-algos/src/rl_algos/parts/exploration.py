@@ -19,7 +19,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from dl_nets.fast.kernels import inlined, kernel
+from dl_nets.fast.kernels import inlined, kernel, shared
 from rl_core.config import Doc, NonNegative, configclass
 
 FORBIDDEN = -1e30
@@ -224,7 +224,7 @@ def action_probabilities(explorer: Explorer, values: np.ndarray, visits: np.ndar
                 out[action] = (1.0 - rate) * out[action] + (0.0 if values[row, action] <= FORBIDDEN else share)
 
 
-@inlined
+@shared
 def expected_value(explorer: Explorer, q: np.ndarray, visits: np.ndarray, state: int, step: int, scratch: np.ndarray) -> float:
     """Return sum_a pi(a | s) Q(s, a) under the exploration's own rule pi."""
     action_probabilities(explorer, q, visits, state, step, scratch)
@@ -248,7 +248,7 @@ def draw_action(probabilities: np.ndarray, uniform: float) -> int:
     return last
 
 
-@inlined
+@shared
 def explore(explorer: Explorer, values: np.ndarray, visits: np.ndarray, row: int, step: int, uniform: float, scratch: np.ndarray) -> int:
     """Return an action drawn from `action_probabilities` with one uniform number in [0, 1).
 

@@ -75,8 +75,9 @@ def brake(state: np.ndarray) -> np.ndarray:
 def start_left(uniform: np.ndarray) -> np.ndarray:
     """Return first positions [N, 2] at the left border, from `uniform` [N, 2]."""
     state = np.empty((len(uniform), 2))
-    state[:, 0] = -0.9 + 0.1 * uniform[:, 0]
-    state[:, 1] = 0.8 * uniform[:, 1] - 0.4
+    for n in range(len(uniform)):
+        state[n, 0] = -0.9 + 0.1 * uniform[n, 0]
+        state[n, 1] = 0.8 * uniform[n, 1] - 0.4
     return state
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from dl_nets.fast.kernels import jit, vectorised
+from dl_nets.fast.kernels import copy_into, jit, vectorised
 
 
 class Perceptrons(NamedTuple):
@@ -91,7 +91,7 @@ def respond_each(sizes: np.ndarray, relu: bool, parameters: np.ndarray, owner: n
     outputs = np.empty((len(inputs), sizes[-1]), dtype=np.float32)
     scratch = np.empty((2, sizes.max()), dtype=np.float32)
     for b in range(len(inputs)):
-        outputs[b] = respond(sizes, relu, parameters[owner[b]], inputs[b], scratch)
+        copy_into(outputs[b], respond(sizes, relu, parameters[owner[b]], inputs[b], scratch))
     return outputs
 
 
@@ -129,7 +129,7 @@ def play_episodes(
         terminated[0] = False
         while not terminated[0] and lengths[episode] < time_limit:
             obs = observe(state)
-            inputs[:] = obs[0]
+            copy_into(inputs, obs[0])
             if len(mean):
                 num_seen += 1
                 for i in range(len(mean)):

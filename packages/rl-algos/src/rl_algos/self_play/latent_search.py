@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from dl_nets.fast.bridge import why_torch
-from dl_nets.fast.kernels import announced, jit, kernel
+from dl_nets.fast.kernels import announced, copy_into, jit, kernel
 from dl_nets.fast.mlp import Layout
 from rl_algos.self_play.latent_model import EPSILON, LatentModel
 from rl_algos.tree_search.forest import Walks, grow, new_forest, walk
@@ -45,7 +45,8 @@ def layers_of(module: nn.Module) -> Layers:
 def apply(layers: Layers, inputs: np.ndarray, widest: int) -> np.ndarray:
     """Return outputs [G, O] of inputs [G, I]; no layer has more than `widest` outputs."""
     values, others, size = np.empty((len(inputs), widest), np.float32), np.empty((len(inputs), widest), np.float32), inputs.shape[1]
-    values[:, :size] = inputs
+    for g in range(len(inputs)):
+        copy_into(values[g], inputs[g])
     for k in range(len(layers.weights)):
         weight, bias = layers.weights[k], layers.biases[k]
         for g in range(len(inputs)):
@@ -108,7 +109,8 @@ def search_all(
         walk(forest, walks, search.width, True, rng)
         for g in range(count):
             last = walks.path[g, walks.depth[g] - 1]
-            inputs[g, :size], inputs[g, size:] = states[g, last[0]], 0.0
+            copy_into(inputs[g], states[g, last[0]])
+            inputs[g, size:] = 0.0
             inputs[g, size + last[1]] = 1.0
         outputs = apply(dynamics, inputs, widest)
         for g in range(count):
@@ -116,7 +118,7 @@ def search_all(
             span = max(high - low, np.float32(1e-5))
             for i in range(size):
                 state[g, i] = (outputs[g, i] - low) / span
-            states[g, forest.counts[g, 0]] = state[g]
+            copy_into(states[g, forest.counts[g, 0]], state[g])
             reward[g] = number(outputs[g, size:])
         outputs = apply(prediction, state, widest)
         for g in range(count):
@@ -124,7 +126,8 @@ def search_all(
             for a in range(num_actions):
                 priors[g, a] = np.exp(np.float64(outputs[g, a]) - largest)
                 total += priors[g, a]
-            priors[g] /= total
+            for a in range(num_actions):
+                priors[g, a] /= total
             value[g] = number(outputs[g, num_actions:])
         grow(forest, walks, search, reward, over, value, priors)
 

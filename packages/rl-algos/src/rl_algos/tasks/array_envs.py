@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from dl_nets.fast.kernels import kernel
+from dl_nets.fast.kernels import copy_into, kernel
 from rl_algos.parts.ranges import require_array
 from rl_algos.tasks.wrapped import innermost
 from rl_core.config import Doc, configclass
@@ -87,9 +87,14 @@ def settle(
 
 @kernel
 def place(rows: np.ndarray, target: np.ndarray, over: np.ndarray) -> None:
-    """Write rows [M, ...] to the first M indices in `over` of `target` [N, ...]. Indexing by numpy takes three times as long."""
+    """Write rows [M, D] to the first M indices in `over` of `target` [N, D]. Indexing by numpy takes three times as long."""
     for i in range(len(rows)):
-        target[over[i]] = rows[i]
+        copy_into(target[over[i]], rows[i])
+
+
+def as_rows(obs: np.ndarray) -> np.ndarray:
+    """Return observations [N, ...], one after the other in memory, as rows [N, D] of the same memory."""
+    return obs if obs.ndim == 2 else obs.reshape(len(obs), -1)
 
 
 class Problem(NamedTuple):
@@ -193,7 +198,7 @@ class ArrayEnvs(Envs):
             first = self._start(count)
             place(first, state, over)
             obs = final_obs.copy()
-            place(problem.observe(first), obs, over)
+            place(as_rows(problem.observe(first)), as_rows(obs), over)
         return Transition(obs, reward, terminated, truncated, final_obs, extras)
 
     def state_dict(self) -> dict[str, Any]:

@@ -29,7 +29,8 @@ POWER, CONTINUOUS_GOAL = 0.0015, 0.45  # of the task with a continuous action
 def start(uniform: np.ndarray) -> np.ndarray:
     """Return first states [N, 2]: position in [-0.6, -0.4), at rest, from `uniform` [N, 1]."""
     state = np.zeros((len(uniform), 2))
-    state[:, 0] = 0.2 * uniform[:, 0] - 0.6
+    for n in range(len(uniform)):
+        state[n, 0] = 0.2 * uniform[n, 0] - 0.6
     return state
 
 

@@ -65,12 +65,12 @@ def draw_cart(position: float, angle: float, image: np.ndarray) -> None:
 @kernel
 def observe_two(state: np.ndarray) -> np.ndarray:
     """Return pictures [N, 64, 64, 2], uint8, of the states [N, 2] one step ago and now."""
-    pictures = np.zeros((len(state), 2, SIZE, SIZE), dtype=np.uint8)
+    pictures = np.zeros((len(state), SIZE, SIZE, 2), dtype=np.uint8)
     for n in range(len(state)):
         before = state[n, 0] - state[n, 1] * DT  # a step adds the new velocity times its duration
-        draw_rod(MIDDLE, MIDDLE, before, LENGTH, HALF_WIDTH, pictures[n, 0])
-        draw_rod(MIDDLE, MIDDLE, state[n, 0], LENGTH, HALF_WIDTH, pictures[n, 1])
-    return np.ascontiguousarray(pictures.transpose(0, 2, 3, 1))
+        draw_rod(MIDDLE, MIDDLE, before, LENGTH, HALF_WIDTH, pictures[n, :, :, 0])
+        draw_rod(MIDDLE, MIDDLE, state[n, 0], LENGTH, HALF_WIDTH, pictures[n, :, :, 1])
+    return pictures
 
 
 @kernel
@@ -85,11 +85,11 @@ def observe_one(state: np.ndarray) -> np.ndarray:
 @kernel
 def observe_carts(state: np.ndarray) -> np.ndarray:
     """Return pictures [N, 64, 64, 2], uint8, of the states [N, 4] now and a step later."""
-    pictures = np.zeros((len(state), 2, SIZE, SIZE), dtype=np.uint8)
+    pictures = np.zeros((len(state), SIZE, SIZE, 2), dtype=np.uint8)
     for n in range(len(state)):
-        draw_cart(state[n, 0], state[n, 2], pictures[n, 0])
-        draw_cart(state[n, 0] + TAU * state[n, 1], state[n, 2] + TAU * state[n, 3], pictures[n, 1])
-    return np.ascontiguousarray(pictures.transpose(0, 2, 3, 1))
+        draw_cart(state[n, 0], state[n, 2], pictures[n, :, :, 0])
+        draw_cart(state[n, 0] + TAU * state[n, 1], state[n, 2] + TAU * state[n, 3], pictures[n, :, :, 1])
+    return pictures
 
 
 @kernel

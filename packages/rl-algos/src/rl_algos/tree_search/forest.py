@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dl_nets.fast.kernels import announced, inlined, kernel
+from dl_nets.fast.kernels import announced, copy_into, inlined, kernel
 from rl_algos.tree_search.select import puct, ucb1
 from rl_algos.tree_search.tree import Search, Tree, back_up, descend, new_tree
 
@@ -127,7 +127,7 @@ def grow(forest: Tree, walks: Walks, search: Search, reward: np.ndarray, over: n
             target, edge, _ = descend(tree, node, action, 0, False)
             walks.path[g, last, 2] = edge
             tree.value[target] = tree.estimate[target] = rest = value[g]
-            tree.priors[target] = priors[g]
+            copy_into(tree.priors[target], priors[g])
         back_up(tree, walks.path[g], walks.rewards[g], walks.depth[g], rest, search)
 
 
