@@ -61,6 +61,7 @@ ROWS = {
     "sac, 10,000": Row("sac", "Pendulum-v1", None, 10_000),
     "curiosity": Row("curiosity", "pendulum-sparse"),
     "sac, sparse": Row("sac", "pendulum-sparse", None, 10_000),
+    "sac, sparse, temperature 0.1": Row("sac", "pendulum-sparse", {"temperature": 0.1}, 10_000),
     "gp-mpc": Row("gp-mpc", "Pendulum-v1", episodes=1),
 }
 CHECKS = {
