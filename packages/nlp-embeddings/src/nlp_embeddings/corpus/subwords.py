@@ -149,7 +149,8 @@ def _buckets(pool, begins, shortest, longest, num_buckets):
                 if length >= shortest and not (length == 1 and (start == first or end == last)):
                     if count == len(found):
                         larger = np.empty(2 * count, np.int64)
-                        larger[:count] = found
+                        for known in range(count):
+                            larger[known] = found[known]
                         found = larger
                     found[count] = value % np.uint32(num_buckets)
                     count += 1
