@@ -20,7 +20,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"  # an interpreter that is not here is skipped
 nox.options.error_on_missing_interpreters = False
-BUILT_AND_RUN = "says-what-it-is or builds or resumes-to or evaluates-alike or scores-repeatably"  # checks that meet every component's code
+BUILT_AND_RUN = "says-what-it-is or builds or evaluates-alike or scores-repeatably"  # checks that meet every component's code
 OF_THE_SYSTEM = ("containment", "evaluations", "resume", "signals", "sweep")  # tests of rl-core that start and stop processes by the dozen
 nox.options.sessions = ["lint", "tests", "plugin"]
 
@@ -104,7 +104,7 @@ def tests(session: nox.Session, package: str) -> None:
     """The fast tests of a package, in an environment that holds only it and what it declares.
 
     All of them on the Python that runs nox. On another one the tests of the host, which meets the language most, and, with all packages
-    in one environment, that every component is built, learns, resumes and is evaluated.
+    in one environment, that every component is built, learns, is saved, loaded and evaluated.
     """
     named = [argument for argument in session.posargs if argument in PACKAGES and argument != "rl-core"]
     packages = (named or [name for name in PACKAGES if name != "rl-core"]) if package == "all" else [package]
