@@ -8,7 +8,7 @@ import torch
 
 from dl_nets.networks.mlp import MLP, MLPConfig
 from rl_algos.games.task import GameConfig, TicTacToe
-from rl_algos.self_play.histories import GOES_ON, TERMINATED, TRUNCATED, Histories
+from rl_algos.self_play.histories import GOES_ON, TERMINATED, TRUNCATED, Histories, Stretches, seen_in_symmetry
 from rl_algos.self_play.latent_model import Bins
 from rl_algos.self_play.latent_search import is_plain
 from rl_algos.self_play.muzero import LearnedGame, MuZero, MuZeroConfig
@@ -66,6 +66,25 @@ def test_behind_a_time_limit_nothing_is_known_but_what_the_network_says_of_the_l
     drawn = stretch_from(kept, 0)
     assert drawn.value.tolist() == [1 + 1 + 25, 2 + 50, 0]
     assert drawn.has_value.tolist() == [1, 1, 0]
+
+
+def test_a_move_in_a_symmetry_leads_to_the_next_board_in_that_symmetry():
+    rules, rng, count = TicTacToe.rules, np.random.default_rng(0), 64
+    boards = rng.integers(-1, 2, size=(count, 9)).astype(np.int8)
+    boards[:, 4] = 0
+    action = np.array([rng.choice(np.flatnonzero(board == 0)) for board in boards])
+    after = boards.copy()
+    rules.move(after, action)
+    shares = np.eye(9, dtype=np.float32)[action][:, None]
+    unchanged = (np.zeros((count, 1)),) * 2
+    drawn = Stretches(rules.planes(boards), action[:, None], unchanged[0], unchanged[1], shares, *unchanged)
+    turned = seen_in_symmetry(rules, drawn, np.random.default_rng(1))
+    symmetry = np.random.default_rng(1).integers(len(rules.cells), size=count)
+    assert set(symmetry) == set(range(8))
+    played = rules.boards(turned.obs)
+    rules.move(played, turned.action[:, 0])
+    np.testing.assert_array_equal(played, np.take_along_axis(after, rules.cells[symmetry], axis=1))
+    np.testing.assert_array_equal(turned.shares.argmax(axis=2), turned.action)
 
 
 def test_numbers_survive_their_bins():

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dl_nets.fast.kernels import announced, kernel
+from rl_algos.games.rules import Rules
 from rl_algos.parts.ranges import require_array
 
 GOES_ON, TERMINATED, TRUNCATED = 0, 1, 2
@@ -36,6 +37,19 @@ class Stretches(NamedTuple):
     shares: np.ndarray
     has_value: np.ndarray
     has_policy: np.ndarray
+
+
+def seen_in_symmetry(rules: Rules, stretches: Stretches, rng: np.random.Generator) -> Stretches:
+    """Return stretches of a game, each in a symmetry of its board that is drawn: what was played there is worth the same."""
+    count = len(stretches.action)
+    symmetry = rng.integers(len(rules.cells), size=count)
+    cells, actions = rules.cells[symmetry], rules.actions[symmetry]
+    obs = np.take_along_axis(stretches.obs.reshape(count, rules.num_cells, -1), cells[:, :, None], axis=1)
+    return stretches._replace(
+        obs=obs.reshape(stretches.obs.shape),
+        action=np.take_along_axis(actions.argsort(axis=1), stretches.action, axis=1),
+        shares=np.take_along_axis(stretches.shares, actions[:, None, :], axis=2),
+    )
 
 
 @kernel

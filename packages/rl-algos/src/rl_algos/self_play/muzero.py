@@ -3,7 +3,7 @@
 Source: J. Schrittwieser and others, "Mastering Atari, Go, chess and shogi by planning with a learned model", 2020.
 Departures: all stored steps are drawn alike, without priorities, and are not searched anew; the rule of selection has one width instead
 of one that grows with the logarithm of the visits; an action never tried counts as its state's value; a stretch that a time limit cuts
-is worth what the network says of its last observation.
+is worth what the network says of its last observation; a game is learned from in all symmetries of its board, as in AlphaGo Zero.
 Letters: B batch, N environments, A actions, K unrolled steps, L numbers of a state.
 """
 
@@ -25,7 +25,7 @@ from dl_nets.learning.optimisers import Optimiser
 from rl_algos.games.task import SelfPlayEnvs
 from rl_algos.parts.exported import exportable_judgement
 from rl_algos.self_play.alphazero import TURNS
-from rl_algos.self_play.histories import GOES_ON, TERMINATED, TRUNCATED, Histories, Stretches
+from rl_algos.self_play.histories import GOES_ON, TERMINATED, TRUNCATED, Histories, Stretches, seen_in_symmetry
 from rl_algos.self_play.latent_model import Bins, LatentModel
 from rl_algos.self_play.latent_search import grown_in, is_plain
 from rl_algos.tree_search.forest import Leaves, grown, masked_priors, noisy, root_values, visit_shares
@@ -193,6 +193,8 @@ class MuZero(Agent):
         """Take one gradient step on drawn stretches: the sum of the losses of K + 1 steps, of which the K unrolled ones weigh 1 / K."""
         config = self.config
         stretches = self.histories.sample(self.draws, config.batch_size, config.num_unrolled, config.num_steps, self.discount)
+        if self.rules is not None:
+            stretches = seen_in_symmetry(self.rules, stretches, self.draws)
         policy_loss, value_loss, reward_loss = self.losses(stretches)
         self.optimiser.zero_grad()
         torch.autograd.backward(policy_loss + config.value_weight * value_loss + reward_loss)
