@@ -66,7 +66,7 @@ def agents() -> Iterator[AgentSpec]:
     yield AgentSpec(
         name="random",
         target="rl_algos.search.random_actions:RandomActions",
-        summary="Acts at random and learns nothing: the floor of every table of scores",
+        summary="Acts at random and learns nothing: a floor for scores",
         reference="Brockman et al. OpenAI Gym, 2016",
         fits=("control discrete-output", "control continuous-output", "control players"),
         unit="environment steps",
