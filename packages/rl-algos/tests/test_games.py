@@ -88,10 +88,13 @@ def test_connect_four_ends_where_four_stones_are_in_a_row_and_nowhere_else():
 
 
 def test_perfect_players_draw_and_never_lose_to_random_play():
-    scores = TicTacToe(GameConfig(opponent="perfect")).evaluate(
+    task = TicTacToe(GameConfig(opponent="perfect"))
+    scores = task.evaluate(
         lambda obs: tic_tac_toe.perfect(tic_tac_toe.RULES.boards(obs), np.random.default_rng(0)), episodes=60, seeds=Seeds(0)
     )
     assert scores["drawn"] == 1.0
+    assert scores["mean length"] == 4.5  # of the nine moves of a draw, five are the beginner's
+    assert task.returns == (0.0,) * 60
     scores = TicTacToe(GameConfig()).evaluate(
         lambda obs: tic_tac_toe.perfect(tic_tac_toe.RULES.boards(obs), np.random.default_rng(0)), episodes=400, seeds=Seeds(0)
     )

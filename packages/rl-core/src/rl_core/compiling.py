@@ -2,7 +2,8 @@
 
 numba itself compares only the file of the compiled function. A function that it inlines from another file could change, and the old
 numbers would still be computed. Here the kept code carries a digest over the function's file, every file that it imports (directly or
-through others) from packages with compiled functions, and the constants that compiled functions read.
+through others) from packages with compiled functions, the constants that compiled functions read, and this file, which says how a
+function that another one calls is compiled.
 
 rl-core does not depend on numba: it is imported by the first decorated function.
 """
@@ -224,9 +225,9 @@ def _checked_files() -> Any:
 
 
 def source_digest(module: str) -> str:
-    """Return a digest over the sources that the compiled functions of a module are made from."""
+    """Return a digest over the sources that the compiled functions of a module are made from, and over the decorators here."""
     digest = hashlib.sha256()
-    for name in sorted(_closure(module)):
+    for name in sorted(_closure(module) | {__name__}):
         digest.update(f"{name} {_source(name)[1]}\n".encode())
         for function in _functions.get(name, ()):
             for constant, value in _constants(function):

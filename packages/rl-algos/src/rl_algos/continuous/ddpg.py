@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from rl_algos.continuous.agent import ContinuousAgent
-from rl_algos.continuous.noise import NoisyConfig, exploration_noise
+from rl_algos.continuous.noise import NoisyAgent, NoisyConfig
 from rl_algos.parts.returns import td_target
 from rl_algos.replay.buffer import Batch
 from rl_core.config import configclass
@@ -35,31 +35,12 @@ class Losses(NamedTuple):
     policy_loss: float | None
 
 
-class DDPG(ContinuousAgent):
+class DDPG(NoisyAgent):
     """An agent with a deterministic policy and one critic, which explores by noise."""
 
     Config: ClassVar[type] = DDPGConfig
-    state_fields = (*ContinuousAgent.state_fields, "noise")
     num_critics = 1
     config: DDPGConfig
-
-    def setup(self) -> None:
-        """Build the networks, the noise, the replay buffer and the environments."""
-        super().setup()
-        self.noise = exploration_noise(self.config, self.actions.num_dimensions, self.seeds.numpy("noise"))
-
-    def learning_rates(self) -> tuple[float, float]:
-        """Return the learning rates of the actor and of the critic."""
-        return self.config.actor_learning_rate, self.config.critic_learning_rate
-
-    def answer_policy(self, head: np.ndarray) -> np.ndarray:
-        """Return the policy's actions [B, D]: tanh of the actor's outputs."""
-        return np.tanh(head)
-
-    def explore(self) -> np.ndarray:
-        """Return the policy's actions with noise [N, D], within [-1, 1]."""
-        self.noise.reset(self.starts)
-        return np.clip(self.answer_policy(self.actor_head(self.obs)) + self.noise.sample(), -1.0, 1.0)
 
     def update(self, batch: Batch) -> Losses:
         """Take one gradient step of the critic and one of the policy, and move the targets."""

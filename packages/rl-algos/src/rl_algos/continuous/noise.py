@@ -1,4 +1,4 @@
-"""Noise by which a deterministic policy explores, in the units of actions from -1 to 1.
+"""Noise by which a deterministic policy explores, and agents that do so, in the units of actions from -1 to 1.
 
 Source: G. E. Uhlenbeck and L. S. Ornstein, "On the theory of the Brownian motion", 1930, as T. P. Lillicrap and others, "Continuous
 control with deep reinforcement learning", 2016, section 3 and appendix 7, use it; independent Gaussian noise, S. Fujimoto and others,
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from rl_algos.continuous.agent import ContinuousConfig
+from rl_algos.continuous.agent import ContinuousAgent, ContinuousConfig
 from rl_core.config import Doc, NonNegative, Positive, configclass
 from rl_core.state import restore_state
 
@@ -34,19 +34,6 @@ class NoisyConfig(ContinuousConfig):
     noise_time_step: Annotated[
         Positive, Doc("dt of ornstein-uhlenbeck, time between two actions; the drift lasts 1 / (theta dt) steps")
     ] = 1.0
-
-
-def exploration_noise(config: NoisyConfig, num_dimensions: int, rng: np.random.Generator) -> Noise:
-    """Return the noise that a config asks for."""
-    return Noise(
-        config.noise,
-        config.num_envs,
-        num_dimensions,
-        rng,
-        std=config.noise_std,
-        reversion=config.noise_reversion,
-        time_step=config.noise_time_step,
-    )
 
 
 class Noise:
@@ -121,3 +108,30 @@ def ornstein_uhlenbeck(drift: np.ndarray, normal: np.ndarray, std: float, revers
     array([[1.45]])
     """
     return (drift - reversion * time_step * drift + std * math.sqrt(time_step) * normal).astype(drift.dtype)
+
+
+class NoisyAgent(ContinuousAgent):
+    """An agent with a deterministic policy that explores by adding noise to it."""
+
+    state_fields = (*ContinuousAgent.state_fields, "noise")
+    config: NoisyConfig
+
+    def setup(self) -> None:
+        """Build the networks, the noise, the replay buffer and the environments."""
+        super().setup()
+        config, rng = self.config, self.seeds.numpy("noise")
+        drift = {"std": config.noise_std, "reversion": config.noise_reversion, "time_step": config.noise_time_step}
+        self.noise = Noise(config.noise, config.num_envs, self.actions.num_dimensions, rng, **drift)
+
+    def learning_rates(self) -> tuple[float, float]:
+        """Return the learning rates of the actor and of the critics."""
+        return self.config.actor_learning_rate, self.config.critic_learning_rate
+
+    def answer_policy(self, head: np.ndarray) -> np.ndarray:
+        """Return the policy's actions [B, D]: tanh of the actor's outputs."""
+        return np.tanh(head)
+
+    def explore(self) -> np.ndarray:
+        """Return the policy's actions with noise [N, D], within [-1, 1]."""
+        self.noise.reset(self.starts)
+        return np.clip(self.answer_policy(self.actor_head(self.obs)) + self.noise.sample(), -1.0, 1.0)

@@ -14,9 +14,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 import torch
 
-from rl_algos.continuous.agent import ContinuousAgent
 from rl_algos.continuous.ddpg import Losses, fast_policy_step, policy_step
-from rl_algos.continuous.noise import NoiseName, NoisyConfig, exploration_noise
+from rl_algos.continuous.noise import NoiseName, NoisyAgent, NoisyConfig
 from rl_algos.parts.returns import smoothed, td_target
 from rl_algos.replay.buffer import Batch
 from rl_core.config import Count, Doc, NonNegative, Positive, configclass
@@ -34,31 +33,16 @@ class TD3Config(NoisyConfig):
     target_noise_clip: Annotated[NonNegative, Doc("c, bound of that noise")] = 0.5
 
 
-class TD3(ContinuousAgent):
+class TD3(NoisyAgent):
     """An agent with a deterministic policy and two critics, which explores by noise."""
 
     Config: ClassVar[type] = TD3Config
-    state_fields = (*ContinuousAgent.state_fields, "noise")
     config: TD3Config
 
     def setup(self) -> None:
         """Build the networks, the noise, the replay buffer and the environments."""
         super().setup()
-        self.noise = exploration_noise(self.config, self.actions.num_dimensions, self.seeds.numpy("noise"))
         self.target_noise = self.seeds.numpy("target noise")
-
-    def learning_rates(self) -> tuple[float, float]:
-        """Return the learning rates of the actor and of the critics."""
-        return self.config.actor_learning_rate, self.config.critic_learning_rate
-
-    def answer_policy(self, head: np.ndarray) -> np.ndarray:
-        """Return the policy's actions [B, D]: tanh of the actor's outputs."""
-        return np.tanh(head)
-
-    def explore(self) -> np.ndarray:
-        """Return the policy's actions with noise [N, D], within [-1, 1]."""
-        self.noise.reset(self.starts)
-        return np.clip(self.answer_policy(self.actor_head(self.obs)) + self.noise.sample(), -1.0, 1.0)
 
     def update(self, batch: Batch) -> Losses:
         """Take one gradient step of the critics and, when it is due, one of the policy and of the targets."""

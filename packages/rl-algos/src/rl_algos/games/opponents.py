@@ -27,8 +27,35 @@ def random_moves(rules: Rules) -> Opponent:
     return choose
 
 
-class Rollouts:
-    """A model for searches whose leaves are worth the results of random play.
+class KnownGame:
+    """A model for searches: the rules of a game, and what judges its boards.
+
+    Args:
+        rules: The game.
+        boards: Boards of the roots [B, C].
+        num_nodes: Most nodes of a tree.
+        judge: Returns values [B] and priors [B, A] of boards [B, C], given whether each game is over [B]; of those they have no meaning.
+    """
+
+    def __init__(
+        self, rules: Rules, boards: np.ndarray, num_nodes: int, judge: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    ) -> None:
+        self.rules, self.judge = rules, judge
+        self.boards = np.zeros((len(boards), num_nodes, rules.num_cells), dtype=np.int8)
+        self.boards[:, 0] = boards
+        self.trees = np.arange(len(boards))
+
+    def expand(self, node: np.ndarray, action: np.ndarray, place: np.ndarray) -> Leaves:
+        """Return rewards, ends, values and priors after actions [B] at nodes [B]."""
+        boards = self.boards[self.trees, node]
+        reward, over = self.rules.move(boards, action)
+        kept = np.flatnonzero(~over)
+        self.boards[kept, place[kept]] = boards[kept]
+        return Leaves(reward, over, *self.judge(boards, over))
+
+
+class Rollouts(KnownGame):
+    """A known game whose boards are worth the results of random play, with even priors.
 
     Args:
         rules: The game.
@@ -38,20 +65,13 @@ class Rollouts:
     """
 
     def __init__(self, rules: Rules, boards: np.ndarray, num_nodes: int, rng: np.random.Generator) -> None:
-        self.rules, self.rng = rules, rng
-        self.boards = np.zeros((len(boards), num_nodes, rules.num_cells), dtype=np.int8)
-        self.boards[:, 0] = boards
-        self.trees = np.arange(len(boards))
-        self.random = random_moves(rules)
+        super().__init__(rules, boards, num_nodes, self.played_out)
+        self.rng, self.random = rng, random_moves(rules)
 
-    def expand(self, node: np.ndarray, action: np.ndarray, place: np.ndarray) -> Leaves:
-        """Return rewards, ends, results of random play and even priors of actions [B] at nodes [B]."""
-        boards = self.boards[self.trees, node]
-        reward, over = self.rules.move(boards, action)
-        kept = np.flatnonzero(~over)
-        self.boards[kept, place[kept]] = boards[kept]
+    def played_out(self, boards: np.ndarray, over: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the results of random play [B] and even priors [B, A]."""
         allowed = self.rules.legal(boards)
-        return Leaves(reward, over, self.results(boards, over), masked_priors(np.zeros(allowed.shape), allowed | over[:, None]))
+        return self.results(boards, over), masked_priors(np.zeros(allowed.shape), allowed | over[:, None])
 
     def results(self, boards: np.ndarray, over: np.ndarray) -> np.ndarray:
         """Return the results [B] of random play for the players to move; 0 where the game is over."""

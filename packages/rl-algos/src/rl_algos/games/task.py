@@ -22,7 +22,7 @@ from rl_algos.tasks.sketches import board
 from rl_core.config import Count, Doc, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask, Predict, PredictAllowed, PredictWithMemory
+from rl_core.task import ControlTask, Predict
 
 
 @configclass
@@ -185,28 +185,9 @@ class GameTask(ControlTask):
         return random_moves(self.rules) if config.opponent == "random" else searching(self.rules, config.simulations)
 
     def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Return mean return, and the shares of games won, drawn and lost."""
-        envs = self.evaluation_envs(episodes, seeds.apart("evaluation"))
-        obs, returns = envs.reset(), np.zeros(0)
-        memory = predict if isinstance(predict, PredictWithMemory) else None
-        if memory is not None:
-            memory.begin(np.ones(envs.num_envs, dtype=np.bool_))
-        quota = np.full(envs.num_envs, episodes // envs.num_envs)
-        quota[: episodes % envs.num_envs] += 1
-        masked = predict if isinstance(predict, PredictAllowed) else None
-        while quota.any():
-            if masked is not None:
-                masked.allow(envs.extras()["legal"])
-            transition = envs.step(np.asarray(predict(obs)))
-            obs = transition.obs
-            if memory is not None:
-                memory.begin(transition.terminated)
-            for env, return_, _ in envs.pop_episodes():
-                if quota[env]:
-                    quota[env] -= 1
-                    returns = np.append(returns, return_)
-        shares = {name: float((np.sign(returns) == sign).mean()) for name, sign in (("won", 1), ("drawn", 0), ("lost", -1))}
-        return {"mean return": float(returns.mean()), **shares, "episodes": float(episodes)}
+        """Return the scores of every control task, and the shares of games won, drawn and lost."""
+        scores, signs = super().evaluate(predict, episodes=episodes, seeds=seeds), np.sign(self.returns)
+        return scores | {name: float((signs == sign).mean()) for name, sign in (("won", 1), ("drawn", 0), ("lost", -1))}
 
 
 class TicTacToe(GameTask):

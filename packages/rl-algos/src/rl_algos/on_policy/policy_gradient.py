@@ -10,12 +10,14 @@ Departures: none. Letters: B batch, D dimensions of a continuous action.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.on_policy.loop import ActorCritic, FastPolicy, value_error
+from rl_algos.on_policy.rollout import minibatches
 from rl_algos.parts.fused import log_prob_and_entropy
 from rl_core.compiling import vectorised
 
@@ -124,3 +126,10 @@ def parts(size: int) -> Iterator[slice]:
     """
     for start in range(0, size, PART):
         yield slice(start, min(start + PART, size))
+
+
+def fit_values(agent: Any, inputs: np.ndarray, return_: np.ndarray) -> float:
+    """Move an agent's critic towards returns [B] of inputs [B, ...] for its config's epochs; return the mean error before each step."""
+    config = agent.config
+    batches = minibatches(agent.shuffle, len(return_), config.value_batch_size, config.value_epochs)
+    return float(np.mean([value_step(agent.actor_critic, agent.value_optimiser, inputs[rows], return_[rows]) for rows in batches]))

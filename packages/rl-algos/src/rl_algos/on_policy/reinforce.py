@@ -17,8 +17,8 @@ import numpy as np
 
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.on_policy.loop import OnPolicy, OnPolicyConfig
-from rl_algos.on_policy.policy_gradient import parts, policy_gradient, value_step
-from rl_algos.on_policy.rollout import Rollout, advantages, flat, minibatches
+from rl_algos.on_policy.policy_gradient import fit_values, parts, policy_gradient
+from rl_algos.on_policy.rollout import Rollout, advantages, flat
 from rl_algos.parts.risk import Risk
 from rl_core.compiling import kernel
 from rl_core.config import Count, Doc, NonNegative, Positive, configclass
@@ -116,11 +116,7 @@ class Reinforce(OnPolicy):
         metrics = {"policy_loss": float(policy_loss), "entropy": float(entropy), "return_to_go": float(return_.mean())}
         if self.value_optimiser is not None:
             self.value_optimiser.learning_rate = self.scheduled(config.value_learning_rate, config.learning_rate_schedule)
-            errors = [
-                value_step(learner, self.value_optimiser, inputs[indices], return_[indices])
-                for indices in minibatches(self.shuffle, len(inputs), config.value_batch_size, config.value_epochs)
-            ]
-            metrics["value_loss"] = float(np.mean(errors))
+            metrics["value_loss"] = fit_values(self, inputs, return_)
         self.collector.learn_moments(rollout)
         self.progress += rollout.reward.size
         return metrics | {"learning_rate": self.optimiser.learning_rate} | self.collector.episode_metrics()

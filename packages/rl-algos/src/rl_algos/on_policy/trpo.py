@@ -24,8 +24,8 @@ import torch
 
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.on_policy.loop import ActorCritic, FastPolicy, OnPolicy, OnPolicyConfig
-from rl_algos.on_policy.policy_gradient import policy_gradient, value_step
-from rl_algos.on_policy.rollout import minibatches, standardise
+from rl_algos.on_policy.policy_gradient import fit_values, policy_gradient
+from rl_algos.on_policy.rollout import standardise
 from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 
 Product = Callable[[np.ndarray], np.ndarray]
@@ -169,13 +169,10 @@ class TRPO(OnPolicy):
         batch = self.estimate(rollout, config.gae_lambda)
 
         metrics = self.improve(batch.inputs, batch.action, batch.log_prob, standardise(batch.advantage))
-        errors = [
-            value_step(learner, self.value_optimiser, batch.inputs[indices], batch.return_[indices])
-            for indices in minibatches(self.shuffle, rollout.reward.size, config.value_batch_size, config.value_epochs)
-        ]
+        value_loss = fit_values(self, batch.inputs, batch.return_)
         self.collector.learn_moments(rollout)
         self.progress += rollout.reward.size
-        return metrics | {"value_loss": float(np.mean(errors)), "value": float(batch.value.mean())} | self.collector.episode_metrics()
+        return metrics | {"value_loss": value_loss, "value": float(batch.value.mean())} | self.collector.episode_metrics()
 
     def improve(self, inputs: np.ndarray, action: np.ndarray, old_log_prob: np.ndarray, advantage: np.ndarray) -> dict[str, float]:
         """Move the policy by one natural step, and return how far it went."""

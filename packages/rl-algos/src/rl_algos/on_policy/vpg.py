@@ -13,12 +13,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.on_policy.loop import OnPolicy, OnPolicyConfig
-from rl_algos.on_policy.policy_gradient import policy_gradient, value_step
-from rl_algos.on_policy.rollout import minibatches, standardise
+from rl_algos.on_policy.policy_gradient import fit_values, policy_gradient
+from rl_algos.on_policy.rollout import standardise
 from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
 
 
@@ -69,12 +67,9 @@ class VPG(OnPolicy):
 
         policy_loss, entropy = policy_gradient(learner, batch.inputs, batch.action, advantage, config.entropy_weight)
         self.optimiser.step()
-        errors = [
-            value_step(learner, self.value_optimiser, batch.inputs[indices], batch.return_[indices])
-            for indices in minibatches(self.shuffle, rollout.reward.size, config.value_batch_size, config.value_epochs)
-        ]
+        value_loss = fit_values(self, batch.inputs, batch.return_)
         self.collector.learn_moments(rollout)
         self.progress += rollout.reward.size
-        metrics = {"policy_loss": float(policy_loss), "value_loss": float(np.mean(errors)), "entropy": float(entropy)}
+        metrics = {"policy_loss": float(policy_loss), "value_loss": value_loss, "entropy": float(entropy)}
         metrics |= {"value": float(batch.value.mean()), "learning_rate": self.optimiser.learning_rate}
         return metrics | self.collector.episode_metrics()

@@ -16,8 +16,8 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from dl_nets.learning.optimisers import Optimiser
-from rl_algos.on_policy.policy_gradient import policy_gradient, value_step
-from rl_algos.on_policy.rollout import flat, minibatches, standardise
+from rl_algos.on_policy.policy_gradient import fit_values, policy_gradient
+from rl_algos.on_policy.rollout import flat, standardise
 from rl_algos.on_policy.trpo import TRPO, TRPOConfig, conjugate_gradient, divergence, fisher_product, snapshot
 from rl_algos.safety.costs import CostCritic, MeteredEnvs, cost_advantages, cost_parameters, fit_costs, limit_of
 from rl_algos.safety.sampling import sampled_predictor
@@ -126,14 +126,11 @@ class CPO(TRPO):
 
         violation = (self.episode_cost - self.limit) / length
         metrics = self.constrained(inputs[0], batch.action, (standardise(batch.advantage), cost_advantage), violation)
-        errors = [
-            value_step(learner, self.value_optimiser, inputs[0][indices], batch.return_[indices])
-            for indices in minibatches(self.shuffle, rollout.reward.size, config.value_batch_size, config.value_epochs)
-        ]
+        value_loss = fit_values(self, inputs[0], batch.return_)
         metrics["cost_loss"] = fit_costs(self, inputs[0], target, config.value_batch_size)
         self.collector.learn_moments(rollout)
         self.progress += rollout.reward.size
-        metrics |= {"value_loss": float(np.mean(errors)), "episode_cost": self.episode_cost}
+        metrics |= {"value_loss": value_loss, "episode_cost": self.episode_cost}
         return metrics | self.collector.episode_metrics()
 
     def constrained(

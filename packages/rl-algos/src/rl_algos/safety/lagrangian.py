@@ -19,8 +19,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from dl_nets.learning.optimisers import Optimiser
-from rl_algos.on_policy.ppo import LOSSES, PPO, PPOConfig
-from rl_algos.on_policy.rollout import flat
+from rl_algos.on_policy.ppo import PPO, PPOConfig
+from rl_algos.on_policy.rollout import Batch, Rollout, flat
 from rl_algos.safety.costs import CostCritic, MeteredEnvs, cost_advantages, cost_parameters, fit_costs, limit_of
 from rl_algos.safety.sampling import sampled_predictor
 from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, configclass
@@ -112,32 +112,23 @@ class PPOLagrangian(PPO):
         self.cost_optimiser = Optimiser("adam", self.cost_critic.flat, learning_rate=config.cost_learning_rate, epsilon=1e-5)
         self.cost_shuffle = self.seeds.numpy("minibatches of the cost")
 
-    def step(self) -> dict[str, float]:
-        """Run one iteration: a rollout, the multiplier's step, K epochs of the policy, and some of the cost's critic."""
-        config = self.config
-        self.optimiser.learning_rate = self.scheduled(config.learning_rate, config.learning_rate_schedule)
-        clip_range = self.scheduled(config.clip_range, config.clip_range_schedule)
-        rollout = self.collector.collect(self.actor_critic, config.rollout_steps)
-        cost, episodes = self.meter.pop(), self.meter.pop_costs()
-        if episodes:
-            self.multiplier.learn(float(np.mean(episodes)))
-
-        batch = self.estimate(rollout, config.gae_lambda)
+    def estimate(self, rollout: Rollout, gae_lambda: float) -> Batch:
+        """Return PPO's estimates with the costs' advantages priced in, after the multiplier has learned."""
+        config, cost = self.config, self.meter.pop()
+        self.episode_costs = self.meter.pop_costs()
+        if self.episode_costs:
+            self.multiplier.learn(float(np.mean(self.episode_costs)))
+        batch = super().estimate(rollout, gae_lambda)
         inputs = self.collector.inputs(flat(rollout.obs)), self.collector.inputs(flat(rollout.final_obs))
         advantage, target = cost_advantages(self.cost_critic, rollout, cost, inputs, config.cost_discount, config.cost_gae_lambda)
-        batch = batch._replace(advantage=combined(batch.advantage, advantage, self.multiplier.price))
-        losses = []
-        for indices in self.minibatches():
-            losses.append(self.update(batch.take(indices), clip_range))
-            if config.target_kl is not None and losses[-1][LOSSES.index("kl")] > config.target_kl:
-                break
-        cost_loss = fit_costs(self, inputs[0], target, config.batch_size)
-        self.collector.learn_moments(rollout)
-        self.progress += rollout.reward.size
+        self.learned_from = inputs[0], target
+        return batch._replace(advantage=combined(batch.advantage, advantage, self.multiplier.price))
 
-        metrics = dict(zip(LOSSES, np.mean(losses, axis=0).tolist(), strict=True))
-        metrics |= {"multiplier": self.multiplier.price, "cost_loss": cost_loss, "learning_rate": self.optimiser.learning_rate}
-        return metrics | ({"episode_cost": float(np.mean(episodes))} if episodes else {}) | self.collector.episode_metrics()
+    def step(self) -> dict[str, float]:
+        """Run one iteration of PPO, then some steps of the cost's critic."""
+        metrics = super().step()
+        metrics |= {"multiplier": self.multiplier.price, "cost_loss": fit_costs(self, *self.learned_from, self.config.batch_size)}
+        return metrics | ({"episode_cost": float(np.mean(self.episode_costs))} if self.episode_costs else {})
 
     def predictor(self) -> Predict:
         """Return what answers in an evaluation: draws from the policy, or its most probable actions."""

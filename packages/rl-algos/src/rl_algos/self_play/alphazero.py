@@ -22,10 +22,11 @@ from dl_nets.fast.bridge import why_torch
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, write
 from dl_nets.learning.optimisers import Optimiser
+from rl_algos.games.opponents import KnownGame
 from rl_algos.games.rules import Rules
 from rl_algos.parts.exported import exportable_judgement
 from rl_algos.self_play.positions import Positions
-from rl_algos.tree_search.forest import Leaves, grown, masked_priors, noisy, root_values, visit_shares
+from rl_algos.tree_search.forest import grown, masked_priors, noisy, root_values, visit_shares
 from rl_algos.tree_search.tree import Search, Tree
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, NonNegative, Positive, Whole, configclass
@@ -68,31 +69,6 @@ def alphazero_loss(outputs: Tensor, allowed: Tensor, shares: Tensor, result: Ten
     """
     log_p = outputs[:, :-1].masked_fill(~allowed, -torch.inf).log_softmax(dim=1).masked_fill(~allowed, 0.0)
     return -(shares * log_p).sum(dim=1).mean(), (result - outputs[:, -1].tanh()).square().mean()
-
-
-class KnownGame:
-    """A model for searches: the rules of the game, and a network that evaluates boards.
-
-    Args:
-        agent: Whose network evaluates.
-        boards: Boards of the roots [G, C].
-        num_nodes: Most nodes of a tree.
-    """
-
-    def __init__(self, agent: AlphaZero, boards: np.ndarray, num_nodes: int) -> None:
-        self.agent = agent
-        self.boards = np.zeros((len(boards), num_nodes, boards.shape[1]), dtype=np.int8)
-        self.boards[:, 0] = boards
-        self.trees = np.arange(len(boards))
-
-    def expand(self, node: np.ndarray, action: np.ndarray, place: np.ndarray) -> Leaves:
-        """Return rewards, ends, values and priors after actions [G] at nodes [G]."""
-        boards = self.boards[self.trees, node]
-        reward, over = self.agent.rules.move(boards, action)
-        kept = np.flatnonzero(~over)
-        self.boards[kept, place[kept]] = boards[kept]
-        value, priors = self.agent.judge(boards, over)
-        return Leaves(reward, over, value, priors)
 
 
 class AlphaZero(Agent):
@@ -170,7 +146,7 @@ class AlphaZero(Agent):
         if noise:
             priors = noisy(priors, config.noise_alpha, config.noise_weight, rng)
         settings = Search(config.num_simulations, config.width, self.rules.num_cells, TURNS, best=False, merge=False)
-        model = KnownGame(self, boards, config.num_simulations + 1)
+        model = KnownGame(self.rules, boards, config.num_simulations + 1, self.judge)
         return grown(model, value, priors, settings, rng, bounds=(-1.0, 1.0))
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ Letters: N environments, H W height and width, C frames of a stack.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
@@ -57,7 +58,35 @@ class AtariConfig:
             require_range(self, name, low, math.inf)
 
 
-class Atari(ControlTask):
+class Screen(ControlTask):
+    """A game on a screen; a subclass makes the environment in `_make`."""
+
+    whole: ClassVar[Mapping[str, Any]] = {"episode": "game"}  # settings by which whole games are scored
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        env = self._make()
+        self.input_space, self.output_space = env.observation_space, env.action_space
+        env.close()
+
+    @abstractmethod
+    def _make(self) -> gymnasium.Env:
+        """Return the environment."""
+
+    def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
+        """Return the scores of whole games, with unclipped rewards."""
+        whole = type(self)(replace(self.config, **self.whole))
+        scores = ControlTask.evaluate(whole, predict, episodes=episodes, seeds=seeds)
+        self.returns = whole.returns
+        return scores
+
+    def picture(self, envs: Envs) -> np.ndarray | None:
+        """Return the screen of the first game."""
+        assert isinstance(envs, AtariEnvs)
+        return envs.picture()
+
+
+class Atari(Screen):
     """A game by its id, as a stack of small grey images [H, W, C], uint8, the oldest first.
 
     Raises:
@@ -66,26 +95,11 @@ class Atari(ControlTask):
 
     Config: ClassVar[type] = AtariConfig
     config: AtariConfig
-
-    def __init__(self, config: AtariConfig) -> None:
-        super().__init__(config)
-        env = self._make()
-        self.input_space, self.output_space = env.observation_space, env.action_space
-        env.close()
+    whole: ClassVar[Mapping[str, Any]] = {"clip_reward": False, "episode": "game"}
 
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """Return games that are stepped one after the other, and replayed on resume."""
         return AtariEnvs(self._make, num_envs, seeds, clip_reward=self.config.clip_reward, episode=self.config.episode)
-
-    def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Return the scores of whole games, with unclipped rewards."""
-        whole = Atari(replace(self.config, clip_reward=False, episode="game"))
-        return ControlTask.evaluate(whole, predict, episodes=episodes, seeds=seeds)
-
-    def picture(self, envs: Envs) -> np.ndarray | None:
-        """Return the screen of the first game."""
-        assert isinstance(envs, AtariEnvs)
-        return envs.picture()
 
     def _make(self) -> gymnasium.Env:
         config = self.config
@@ -188,30 +202,15 @@ class PongPixelsConfig:
             raise ValueError(f"frame_skip is {list(self.frame_skip)}; it must be two numbers of at least 1, the fewer frames first")
 
 
-class PongPixels(ControlTask):
+class PongPixels(Screen):
     """Pong with two actions, up and down, seen as the difference of two frames of 80 x 80: what moved, and from where."""
 
     Config: ClassVar[type] = PongPixelsConfig
     config: PongPixelsConfig
 
-    def __init__(self, config: PongPixelsConfig) -> None:
-        super().__init__(config)
-        env = self._make()
-        self.input_space, self.output_space = env.observation_space, env.action_space
-        env.close()
-
     def envs(self, num_envs: int, seeds: Seeds) -> Envs:
         """Return games that are stepped one after the other, and replayed on resume."""
         return AtariEnvs(self._make, num_envs, seeds, clip_reward=False, episode=self.config.episode)
-
-    def evaluate(self, predict: Predict, *, episodes: int, seeds: Seeds) -> dict[str, float]:
-        """Return the scores of whole games: points won less points lost."""
-        return ControlTask.evaluate(PongPixels(replace(self.config, episode="game")), predict, episodes=episodes, seeds=seeds)
-
-    def picture(self, envs: Envs) -> np.ndarray | None:
-        """Return the screen of the first game."""
-        assert isinstance(envs, AtariEnvs)
-        return envs.picture()
 
     def _make(self) -> gymnasium.Env:
         fewest, most = self.config.frame_skip
