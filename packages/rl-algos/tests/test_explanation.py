@@ -60,3 +60,13 @@ def test_explain_writes_figures_and_refuses_what_has_no_network(tmp_path: Path) 
     assert refused.exit_code == 2
     assert "no network whose outputs can be followed" in refused.stderr
     assert not (table / "explained").exists()
+
+
+def test_a_policy_that_takes_allowed_moves_alone_is_explained_on_its_game(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    begin = ["run", "dqn", "--task", "tic-tac-toe", "--budget", "64", "--episodes", "1", "--out", str(run)]
+    assert CliRunner().invoke(cli, begin).exit_code == 0
+    said = CliRunner().invoke(cli, ["explain", str(run), "--method", "saliency", "--episodes", "2", "--json"])
+    assert said.exit_code == 0, said.output
+    assert json.loads(said.stdout)["observations"] > 2
+    assert (run / "explained" / "saliency.png").exists()

@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from rl_algos.explanation import attributions, pictures
 from rl_algos.explanation.distilled import distil
+from rl_algos.parts.players import Player
 from rl_core.recording import record
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask, PredictWithMemory
@@ -40,7 +41,7 @@ class Explained:
             raise ValueError(f"observations are {space}; numbers of a Box can be explained")
         explainable(type(self.agent))
         predict = self.agent.predictor()
-        if isinstance(predict, PredictWithMemory):
+        if predict.remembers if isinstance(predict, Player) else isinstance(predict, PredictWithMemory):
             raise ValueError("the policy has a memory; an answer does not depend on one observation alone")
         self.control: ControlTask | None = self.task if isinstance(self.task, ControlTask) else None
         if self.control is None and hasattr(self.task, "control"):

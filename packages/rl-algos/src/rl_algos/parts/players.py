@@ -22,6 +22,11 @@ class Player:
         self._answer = answer
         self._state = np.zeros((0, state_size), np.float32)
 
+    @property
+    def remembers(self) -> bool:
+        """True if an answer depends on the inputs before, too."""
+        return self._state.shape[1] > 0
+
     def begin(self, starts: np.ndarray) -> None:
         """Reset the memory of the environments that start a new episode [N]."""
         if len(starts) != len(self._state):
