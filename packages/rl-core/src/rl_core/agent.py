@@ -219,7 +219,8 @@ class Agent(ABC):
     def export(self, form: str, out: Path) -> Mapping[str, Any] | None:
         """Write what was learned to the file `out`, in one of `export_formats`, for `rl-core export`.
 
-        The format "arrays" is served here: `arrays`, as safetensors. Override the method for others.
+        The format "arrays" is served here: `arrays`, as safetensors. Override the method, or define `exported`, for others: it returns
+        an object whose `write(form, out)` writes the file and returns what this method returns.
 
         Returns:
             What the file holds, as JSON has it, which `rl-core export` writes beside the file: "inputs" and "outputs" of a graph by name,
@@ -229,7 +230,11 @@ class Agent(ABC):
             ValueError: if the agent cannot be written in this format; the message says why.
         """
         if form != "arrays":
-            raise NotImplementedError(f"{type(self).__name__} lists {form!r} in export_formats and does not override export")
+            exported = getattr(self, "exported", None)
+            if exported is None:
+                raise NotImplementedError(f"{type(self).__name__} lists {form!r} in export_formats and does not override export")
+            about: Mapping[str, Any] | None = exported().write(form, out)
+            return about
         from safetensors.numpy import save_file
 
         if not self.arrays():

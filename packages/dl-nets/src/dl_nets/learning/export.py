@@ -54,6 +54,10 @@ class Exportable(NamedTuple):
     inputs: Mapping[str, Tensor]
     outputs: Mapping[str, str]
 
+    def write(self, form: str, out: Path) -> dict[str, Any]:
+        """Write it to a file; see `write` of this module."""
+        return write(self, form, out)
+
 
 @runtime_checkable
 class Traced(Protocol):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import nn
 from dl_nets.fast.bridge import Flat, fast_path
 from dl_nets.fast.mlp import FastMLP
 from dl_nets.learning.devices import resolve_device
-from dl_nets.learning.export import FORMATS, Exportable, write
+from dl_nets.learning.export import FORMATS, Exportable
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions, pair_space
 from rl_algos.parts.exported import Observations, Policy, exportable
@@ -237,10 +236,6 @@ class ContinuousAgent(Agent):
     def exported(self) -> Exportable:
         """Return the policy without noise as a graph; its outputs are the actor's."""
         return exportable(Policy(Observations(), self.module["actor"], BoundedAction(self.actions)), self.task.input_space)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def tensor(self, array: np.ndarray) -> torch.Tensor:
         """Return an array as a tensor on the networks' device."""

@@ -19,7 +19,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from dl_nets.learning.export import FORMATS, Exportable, example, write
+from dl_nets.learning.export import FORMATS, Exportable, example
 from dl_nets.learning.optimisers import Optimiser
 from dl_nets.networks.initialisation import linear
 from rl_algos.hierarchy.pictures import draw_directions
@@ -341,10 +341,6 @@ class Feudal(Agent):
         }
         inputs = {"observations": example(self.task.input_space), "state": zeros(horizon * self.config.goal_size)}
         return computed(step, self.module, inputs, words)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write both levels, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

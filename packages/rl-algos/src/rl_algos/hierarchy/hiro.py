@@ -19,7 +19,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from dl_nets.learning.export import FORMATS, Exportable, example, write
+from dl_nets.learning.export import FORMATS, Exportable, example
 from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions
 from rl_algos.hierarchy.pictures import Course, draw_courses
 from rl_algos.hierarchy.td3_level import Experience, TD3Level
@@ -330,10 +330,6 @@ class HIRO(Agent):
             "next_state": "the memory to give as state with the next observations; 0 where an episode begins",
         }
         return computed(step, levels, {"observations": example(self.task.input_space), "state": zeros(2 * size + 1)}, words)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write both levels, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dl_nets.learning.devices import resolve_device
-from dl_nets.learning.export import FORMATS, Exportable, example, write
+from dl_nets.learning.export import FORMATS, Exportable, example
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.latent_models.behaviour import Behaviour, BehaviourConfig
 from rl_algos.latent_models.coders import Scale
@@ -226,10 +226,6 @@ class Dreamer(Agent):
         }
         network = nn.ModuleDict({"world": world, "actor": actor})
         return computed(step, network, {"observations": example(self.task.input_space), "state": zeros(size + self.code.size)}, words)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write encoder, model and actor, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
 
-from dl_nets.learning.export import FORMATS, Exportable, example, write
+from dl_nets.learning.export import FORMATS, Exportable, example
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.latent_models.coders import Scale
 from rl_algos.latent_models.mixture_memory import MixtureMemory
@@ -305,10 +305,6 @@ class WorldModel(Agent):
             "next_state": "the memory to give as state with the next observations; 0 where an episode begins",
         }
         return computed(step, network, {"observations": example(self.task.input_space), "state": zeros(2 * self.config.units)}, words)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write vision, memory and controller, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

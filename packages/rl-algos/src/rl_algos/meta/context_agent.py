@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dl_nets.learning.export import FORMATS, Exportable, example, write
+from dl_nets.learning.export import FORMATS, Exportable, example
 from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions
 from rl_algos.meta.action_heads import features, num_features
 from rl_algos.meta.pictures import draw_adaptation, draw_paths
@@ -249,10 +249,6 @@ class ContextAgent(Agent):
         }
         inputs = {"observations": example(space), "description": zeros(self.config.num_latents), **further.inputs}
         return computed(step, torch.nn.ModuleDict({"policy": self.sac.actor, "inference": further.network}), inputs, words)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write policy and inference, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

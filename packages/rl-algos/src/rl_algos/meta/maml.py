@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dl_nets.learning.export import FORMATS, Exportable, example, write
+from dl_nets.learning.export import FORMATS, Exportable, example
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.meta.action_heads import Head, features
 from rl_algos.meta.episodes import Episodes, TaskBatch, play, task_batch
@@ -286,10 +286,6 @@ class MAML(Agent):
             "outputs": "the policy's head there",
         }
         return computed(step, network, {"observations": example(space)}, words)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write the policy before any update on a task, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the first parameters."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dl_nets.learning.export import FORMATS, Exportable, example, write
+from dl_nets.learning.export import FORMATS, Exportable, example
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.meta.action_heads import ActionHeads, Head, features, num_features
 from rl_algos.meta.pictures import draw_adaptation, draw_rewards
@@ -202,10 +202,6 @@ class TrialLearner(Agent):
         size = trial_size(space, self.task.output_space) - num_features(space) - 2
         inputs = {"observations": example(space), "last_action": zeros(size), "last_reward": zeros(), "begins": zeros()}
         return computed(step, self.memory, {**inputs, "state": zeros(self.memory.state_size)}, words)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write one step of a trial, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dl_nets.learning.export import FORMATS, Exportable, example, write
+from dl_nets.learning.export import FORMATS, Exportable, example
 from rl_algos.model_based.learned import LearnedModel, ModelConfig, open_loop, open_loop_ratio, scores
 from rl_algos.model_based.mpc import MPCConfig, Planner
 from rl_algos.model_based.perceptrons import Functions
@@ -238,10 +238,6 @@ class PETS(Agent):
             "ends": "probability that the episode ends, of each network",
         }
         return computed(step, network, {"observations": example(self.task.input_space), "action_codes": zeros(self.model.code_size)}, words)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write the model, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the trainable parameters of the model by name."""

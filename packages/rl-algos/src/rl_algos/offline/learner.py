@@ -11,7 +11,6 @@ import copy
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from dl_nets.fast.bridge import Flat, fast_path
 from dl_nets.learning.devices import resolve_device
-from dl_nets.learning.export import FORMATS, Exportable, write
+from dl_nets.learning.export import FORMATS, Exportable
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions, pair_space
 from rl_algos.parts.exported import LargestAction, Observations, Policy, exportable
@@ -194,10 +193,6 @@ class OfflineAgent(Agent):
         """Return the network that the policy takes the largest output of."""
         network: nn.Module = self.module["policy"]
         return network
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write the policy, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def tensor(self, array: np.ndarray) -> Tensor:
         """Return an array as a tensor on the networks' device."""

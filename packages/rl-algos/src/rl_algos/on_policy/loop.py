@@ -9,7 +9,6 @@ Letters: T steps, N environments, B batch or T N transitions, A actions, D dimen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -20,7 +19,7 @@ from torch import nn
 from dl_nets.fast.bridge import Flat, why_torch
 from dl_nets.fast.mlp import FastMLP, Layout
 from dl_nets.learning.devices import resolve_device
-from dl_nets.learning.export import FORMATS, Exportable, write
+from dl_nets.learning.export import FORMATS, Exportable
 from rl_algos.on_policy.rollout import Batch, Collector, Normalised, Rollout, advantages, flat
 from rl_algos.on_policy.shared_body import build_heads, outputs_of
 from rl_algos.parts.composed import AnyDistribution, distribution_of, head_space
@@ -375,10 +374,6 @@ class OnPolicy(Agent):
         if isinstance(actor, Unroller):
             return exportable(PolicyWithMemory(observations, actor.network, action), self.task.input_space, actor.state_size)
         return exportable(Policy(observations, actor, action), self.task.input_space)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable number, by name."""

@@ -13,14 +13,13 @@ Letters: B batch, A actions, N environments, M numbers of a recurrent network's 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from gymnasium import spaces
 
-from dl_nets.learning.export import FORMATS, Exportable, write
+from dl_nets.learning.export import FORMATS, Exportable
 from rl_algos.parts.exploration import FORBIDDEN, RANDOM, explore_rows, rate_at
 from rl_algos.parts.exported import LargestAction, Observations, Policy, PolicyWithMemory, exportable
 from rl_algos.parts.losses import td_loss
@@ -233,10 +232,6 @@ class DQN(Agent):
         kind = PolicyWithMemory if self.nets.state_size else Policy
         policy = kind(observations, self.module, LargestAction(self.first_action), self.q)
         return exportable(policy, self.task.input_space, self.nets.state_size)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write the greedy policy, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from gymnasium import spaces
 
-from dl_nets.learning.export import FORMATS, Exportable, write
+from dl_nets.learning.export import FORMATS, Exportable
 from rl_algos.parts.distributions import Gaussian
 from rl_algos.parts.exported import Policy, exportable
 from rl_algos.parts.normalisation import EPSILON, RunningMoments
@@ -253,10 +252,6 @@ class PolicySearch(Agent):
     def exported(self) -> Exportable:
         """Return the policy of the centre as a graph."""
         return exportable(self.population.policy(self.centre), self.task.input_space)
-
-    def export(self, form: str, out: Path) -> dict[str, Any]:
-        """Write the policy of the centre, in one of `export_formats`; see `dl_nets.learning.export`."""
-        return write(self.exported(), form, out)
 
 
 def _is_compiled(task: ControlTask) -> bool:
