@@ -119,7 +119,6 @@ class PreferenceFileConfig(SplitConfig):
     def __post_init__(self) -> None:
         if not self.path:
             raise ValueError("path is empty; name the file after the colon: preferences:answers.jsonl")
-        super().__post_init__()
 
 
 class PreferenceFile(PreferenceTask):

@@ -35,7 +35,7 @@ class TrialConfig:
 
     num_trials: Annotated[Count, Doc("N, trials of an iteration, each in a task of its own")] = 1_000
     max_steps: Annotated[Count, Doc("steps after which a trial is cut that the task does not end")] = 1_000
-    trial_episodes: Annotated[int | None, Doc("episodes of a trial, >= 1; none: what the task says, or 2")] = None
+    trial_episodes: Annotated[Count | None, Doc("episodes of a trial; none: what the task says, or 2")] = None
     num_epochs: Annotated[Count, Doc("passes over the trials of an iteration")] = 4
     batch_trials: Annotated[Count, Doc("B, trials of a minibatch")] = 250
     learning_rate: Annotated[Positive, Doc("step size of Adam")] = 1e-3
@@ -47,10 +47,6 @@ class TrialConfig:
     value_weight: Annotated[NonNegative, Doc("of the critic's loss")] = 0.5
     max_gradient_norm: Annotated[Positive, Doc("a longer gradient is shortened to it")] = 1.0
     log_std: Annotated[float, Doc("first ln sigma of real actions, any number")] = 0.0
-
-    def __post_init__(self) -> None:
-        if self.trial_episodes is not None and self.trial_episodes < 1:
-            raise ValueError(f"trial_episodes is {self.trial_episodes}; it must be at least 1, or none for what the task says")
 
 
 class MemoryModule(nn.Module):

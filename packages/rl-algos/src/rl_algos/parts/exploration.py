@@ -20,7 +20,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 
 from dl_nets.fast.kernels import inlined, kernel, shared
-from rl_core.config import Doc, NonNegative, configclass
+from rl_core.config import Doc, NonNegative, Positive, configclass
 
 FORBIDDEN = -1e30
 """The value of an action that is not allowed: no rule takes an action of this value or less, as long as there is another."""
@@ -62,7 +62,7 @@ class Exploration:
     exploration_rate: Annotated[float, Doc("epsilon (at most 1); or temperature T, or width c of ucb, unit of values; >= 0")] = 0.1
     exploration_end: Annotated[NonNegative, Doc("what the rate falls to, unless its schedule is constant")] = 0.0
     exploration_schedule: Annotated[Literal["constant", "linear", "exponential", "visits"], Doc("how the rate falls")] = "constant"
-    exploration_steps: Annotated[float, Doc("linear: steps until the end; exponential: tau; visits: n of rate * n / (n + N(s)); > 0")] = (
+    exploration_steps: Annotated[Positive, Doc("linear: steps until the end; exponential: tau; visits: n of rate * n / (n + N(s))")] = (
         10_000.0
     )
 
@@ -71,8 +71,6 @@ class Exploration:
         for name in ("exploration_rate", "exploration_end"):
             if not 0.0 <= getattr(self, name) <= most:
                 raise ValueError(f"{name} is {getattr(self, name)}; with {self.exploration} it must be in [0, {most:g}]")
-        if not self.exploration_steps > 0.0:
-            raise ValueError(f"exploration_steps is {self.exploration_steps}; it must be > 0")
 
     def explorer(self) -> Explorer:
         """Return the rule as compiled loops take it."""

@@ -21,39 +21,6 @@ def require_range(config: Any, name: str, low: float, high: float, *, open_low: 
         raise ValueError(f"{name} is {value}; it must be {'in ' if high < float('inf') else ''}{needed}")
 
 
-def require_at_least(config: Any, least: float, *names: str) -> None:
-    """Refuse config fields below `least`.
-
-    Raises:
-        ValueError: that names the field, its value and the range.
-    """
-    for name in names:
-        if not getattr(config, name) >= least:
-            raise ValueError(f"{name} is {getattr(config, name)}; it must be >= {least}")
-
-
-def require_positive(config: Any, *names: str) -> None:
-    """Refuse config fields that are not above 0; one that is `None` is left out.
-
-    Raises:
-        ValueError: that names the field, its value and the range.
-    """
-    for name in names:
-        if getattr(config, name) is not None and not getattr(config, name) > 0:
-            raise ValueError(f"{name} is {getattr(config, name)}; it must be > 0")
-
-
-def require_fraction(config: Any, *names: str) -> None:
-    """Refuse config fields outside [0, 1].
-
-    Raises:
-        ValueError: that names the field, its value and the range.
-    """
-    for name in names:
-        if not 0 <= getattr(config, name) <= 1:
-            raise ValueError(f"{name} is {getattr(config, name)}; it must be in [0, 1]")
-
-
 def require_array(name: str, saved: Any, own: np.ndarray, low: Any = None, high: Any = None) -> np.ndarray:
     """Return a saved array, which must have the shape and type of the object's own, and whose numbers must be in [low, high).
 

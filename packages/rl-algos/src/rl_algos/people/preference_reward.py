@@ -41,7 +41,6 @@ class PreferenceRewardConfig(PPOConfig):
 
     def __post_init__(self) -> None:
         """Refuse pieces that are longer than a rollout."""
-        super().__post_init__()
         if self.piece_steps > self.rollout_steps:
             raise ValueError(f"piece_steps is {self.piece_steps}; it must be at most rollout_steps, {self.rollout_steps}")
 

@@ -31,7 +31,6 @@ class QRDQNConfig(DQNConfig):
 
     def __post_init__(self) -> None:
         """Refuse an unknown objective, and dueling streams."""
-        super().__post_init__()
         Risk.read(self.risk)
         if self.dueling:
             raise ValueError("dueling is true; quantiles are learned without dueling streams, so set it to false")

@@ -148,7 +148,6 @@ class VariedPendulumConfig(ArrayTaskConfig):
 
     def __post_init__(self) -> None:
         """Refuse ranges that are none."""
-        super().__post_init__()
         _require_ends(self, "mass", "length")
 
 
@@ -170,7 +169,6 @@ class VariedCartPoleConfig(ArrayTaskConfig):
 
     def __post_init__(self) -> None:
         """Refuse ranges that are none."""
-        super().__post_init__()
         _require_ends(self, "mass", "length")
 
 

@@ -45,8 +45,6 @@ class BinnedConfig:
     options: Annotated[Mapping[str, Any], Doc("keyword arguments of gymnasium.make")] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if any(count < 1 for count in self.bins):
-            raise ValueError(f"bins is {self.bins}; each must be >= 1")
         if any(not low < high for low, high in zip(self.low, self.high, strict=False)):
             raise ValueError(f"low is {self.low} and high is {self.high}; each low must be below its high")
 

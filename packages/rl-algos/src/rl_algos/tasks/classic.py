@@ -13,7 +13,6 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from rl_algos.parts.ranges import require_range
 from rl_algos.tasks.mdp.model import MDP
 from rl_algos.tasks.mdp.picture import Layout
 from rl_algos.tasks.mdp.task import MDPTask
@@ -60,10 +59,6 @@ class GamblersProblemConfig:
     goal: Annotated[int, Meta(ge=2), Doc("capital at which the gambler has won")] = 100
     discount: Annotated[Fraction, Doc("gamma")] = 1.0
     max_steps: Annotated[Whole, Doc("bets after which an episode is cut; 0 for no limit")] = 0
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.heads < 1.0:
-            raise ValueError(f"heads is {self.heads}; it must be in (0, 1)")
 
 
 class GamblersProblem(MDPTask):
@@ -141,9 +136,8 @@ class GarnetConfig:
     max_steps: Annotated[Whole, Doc("steps after which an episode is cut; 0 for no limit")] = 100
 
     def __post_init__(self) -> None:
-        require_range(self, "branches", 1, self.num_states)
-        if not 0.0 <= self.ending < 1.0:
-            raise ValueError(f"ending is {self.ending}; it must be in [0, 1)")
+        if not 1 <= self.branches <= self.num_states:
+            raise ValueError(f"branches is {self.branches}; it must be in [1, {self.num_states}]")
 
 
 class Garnet(MDPTask):

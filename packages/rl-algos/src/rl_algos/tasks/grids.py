@@ -16,7 +16,6 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from rl_algos.parts.ranges import require_range
 from rl_algos.tasks.mdp.model import MDP
 from rl_algos.tasks.mdp.picture import Layout
 from rl_algos.tasks.mdp.task import MDPTask
@@ -133,7 +132,7 @@ class GridRobotConfig:
     """A robot on slippery ground."""
 
     layout: Annotated[str, Doc("rows of . S G # X; empty: generated from the fields below")] = ROBOT_WORLD
-    grip: Annotated[float, Doc("p, probability that the robot moves as intended; else to either side alike; in [0, 1]")] = 0.8
+    grip: Annotated[Fraction, Doc("p, probability that the robot moves as intended; else to either side alike")] = 0.8
     goal_reward: Annotated[float, Doc("reward of reaching the goal, unit of reward, any number")] = 10.0
     step_reward: Annotated[float, Doc("reward of every step, unit of reward, any number")] = -1.0
     obstacle_reward: Annotated[float, Doc("reward of driving onto an obstacle, unit of reward, any number")] = -100.0
@@ -143,9 +142,6 @@ class GridRobotConfig:
     obstacles: Annotated[float, Meta(ge=0, le=0.5), Doc("share of a generated grid's cells that are obstacles")] = 0.1
     layout_seed: Annotated[Whole, Doc("which generated grid")] = 0
     max_steps: Annotated[Whole, Doc("steps after which an episode is cut; 0 for no limit")] = 200
-
-    def __post_init__(self) -> None:
-        require_range(self, "grip", 0.0, 1.0)
 
 
 class GridRobot(MDPTask):

@@ -68,7 +68,7 @@ class JobSchedulingConfig:
 
     jobs: Annotated[tuple[Count, ...], Doc("jobs of each kind that wait at first; K of them")] = (4, 4, 4)
     costs: Annotated[tuple[NonNegative, ...], Doc("c, cost of each waiting job of a kind, each slot of time")] = (1.0, 2.0, 3.0)
-    rates: Annotated[tuple[float, ...], Doc("mu, probability that a served job is done within a slot, in (0, 1]")] = (
+    rates: Annotated[tuple[Annotated[float, Meta(gt=0, le=1)], ...], Doc("mu, probability that a served job is done within a slot")] = (
         0.8,
         0.5,
         0.2,
@@ -79,8 +79,6 @@ class JobSchedulingConfig:
         if not len(self.jobs) == len(self.costs) == len(self.rates) or not self.jobs:
             counts = f"{len(self.jobs)}, {len(self.costs)} and {len(self.rates)}"
             raise ValueError(f"jobs, costs and rates have {counts} entries; expected one each of every kind of job")
-        if min(self.rates) <= 0 or max(self.rates) > 1:
-            raise ValueError(f"rates is {list(self.rates)}; each must be in (0, 1]")
         if math.prod(count + 1 for count in self.jobs) > 100_000:
             raise ValueError(f"jobs is {list(self.jobs)}, which makes more than 100,000 states; take fewer jobs or kinds")
 
@@ -150,7 +148,7 @@ class EpidemicConfig:
     people: Annotated[int, Meta(ge=2, le=60), Doc("N")] = 20
     contact: Annotated[float, Meta(gt=0, lt=1), Doc("probability that one infected person infects one healthy one in a period")] = 0.08
     infected: Annotated[Count, Doc("infected people at first")] = 3
-    measures: Annotated[tuple[float, ...], Doc("factor on it under each measure; the first is none")] = (1.0, 0.5, 0.2)
+    measures: Annotated[tuple[Fraction, ...], Doc("factor on it under each measure; the first is none")] = (1.0, 0.5, 0.2)
     measure_costs: Annotated[tuple[NonNegative, ...], Doc("of each measure, each period, in infections")] = (0.0, 1.0, 3.0)
 
     def __post_init__(self) -> None:
@@ -160,8 +158,6 @@ class EpidemicConfig:
             )
         if self.infected > self.people:
             raise ValueError(f"infected is {self.infected}; it must be at most people, {self.people}")
-        if min(self.measures) < 0 or max(self.measures) > 1:
-            raise ValueError(f"measures is {list(self.measures)}; each factor must be in [0, 1]")
 
 
 class Epidemic(MDPTask):
