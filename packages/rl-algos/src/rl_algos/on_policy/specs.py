@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from rl_core.api import AgentSpec
 
@@ -21,135 +22,95 @@ COMPOSED = tuple(
 WILLIAMS = "Williams. Simple statistical gradient-following algorithms for connectionist reinforcement learning, 1992"
 
 
+def _agent(name: str, target: str, summary: str, reference: str, **fields: Any) -> AgentSpec:
+    presets = f"rl_algos:on_policy/presets/{name}.yaml"
+    settings = {"fits": FITS, "task": "CartPole-v1", "network": "mlp", "budget": 100_000, "presets": presets, **fields}
+    return AgentSpec(
+        name=name, target=f"rl_algos.on_policy.{target}", summary=summary, reference=reference, unit="environment steps", **settings
+    )
+
+
 def agents() -> Iterator[AgentSpec]:
     """Yield the agents, by name."""
-    yield AgentSpec(
-        name="a2c",
-        target="rl_algos.on_policy.a2c:A2C",
-        summary="Advantage actor-critic: a step after every few steps of many environments",
-        reference="Mnih and others. Asynchronous methods for deep reinforcement learning, 2016",
+    yield _agent(
+        "a2c",
+        "a2c:A2C",
+        "Advantage actor-critic: a step after every few steps of many environments",
+        "Mnih and others. Asynchronous methods for deep reinforcement learning, 2016",
         fits=FITS + COMPOSED,
-        unit="environment steps",
-        task="CartPole-v1",
-        network="mlp",
         budget=500_000,
-        presets="rl_algos:on_policy/presets/a2c.yaml",
         space="rl_algos:on_policy/spaces/a2c.yaml",
         tiny={"num_envs": 2, "rollout_steps": 4, "entropy_weight": 0.01, "learning_rate_schedule": "linear"},
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
-    yield AgentSpec(
-        name="a3c",
-        target="rl_algos.on_policy.a3c:A3C",
-        summary="Asynchronous advantage actor-critic: processes that learn at once, without locks",
-        reference="Mnih and others. Asynchronous methods for deep reinforcement learning, 2016",
-        fits=FITS,
-        unit="environment steps",
-        task="CartPole-v1",
-        network="mlp",
+    yield _agent(
+        "a3c",
+        "a3c:A3C",
+        "Asynchronous advantage actor-critic: processes that learn at once, without locks",
+        "Mnih and others. Asynchronous methods for deep reinforcement learning, 2016",
         budget=500_000,
-        presets="rl_algos:on_policy/presets/a3c.yaml",
         tiny={"num_workers": 1, "num_envs": 2, "rollout_steps": 4, "rollouts_per_step": 2, "entropy_weight": 0.01},
         tags=("on-policy", "policy gradient", "actor-critic", "asynchronous"),
     )
-    yield AgentSpec(
-        name="npg",
-        target="rl_algos.on_policy.trpo:TRPO",
-        summary="Natural policy gradient: conjugate gradient through the Fisher matrix",
-        reference="Kakade. A natural policy gradient, 2002",
-        fits=FITS,
-        unit="environment steps",
-        task="CartPole-v1",
-        network="mlp",
-        budget=100_000,
+    yield _agent(
+        "npg",
+        "trpo:TRPO",
+        "Natural policy gradient: conjugate gradient through the Fisher matrix",
+        "Kakade. A natural policy gradient, 2002",
         config={"line_search": False},
         presets="rl_algos:on_policy/presets/trpo.yaml",
         tiny={"num_envs": 2, "rollout_steps": 8, "gradient_iterations": 2, "value_epochs": 1, "value_batch_size": 8},
         tags=("on-policy", "policy gradient", "natural gradient"),
     )
-    yield AgentSpec(
-        name="ppo",
-        target="rl_algos.on_policy.ppo:PPO",
-        summary="Proximal policy optimisation: clipped ratios, GAE, discrete and real actions",
-        reference="Schulman, Wolski, Dhariwal, Radford, Klimov. Proximal policy optimization algorithms, 2017",
+    yield _agent(
+        "ppo",
+        "ppo:PPO",
+        "Proximal policy optimisation: clipped ratios, GAE, discrete and real actions",
+        "Schulman, Wolski, Dhariwal, Radford, Klimov. Proximal policy optimization algorithms, 2017",
         fits=FITS + COMPOSED,
-        unit="environment steps",
-        task="CartPole-v1",
-        network="mlp",
-        budget=100_000,
-        presets="rl_algos:on_policy/presets/ppo.yaml",
         space="rl_algos:on_policy/spaces/ppo.yaml",
         tiny={"num_envs": 2, "rollout_steps": 8, "num_epochs": 1, "batch_size": 8},
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
-    yield AgentSpec(
-        name="reinforce",
-        target="rl_algos.on_policy.reinforce:Reinforce",
-        summary="REINFORCE: whole episodes, actions weighted by the return that followed them",
-        reference=WILLIAMS,
-        fits=FITS,
-        unit="environment steps",
-        task="CartPole-v1",
-        network="mlp",
-        budget=100_000,
-        presets="rl_algos:on_policy/presets/reinforce.yaml",
+    yield _agent(
+        "reinforce",
+        "reinforce:Reinforce",
+        "REINFORCE: whole episodes, actions weighted by the return that followed them",
+        WILLIAMS,
         tiny={"num_envs": 2, "max_episode_steps": 12},
         tags=("on-policy", "policy gradient", "Monte Carlo"),
     )
-    yield AgentSpec(
-        name="reinforce-baseline",
-        target="rl_algos.on_policy.reinforce:Reinforce",
-        summary="REINFORCE with a learned baseline: returns less the value of the state",
-        reference=WILLIAMS,
-        fits=FITS,
-        unit="environment steps",
-        task="CartPole-v1",
-        network="mlp",
-        budget=100_000,
+    yield _agent(
+        "reinforce-baseline",
+        "reinforce:Reinforce",
+        "REINFORCE with a learned baseline: returns less the value of the state",
+        WILLIAMS,
         config={"baseline": "learned", "normalise_advantage": True},
-        presets="rl_algos:on_policy/presets/reinforce-baseline.yaml",
         tiny={"num_envs": 2, "max_episode_steps": 12, "value_epochs": 1},
         tags=("on-policy", "policy gradient", "Monte Carlo", "baseline"),
     )
-    yield AgentSpec(
-        name="reinforce-crossentropy",
-        target="rl_algos.on_policy.reinforce_crossentropy:ReinforceCrossentropy",
-        summary="REINFORCE as classification: actions as classes, returns as sample weights",
-        reference=WILLIAMS,
+    yield _agent(
+        "reinforce-crossentropy",
+        "reinforce_crossentropy:ReinforceCrossentropy",
+        "REINFORCE as classification: actions as classes, returns as sample weights",
+        WILLIAMS,
         fits=tuple(traits for traits in FITS if traits.endswith("discrete-output")),
-        unit="environment steps",
-        task="CartPole-v1",
-        network="mlp",
-        budget=100_000,
-        presets="rl_algos:on_policy/presets/reinforce-crossentropy.yaml",
         tiny={"num_envs": 2, "max_episode_steps": 12},
         tags=("on-policy", "policy gradient", "Monte Carlo", "supervised"),
     )
-    yield AgentSpec(
-        name="trpo",
-        target="rl_algos.on_policy.trpo:TRPO",
-        summary="Trust-region policy optimisation: natural steps held within a KL divergence",
-        reference="Schulman, Levine, Moritz, Jordan, Abbeel. Trust region policy optimization, 2015",
-        fits=FITS,
-        unit="environment steps",
-        task="CartPole-v1",
-        network="mlp",
-        budget=100_000,
-        presets="rl_algos:on_policy/presets/trpo.yaml",
+    yield _agent(
+        "trpo",
+        "trpo:TRPO",
+        "Trust-region policy optimisation: natural steps held within a KL divergence",
+        "Schulman, Levine, Moritz, Jordan, Abbeel. Trust region policy optimization, 2015",
         tiny={"num_envs": 2, "rollout_steps": 8, "gradient_iterations": 2, "value_epochs": 1, "value_batch_size": 8},
         tags=("on-policy", "policy gradient", "natural gradient", "trust region"),
     )
-    yield AgentSpec(
-        name="vpg",
-        target="rl_algos.on_policy.vpg:VPG",
-        summary="Vanilla policy gradient: one step a rollout, advantages by GAE",
-        reference="Sutton, McAllester, Singh, Mansour. Policy gradient methods with function approximation, 2000",
-        fits=FITS,
-        unit="environment steps",
-        task="CartPole-v1",
-        network="mlp",
-        budget=100_000,
-        presets="rl_algos:on_policy/presets/vpg.yaml",
+    yield _agent(
+        "vpg",
+        "vpg:VPG",
+        "Vanilla policy gradient: one step a rollout, advantages by GAE",
+        "Sutton, McAllester, Singh, Mansour. Policy gradient methods with function approximation, 2000",
         tiny={"num_envs": 2, "rollout_steps": 8, "value_epochs": 1, "value_batch_size": 8},
         tags=("on-policy", "policy gradient", "actor-critic"),
     )
