@@ -24,7 +24,7 @@ from rl_algos.safety import specs as safety
 from rl_algos.search import specs as search
 from rl_algos.self_play import specs as self_play
 from rl_algos.tabular import specs as tabular
-from rl_algos.tasks import specs as task_specs
+from rl_algos.tasks import specs as tasks
 from rl_algos.tree_search import specs as tree_search
 from rl_core.api import AgentSpec, TaskSchemeSpec, TaskSpec, hookimpl
 
@@ -35,7 +35,7 @@ RL_TOOLS = {
     "explainable": "rl_algos.explanation.explain:explainable",
 }
 
-ROOMS = (
+AGENTS = (
     applications,
     bandits,
     continuous,
@@ -57,33 +57,26 @@ ROOMS = (
     tabular,
     tree_search,
 )
+TASKS = (applications, exploration, games, hierarchy, meta, offline, players, robust, safety, tasks)
+SCHEMES = (players, robust, tasks)
 
 
 @hookimpl
 def rl_agents() -> Iterator[AgentSpec]:
     """Yield the agents of every room."""
-    for room in ROOMS:
+    for room in AGENTS:
         yield from room.agents()
 
 
 @hookimpl
 def rl_tasks() -> Iterator[TaskSpec]:
-    """Yield the tasks."""
-    yield from task_specs.tasks()
-    yield from games.tasks()
-    yield from meta.tasks()
-    yield from offline.tasks()
-    yield from exploration.tasks()
-    yield from hierarchy.tasks()
-    yield from safety.tasks()
-    yield from applications.tasks()
-    yield from robust.tasks()
-    yield from players.tasks()
+    """Yield the tasks of every room."""
+    for room in TASKS:
+        yield from room.tasks()
 
 
 @hookimpl
 def rl_task_schemes() -> Iterator[TaskSchemeSpec]:
     """Yield the open families of tasks."""
-    yield from task_specs.schemes()
-    yield from players.schemes()
-    yield from robust.schemes()
+    for room in SCHEMES:
+        yield from room.schemes()
