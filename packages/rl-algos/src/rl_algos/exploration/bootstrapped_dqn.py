@@ -9,7 +9,7 @@ Letters: B batch, N environments, K heads, A actions.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -97,14 +97,13 @@ class BootstrappedDQN(DQN):
         config = self.config
         if self.network.stateful or config.dueling:
             raise ValueError("bootstrapped heads take a network without a memory, mlp or cnn, and dueling=false")
-        given, agent = self.network, cast(Any, self)
-        agent.network = Heads(given, config.num_heads, config.prior_scale)  # for the time of building: it has what DQN asks of a network
-        try:
-            super().setup()
-        finally:
-            self.network = given
+        super().setup()
         self.choices = self.seeds.numpy("heads")
         self.head = self.choices.integers(0, config.num_heads, config.num_envs)
+
+    def architecture(self) -> Heads:
+        """Return what builds the network with K heads."""
+        return Heads(self.network, self.config.num_heads, self.config.prior_scale)
 
     def act(self) -> None:
         """Take one step in every environment by its head; one whose episode is over gets another head."""

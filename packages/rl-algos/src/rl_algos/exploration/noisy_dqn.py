@@ -9,7 +9,7 @@ Letters: I inputs, O outputs of a layer.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -85,13 +85,12 @@ class NoisyDQN(DQN):
         """
         if self.network.stateful:
             raise ValueError("the network is recurrent, and its layers cannot be made noisy; take network mlp or cnn")
-        given, agent = self.network, cast(Any, self)
-        agent.network = NoisyNetwork(given)  # for the time of building: it has what DQN asks of a network
-        try:
-            super().setup()
-        finally:
-            self.network = given
+        super().setup()
         self.noise = self.seeds.numpy("layers")
+
+    def architecture(self) -> NoisyNetwork:
+        """Return what builds the network with noisy layers."""
+        return NoisyNetwork(self.network)
 
     def act(self) -> None:
         """Take one step in every environment, by values with new noise."""

@@ -59,7 +59,7 @@ class DQN(Agent):
         self.warnings += warm_up_warning(self.warm_up, self.budget)
         self.exploration, self.draws = seeds.numpy("exploration"), seeds.numpy("replay")
 
-        self.nets = build_networks(config, task, self.network, seeds.numpy("initialisation"), self.device, self.outputs_per_action)
+        self.nets = build_networks(config, task, self.architecture(), seeds.numpy("initialisation"), self.device, self.outputs_per_action)
         self.module, self.target, self.optimiser = self.nets.module, self.nets.target, self.nets.optimiser
         self.replay = build_replay(config, task, self.nets)
         self.update: Callable[[Any, np.ndarray], Update] = self.fast_update if self.nets.fast else self.torch_update
@@ -77,6 +77,10 @@ class DQN(Agent):
         self.state = np.zeros((config.num_envs, self.nets.state_size), np.float32)  # of a recurrent network, in each episode
         self.envs = task.envs(config.num_envs, seeds)
         self.obs = self.envs.reset()
+
+    def architecture(self) -> Any:
+        """Return what builds the networks: the network that was named."""
+        return self.network
 
     def step(self) -> dict[str, float]:
         """Run one round: some steps of N environments, then some gradient steps."""
