@@ -69,13 +69,6 @@ def move_cartpole(state: np.ndarray, action: np.ndarray, reward: np.ndarray, ter
         terminated[n] = abs(state[n, 0]) > cartpole.X_LIMIT or abs(state[n, 2]) > cartpole.THETA_LIMIT
 
 
-def _require_ends(config: object, *names: str) -> None:
-    for name in names:
-        ends = getattr(config, name)
-        if not 0 < ends[0] <= ends[1] < math.inf:
-            raise ValueError(f"{name} is {list(ends)}; expected two numbers above 0, the smaller one first")
-
-
 class VariedTask(ArrayTask):
     """A problem with a mass and a length that are drawn for each episode; a subclass gives the problem, and what a state begins with."""
 
@@ -148,7 +141,9 @@ class VariedPendulumConfig(ArrayTaskConfig):
 
     def __post_init__(self) -> None:
         """Refuse ranges that are none."""
-        _require_ends(self, "mass", "length")
+        for name, ends in (("mass", self.mass), ("length", self.length)):
+            if not 0 < ends[0] <= ends[1] < math.inf:
+                raise ValueError(f"{name} is {list(ends)}; expected two numbers above 0, the smaller one first")
 
 
 class VariedPendulum(VariedTask):
@@ -160,16 +155,11 @@ class VariedPendulum(VariedTask):
 
 
 @configclass
-class VariedCartPoleConfig(ArrayTaskConfig):
+class VariedCartPoleConfig(VariedPendulumConfig):
     """A pole with a mass and a half length of its own in each episode; equal ends make a fixed one."""
 
     mass: Annotated[tuple[float, float], Doc("range of the pole's mass in kg, any numbers above 0")] = (0.05, 0.5)
     length: Annotated[tuple[float, float], Doc("range of half the pole's length in m, any numbers above 0")] = (0.25, 1.0)
-    show_parameters: Annotated[bool, Doc("whether observations show mass and half length")] = False
-
-    def __post_init__(self) -> None:
-        """Refuse ranges that are none."""
-        _require_ends(self, "mass", "length")
 
 
 class VariedCartPole(VariedTask):
