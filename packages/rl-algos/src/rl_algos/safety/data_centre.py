@@ -213,11 +213,11 @@ class DataCentre(ArrayTask):
             input_space=spaces.Box(-np.inf, np.inf, (NUM_OBS,), np.float32),
             output_space=spaces.Box(-1.0, 1.0, (2,), np.float32),
             time_limit=STEPS_OF_A_DAY,
-            target=0.0,
+            target=None,
             cost=lambda state: (state[:, WORST] > LIMIT).astype(np.float32),
         )
         super().__init__(config)
-        self.target, self.cost_limit = None, config.cost_limit
+        self.cost_limit = config.cost_limit
 
     def traits(self) -> frozenset[str]:
         """Return the traits, with `cooling`: observations and actions are those that `pid` expects."""

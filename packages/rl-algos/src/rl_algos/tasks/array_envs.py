@@ -108,7 +108,7 @@ class Problem(NamedTuple):
         input_space: Space of one observation.
         output_space: Space of one action.
         time_limit: Steps after which an episode is cut.
-        target: Mean return that counts as solved.
+        target: Mean return that counts as solved; `None` where there is none.
         state_of: States [N, S], float64, of observations [N, ...]; `None` where an observation does not show the state.
         outcome: Rewards [N] and terminations [N] of observations, actions and next observations, for models that learn the rest; `None`
             where it is not given.
@@ -123,7 +123,7 @@ class Problem(NamedTuple):
     input_space: spaces.Box
     output_space: spaces.Discrete | spaces.Box
     time_limit: int
-    target: float
+    target: float | None
     state_of: Callable[[np.ndarray], np.ndarray] | None = None
     outcome: Outcome | None = None
     cost: Callable[[np.ndarray], np.ndarray] | None = None

@@ -71,13 +71,9 @@ class LinearQuadratic(ArrayTask):
         input_space=spaces.Box(-np.inf, np.inf, (4,), np.float32),
         output_space=spaces.Box(-MOST, MOST, (2,), np.float32),
         time_limit=100,
-        target=float("nan"),
+        target=None,
         state_of=state_of_all,
     )
-
-    def __init__(self, config: object) -> None:
-        super().__init__(config)  # type: ignore[arg-type]
-        self.target = None
 
     def traits(self) -> frozenset[str]:
         """Return the traits, with `linear`: next states are linear and rewards quadratic in states and actions."""
