@@ -24,7 +24,7 @@ def warm(obs: np.ndarray) -> np.ndarray:
 
 def play(climate: str, limits: Limits) -> dict[str, float]:
     mild, world = (DataCentre(DataCentreConfig(climate=name)) for name in ("mild", climate))
-    trusted = pid.controller()
+    trusted = pid.Controller(pid.PIDConfig())
     familiar = familiar_with(mild, (warm, trusted), limits, Seeds(1), 10)
     return watched(world, warm, trusted, familiar, limits, seeds=Seeds(2)).result()
 
@@ -34,7 +34,8 @@ def test_a_policy_without_authority_is_the_controller_and_one_with_all_of_it_is_
     assert whole["fallback_share"] == whole["limited_share"] == 0.0
     assert none["fallback_share"] + none["limited_share"] == 1.0
     unwatched = Familiar(np.zeros((4, 13)), Limits(margin=math.inf))
-    alone = watched(DataCentre(DataCentreConfig()), pid.controller(), pid.controller(), unwatched, Limits(), seeds=Seeds(2)).result()
+    one, other = (pid.Controller(pid.PIDConfig()) for _ in range(2))
+    alone = watched(DataCentre(DataCentreConfig()), one, other, unwatched, Limits(), seeds=Seeds(2)).result()
     assert none["mean_return"] == pytest.approx(alone["mean_return"])
     assert none["mean_return"] < whole["mean_return"] - 10.0  # the cautious controller needs more energy, and keeps the limit
     assert none["mean_cost"] == 0.0 < whole["mean_cost"]

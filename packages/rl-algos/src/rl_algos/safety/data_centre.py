@@ -264,7 +264,7 @@ class DataCentre(ArrayTask):
         """Write a day of the policy beside the same day of the PID controller: effectiveness, hottest inlet, load and weather."""
         seeds = Seeds(0, ("picture",))
         mine = self.days(predict, episodes=20, seeds=seeds.apart("days"))
-        other = self.days(pid.controller(), episodes=20, seeds=seeds.apart("days"))
+        other = self.days(pid.Controller(pid.PIDConfig()), episodes=20, seeds=seeds.apart("days"))
         figure = new_figure(8.0, 8.0)
         hours = np.arange(len(mine["hour"])) * STEP / 3600.0
         axes = [figure.add_subplot(3, 1, number + 1) for number in range(3)]

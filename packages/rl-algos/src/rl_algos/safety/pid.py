@@ -70,11 +70,6 @@ class Controller:
         self._integral, self._before = np.array(state["integral"]), np.array(state["before"])
 
 
-def controller(config: PIDConfig | None = None) -> Controller:
-    """Return a controller with these settings, or the cautious ones."""
-    return Controller(PIDConfig() if config is None else config)
-
-
 class PID(Agent):
     """An agent that learns nothing: the controller, as a baseline of every learner."""
 
@@ -108,9 +103,7 @@ class PID(Agent):
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return set points [B, 2] at first observations of episodes [B, 13]."""
-        fresh = Controller(self.config)
-        fresh.begin(np.ones(len(inputs), dtype=np.bool_))
-        return fresh(inputs)
+        return Controller(self.config)(inputs)
 
     def predictor(self) -> Predict:
         """Return a controller with an integral of its own."""
