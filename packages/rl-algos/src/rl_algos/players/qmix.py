@@ -179,13 +179,6 @@ class QMIX(Agent):
                 return values
 
     @torch.no_grad()
-    def team_value(self, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        """Return Q_tot [B] of joint actions [B, P] at observations [B, P, D]; without a mixture the players' mean."""
-        chosen = self.values(self.learning, obs).gather(2, self.tensor(actions.astype(np.int64))[:, :, None]).squeeze(2)
-        value: np.ndarray = self.mixed(self.learning, chosen, obs).mean(dim=1).cpu().numpy()
-        return value
-
-    @torch.no_grad()
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return each player's action of the largest value [B, P] at observations [B, P, D]."""
         values: Any = self.values(self.learning, np.asarray(inputs, dtype=np.float32))
