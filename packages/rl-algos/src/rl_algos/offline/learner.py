@@ -24,7 +24,7 @@ from dl_nets.learning.export import FORMATS, Exportable
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions, pair_space
 from rl_algos.parts.exported import LargestAction, Observations, Policy, exportable
-from rl_algos.parts.normalisation import EPSILON, RunningMoments
+from rl_algos.parts.normalisation import RunningMoments
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, Positive, configclass
 from rl_core.network import Network
@@ -201,12 +201,6 @@ class OfflineAgent(Agent):
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every trainable parameter by name."""
         return {name: value.detach().cpu().numpy() for name, value in self.module.named_parameters()}
-
-
-def deviation(moments: RunningMoments) -> np.ndarray:
-    """Return the deviation by which observations are divided [I]."""
-    root: np.ndarray = np.sqrt(moments.variance + EPSILON)
-    return root
 
 
 def taken(values: Tensor, action: Tensor) -> Tensor:
