@@ -64,8 +64,7 @@ def model_of(mdp: MDP, policy: np.ndarray, termination: np.ndarray) -> tuple[np.
     [2.5, 3.0]
     """
     process = mdp.under(policy)
-    dense = getattr(process.transition, "toarray", None)
-    step = mdp.discount * (dense() if dense else np.asarray(process.transition))
+    step = mdp.discount * process.transition.toarray()
     going_on = np.eye(mdp.num_states) - step * (1.0 - termination)
     return np.linalg.solve(going_on, process.reward), np.linalg.solve(going_on, step * termination)
 

@@ -105,7 +105,8 @@ class STEVE(ModelSAC):
         total, weight = np.tile(batch.reward, (count, 1)), np.tile(batch.discount, (count, 1))  # [E, B]
         log_prob, action = np.tile(log_prob, (count, 1)), np.tile(action, (count, 1, 1))
         for _ in range(config.rollout_horizon):
-            after, reward, end = self.model.step(state, self._codes(action), functions, None)
+            codes = torch.from_numpy(np.ascontiguousarray(action, dtype=np.float32))  # [E, B, D]
+            after, reward, end = self.model.step(state, codes, functions, None)
             paid, ended = self._judged(state, action, after, reward, end)
             total = total + weight * (paid - temperature * log_prob)
             weight = weight * np.where(ended, np.float32(0.0), np.float32(config.discount))
@@ -118,10 +119,6 @@ class STEVE(ModelSAC):
             means.append((total + weight * (values.min(axis=0) - temperature * log_prob)).mean(axis=0))
             variances.append(targets.reshape(-1, targets.shape[2]).var(axis=0))
         return Expansion(np.stack(means), np.stack(variances))
-
-    def _codes(self, action: np.ndarray) -> torch.Tensor:
-        """Return the model's codes [E, B, D] of actions [E, B, D] in [-1, 1]."""
-        return torch.from_numpy(np.ascontiguousarray(action, dtype=np.float32))
 
     def _judged(
         self, state: torch.Tensor, action: np.ndarray, after: torch.Tensor, reward: torch.Tensor, end: torch.Tensor
