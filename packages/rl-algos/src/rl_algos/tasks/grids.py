@@ -1,6 +1,6 @@
 """Worlds on a grid: a robot on slippery ground, mazes, and the windy grid.
 
-*Source*: Sutton and Barto, Reinforcement Learning (2nd edition, 2018), examples 6.5 (wind), 8.1 to 8.3 (mazes); Russell and Norvig,
+*Source*: Sutton and Barto, Reinforcement Learning (2nd edition, 2018), examples 6.5 (wind), 8.1 (mazes); Russell and Norvig,
 Artificial Intelligence (2020), section 17.1, for the robot that slips to the sides.
 
 *Departures*: a maze costs 1 for bumping into a wall unless `wall_reward` is 0, as it is in the book.
@@ -28,8 +28,6 @@ LETTERS = ".SG#X"
 
 ROBOT_WORLD = "S.....\n......\n..XX..\n..#X..\n......\n.....G"
 DYNA_MAZE = ".......#G\n..#....#.\nS.#....#.\n..#......\n.....#...\n........."
-BLOCKING_MAZE = "........G\n.........\n.........\n########.\n.........\n...S....."
-BLOCKED_MAZE = "........G\n.........\n.........\n.########\n.........\n...S....."
 
 
 @dataclass(frozen=True, eq=False)
