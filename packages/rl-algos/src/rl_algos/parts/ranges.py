@@ -9,18 +9,6 @@ from typing import Any
 import numpy as np
 
 
-def require_range(config: Any, name: str, low: float, high: float, *, open_low: bool = False) -> None:
-    """Refuse a config field outside [low, high], or (low, high].
-
-    Raises:
-        ValueError: that names the field, its value and the range.
-    """
-    value = getattr(config, name)
-    if not (low < value if open_low else low <= value) or not value <= high:
-        needed = f"{'(' if open_low else '['}{low:g}, {high:g}]" if high < float("inf") else f"{'>' if open_low else '>='} {low:g}"
-        raise ValueError(f"{name} is {value}; it must be {'in ' if high < float('inf') else ''}{needed}")
-
-
 def require_array(name: str, saved: Any, own: np.ndarray, low: Any = None, high: Any = None) -> np.ndarray:
     """Return a saved array, which must have the shape and type of the object's own, and whose numbers must be in [low, high).
 

@@ -12,7 +12,6 @@ Letters: N environments, H W height and width, C frames of a stack.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -24,7 +23,6 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation, TransformAction, TransformObservation
 
-from rl_algos.parts.ranges import require_range
 from rl_core.config import Count, Doc, Fraction, Meta, Whole, configclass
 from rl_core.envs import Envs, Transition
 from rl_core.errors import nearest
@@ -51,11 +49,6 @@ class AtariConfig:
     clip_reward: Annotated[bool, Doc("whether rewards are cut to their sign to learn from; the score is counted as it is")] = True
     episode: Annotated[Literal["game", "life"], Doc("episodes as the learner counts them; the score is that of whole games")] = "game"
     full_actions: Annotated[bool, Doc("all 18 buttons, or those that the game uses")] = False
-
-    def __post_init__(self) -> None:
-        """Refuse settings out of range."""
-        for name, low in (("frame_skip", 1), ("frame_stack", 1), ("screen_size", 8), ("noop_max", 0)):
-            require_range(self, name, low, math.inf)
 
 
 class Screen(ControlTask):
