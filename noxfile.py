@@ -97,29 +97,29 @@ def run_pytest(session: nox.Session, *arguments: str, may_be_empty: bool = False
     ("python", "package"),
     [
         *(nox.param(RUNNING, package, id=package) for package in PACKAGES),
-        *(nox.param(python, package, id=f"{python}-{package}") for python in OTHERS for package in ("rl-core", "all")),
+        *(nox.param(python, package, id=f"{python}-{package}") for python in OTHERS for package in ("rl-core", "others")),
     ],
 )
 def tests(session: nox.Session, package: str) -> None:
     """The fast tests of a package, in an environment that holds only it and what it declares.
 
-    All of them on the Python that runs nox. On another one the tests of the host, which meets the language most, and, with all packages
-    in one environment, that every component is built, learns, is saved, loaded and evaluated.
+    All of them on the Python that runs nox. On another one the tests of the host, which meets the language most, and, with all other
+    packages in one environment, that every component is built, learns, is saved, loaded and evaluated.
     """
     named = [argument for argument in session.posargs if argument in PACKAGES and argument != "rl-core"]
-    packages = (named or [name for name in PACKAGES if name != "rl-core"]) if package == "all" else [package]
+    packages = (named or [name for name in PACKAGES if name != "rl-core"]) if package == "others" else [package]
     arguments = narrow(session, *packages)
     session.install("-c", LOCK, *wheels(session, *packages), *dict.fromkeys(need for name in packages for need in testing(name)))
     if package in TORCHLESS:
         session.run("python", "-c", WITHOUT_TORCH)
     two = ("-n", "2", "--dist", "worksteal")  # processes; `-- -n 0` runs all in one
     chosen = [f"packages/{package}/tests"]
-    if package == "all":
+    if package == "others":
         chosen = [*(f"packages/{name}/tests/test_conformance.py" for name in packages), "-k", BUILT_AND_RUN]
     elif session.python != RUNNING:
         chosen += [f"--ignore=packages/{package}/tests/test_{name}.py" for name in OF_THE_SYSTEM]
     run_pytest(session, *two, *chosen, "-m", "not learning", *arguments, may_be_empty=bool(arguments))
-    if package != "all":
+    if package != "others":
         session.install("-c", LOCK, *group("declared"))  # after the tests, so that they cannot lean on what deptry brings
         session.run("deptry", f"packages/{package}/src", "--config", f"packages/{package}/pyproject.toml", "--ignore", "DEP002")
 

@@ -22,7 +22,7 @@ from dl_nets.fast.bridge import why_torch
 from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, write
 from dl_nets.learning.optimisers import Optimiser
-from rl_algos.games.opponents import KnownGame
+from rl_algos.games.known_game import KnownGame
 from rl_algos.games.rules import Rules
 from rl_algos.parts.exported import exportable_judgement
 from rl_algos.self_play.positions import Positions
