@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba.core import types
+from numba.core import config, types
 from numba.core.types.containers import BaseTuple
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
@@ -25,7 +25,7 @@ def copy_into(target: Any, source: Any) -> None:
 
 
 @intrinsic
-def borrowed(typing_context: Any, value: Any) -> Any:
+def _borrowed(typing_context: Any, value: Any) -> Any:
     """Return an array, or a (named) tuple with all its arrays, without reference counts, inside a kernel; the caller keeps them alive.
 
     numba counts references with atomic instructions whenever an array is passed to an inlined function. In a loop of table look-ups
@@ -36,6 +36,14 @@ def borrowed(typing_context: Any, value: Any) -> Any:
         return _uncounted(context, builder, signature.args[0], arguments[0])
 
     return value(value), generate
+
+
+def _unchanged(value: Any) -> Any:
+    """Return the value: `borrowed` in plain Python."""
+    return value
+
+
+borrowed: Any = _unchanged if config.DISABLE_JIT else _borrowed  # NUMBA_DISABLE_JIT=1: a debugger follows the kernels
 
 
 def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:

@@ -16,12 +16,12 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from rl_core.compiling import jit
 
-PLAIN = os.environ.get("NLP_EMBEDDINGS_ROWS") == "plain"
+PLAIN = os.environ.get("NLP_EMBEDDINGS_ROWS") == "plain" or bool(config.DISABLE_JIT)
 """Whether kernels use plain loops."""
 
 LANES = 16

@@ -266,9 +266,11 @@ class TabularLearner(Agent):
     def _machine_code(self, kernel: Any, *arguments: Any) -> Callable[..., Any]:
         """Return a kernel for arguments of these types; looked up once, because finding the types of fifty arrays takes 0.1 ms."""
         if kernel not in self._compiled:
-            types = tuple(numba.typeof(argument) for argument in arguments)
-            kernel.compile(types)
-            self._compiled[kernel] = kernel.get_overload(types)
+            self._compiled[kernel] = kernel
+            if hasattr(kernel, "get_overload"):  # not with NUMBA_DISABLE_JIT
+                types = tuple(numba.typeof(argument) for argument in arguments)
+                kernel.compile(types)
+                self._compiled[kernel] = kernel.get_overload(types)
         return self._compiled[kernel]
 
     def play(self, num_steps: int, first_step: int) -> int:

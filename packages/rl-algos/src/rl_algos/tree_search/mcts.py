@@ -243,7 +243,7 @@ class MCTS(Agent):
             return self.search_from(int(obs[0]), rng)
         world = Copies(self, envs)
         tree = new_tree(self.config.num_simulations, self.num_actions, world.key(obs))
-        simulate.py_func(
+        getattr(simulate, "py_func", simulate)(
             ucb1,
             lambda world, rng: world.restart(rng),
             lambda world, tree, node, action, rng: (*world.advance(action), 0.0),
