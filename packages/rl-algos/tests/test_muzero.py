@@ -52,6 +52,12 @@ def test_a_target_is_three_rewards_and_the_value_of_the_search_after_them():
     assert drawn.has_policy.tolist() == [1, 1, 1]
 
 
+def test_renewed_values_take_the_place_of_those_of_the_searches():
+    kept = histories([1, 2, 3, 4, 5, 6, 7], [GOES_ON] * 7, [10, 20, 30, 40, 50, 60, 70])
+    kept.renew(lambda obs: 80.0 * obs[:, 0])
+    assert stretch_from(kept, 0).value.tolist() == [1 + 1 + 0.75 + 240 / 8, 2 + 1.5 + 1 + 320 / 8, 3 + 2 + 1.25 + 400 / 8]
+
+
 def test_behind_an_end_everything_is_worth_nothing():
     kept = histories([1, 2, 3, 4, 5, 6, 7], [GOES_ON, TERMINATED, *[GOES_ON] * 5], [9] * 7)
     drawn = stretch_from(kept, 1)

@@ -5,7 +5,7 @@ Letters: N environments, T steps that are kept of each, A actions, B batch, K un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,6 +129,12 @@ class Histories:
         for name, array in self.arrays.items():
             array[:, place] = step[name]
         self.num_added += 1
+
+    def renew(self, judge: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Replace the stored values by those [B] that a judge gives to the stored observations [B, ...]."""
+        size = min(self.num_added, self.arrays["action"].shape[1])
+        for obs, value in zip(self.arrays["obs"], self.arrays["value"], strict=True):
+            value[:size] = judge(obs[:size])
 
     def num_ready(self, num_unrolled: int, num_steps: int) -> int:
         """Return how many steps of each environment have a whole stretch and its targets behind them."""

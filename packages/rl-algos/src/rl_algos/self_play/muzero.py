@@ -1,7 +1,8 @@
 """MuZero: the search of AlphaZero in a model that is learned for the sake of the search alone.
 
 Source: J. Schrittwieser and others, "Mastering Atari, Go, chess and shogi by planning with a learned model", 2020.
-Departures: all stored steps are drawn alike, without priorities, and are not searched anew; the rule of selection has one width instead
+Departures: all stored steps are drawn alike, without priorities, and are not searched anew: what Reanalyze (appendix H) renews are the
+values in their targets alone, by the network and not by searches; the rule of selection has one width instead
 of one that grows with the logarithm of the visits; an action never tried counts as its state's value; a stretch that a time limit cuts
 is worth what the network says of its last observation; a game is learned from in all symmetries of its board, as in AlphaGo Zero.
 Letters: B batch, N environments, A actions, K unrolled steps, L numbers of a state.
@@ -53,6 +54,7 @@ class MuZeroConfig:
     num_steps: Annotated[Count, Doc("n, rewards in a target before the search's value takes over")] = 25
     steps_per_iteration: Annotated[Count, Doc("steps of each environment in one iteration")] = 16
     reuse: Annotated[Positive, Doc("how often each step is learned from, on average")] = 8.0
+    reanalyse: Annotated[bool, Doc("whether the newest network renews the values of stored steps before each iteration")] = False
     buffer_size: Annotated[Count, Doc("steps that are kept, of all environments")] = 100_000
     batch_size: Annotated[Count, Doc("B, stretches in a gradient step")] = 128
     learning_rate: Annotated[Positive, Doc("of Adam; falls to a tenth by the end of the budget")] = 5e-3
@@ -142,6 +144,8 @@ class MuZero(Agent):
         self.optimiser.learning_rate = config.learning_rate * (1.0 - 0.9 * min(done, 1.0))
         for _ in range(config.steps_per_iteration):
             self.act(1.0 if done < 0.5 else 0.5 if done < 0.75 else 0.25)
+        if config.reanalyse:
+            self.histories.renew(self.values)
         for _ in range(round(config.steps_per_iteration * config.num_envs * config.reuse / config.batch_size)):
             if self.histories.num_ready(config.num_unrolled, config.num_steps):
                 losses.append(self.update())
