@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rl_core.conformance.checks import Check, all_checks, perform
-from rl_core.conformance.subjects import AgentSubject, Subject, named
+from rl_core.conformance.subjects import AgentSubject, Subject, TaskSubject, named
 from rl_core.plugins.catalogue import Catalogue
 
 FAULTY = Path(__file__).parent / "faulty"
@@ -20,6 +20,7 @@ FAULTS = [  # component, check, what the check says
     ("no-agent", "names-a-class", "is no Agent"),
     ("changeable", "names-a-class", "can be changed"),
     ("wrong-tiny", "gives-settings-that-build", "tiny of the spec cannot be built: unknown config field 'num_stepps'"),
+    ("wrong-tiny-task", "gives-settings-that-build", "tiny of the spec cannot be built: unknown config field 'pusch'"),
     ("wrong-preset", "gives-settings-that-build", "the preset for drift cannot be built: unknown config field 'sprade'"),
     (
         "wrong-task-preset",
@@ -183,6 +184,13 @@ def test_more_steps_are_taken_on_request(catalogue: Catalogue) -> None:
     assert len(subject.reference.steps) >= 25
     assert set(subject.reference.cuts) == {1, 3, len(subject.reference.steps) - 1}
     subject.close()
+
+
+def test_a_task_has_its_tiny_size_for_checks_of_itself_and_of_agents(catalogue: Catalogue) -> None:
+    [task], [agent] = named(catalogue, "faulty/far-drift"), named(catalogue, "faulty/climber")
+    assert isinstance(task, TaskSubject)
+    assert isinstance(agent, AgentSubject)
+    assert [task.fresh().config.push, agent.resolve(task="far-drift").built_task.config.push] == [0.5, 0.5]
 
 
 def test_every_check_has_a_fault_that_proves_it() -> None:

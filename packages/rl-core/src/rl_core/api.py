@@ -199,11 +199,13 @@ class TaskSpec(Spec):
         traits: What the task offers. Must be what the built task's `traits()` returns (the conformance kit compares).
         agent: Name of the default agent.
         extras: Names of the arrays in the transitions' `extras` ("cost", "legal", "goal"); each is among the traits as well.
+        tiny: Config fields that make the task as small as it can be, such as few examples; what the conformance kit builds.
     """
 
     traits: tuple[str, ...]
     agent: str
     extras: tuple[str, ...] = ()
+    tiny: Mapping[str, Any] = field(default_factory=dict)
 
 
 @specclass

@@ -78,6 +78,7 @@ def tasks() -> Iterator[TaskSpec]:
         summary="A sentence that says all about two shapes. Made from a seed",
         traits=("data", "image-input", "token-output"),
         agent="supervised",
+        tiny={"num_train": 60, "num_validation": 20, "num_test": 30},
         tags=("captions", "vision", "synthetic"),
     )
 

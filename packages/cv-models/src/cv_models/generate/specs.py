@@ -126,6 +126,7 @@ def tasks() -> Iterator[TaskSpec]:
         config={"task": "plain-shapes", "noise": 0, "validation": False},
         traits=("data", "image-input", "image-output", "generation"),
         agent="supervised",
+        tiny={"settings": {"num_train": 200}, "most_tested": 100},
         tags=("generation", "vision", "synthetic"),
     )
     yield TaskSpec(
@@ -134,6 +135,7 @@ def tasks() -> Iterator[TaskSpec]:
         summary="Draw a picture of which a caption is true. Made from a seed",
         traits=("data", "dict-input", "image-output", "generation"),
         agent="supervised",
+        tiny={"num_train": 100, "num_test": 50},
         tags=("generation", "vision", "captions", "synthetic"),
     )
     yield TaskSpec(
@@ -142,6 +144,7 @@ def tasks() -> Iterator[TaskSpec]:
         summary="Find defects of a surface, learning from whole ones. Made from a seed",
         traits=("data", "image-input", "image-output", "reconstruction"),
         agent="supervised",
+        tiny={"num_train": 60, "num_validation": 20, "num_test": 30},
         tags=("anomaly detection", "vision", "synthetic"),
     )
     yield TaskSpec(
@@ -150,6 +153,7 @@ def tasks() -> Iterator[TaskSpec]:
         summary="Circle, square or triangle? Small grey pictures, made from a seed",
         traits=("data", "image-input", "discrete-output"),
         agent="supervised",
+        tiny={"num_train": 60, "num_validation": 20, "num_test": 30},
         tags=("classification", "vision", "synthetic"),
     )
     yield TaskSpec(
@@ -158,6 +162,7 @@ def tasks() -> Iterator[TaskSpec]:
         summary="Translate between grey pictures and ink on paper, without pairs",
         traits=("data", "dict-input", "image-output", "unpaired"),
         agent="cyclegan",
+        tiny={"settings": {"num_train": 60, "num_test": 30}},
         tags=("vision", "translation", "synthetic"),
     )
     yield TaskSpec(
@@ -167,6 +172,7 @@ def tasks() -> Iterator[TaskSpec]:
         reference="Lee, Mumford and Huang, Occlusion models for natural images, 2001",
         traits=("data", "image-input", "image-output", "super-resolution"),
         agent="supervised",
+        tiny={"size": 24, "num_train": 30, "num_validation": 4, "num_test": 8},
         tags=("vision", "super-resolution", "synthetic"),
     )
 

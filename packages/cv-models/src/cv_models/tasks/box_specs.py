@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from rl_core.api import TaskSchemeSpec, TaskSpec
 
+FEW = {"num_train": 60, "num_validation": 20, "num_test": 30}
+
 
 def tasks() -> Iterator[TaskSpec]:
     """Yield the tasks."""
@@ -15,6 +17,7 @@ def tasks() -> Iterator[TaskSpec]:
         summary="Where are the circles, squares and triangles? Made from a seed",
         traits=("data", "image-input", "boxes-output"),
         agent="supervised",
+        tiny=FEW,
         tags=("detection", "vision", "synthetic"),
     )
     yield TaskSpec(
@@ -23,6 +26,7 @@ def tasks() -> Iterator[TaskSpec]:
         summary="Which pixels belong to each shape? Made from a seed",
         traits=("data", "image-input", "instances-output"),
         agent="supervised",
+        tiny=FEW,
         tags=("instance segmentation", "vision", "synthetic"),
     )
 

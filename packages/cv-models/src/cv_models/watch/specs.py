@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rl_core.api import NetworkSpec, TaskSchemeSpec, TaskSpec
 
+FEW = {"num_frames": 6, "num_train": 60, "num_validation": 20, "num_test": 30}
 TINY = {"channels": (3, 4), "frame_size": 5, "units": 4}
 
 
@@ -66,6 +67,7 @@ def tasks() -> Iterator[TaskSpec]:
         summary="A sentence that says how a shape moves in a clip. Made from a seed",
         traits=("data", "array-input", "token-output"),
         agent="supervised",
+        tiny=FEW,
         tags=("captions", "video", "synthetic"),
     )
     yield TaskSpec(
@@ -74,6 +76,7 @@ def tasks() -> Iterator[TaskSpec]:
         summary="Which way does a shape move in a clip? Made from a seed",
         traits=("data", "array-input", "discrete-output"),
         agent="supervised",
+        tiny=FEW,
         tags=("classification", "video", "synthetic"),
     )
 

@@ -95,6 +95,7 @@ def tasks() -> Iterator[TaskSpec]:
         summary="Digits that are said as chords, up to five in a row, in noise",
         traits=("data", "array-input", "token-output", "transcripts"),
         agent="supervised",
+        tiny={"examples": 100, "held_out": 20},
         tags=("speech",),
     )
 

@@ -48,6 +48,7 @@ def tasks() -> Iterator[TaskSpec]:
         reference="Ziegler and others, Fine-tuning language models from human preferences, 2019",
         traits=TRAITS,
         agent="supervised",
+        tiny={"pairs": 400},
         tags=("preferences", "language"),
     )
 

@@ -96,5 +96,6 @@ def tasks() -> Iterator[TaskSpec]:
         reference="Osband and others. Behaviour suite for reinforcement learning, 2020",
         traits=("control", "mdp", "discrete-input", "discrete-output"),
         agent="bootstrapped-dqn",
+        tiny={"depth": 4},
         tags=("exploration", "grid"),
     )

@@ -113,6 +113,7 @@ def tasks() -> Iterator[TaskSpec]:
         traits=TEAM,
         extras=("rewards",),
         agent="mappo",
+        tiny={"time_limit": 10},
         tags=("several players", "team", "grid world"),
     )
     yield _team_game("two-step", "A game of one payoff in which a sum of values chooses the wrong branch", QMIX)

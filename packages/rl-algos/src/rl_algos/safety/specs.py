@@ -66,6 +66,7 @@ def tasks() -> Iterator[TaskSpec]:
         traits=("control", "cooling", "cost", "vector-input", "continuous-output"),
         extras=("cost",),
         agent="ppo-lagrangian",
+        tiny={"time_limit": 20},
         tags=("energy", "safety"),
     )
     yield TaskSpec(

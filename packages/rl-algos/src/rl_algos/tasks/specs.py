@@ -125,6 +125,7 @@ def _control_tasks() -> Iterator[TaskSpec]:
         reference="Hafner and others. Learning latent dynamics for planning from pixels, 2019",
         traits=("control", "image-input", "discrete-output"),
         agent="dreamer",
+        tiny={"time_limit": 20},
         tags=("classic control", "pixels"),
     )
     yield TaskSpec(
@@ -134,6 +135,7 @@ def _control_tasks() -> Iterator[TaskSpec]:
         reference="Kalman. Contributions to the theory of optimal control, 1960",
         traits=("control", "dynamics", "linear", "vector-input", "continuous-output"),
         agent="lqr",
+        tiny={"time_limit": 20},
         tags=("optimal control",),
     )
     yield TaskSpec(
@@ -160,6 +162,7 @@ def _control_tasks() -> Iterator[TaskSpec]:
         reference="Hafner and others. Learning latent dynamics for planning from pixels, 2019",
         traits=("control", "image-input", "continuous-output"),
         agent="dreamer",
+        tiny={"time_limit": 20},
         tags=("classic control", "pixels"),
     )
     yield TaskSpec(

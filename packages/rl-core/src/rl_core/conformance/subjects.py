@@ -106,6 +106,7 @@ class AgentSubject(Subject):
         from rl_core.runs import recipe
 
         options: dict[str, Any] = {"agent": self.entry.qualified, "task": task, "device": "cpu", "config": dict(self.entry.spec.tiny)}
+        options["task_config"] = tiny_task(self.catalogue, task or self.entry.spec.task)
         if task not in self._network_tiny:
             network = recipe.resolve(self.catalogue, **options).network
             self._network_tiny[task] = dict(network.spec.tiny) if network else {}
@@ -215,7 +216,7 @@ class NetworkSubject(Subject):
         """Its default task."""
         from rl_core.runs import recipe
 
-        return recipe.build_task(self.catalogue, self.entry.spec.task)
+        return recipe.build_task(self.catalogue, self.entry.spec.task, tiny_task(self.catalogue, self.entry.spec.task))
 
     def network(self) -> Network:
         """Return the network at its tiny size."""
@@ -256,13 +257,13 @@ class NetworkSubject(Subject):
 
 
 class TaskSubject(Subject):
-    """A task."""
+    """A task at its tiny size."""
 
     def fresh(self) -> Task:
         """Build a new instance of the task."""
         from rl_core.runs import recipe
 
-        return recipe.build_task(self.catalogue, self.entry.qualified)
+        return recipe.build_task(self.catalogue, self.entry.qualified, tiny_task(self.catalogue, self.entry.qualified))
 
     @cached_property
     def task(self) -> Task:
@@ -284,6 +285,11 @@ class TaskSubject(Subject):
 
         task = self.fresh()
         task.evaluate(inputs.RandomAnswers(task.output_space), episodes=1, seeds=Seeds(0))
+
+
+def tiny_task(catalogue: Catalogue, name: str) -> dict[str, Any]:
+    """Return the config fields that make a task small; none for a task of a scheme."""
+    return dict(getattr(catalogue.find(name, "task").spec, "tiny", {}))
 
 
 _SUBJECTS: dict[str, type[Subject]] = {"agent": AgentSubject, "network": NetworkSubject, "task": TaskSubject}

@@ -111,6 +111,9 @@ def rl_tasks() -> Iterator[TaskSpec]:
         ("writes-again", "WritesAgain"),
     ):
         yield TaskSpec(name=name, target=f"faulty.drift:{class_name}", summary="A drifting point", traits=CONTROL, agent="climber")
+    pushes = {"far-drift": {"push": 0.5}, "wrong-tiny-task": {"pusch": 0.5}}
+    for name, tiny in pushes.items():
+        yield TaskSpec(name=name, target="faulty.drift:Drift", summary="A drifting point", traits=CONTROL, agent="climber", tiny=tiny)
     lies = ("control", "vector-input", "continuous-output")
     yield TaskSpec(name="lies", target="faulty.drift:Drift", summary="A drifting point", traits=lies, agent="climber")
     for name, class_name in (
