@@ -22,12 +22,11 @@ from torch import Tensor
 
 from rl_algos.model_based.gaussian_process import GaussianProcesses
 from rl_algos.model_based.learned import open_loop_ratio
-from rl_algos.model_based.mpc import MPCConfig, Planner
+from rl_algos.model_based.mpc import MPCConfig, Planner, PlanningAgent
 from rl_algos.model_based.pictures import draw_compounding
 from rl_algos.model_based.sequences import Actions
 from rl_algos.model_based.transitions import Scale
 from rl_algos.tasks.array_envs import Outcome
-from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, Whole, configclass
 from rl_core.task import ControlTask, Predict
 
@@ -238,7 +237,7 @@ class GPPlanner(Planner):
         return np.clip(plan + self._settings.gradient_size * step, -1.0, 1.0)
 
 
-class GPMPC(Agent):
+class GPMPC(PlanningAgent):
     """Agent that plans with Gaussian processes, which learn the task from a few hundred steps.
 
     Attributes:
@@ -256,7 +255,7 @@ class GPMPC(Agent):
         config, seeds = self.config, self.seeds
         self.model = GPModel(self.task, config)
         self.random, self.num_fits, self.likelihood = seeds.numpy("warm-up"), 0, 0.0
-        self.player = GPPlanner(self.model, config, seeds.numpy("candidates"))
+        self.player = self.planner(seeds.numpy("candidates"))
         self.envs = self.task.envs(config.num_envs, seeds)
         self.obs = self.envs.reset()
         self.player.begin(np.ones(config.num_envs, dtype=np.bool_))
@@ -288,18 +287,15 @@ class GPMPC(Agent):
         if not self.num_fits:
             middle = np.zeros((len(inputs), self.model.actions.size))
             return self.model.actions(middle).reshape(-1, *space.shape)
-        actions = []
-        for row in range(len(inputs)):
-            player = GPPlanner(self.model, self.config, self.seeds.apart("prediction").numpy("candidates"))
-            player.begin(np.ones(1, dtype=np.bool_))
-            actions.append(player(inputs[row : row + 1]))
-        return np.concatenate(actions)
+        return super().predict(inputs)
 
     def predictor(self) -> Predict:
         """Return a player that keeps its plans from one decision to the next."""
-        if not self.num_fits:
-            return self.predict
-        return GPPlanner(self.model, self.config, self.seeds.apart("evaluation").numpy("candidates"))
+        return super().predictor() if self.num_fits else self.predict
+
+    def planner(self, rng: np.random.Generator) -> GPPlanner:
+        """Return a planner without plans."""
+        return GPPlanner(self.model, self.config, rng)
 
     def draw(self, folder: Path) -> None:
         """Draw the growth of the model's errors over the horizon, in fresh episodes with random actions."""

@@ -137,7 +137,28 @@ def optimiser_of(config: MPCConfig, num_actions: int | None = None) -> Optimiser
     return CrossEntropy(*size, *elites, config.noise_exponent, *kept)
 
 
-class MPC(Agent):
+class PlanningAgent(Agent):
+    """Base of agents that plan every action."""
+
+    def planner(self, rng: np.random.Generator) -> Planner:
+        """Return a planner without plans, with the stream of its candidates."""
+        raise NotImplementedError
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Return actions [B, ...] planned from nothing at observations [B, ...], each planned alone with the same candidates."""
+        actions = []
+        for row in range(len(inputs)):
+            player = self.planner(self.seeds.apart("prediction").numpy("candidates"))
+            player.begin(np.ones(1, dtype=np.bool_))
+            actions.append(player(inputs[row : row + 1]))
+        return np.concatenate(actions)
+
+    def predictor(self) -> Predict:
+        """Return a player that keeps its plans from one decision to the next."""
+        return self.planner(self.seeds.apart("evaluation").numpy("candidates"))
+
+
+class MPC(PlanningAgent):
     """Agent that plans every action with the task's own dynamics. It learns nothing: a step only plays."""
 
     Config: ClassVar[type] = MPCConfig
@@ -168,16 +189,3 @@ class MPC(Agent):
         self.plan, self.model_steps = self.player.plan, self.player.model_steps
         self.progress += self.config.steps_per_iteration * self.config.num_envs
         return {"model_steps": float(self.model_steps), **self.envs.episode_metrics()}
-
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Return actions [B, ...] planned from nothing at observations [B, ...], each planned alone with the same candidates."""
-        actions = []
-        for row in range(len(inputs)):
-            player = self.planner(self.seeds.apart("prediction").numpy("candidates"))
-            player.begin(np.ones(1, dtype=np.bool_))
-            actions.append(player(inputs[row : row + 1]))
-        return np.concatenate(actions)
-
-    def predictor(self) -> Predict:
-        """Return a player that keeps its plans from one decision to the next."""
-        return self.planner(self.seeds.apart("evaluation").numpy("candidates"))

@@ -20,15 +20,14 @@ from torch import Tensor
 
 from dl_nets.learning.export import FORMATS, Exportable, example
 from rl_algos.model_based.learned import LearnedModel, ModelConfig, open_loop, open_loop_ratio, scores
-from rl_algos.model_based.mpc import MPCConfig, Planner
+from rl_algos.model_based.mpc import MPCConfig, Planner, PlanningAgent
 from rl_algos.model_based.perceptrons import Functions
 from rl_algos.model_based.pictures import draw_model, draw_search
 from rl_algos.model_based.sequences import Actions
 from rl_algos.model_based.transitions import Rows, Transitions
 from rl_algos.parts.exported import computed, zeros
-from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, configclass
-from rl_core.task import ControlTask, DynamicsTask, Predict
+from rl_core.task import ControlTask, DynamicsTask
 
 CHECKS = ("open_loop_error", "model_error", "z_deviation", "mixture_z_deviation")
 AT_ONCE = 20_000  # predicted states of all particles in one call of the model: more would leave the cache
@@ -75,7 +74,7 @@ class LearnedPlanner(Planner):
         return max(1, AT_ONCE // self._learned.config.num_particles)
 
 
-class PETS(Agent):
+class PETS(PlanningAgent):
     """Agent that plans with a learned model, which it fits anew after every few steps.
 
     Attributes:
@@ -192,19 +191,6 @@ class PETS(Agent):
         predicted, real = open_loop(self.model, rows, steps, self.draws, 4 * self.config.num_particles)
         starts = np.arange(0, len(rows.reward) - steps + 1, max(1, steps // 3))
         return open_loop_ratio(predicted, real, self.model.inputs.std[: self.model.num_numbers], rows.obs[starts])
-
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Return actions [B, ...] planned from nothing at observations [B, ...], each planned alone with the same candidates."""
-        actions = []
-        for row in range(len(inputs)):
-            player = self.planner(self.seeds.apart("prediction").numpy("candidates"))
-            player.begin(np.ones(1, dtype=np.bool_))
-            actions.append(player(inputs[row : row + 1]))
-        return np.concatenate(actions)
-
-    def predictor(self) -> Predict:
-        """Return a player that keeps its plans from one decision to the next."""
-        return self.planner(self.seeds.apart("evaluation").numpy("candidates"))
 
     def exported(self) -> Exportable:
         """Return the model as a graph: what each of its networks predicts. Actions are found by a search, which no graph holds.
