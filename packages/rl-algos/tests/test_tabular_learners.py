@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -312,6 +318,29 @@ def test_an_environment_that_is_saved_outside_of_its_states_is_refused(number):
 def test_a_table_that_does_not_fit_into_memory_is_refused_before_it_is_made():
     with pytest.raises(ValueError, match=r"Dyna with 6 states and 3 actions takes .* more memory than this machine has free"):
         make("dyna-q", small(), outcomes=10**12)
+
+
+PLAIN = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from test_tabular_learners import make, small
+tables = {}
+for name in sys.argv[2:]:
+    agent = make(name, small())
+    agent.learn(500)
+    tables[name] = agent.memory.q.tolist()
+print(json.dumps(tables))
+"""
+
+
+def test_without_compilation_the_tables_are_the_same():
+    names = ("double-q-learning", "sarsa-lambda", "dyna-q", "mc-off-policy")
+    command = [sys.executable, "-c", PLAIN, str(Path(__file__).parent), *names]
+    plain = subprocess.run(command, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, check=True, timeout=100)
+    for name, table in json.loads(plain.stdout).items():
+        agent = make(name, small())
+        agent.learn(500)
+        assert agent.memory.q.tolist() == table, name
 
 
 def test_a_step_is_bounded_however_many_steps_are_asked_for():
