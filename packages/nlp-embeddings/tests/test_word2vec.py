@@ -14,11 +14,11 @@ from nlp_embeddings.models import word2vec
 from nlp_embeddings.models.softmax import softmax_gradient, softmax_loss
 from nlp_embeddings.models.word2vec import Word2Vec, Word2VecConfig
 from nlp_embeddings.models.word2vec_kernels import train_cbow, train_skip_gram
-from nlp_embeddings.training import saved
 from nlp_embeddings.training.row_instructions import plain_products, plain_step_rows, row_products, row_steps
 from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
 from nlp_embeddings.training.shards import split_sentences_evenly
 from nlp_embeddings.training.stream import NO_TREE, SIX, Noise, Schedule, Stream
+from rl_core import memory
 from rl_core.errors import RequestError
 from rl_core.seeds import Seeds
 
@@ -382,7 +382,9 @@ def test_unknown_words_of_a_question_are_named() -> None:
 
 
 def test_a_model_larger_than_the_memory_is_refused_with_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved, "total_memory", lambda: 10_000_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 10_000_000)
     agent(vector_size=100)
-    with pytest.raises(ValueError, match=r"vectors of [\d,]+ words and 50,000 dimensions need 0\.\d GiB; this machine has 0\.0 GiB: lower"):
+    with pytest.raises(
+        ValueError, match=r"vectors of [\d,]+ words and 50,000 dimensions take [\d.]+ MiB; 9\.5 MiB of memory are available: lower"
+    ):
         agent(vector_size=50_000)

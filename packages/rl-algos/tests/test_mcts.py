@@ -347,5 +347,5 @@ def test_a_tree_that_does_not_fit_into_memory_is_refused():
         make(ToyText(ToyTextConfig()), num_simulations=10**9)
     task = ToyText(ToyTextConfig())
     task.output_space = spaces.Discrete(10**9)
-    with pytest.raises(ValueError, match=r"a tree of 500 simulations takes .* more memory than"):
+    with pytest.raises(ValueError, match=r"nodes of 500 simulations take .* of memory are available: lower num_simulations"):
         make(task)

@@ -18,13 +18,13 @@ from nlp_embeddings.corpus.subwords import SubwordTable, SubwordVectors, mean_ro
 from nlp_embeddings.models.fasttext_kernels import WordRows, train_fasttext
 from nlp_embeddings.models.word2vec import first_vectors, matrix_bytes, rate_of, saved_matrix, step_words, target_bytes
 from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, keep_probability
-from nlp_embeddings.training.saved import require_memory
 from nlp_embeddings.training.shards import Copies, learn_in_shards, learn_on_shared
 from nlp_embeddings.training.stream import NO_TREE, SIX, Noise, Progress, Schedule, Stream
 from nlp_embeddings.training.vocabulary import Vocabulary
 from nlp_embeddings.training.word_agent import WordAgent
 from rl_core.compiling import announced
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, configclass
+from rl_core.memory import require_memory
 
 
 @configclass

@@ -23,12 +23,13 @@ from nlp_embeddings.corpus.reader import require_same_corpus
 from nlp_embeddings.models.cooccurrence import count_cooccurrences
 from nlp_embeddings.models.glove_kernels import Pairs, Rates, Weights, train_glove
 from nlp_embeddings.scratch import Scratch
-from nlp_embeddings.training.saved import require_memory, saved_array
+from nlp_embeddings.training.saved import saved_array
 from nlp_embeddings.training.shards import parallel
 from nlp_embeddings.training.vocabulary import Vocabulary
 from nlp_embeddings.training.word_agent import WordAgent
 from rl_core.compiling import announced
 from rl_core.config import Count, Doc, Meta, Positive, configclass
+from rl_core.memory import require_memory
 
 GROUPS = 8
 """Groups of words."""

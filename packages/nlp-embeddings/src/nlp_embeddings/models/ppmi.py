@@ -16,11 +16,12 @@ from scipy import sparse
 
 from nlp_embeddings.models.cooccurrence import count_cooccurrences
 from nlp_embeddings.scratch import Scratch
-from nlp_embeddings.training.saved import require_memory, saved_array
+from nlp_embeddings.training.saved import saved_array
 from nlp_embeddings.training.vocabulary import Vocabulary
 from nlp_embeddings.training.word_agent import WordAgent
 from nlp_embeddings.vectors.tfidf import truncated_svd
 from rl_core.config import Count, Doc, Fraction, Meta, configclass
+from rl_core.memory import require_memory
 
 
 @configclass

@@ -19,10 +19,11 @@ from nlp_embeddings.evaluate.predictors import LabelPredict
 from nlp_embeddings.evaluate.tasks import ClassificationTask
 from nlp_embeddings.training.kernels import FAST
 from nlp_embeddings.training.sampling import aligned_matrix
-from nlp_embeddings.training.saved import require_memory, saved_array
+from nlp_embeddings.training.saved import saved_array
 from rl_core.agent import Agent
 from rl_core.compiling import announced, jit
 from rl_core.config import Count, Doc, Meta, Positive, configclass
+from rl_core.memory import require_memory
 
 
 @configclass

@@ -20,13 +20,14 @@ from nlp_embeddings.corpus.reader import Chunk, WordReader
 from nlp_embeddings.models.softmax import Random, SoftmaxWalk
 from nlp_embeddings.models.word2vec_kernels import train_cbow, train_skip_gram
 from nlp_embeddings.training.sampling import alias_table, aligned_matrix, as_draws, huffman_tree, keep_probability
-from nlp_embeddings.training.saved import require_memory, saved_array
+from nlp_embeddings.training.saved import saved_array
 from nlp_embeddings.training.shards import Copies, learn_in_shards, learn_on_shared
 from nlp_embeddings.training.stream import NO_TREE, SIX, Noise, Progress, Schedule, Stream
 from nlp_embeddings.training.vocabulary import Vocabulary
 from nlp_embeddings.training.word_agent import WordAgent
 from rl_core.compiling import announced
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, configclass
+from rl_core.memory import require_memory
 
 MOST_WORDS_FOR_SOFTMAX = 20_000
 STEP_WORK = 20_000_000_000

@@ -15,11 +15,12 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from scipy import sparse
 
-from nlp_embeddings.training.saved import require_memory, saved_array
+from nlp_embeddings.training.saved import saved_array
 from nlp_embeddings.translation.task import END, TranslationTask, ended
 from rl_core.agent import Agent
 from rl_core.compiling import announced, kernel
 from rl_core.config import Doc, Meta, Whole, configclass
+from rl_core.memory import require_memory
 
 _DRAWN, _SEEN = 3, 500  # pairs of the picture, and those that it is chosen from
 

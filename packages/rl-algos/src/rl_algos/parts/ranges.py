@@ -1,9 +1,7 @@
-"""Refusing numbers, arrays and sizes that are out of range, in words."""
+"""Refusing saved arrays that are out of range, in words."""
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,26 +30,3 @@ def require_array(name: str, saved: Any, own: np.ndarray, low: Any = None, high:
     if high is not None and (saved >= high).any():
         raise ValueError(f"{name} is saved with {saved.max()} in it; it must be below {high}")
     return saved
-
-
-def require_memory(what: str, num_bytes: int) -> None:
-    """Refuse what would not fit into the memory that this machine has free, before it is made.
-
-    >>> require_memory("a table of 10**9 states and 10**9 actions", 8 * 10**18)
-    Traceback (most recent call last):
-    ValueError: a table of 10**9 states and 10**9 actions takes 7450580597 GiB, more memory than this machine has free; make it smaller
-
-    Raises:
-        ValueError: naming it and its size.
-    """
-    if num_bytes > free_memory():
-        raise ValueError(f"{what} takes {num_bytes / 2**30:.0f} GiB, more memory than this machine has free; make it smaller")
-
-
-def free_memory() -> float:
-    """Return the bytes of memory that can be used without swapping, or infinity where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return math.inf

@@ -19,9 +19,10 @@ import numpy as np
 from scipy import sparse
 
 from dl_nets.fast.kernels import announced, kernel
-from rl_algos.parts.ranges import require_array, require_memory
+from rl_algos.parts.ranges import require_array
 from rl_algos.planning.planner import Model, Planner, backup, certificate, macqueen_bounds, only_rounding, sweep
 from rl_core.config import Doc, Fraction, Positive, Whole, configclass
+from rl_core.memory import require_memory
 from rl_core.seeds import Seeds
 
 
@@ -101,7 +102,8 @@ class ValueIteration(Planner):
             self.predecessors = _predecessors(self.model, self.mdp.num_states)
         if config.horizon:
             size = config.horizon * self.mdp.num_states
-            require_memory(f"the plan of {config.horizon} decisions in {self.mdp.num_states} states", 8 * size)
+            decisions = f"decisions of {config.horizon:,} steps in {self.mdp.num_states:,} states"
+            require_memory(8 * size, decisions, "lower horizon, or take a smaller task")
             self.plan = np.zeros((config.horizon, self.mdp.num_states), dtype=np.int64)  # actions by decisions already taken
 
     def step(self) -> dict[str, float]:

@@ -25,8 +25,9 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import announced, kernel
-from rl_algos.replay.storage import Storage, allocate, require_memory
+from rl_algos.replay.storage import Storage, allocate
 from rl_core.envs import Transition
+from rl_core.memory import require_memory
 from rl_core.runs.checkpoint import Block
 from rl_core.state import restore_state
 
@@ -234,9 +235,7 @@ class ReplayBuffer:
             ValueError: if that is so; it names `batch_size`.
         """
         numbers = math.prod(self._frame_shape) * self._stack
-        require_memory(
-            16 * batch_size * (numbers + 4), f"batch_size: a batch of {batch_size:,} transitions has observations before and after them"
-        )
+        require_memory(16 * batch_size * (numbers + 4), f"batch_size: {batch_size:,} transitions of a batch", "take a smaller one")
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the numbers, since the start of the run, of the oldest row that is drawn from and of the first incomplete one [N]."""

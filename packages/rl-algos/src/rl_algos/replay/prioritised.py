@@ -19,8 +19,8 @@ import numpy as np
 
 from dl_nets.fast.kernels import announced, kernel
 from rl_algos.replay.buffer import EMPTY_SLOT, ReplayBuffer, ReplaySettings
-from rl_algos.replay.storage import require_memory
 from rl_core.envs import Transition
+from rl_core.memory import require_memory
 
 
 class PrioritisedReplay(ReplayBuffer):
@@ -57,7 +57,7 @@ class PrioritisedReplay(ReplayBuffer):
         super().__init__(settings, input_space, output_space, num_masked=num_masked)
         self._exponent, self._least = exponent, least
         self._num_leaves = 2 ** int(np.ceil(np.log2(self.num_envs * self.num_rows)))
-        require_memory(16 * self._num_leaves, f"buffer_size: the priorities of {self.num_envs * self.num_rows:,} rows have a sum tree")
+        require_memory(16 * self._num_leaves, f"buffer_size: priorities of {self.num_envs * self.num_rows:,} rows", "take a smaller one")
         self._tree = np.zeros(2 * self._num_leaves)  # node i sums nodes 2 i and 2 i + 1; the root is node 1, leaves are last
         self._largest = 1.0  # p of what is new, so that everything is drawn soon
         self._oldest, self._end = self.bounds()

@@ -25,11 +25,12 @@ from dl_nets.fast.kernels import announced, borrowed, inlined
 from rl_algos.parts.exploration import FORBIDDEN
 from rl_algos.parts.masks import allowed_values
 from rl_algos.parts.players import MaskedPlayer
-from rl_algos.parts.ranges import require_array, require_memory
+from rl_algos.parts.ranges import require_array
 from rl_algos.tasks.mdp.picture import draw_values
 from rl_algos.tasks.mdp.simulator import Playing, play
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, configclass
+from rl_core.memory import require_memory
 from rl_core.state import restore_state
 from rl_core.task import ControlTask, Predict, Task
 
@@ -220,7 +221,8 @@ class TabularLearner(Agent):
             ValueError: if it does not fit into this machine's memory.
         """
         size = math.prod(shape) * np.dtype(dtype).itemsize + sum(table.nbytes for table in self.tables.values())
-        require_memory(f"{type(self).__name__} with {self.num_states} states and {self.num_actions} actions", size)
+        tables = f"tables of {self.num_states:,} states and {self.num_actions:,} actions"
+        require_memory(size, tables, "take a smaller task, or a method that keeps less")
         self.tables[name] = np.full(shape, fill, dtype=dtype)
         return self.tables[name]
 

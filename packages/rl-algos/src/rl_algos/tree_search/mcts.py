@@ -23,7 +23,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dl_nets.fast.kernels import announced, borrowed, inlined, kernel
-from rl_algos.parts.ranges import require_array, require_memory
+from rl_algos.parts.ranges import require_array
 from rl_algos.tasks.mdp.model import Table
 from rl_algos.tasks.mdp.simulator import draw_outcome
 from rl_algos.tasks.mdp.task import MDPTask
@@ -33,6 +33,7 @@ from rl_core.agent import Agent
 from rl_core.config import Doc, Fraction, Meta, NonNegative, configclass
 from rl_core.envs import Envs
 from rl_core.errors import RequestError
+from rl_core.memory import require_memory
 from rl_core.seeds import Seeds
 from rl_core.task import ControlTask
 
@@ -205,7 +206,8 @@ class MCTS(Agent):
         if config.leaf == "value" and not numbered:
             raise ValueError(f"leaf is 'value', which keeps a value for each numbered state, but observations are {task.input_space}")
         self.num_actions = int(task.output_space.n)
-        require_memory(f"a tree of {config.num_simulations} simulations", tree_bytes(config.num_simulations, self.num_actions))
+        size = tree_bytes(config.num_simulations, self.num_actions)
+        require_memory(size, f"nodes of {config.num_simulations:,} simulations", "lower num_simulations")
         self.discount = task.discount if config.discount is None else config.discount
         self.on_table = "mdp" in task.traits()
         self.exact = self.on_table and config.backup == "best"  # outcomes are weighed by the table's probabilities
