@@ -325,9 +325,23 @@ def scores(model: LearnedModel, rows: Rows, rng: np.random.Generator) -> Scores:
     return Scores((target - mean) / np.sqrt(variance), mixture_z, error, spread)
 
 
+class Windows(NamedTuple):
+    """Windows of H steps of one episode.
+
+    Attributes:
+        predicted: Observations as the model continues from the first ones alone [M, W, H, S].
+        real: [W, H, S].
+        first: Observations that the windows begin with [W, S].
+    """
+
+    predicted: np.ndarray
+    real: np.ndarray
+    first: np.ndarray
+
+
 @torch.no_grad()
-def open_loop(model: LearnedModel, rows: Rows, num_steps: int, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return predicted observations [M, W, H, S] and the real ones [W, H, S] of windows of H steps of one episode."""
+def open_loop(model: LearnedModel, rows: Rows, num_steps: int, rng: np.random.Generator, count: int) -> Windows:
+    """Return windows of an episode's rows, which begin a third of their length apart."""
     starts = np.arange(0, len(rows.reward) - num_steps + 1, max(1, num_steps // 3))
     functions = model.functions(count, rng)
     state = torch.from_numpy(rows.obs[starts]).expand(count, len(starts), -1)
@@ -336,7 +350,7 @@ def open_loop(model: LearnedModel, rows: Rows, num_steps: int, rng: np.random.Ge
         state, _, _ = model.step(state, torch.from_numpy(rows.action[starts + t]), functions, rng)
         predicted.append(state.numpy())
     real = np.stack([rows.next_obs[starts + t] for t in range(num_steps)], axis=1)
-    return np.stack(predicted, axis=2), real
+    return Windows(np.stack(predicted, axis=2), real, rows.obs[starts])
 
 
 def open_loop_ratio(predicted: np.ndarray, real: np.ndarray, scale: np.ndarray, first: np.ndarray) -> np.ndarray:

@@ -188,9 +188,8 @@ class PETS(PlanningAgent):
         rows, steps = self.newest(), self.config.num_held_steps
         if rows is None or self.model is None:
             return None
-        predicted, real = open_loop(self.model, rows, steps, self.draws, 4 * self.config.num_particles)
-        starts = np.arange(0, len(rows.reward) - steps + 1, max(1, steps // 3))
-        return open_loop_ratio(predicted, real, self.model.inputs.std[: self.model.num_numbers], rows.obs[starts])
+        predicted, real, first = open_loop(self.model, rows, steps, self.draws, 4 * self.config.num_particles)
+        return open_loop_ratio(predicted, real, self.model.inputs.std[: self.model.num_numbers], first)
 
     def exported(self) -> Exportable:
         """Return the model as a graph: what each of its networks predicts. Actions are found by a search, which no graph holds.

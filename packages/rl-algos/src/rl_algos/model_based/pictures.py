@@ -26,9 +26,8 @@ def draw_model(agent: PETS | ModelSAC, folder: Path) -> None:
     assert rows is not None
     assert model is not None
     steps, rng = agent.config.num_held_steps, agent.seeds.apart("figures").numpy("particles")
-    predicted, real = open_loop(model, rows, steps, rng, 4 * agent.config.num_particles)
-    starts = np.arange(0, len(rows.reward) - steps + 1, max(1, steps // 3))
-    window = int(np.abs(real - rows.obs[starts][:, None]).sum(axis=(1, 2)).argmax())  # where most happens
+    predicted, real, first = open_loop(model, rows, steps, rng, 4 * agent.config.num_particles)
+    window = int(np.abs(real - first[:, None]).sum(axis=(1, 2)).argmax())  # where most happens
     size = min(MOST_NUMBERS, model.num_numbers)
     figure = new_figure(3.2 * size, 3.0)
     time = np.arange(1, steps + 1)
@@ -61,7 +60,7 @@ def draw_model(agent: PETS | ModelSAC, folder: Path) -> None:
     axes.legend(fontsize=8)
     figure.savefig(folder / "calibration.png", dpi=120)
 
-    ratio = open_loop_ratio(predicted, real, model.inputs.std[: model.num_numbers], rows.obs[starts])
+    ratio = open_loop_ratio(predicted, real, model.inputs.std[: model.num_numbers], first)
     draw_compounding(ratio, f"{agent.config.model}: errors compound over the horizon", folder)
 
 
