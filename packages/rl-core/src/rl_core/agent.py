@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rl_core import batches
+from rl_core.configured import Configured
 from rl_core.predicting import taking_lists
 from rl_core.state import restore_state, saved_state
 from rl_core.structured import StructuredActions
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rl_core.task import Predict, Task
 
 
-class Agent(ABC):
+class Agent(Configured):
     """Base class of everything that learns a task. The run's loop calls `step()` until `progress` reaches the budget.
 
     A subclass names its config as `Config`, builds itself in `setup()`, and lists in `state_fields` the attributes that change while it
@@ -48,7 +49,6 @@ class Agent(ABC):
         learned_fields: Those of them that another run may start from: weights, tables, statistics of observations.
     """
 
-    Config: ClassVar[type]
     headline: ClassVar[str] = ""
     export_formats: ClassVar[tuple[str, ...]] = ()
     state_fields: ClassVar[tuple[str, ...]] = ()
@@ -141,18 +141,6 @@ class Agent(ABC):
             ValueError: if an array has another shape or type than the agent's own.
         """
         restore_state(self, self.state_fields, state)
-
-    @classmethod
-    def upgrade_config(cls, values: dict[str, Any], version: str) -> dict[str, Any]:
-        """Return the config fields that an older version of the package wrote into a recipe, under their present names.
-
-        Called when a run is opened, before the values are checked. Override it in the version that renames a field.
-
-        Args:
-            values: Fields by name, as they are in the run's recipe.
-            version: Version of the package that wrote them.
-        """
-        return values
 
     @classmethod
     def upgrade_state(cls, state: Mapping[str, Any], version: str) -> Mapping[str, Any]:

@@ -28,8 +28,10 @@ Detectors, sequence models, autoencoders and captioners are learned by `supervis
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from rl_core.configured import Configured
 
 if TYPE_CHECKING:
     import gymnasium
@@ -47,7 +49,7 @@ class OwnLoss(Protocol):
         """Return predictions [B, ...] in the task's output space."""
 
 
-class Network(ABC):
+class Network(Configured):
     """A recipe for modules: one network may build several (an actor and a critic) with the same config.
 
     Args:
@@ -58,24 +60,11 @@ class Network(ABC):
         own_loss: Whether the modules bring their own loss (`OwnLoss`). Agents that need plain outputs refuse such a network.
     """
 
-    Config: ClassVar[type]
     stateful: ClassVar[bool] = False
     own_loss: ClassVar[bool] = False
 
     def __init__(self, config: Any) -> None:
         self.config = config
-
-    @classmethod
-    def upgrade_config(cls, values: dict[str, Any], version: str) -> dict[str, Any]:
-        """Return the config fields that an older version of the package wrote into a recipe, under their present names.
-
-        Called when a run is opened, before the values are checked. Override it in the version that renames a field.
-
-        Args:
-            values: Fields by name, as they are in the run's recipe.
-            version: Version of the package that wrote them.
-        """
-        return values
 
     @abstractmethod
     def build(self, input_space: gymnasium.Space, output_space: gymnasium.Space, rng: np.random.Generator) -> Any:

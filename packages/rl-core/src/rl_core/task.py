@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from rl_core import batches, parsing
 from rl_core.batches import Batch
+from rl_core.configured import Configured
 from rl_core.envs import Envs
 from rl_core.errors import RequestError
 from rl_core.judge import Collected, Judge
@@ -93,7 +94,7 @@ class DrawsAnswers(Protocol):
         """
 
 
-class Task(ABC):
+class Task(Configured):
     """Base class of every kind of task.
 
     Args:
@@ -111,7 +112,6 @@ class Task(ABC):
         file_suffixes: Suffixes of the files that `parse_file` reads.
     """
 
-    Config: ClassVar[type]
     kind: ClassVar[str]
     file_suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
     input_space: gymnasium.Space
@@ -123,18 +123,6 @@ class Task(ABC):
 
     def __init__(self, config: Any) -> None:
         self.config = config
-
-    @classmethod
-    def upgrade_config(cls, values: dict[str, Any], version: str) -> dict[str, Any]:
-        """Return the config fields that an older version of the package wrote into a recipe, under their present names.
-
-        Called when a run is opened, before the values are checked. Override it in the version that renames a field.
-
-        Args:
-            values: Fields by name, as they are in the run's recipe.
-            version: Version of the package that wrote them.
-        """
-        return values
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the task took from its data when it was built, for the run's checkpoints; empty where it took nothing.
