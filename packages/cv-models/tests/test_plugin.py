@@ -19,3 +19,10 @@ def test_every_spec_names_a_class_and_fields_that_are_there() -> None:
         target = getattr(importlib.import_module(module), name)
         assert {*spec.config, *spec.tiny} <= {field.name for field in dataclasses.fields(target.Config)}
         assert len(spec.summary) <= 80
+
+
+def test_a_command_ends_without_a_word_of_what_torch_leaves_behind() -> None:
+    command = [sys.executable, "-m", "rl_core", "show", "mask-rcnn"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    assert "parameters" in done.stdout
+    assert done.stderr == ""

@@ -29,7 +29,8 @@ def main() -> None:
         cli.main(prog_name="rl-core")
     finally:
         _close_stdout()
-        gc.freeze()  # else Python searches all objects for cycles while it ends: an eighth of `rl-core list`
+        if "torch" not in sys.modules:  # whose compiler reports what is not collected at the end, on many lines
+            gc.freeze()  # else Python searches all objects for cycles while it ends: an eighth of `rl-core list`
 
 
 def _close_stdout() -> None:
