@@ -322,7 +322,7 @@ def test_parameters_that_explode_are_seen_in_the_metrics(name):
 
 @EVERY_AGENT
 def test_sizes_that_no_memory_holds_are_refused(name):
-    with pytest.raises(ValueError, match="buffer_size: the replay buffer has"):
+    with pytest.raises(ValueError, match=r"buffer_size: .* rows of the replay buffer, of \d+ bytes each, take .* of memory are available"):
         make_agent(name, buffer_size=10**13)
     with pytest.raises(ValueError, match=r"batch_size is 1000000000000; it must be in \[1, 1e\+07\]"):
         make_agent(name, batch_size=10**12)

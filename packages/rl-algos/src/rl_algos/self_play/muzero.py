@@ -1,10 +1,10 @@
 """MuZero: the search of AlphaZero in a model that is learned for the sake of the search alone.
 
 Source: J. Schrittwieser and others, "Mastering Atari, Go, chess and shogi by planning with a learned model", 2020.
-Departures: all stored steps are drawn alike, without priorities, and are not searched anew: what Reanalyze (appendix H) renews are the
-values in their targets alone, by the network and not by searches; the rule of selection has one width instead
-of one that grows with the logarithm of the visits; an action never tried counts as its state's value; a stretch that a time limit cuts
-is worth what the network says of its last observation; a game is learned from in all symmetries of its board, as in AlphaGo Zero.
+Departures: all stored steps are drawn alike, without priorities; of what Reanalyze (appendix H) renews, `reanalyse` renews the values in
+the targets of stored steps alone, by the network and without searches; the rule of selection has one width instead of one that grows with
+the logarithm of the visits; an action never tried counts as its state's value; a stretch that a time limit cuts is worth what the network
+says of its last observation; a game is learned from in all symmetries of its board, as in AlphaGo Zero.
 Letters: B batch, N environments, A actions, K unrolled steps, L numbers of a state.
 """
 
