@@ -24,6 +24,7 @@ from types import CodeType
 from typing import Any
 
 PATIENCE = 2.0  # seconds
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "") not in ("", "0")  # functions stay plain Python, which a debugger follows
 # At the beginning of a line: an import inside a function may have happened or not, and a digest must not depend on that.
 _IMPORT = re.compile(r"^(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([\w., \t]+))", re.MULTILINE)
 _CONSTANTS = (bool, int, float, complex, str, bytes, tuple, frozenset)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba.core import config, types
+from numba.core import types
 from numba.core.types.containers import BaseTuple
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from rl_core.compiling import announced, inlined, jit, kernel, shared, vectorised
+from rl_core.compiling import PLAIN, announced, inlined, jit, kernel, shared, vectorised
 
 __all__ = ["announced", "borrowed", "copy_into", "inlined", "jit", "kernel", "shared", "vectorised"]
 
@@ -43,7 +43,7 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
-borrowed: Any = _unchanged if config.DISABLE_JIT else _borrowed  # NUMBA_DISABLE_JIT=1: a debugger follows the kernels
+borrowed: Any = _unchanged if PLAIN else _borrowed
 
 
 def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:

@@ -16,12 +16,13 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
+from numba.core import cgutils
 from numba.extending import intrinsic
 
+from rl_core import compiling
 from rl_core.compiling import jit
 
-PLAIN = os.environ.get("NLP_EMBEDDINGS_ROWS") == "plain" or bool(config.DISABLE_JIT)
+PLAIN = compiling.PLAIN or os.environ.get("NLP_EMBEDDINGS_ROWS") == "plain"
 """Whether kernels use plain loops."""
 
 LANES = 16
