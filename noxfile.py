@@ -20,7 +20,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"  # an interpreter that is not here is skipped
 nox.options.error_on_missing_interpreters = False
-BUILT_AND_RUN = "says-what-it-is or builds or evaluates-alike"  # checks that meet every component's code
+BUILT_AND_RUN = "says-what-it-is or builds or evaluates-alike or scores-repeatably"  # checks that meet every component's code
 OF_THE_SYSTEM = ("containment", "evaluations", "files", "resume", "run", "signals", "sweep")  # tests that start processes by the dozen
 nox.options.sessions = ["lint", "tests", "plugin"]
 

@@ -21,6 +21,11 @@ def test_the_memory_that_a_container_leaves_counts(monkeypatch: pytest.MonkeyPat
     assert memory.available_memory() == 3000
     (tmp_path / "memory.max").write_text("max\n")
     assert memory.available_memory() == 80 * 1024
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("7000\n")
+    (tmp_path / "memory" / "memory.usage_in_bytes").write_text("3000\n")
+    assert memory.available_memory() == 4000
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("9223372036854771712\n")  # no limit, in version 1
     memory.require_memory(80 * 1024, "rows", "take fewer")
     with pytest.raises(ValueError, match=r"rows take 80\.0 KiB; 80\.0 KiB of memory are available: take fewer"):
         memory.require_memory(80 * 1024 + 1, "rows", "take fewer")

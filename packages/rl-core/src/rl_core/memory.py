@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 MEMORY_INFO = Path("/proc/meminfo")
 CONTROL_GROUP = Path("/sys/fs/cgroup")
+LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))  # versions 2 and 1
 
 
 def require_memory(needed: int, purpose: str, remedy: str) -> None:
@@ -41,11 +43,10 @@ def available_memory() -> int | None:
         found.append(1024 * int(lines["MemAvailable"].split()[0]))
     except (OSError, KeyError, ValueError):
         found += _whole_memory()
-    try:
-        limit, used = ((CONTROL_GROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        found.append(max(0, int(limit) - int(used)))
-    except (OSError, ValueError):  # version 1 of control groups, another system, or no limit: "max"
-        pass
+    for names in LIMITS:
+        with suppress(OSError, ValueError):  # another version, another system, or no limit: "max"
+            limit, used = (int((CONTROL_GROUP / name).read_text()) for name in names)
+            found.append(max(0, limit - used))
     return min(found, default=None)
 
 
