@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROWS: dict[tuple[str, str], tuple[float | None, tuple[str, ...]]] = {
-    ("yolo", "bccd"): (0.75, ("precision=bfloat16",)),
+    ("yolo", "bccd"): (0.75, ()),
     ("ssd", "bccd"): (None, ()),
     ("faster-rcnn", "bccd"): (None, ()),
     ("mask-rcnn", "nuclei"): (0.55, ("resident_megabytes=64",)),
