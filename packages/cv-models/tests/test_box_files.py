@@ -21,6 +21,7 @@ from cv_models.tasks.shapes import KINDS, scene
 from cv_models.tasks.voc import VocTask
 from cv_models.tasks.yolo_files import YoloFilesTask
 from dl_nets.tasks.picture_files import read_picture
+from rl_core.errors import DataError
 
 
 def examples(tmp_path: Path) -> dict[str, BoxFilesTask]:
@@ -132,6 +133,15 @@ def instances_of(folder: Path) -> BoxFilesTask:
             "annotation 0 in cells.json has the box .1, 2.; expected",
         ),
         (break_coco(lambda document: document["images"][3].update(file_name="gone.png")), "names the picture gone.png, which is not at"),
+        (break_coco(lambda document: document["images"][3].update(id=[1])), r"an entry of images in .*cells.json has the id .1.; expected"),
+        (
+            break_coco(lambda document: document["annotations"][0].update(category_id=[1])),
+            "annotation 0 in cells.json has the category .1.",
+        ),
+        (break_file("yolo/labels/train/3.txt", "inf .5 .5 .1 .1", yolo_of), "line 1 of .*3.txt is 'inf"),
+        (break_file("yolo/labels/train/3.txt", "0.9 .5 .5 .1 .1", yolo_of), "line 1 of .*3.txt is '0.9"),
+        (break_file("yolo/labels/train/3.txt", "0 nan .5 .1 .1", yolo_of), "line 1 of .*3.txt is '0 nan"),
+        (break_file("yolo/cells.yaml", "train: images/train\nnames: [a, a]", yolo_of), "gives one name to two classes"),
         (break_file("cells.json", "[1", lambda folder: CocoTask(CocoConfig(path=str(folder / "cells.json")))), "cells.json is not JSON"),
         (break_file("voc/Annotations/3.xml", "<annotation><object>", voc_of), "3.xml is not XML that can be read"),
         (break_file("voc/Annotations/3.xml", "<a><object><name>x</name></object></a>", voc_of), "object 1 in .*3.xml has no box; expected"),
@@ -154,6 +164,17 @@ def test_a_bad_file_is_refused_with_its_name(tmp_path: Path, breaks: Callable[[P
     instances.write_example(tmp_path / "instances")
     with pytest.raises(ValueError, match=words):
         breaks(tmp_path)
+
+
+def test_a_picture_of_another_size_than_the_file_says_is_refused_as_the_data_of_a_user(tmp_path: Path) -> None:
+    coco.write_example(tmp_path / "cells.json")
+    document = json.loads((tmp_path / "cells.json").read_text())
+    document["images"][0].update(width=400, height=300)
+    document["images"][1].update(width=None)  # as some programs export it: the picture says its size itself
+    (tmp_path / "cells.json").write_text(json.dumps(document))
+    task = CocoTask(CocoConfig(path=str(tmp_path / "cells.json"), size=64))
+    with pytest.raises(DataError, match=r"0\.png is 64 x 64 pixels, but .* says 400 x 300"):
+        [task.read(split, np.arange(task.num_examples(split))) for split in ("train", "validation", "test")]
 
 
 def test_pictures_of_any_kind_are_fitted_without_distortion(tmp_path: Path) -> None:

@@ -77,8 +77,9 @@ def test_numbers_of_objects_become_one_class_and_other_sizes_are_resized(folder:
     assert images.shape == (8, 16, 24, 3)
     assert maps.shape == (8, 16, 24)
     assert set(np.unique(maps)) == {0, 1}
-    with pytest.raises(ValueError, match=r"3\.png holds 300 at row \d+, column \d+; the classes have the numbers 0, 1, 2, 3: set task.v"):
+    with pytest.raises(ValueError, match=r"3\.png holds 300 at row \d+, column \d+; the classes have the numbers 0, 1, 2, 3$") as refused:
         read_all(folder, values=(0, 1, 2, 3))
+    assert "set task.values" in refused.value.hint
 
 
 def test_numbers_of_classes_need_not_be_in_order(folder: Path) -> None:
@@ -172,6 +173,8 @@ def test_of_a_folder_every_picture_that_can_be_read_is_answered_to_files_of_its_
     written = {path.relative_to(tmp_path / "run" / "predictions").as_posix() for path in (tmp_path / "run").rglob("*.json")}
     assert written == {"b.json", "new-a.jpg/a.json", "new-a.png/a.json"}
     (tmp_path / "empty").mkdir()
-    for name, words in (("empty", "the folder holds no file that the task reads"), ("new/z*.png", "no file matches it")):
+    (tmp_path / "notes.txt").write_text("no picture")
+    refused = {"empty": "the folder holds no file that the task reads", "new/z*.png": "no file matches it"}
+    for name, words in (refused | {"nowhere/": "nor a folder of such", "notes.txt": "not a file that the task reads"}).items():
         with pytest.raises(RequestError, match=words):
-            rows_of(run, str(tmp_path / name), probabilities=False)
+            rows_of(run, f"{tmp_path}/{name}", probabilities=False)

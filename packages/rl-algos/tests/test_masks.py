@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from rl_algos.explanation.distilled import distil
 from rl_algos.parts.exploration import BOLTZMANN, CONSTANT, EPSILON_GREEDY, FORBIDDEN, RANDOM, UCB, Explorer, action_probabilities, explore
 from rl_core.errors import RequestError, WorkError
 from rl_core.learning import learn, load
@@ -78,6 +79,32 @@ def test_no_action_that_is_not_allowed_is_taken(name: str, tmp_path: Path) -> No
     assert result.score <= 1.0  # the trap pays 100
     if budget >= 1000:
         assert result.score == 1.0
+
+
+def test_a_tree_of_a_masked_policy_takes_none_but_allowed_actions(tmp_path: Path) -> None:
+    agent: Any = learn("ppo", task=Corridor, config=CASES["ppo"][1], budget=64, out=tmp_path / "run", quiet=True).agent
+    Corridor.taken.clear()
+    made = distil(agent.task, agent.predictor(), depth=3, steps=40, episodes=3, names=list("abcde"))
+    assert Corridor.taken == []
+    assert made.fidelity == 1.0
+
+
+@pytest.mark.parametrize(("name", "config"), [("mcts", {"num_simulations": 20}), ("muzero", {"num_simulations": 4})])
+def test_a_tree_search_takes_actions_that_are_numbered_from_five(name: str, config: dict[str, Any], tmp_path: Path) -> None:
+    class From(Corridor):
+        def __init__(self) -> None:
+            super().__init__(numbered=name == "mcts")
+            self.action_space = spaces.Discrete(2, start=5)
+
+        def look(self) -> tuple[Any, dict[str, Any]]:
+            return super().look()[0], {}
+
+        def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            assert action in (5, 6)
+            return super().step(action - 5)
+
+    agent: Any = learn(name, task=From, config=config, budget=24, episodes=1, out=tmp_path / "run", quiet=True).agent
+    assert set(agent.predict(agent.obs)) <= {5, 6}
 
 
 @pytest.mark.parametrize("compiled", [True, False])

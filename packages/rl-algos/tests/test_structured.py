@@ -136,3 +136,6 @@ def test_rows_hold_every_part_and_bytes_are_scaled() -> None:
         space.flatten((np.zeros(2), [2, 0], [0.0]))
     with pytest.raises(ValueError, match="the part 'a' is a Graph"):
         Structured(spaces.Dict(a=spaces.Graph(spaces.Box(-1, 1, (1,)), None)))
+    for wrong in ([0, 256], [-1, 0], [0.5, 0]):
+        with pytest.raises(ValueError, match="which is outside of"):
+            space.flatten((np.array(wrong), np.array([0, 0]), np.zeros(1)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,6 +94,11 @@ def test_a_wrong_override_is_refused_with_key_type_and_remedy(override: str, mes
     assert message in caught.value.message
     assert hint in caught.value.hint
     assert len(caught.value.message) < 400
+
+
+def test_a_number_of_numpy_is_the_number_it_holds() -> None:
+    assert config.convert(np.int64(3), int, "seed", "the run's options") == 3
+    assert config.convert(np.float32(0.5), float, "rate", "the run's options") == 0.5
 
 
 def test_a_config_goes_through_yaml_unchanged() -> None:

@@ -205,6 +205,19 @@ def test_an_environment_that_raises_is_named_with_the_step() -> None:
         envs.step(np.zeros(1, np.int64))
 
 
+def test_an_environment_that_ends_the_process_is_named_as_one_that_raises() -> None:
+    envs = task(faulty_envs.Exits).envs(1, Seeds(0))
+    envs.reset()
+    envs.step(np.zeros(1, np.int64))
+    with pytest.raises(EnvironmentFailure, match=r"at step 2 of an episode \(action 0\), environment Exits called sys.exit\(3\)"):
+        envs.step(np.zeros(1, np.int64))
+
+
+def test_observations_without_any_number_are_refused() -> None:
+    with pytest.raises(ValueError, match="has observations without any number"):
+        task(faulty_envs.Nothing)
+
+
 def test_an_environment_that_raises_is_made_anew_as_often_as_it_is_allowed(caplog: pytest.LogCaptureFixture) -> None:
     envs = task(faulty_envs.Raises, restarts=1).envs(1, Seeds(0))
     obs = envs.reset()

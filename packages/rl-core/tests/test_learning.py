@@ -66,7 +66,7 @@ def test_a_notebook_shows_the_numbers_and_the_figures(tmp_path: Path) -> None:
         ({"budgte": 5}, "unknown option 'budgte' of learn()", "did you mean 'budget'?"),
         ({"overide": ()}, "unknown option 'overide' of learn()", "did you mean 'overrides'?"),
         ({"budget": "many"}, "'budget' of the run's options", "a whole number"),
-        ({"episodes": 0}, "episodes is 0; expected a whole number >= 1", "leave it out"),
+        ({"episodes": 0}, "'episodes' of the run's options is 0", "a whole number of at least 1"),
         ({"network": 3}, "the network is of type int", "a subclass of rl_core.network.Network"),
         ({"task": 3}, "the task is of type int", "a Gymnasium environment, or a function that builds one"),
         ({"task": lambda: 3}, "returned int, expected a gymnasium.Env", "a function without arguments"),

@@ -27,7 +27,7 @@ HILL = ["run", "hill", "--task", "gym:CartPole-v1", "--budget", 6000, "--set", "
     ("arguments", "chance"),
     [
         ([*SLOPE, "--checkpoint-every", 1, "--set", "ballast=150000"], 1),  # writes a checkpoint most of its time
-        ([*HILL, "--checkpoint-every", 60], 2),
+        ([*HILL, "--checkpoint-every", 60, "--episodes", 3], 2),  # judged by as many after a kill
     ],
     ids=["killed while it saves", "a replayed environment"],
 )

@@ -280,6 +280,8 @@ def convert(value: Any, hint: Any, key: str, where: str) -> Any:
         RequestError: naming the key, its place, the expected type and the given value.
     """
     given = reprlib.repr(value)
+    if type(value).__module__ == "numpy" and not getattr(value, "shape", (0,)):
+        value = value.item()  # a number of NumPy, which is not imported here
     if isinstance(value, str):
         value = _read_text(value, hint)
     elif isinstance(value, float) and value.is_integer() and not {float, bool} & (kinds := _plain_types(hint)) and int in kinds:

@@ -88,7 +88,7 @@ class GymInterface:
         """
         try:
             result = env.reset(seed=seed)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._raised(error, f"reset(seed={seed})", RESET) from error
         if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict | None):
             raise EnvironmentFailure(
@@ -119,7 +119,7 @@ class GymInterface:
             if self._of_parts is not None:
                 action = self._of_parts.unflatten(action)
             result = env.step(int(action) if self._discrete else action)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._raised(error, f"step {number} of an episode (action {reprlib.repr(np.asarray(action).tolist())})", STEP) from error
         if not isinstance(result, tuple) or len(result) != 5:
             raise self._wrong_step(f"step returned {_kind(result)}, expected (observation, reward, terminated, truncated, info)")
@@ -251,7 +251,7 @@ class GymInterface:
             "correct the environment: a division by zero, a logarithm or an overflow is the usual cause",
         )
 
-    def _raised(self, error: Exception, place: str, interface: str) -> EnvironmentFailure:
+    def _raised(self, error: BaseException, place: str, interface: str) -> EnvironmentFailure:
         if isinstance(error, EnvironmentFailure):
             return error
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -267,10 +267,8 @@ class GymInterface:
             return EnvironmentFailure(
                 f"environment {self.name} does not follow Gymnasium's interface: {place} raised {text}", f"{interface}; {MIGRATION}"
             )
-        failure = EnvironmentFailure(
-            f"at {place}, environment {self.name} raised {text}",
-            self.remedy,
-        )
+        did = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {text}"
+        failure = EnvironmentFailure(f"at {place}, environment {self.name} {did}", self.remedy)
         failure.raised = True
         return failure
 

@@ -160,7 +160,7 @@ def _serve(connection: Connection, make: Callable[[], gymnasium.Env[Any, Any]], 
             return
         try:
             reply = number, True, called(number, call, arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reply = number, False, f"{type(error).__name__}: {error}"
         connection.send(reply)
 

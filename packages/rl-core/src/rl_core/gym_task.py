@@ -103,7 +103,11 @@ class GymTask(ControlTask):
             self._time_limit = config.time_limit or (env.spec.max_episode_steps if env.spec else None)
             nondeterministic = bool(env.spec and env.spec.nondeterministic)
             self._interface = GymInterface(self._name, self.input_space, self.output_space)
-            self._interface.remedy += "; --set task.restarts=10 begins a new instance instead, up to 10 times"
+            self._interface.remedy += (
+                f"; it failed more often than task.restarts={config.restarts} allows"
+                if config.restarts
+                else "; --set task.restarts=10 begins a new instance instead, up to 10 times"
+            )
             if not config.masks:
                 self._interface.masks = False
             with global_generators_kept():
@@ -258,8 +262,10 @@ class GymTask(ControlTask):
             if isinstance(space, NOT_PLAIN):
                 raise ValueError(
                     f"{self._name!r} has {role} of the kind {type(space).__name__}; a task takes Box, Discrete, MultiDiscrete and "
-                    "MultiBinary, and Dict and Tuple of these (write an ObservationWrapper that returns one of them)"
+                    f"MultiBinary, and Dict and Tuple of these (write an {role.removesuffix('s').capitalize()}Wrapper for it)"
                 )
+            if isinstance(space, spaces.Box | spaces.MultiBinary) and 0 in space.shape:
+                raise ValueError(f"{self._name!r} has {role} without any number: {space}; a task takes at least one")
         actions = env.action_space
         if isinstance(actions, spaces.Box):
             half = np.isfinite(actions.low) != np.isfinite(actions.high)

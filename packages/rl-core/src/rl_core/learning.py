@@ -16,7 +16,7 @@ from rl_core.plugins.catalogue import Catalogue, Kind
 from rl_core.plugins.in_process import entry_of
 from rl_core.runs import parent, recipe
 from rl_core.runs.progress import in_notebook
-from rl_core.runs.run import EVALUATION_EPISODES, Run
+from rl_core.runs.run import Run
 
 if TYPE_CHECKING:
     import gymnasium
@@ -159,9 +159,6 @@ def learn(
     settings: dict[str, Any] = dict(options)
     _require_known(settings)
     overrides, quiet = tuple(settings.pop("overrides", ())), settings.pop("quiet", None)
-    episodes = settings.pop("episodes", EVALUATION_EPISODES)
-    if not isinstance(episodes, int) or episodes < 1:
-        raise RequestError(f"episodes is {episodes!r}; expected a whole number >= 1", "leave it out for an evaluation of 100 episodes")
     for kind, given in _given(task=task, network=network):
         settings[kind] = given if isinstance(given, str) else _added(catalogue, given, kind)
     leader = name if name is None or isinstance(name, str) else _added_leader(catalogue, name, settings)
@@ -170,7 +167,7 @@ def learn(
     resolved = recipe.resolve(catalogue, leader, overrides=overrides, **settings)
     with Run.create(resolved, catalogue, Path(out) if out is not None else None) as run:
         _log_warnings(run)
-        result = run.learn(quiet=not (in_notebook() or _on_terminal()) if quiet is None else quiet, episodes=episodes)
+        result = run.learn(quiet=not (in_notebook() or _on_terminal()) if quiet is None else quiet)
         keys = ("score", "metric", "metrics", "target", "reached", "progress", "unit", "seconds", "best")
         return Result(run.folder, run.agent, **{key: result[key] for key in keys})
 

@@ -82,7 +82,7 @@ def record(
         num_lanes: Environments stepped together; 0 chooses.
 
     Returns:
-        Arrays by name, as `Recording.arrays` has them.
+        Arrays by name, as `Recording.arrays` has them, and `legal` [T, A], the allowed actions, where the task has the extra.
     """
     num_lanes = num_lanes or max(1, min(MOST_LANES, num_steps // STEPS_OF_A_LANE))
     envs, rng = task.envs(num_lanes, seeds.child("recording")), seeds.numpy("random actions")
@@ -104,7 +104,8 @@ def record(
         row = (obs, action, after.reward, after.terminated, after.truncated, after.final_obs)
         chosen = predict.chance_of(action) if isinstance(predict, PredictByChance) else action == greedy
         share = 1.0 if predict is None else random_share
-        rows.append((*row, _probability(task.output_space, action, chosen, share, legal), goes_on))
+        allowed = () if legal is None else (legal.copy(),)
+        rows.append((*row, _probability(task.output_space, action, chosen, share, legal), *allowed, goes_on))
         over, taken = after.terminated | after.truncated, taken + 1
         if memory is not None:
             memory.begin(over)
@@ -113,7 +114,8 @@ def record(
     envs.close()
     columns = [np.stack(column) for column in zip(*rows, strict=True)]
     keep = columns.pop().T  # [lanes, steps]
-    arrays = {name: np.swapaxes(column, 0, 1)[keep] for name, column in zip((*PARTS, PROBABILITY), columns, strict=True)}
+    names = (*PARTS, PROBABILITY, "legal")[: len(columns)]
+    arrays = {name: np.swapaxes(column, 0, 1)[keep] for name, column in zip(names, columns, strict=True)}
     if not isinstance(task.output_space, spaces.Discrete):
         del arrays[PROBABILITY]
     return arrays

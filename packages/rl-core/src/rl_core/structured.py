@@ -84,6 +84,8 @@ class Structured(spaces.Box):
             if array.size != math.prod(shape) or (array.shape != shape and array.size > 1) or array.dtype.kind not in "biuf":
                 raise ValueError(f"{leaf.name} is {array.dtype}{list(array.shape)}, expected {space}")
             if isinstance(space, spaces.Box):
+                if space.dtype == np.uint8 and array.dtype != np.uint8 and not _are_bytes(array):
+                    raise ValueError(f"{leaf.name} is {array.tolist()}, which is outside of {space}")
                 numbers = array.reshape(-1).astype(np.float32)
                 row[leaf.part] = (numbers - _low(space)) / _span(space) if space.dtype == np.uint8 else numbers
             elif isinstance(space, spaces.MultiBinary):
@@ -203,6 +205,10 @@ def _bounds(space: gymnasium.Space[Any]) -> tuple[np.ndarray, np.ndarray]:
         return space.low.reshape(-1), space.high.reshape(-1)
     size = _observed_size(space)
     return np.zeros(size), np.ones(size)
+
+
+def _are_bytes(array: np.ndarray) -> bool:
+    return bool(((array >= 0) & (array <= 255) & (array == np.floor(array))).all())
 
 
 def _low(space: spaces.Box) -> np.ndarray:

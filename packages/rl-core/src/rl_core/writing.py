@@ -123,5 +123,8 @@ def change_writing(task: Task, overrides: Iterable[str]) -> None:
             f"{reason}; --set of predict changes how texts are written", f"it takes {', '.join(f'task.{name}' for name in names)}"
         )
     now = {name: getattr(task.config, name) for name in names} | given["task"]
-    checked = configs.build(WritingConfig, now, where="task")
+    try:
+        checked = configs.build(WritingConfig, now, where="task")
+    except RequestError as error:
+        raise RequestError(error.message, f"predict takes {', '.join(f'task.{name}' for name in names)}") from error
     task.config = dataclasses.replace(task.config, **dataclasses.asdict(checked))

@@ -210,6 +210,24 @@ class NanSeen(NotFinite):
     seen_then = np.nan
 
 
+class Nothing(Cue):
+    """Observes nothing at all."""
+
+    observation_space = spaces.Box(0, 1, (0,), np.float32)
+
+    def see(self) -> Any:
+        return np.zeros(0, np.float32)
+
+
+class Exits(Cue):
+    """Ends the process in its second step."""
+
+    def step(self, action: Any) -> Any:
+        if self.count:
+            raise SystemExit(3)
+        return super().step(action)
+
+
 class Raises(Cue):
     """Raises in its thirtieth step of all; a new instance counts anew."""
 

@@ -26,6 +26,7 @@ from cv_models.tasks.pictures import fit_of, letterbox
 from dl_nets.learning.data import check_fractions, split_indices
 from dl_nets.tasks.picture_files import read_picture
 from rl_core.config import Doc, FilePath, Meta, Whole, configclass
+from rl_core.errors import DataError
 
 SPLITS = ("train", "validation", "test")
 MEMORY = 2**30  # bytes of read pictures that are kept
@@ -234,8 +235,9 @@ class BoxFilesTask(BoxTask):
             return self._memory[row.path]
         picture = read_picture(row.path)
         if picture.shape[:2] != (row.height, row.width):
-            raise ValueError(
-                f"{row.path} is {picture.shape[1]} x {picture.shape[0]} pixels, but {row.where} says {row.width} x {row.height}"
+            raise DataError(
+                f"{row.path} is {picture.shape[1]} x {picture.shape[0]} pixels, but {row.where} says {row.width} x {row.height}",
+                "boxes are meant for pictures of the stated size: correct the size, or take the pictures that were labelled",
             )
         fitted = letterbox(picture, self.size)
         if self._memory_bytes + fitted.nbytes <= MEMORY:

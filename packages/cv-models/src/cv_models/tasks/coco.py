@@ -39,14 +39,14 @@ class CocoTask(BoxFilesTask):
         config = self.config
         paths = {"train": config.path, "validation": config.validation_path, "test": config.test_path}
         found = Collection({})
-        names: dict[int, str] = {}
+        names: dict[int | str, str] = {}
         for split, path in paths.items():
             if path:
                 document, text = _read(Path(path))
                 found.text.append(text)
                 names |= {entry["id"]: str(entry["name"]) for entry in document["categories"]}
                 found.splits[split] = self._pictures_of(Path(path), document)
-        found.class_names = tuple(dict.fromkeys(names[number] for number in sorted(names)))
+        found.class_names = tuple(dict.fromkeys(names[number] for number in sorted(names, key=lambda each: (isinstance(each, str), each))))
         if set(found.splits) == {"train", "validation"}:
             raise ValueError("validation_path is given without test_path; give both, or none for a split by fractions")
         return found
@@ -57,9 +57,9 @@ class CocoTask(BoxFilesTask):
         known = {entry["id"] for entry in document["images"]}
         for number, entry in enumerate(document["annotations"]):
             where = f"annotation {entry.get('id', number)} in {path.name}"
-            if entry.get("image_id") not in known:
+            if not _is_id(entry.get("image_id")) or entry["image_id"] not in known:
                 raise ValueError(f"{where} belongs to the picture {entry.get('image_id')!r}, which the file does not name")
-            if entry.get("category_id") not in names:
+            if not _is_id(entry.get("category_id")) or entry["category_id"] not in names:
                 raise ValueError(f"{where} has the category {entry.get('category_id')!r}, which the file does not name")
             box = entry.get("bbox")
             if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, int | float) for side in box):
@@ -69,7 +69,8 @@ class CocoTask(BoxFilesTask):
         for entry in document["images"]:
             own = by_picture.get(entry["id"], [])
             picture = _picture(path, self.config.images, str(entry["file_name"]))
-            size = (int(entry["width"]), int(entry["height"])) if "width" in entry and "height" in entry else picture_size(picture)
+            stated = entry.get("width"), entry.get("height")
+            size = stated if all(isinstance(side, int) and side > 0 for side in stated) else picture_size(picture)
             boxes = convert_boxes(np.array([each["bbox"] for each in own], dtype=np.float64).reshape(-1, 4), "xywh", "xyxy")
             labels, crowds = [names[each["category_id"]] for each in own], [bool(each.get("iscrowd", 0)) for each in own]
             rows.append(labelled(picture, size, boxes.tolist(), labels, crowds, f"{path.name}, picture {entry['file_name']}"))
@@ -102,6 +103,10 @@ def _picture(path: Path, folder: str, name: str) -> Path:
     raise ValueError(f"{path.name} names the picture {name}, which is not at {' or '.join(map(str, tried))}; set task.images to its folder")
 
 
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str)
+
+
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         text = path.read_bytes()
@@ -115,4 +120,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         if not isinstance(rows, list) or not all(isinstance(row, dict) and all(key in row for key in keys) for row in rows):
             wanted = f" with {' and '.join(keys)}" if keys else ""
             raise ValueError(f"{path} has no list {part!r} of objects{wanted}; expected the form of COCO: images, annotations, categories")
+        wrong = next((row["id"] for row in rows if keys and not _is_id(row["id"])), None)
+        if wrong is not None:
+            raise ValueError(f"an entry of {part} in {path} has the id {wrong!r}; expected a whole number or a text")
     return document, text

@@ -209,7 +209,8 @@ class MasksTask(MapTask):
             row, column = np.argwhere(wrong)[0]
             raise DataError(
                 f"the mask {path} holds {labels[row, column]} at row {row}, column {column}; the classes have the numbers "
-                f"{', '.join(map(str, self._values))}: set task.values, or task.labels=binary"
+                f"{', '.join(map(str, self._values))}",
+                "set task.values to every number that the masks hold, or task.labels=binary",
             )
         return np.argsort(np.array(self._values))[places]  # the class of each of the sorted numbers
 

@@ -58,9 +58,12 @@ class YoloFilesTask(BoxFilesTask):
                 continue
             where = f"line {number} of {path}"
             try:
-                label, numbers = int(float(fields[0])), np.array([float(each) for each in fields[1:]])
+                stated, numbers = float(fields[0]), np.array([float(each) for each in fields[1:]])
+                if not stated.is_integer() or not np.isfinite(numbers).all():
+                    raise ValueError(line)
             except ValueError as error:
                 raise ValueError(f"{where} is {line[:60]!r}; expected a class's number and four shares of the picture") from error
+            label = int(stated)
             if label not in names:
                 raise ValueError(f"{where} has the class {label}, which the YAML file does not name; it names {min(names)} to {max(names)}")
             if len(numbers) == 4:
@@ -114,10 +117,13 @@ def _listed(entry: Any, base: Path, path: Path, key: str) -> list[Path]:
 
 def _names(document: dict[str, Any], path: Path) -> dict[int, str]:
     names = document.get("names")
-    if isinstance(names, list) and names:
-        return {number: str(name) for number, name in enumerate(names)}
+    if isinstance(names, list):
+        names = dict(enumerate(names))
     if isinstance(names, dict) and names and all(isinstance(number, int) for number in names):
-        return {number: str(names[number]) for number in sorted(names)}
+        found = {number: str(names[number]) for number in sorted(names)}
+        if len(set(found.values())) == len(found):
+            return found
+        raise ValueError(f"{path} gives one name to two classes: {names!r}")
     raise ValueError(f"{path} has names: {names!r}; expected a list of the classes' names, or numbers to names")
 
 

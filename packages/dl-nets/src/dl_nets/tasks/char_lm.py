@@ -163,8 +163,10 @@ class CharLm(DataTask):
                 pass  # a text that begins with a bracket
         if not text:
             raise ValueError("the input is empty; give the text to go on from")
-        filler = self.vocabulary[self._filler]
-        return encode(text[-self.config.length :].rjust(self.config.length, filler), self.vocabulary)[None].astype(np.int64)
+        known = encode(text[-self.config.length :], self.vocabulary)
+        tokens = np.full((1, self.config.length), self._filler, dtype=np.int64)
+        tokens[0, self.config.length - len(known) :] = known
+        return tokens
 
     def parse_file(self, path: Path) -> np.ndarray:
         """Return the end of a text file as tokens [1, T], or one input for each line of a .jsonl file."""

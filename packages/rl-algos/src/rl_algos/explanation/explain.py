@@ -80,7 +80,7 @@ def explainable(agent: type) -> None:
         ValueError: if they have none.
     """
     if not hasattr(agent, "exported"):
-        raise ValueError(f"{agent.__name__} has no network whose outputs can be followed")
+        raise ValueError(f"{agent.__name__} shows no network whose outputs can be followed; explain takes policies of control tasks")
 
 
 def explain(run: Any, folder: Path, *, methods: Sequence[str], episodes: int, axes: Sequence[int]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions
 from rl_algos.hierarchy.pictures import Course, draw_courses
 from rl_algos.hierarchy.td3_level import Experience, TD3Level
 from rl_algos.parts.exported import computed, zeros
+from rl_algos.parts.steps import warm_up_warning
 from rl_algos.replay.ring import Ring
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, Whole, configclass
@@ -190,6 +191,7 @@ class HIRO(Agent):
         if self.num_goals > self.num_obs:
             raise ValueError(f"goal_size is {self.num_goals}; it must be at most {self.num_obs}, the numbers of an observation")
         self.actions = BoundedActions(self.task.output_space)
+        self.warnings += warm_up_warning(config.learning_starts, self.budget)
         size = self.actions.num_dimensions
         rates = {"learning_rate": config.learning_rate, "target_rate": config.target_rate}
         self.manager = TD3Level(

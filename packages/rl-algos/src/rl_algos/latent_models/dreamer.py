@@ -25,6 +25,7 @@ from rl_algos.latent_models.windows import ActionCode, Windows, newest_windows, 
 from rl_algos.latent_models.world import World, WorldConfig, open_loop, open_loop_ratio
 from rl_algos.parts.exported import computed, zeros
 from rl_algos.parts.players import Player, reset_where
+from rl_algos.parts.steps import warm_up_warning
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Meta, Positive, Whole, configclass
 from rl_core.task import ControlTask, Predict
@@ -94,6 +95,7 @@ class Dreamer(Agent):
         self.memory = np.zeros((config.num_envs, size + self.code.size), dtype=np.float32)
         self.draws, self.noise, self.random = seeds.numpy("windows"), seeds.numpy("imagination"), seeds.numpy("exploration")
         self.num_updates, self.num_checks, self.open_loop_error = 0, 0, -1.0
+        self.warnings += warm_up_warning(config.learning_starts, self.budget)
 
     def step(self) -> dict[str, float]:
         """Take some steps, learn as often as they are worth, and measure the model when that is due."""

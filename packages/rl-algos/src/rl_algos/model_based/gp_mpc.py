@@ -26,6 +26,7 @@ from rl_algos.model_based.mpc import MPCConfig, Planner, PlanningAgent
 from rl_algos.model_based.pictures import draw_compounding
 from rl_algos.model_based.sequences import Actions
 from rl_algos.model_based.transitions import Scale
+from rl_algos.parts.steps import warm_up_warning
 from rl_algos.tasks.array_envs import Outcome
 from rl_core.config import Count, Doc, Fraction, Meta, NonNegative, Positive, Whole, configclass
 from rl_core.task import ControlTask, Predict
@@ -255,6 +256,7 @@ class GPMPC(PlanningAgent):
         config, seeds = self.config, self.seeds
         self.model = GPModel(self.task, config)
         self.random, self.num_fits, self.likelihood = seeds.numpy("warm-up"), 0, 0.0
+        self.warnings += warm_up_warning(config.learning_starts, self.budget)
         self.player = self.planner(seeds.numpy("candidates"))
         self.envs = self.task.envs(config.num_envs, seeds)
         self.obs = self.envs.reset()

@@ -26,6 +26,7 @@ from rl_algos.model_based.pictures import draw_model, draw_search
 from rl_algos.model_based.sequences import Actions
 from rl_algos.model_based.transitions import Rows, Transitions
 from rl_algos.parts.exported import computed, zeros
+from rl_algos.parts.steps import warm_up_warning
 from rl_core.config import Count, Doc, Fraction, Meta, configclass
 from rl_core.task import ControlTask, DynamicsTask
 
@@ -100,6 +101,7 @@ class PETS(PlanningAgent):
         if self.model is not None:
             members, model = self.model.network.members.num_members, self.model
             size = min(config.capacity, max(self.budget, config.learning_starts) + config.num_envs)
+            self.warnings += warm_up_warning(config.learning_starts, self.budget)
             self.data = Transitions(size, model.num_numbers, model.code_size, members, seeds.numpy("bootstrap"))
         else:
             self.data = Transitions(1, 0, 0, 1, seeds.numpy("bootstrap"))

@@ -34,7 +34,7 @@ def warm_up_warning(warm_up: int, budget: int) -> list[str]:
     """Return a warning if a budget ends before the first update.
 
     >>> warm_up_warning(1_000, 900)
-    ['nothing is learned: the budget of 900 ends before the first update, after 1,000 (learning_starts); take learning_starts=0.1 or less']
+    ['nothing is learned: the budget of 900 ends before the first update, after 1,000 (learning_starts); take a larger budget, or fewer']
     >>> warm_up_warning(0, 900)
     []
     """
@@ -42,5 +42,5 @@ def warm_up_warning(warm_up: int, budget: int) -> list[str]:
         return []
     return [
         f"nothing is learned: the budget of {budget:,} ends before the first update, after {warm_up:,} (learning_starts); "
-        "take learning_starts=0.1 or less"
+        "take a larger budget, or fewer"
     ]

@@ -28,6 +28,7 @@ from dl_nets.learning.devices import resolve_device
 from dl_nets.learning.export import FORMATS, Exportable, example, write
 from dl_nets.learning.optimisers import Optimiser
 from rl_algos.parts.exported import TeamPolicy
+from rl_algos.parts.steps import warm_up_warning
 from rl_algos.players.mixing import Monotonic
 from rl_algos.players.team import TeamTask, with_player
 from rl_algos.replay.buffer import Batch, ReplayBuffer, ReplaySettings
@@ -94,6 +95,7 @@ class QMIX(Agent):
         config, task = self.config, self.task
         if "legal" in task.extras:
             raise ValueError("some actions of this task are not always allowed, which qmix does not learn; take mappo")
+        self.warnings += warm_up_warning(config.learning_starts, self.budget)
         self.torch_device = resolve_device(self.device)
         self.learning, self.target = self.build(), self.build()
         self.target.load_state_dict(self.learning.state_dict())

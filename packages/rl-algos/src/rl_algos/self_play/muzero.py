@@ -121,7 +121,8 @@ class MuZero(Agent):
         """Build the model, the histories and the environments."""
         config, task, seeds = self.config, self.task, self.seeds
         assert isinstance(task.output_space, spaces.Discrete)
-        self.num_actions, self.bins = int(task.output_space.n), Bins(config.max_squeezed)
+        self.num_actions, self.first_action = int(task.output_space.n), int(task.output_space.start)
+        self.bins = Bins(config.max_squeezed)
         self.rules: Any = getattr(task, "rules", None)  # of a game of two players
         self.discount = config.discount if self.rules is None else TURNS
         self.envs: Any = task.envs(config.num_envs, seeds) if self.rules is None else SelfPlayEnvs(self.rules, config.num_envs, seeds)
@@ -158,7 +159,7 @@ class MuZero(Agent):
         shares = visit_shares(forest)
         weights = shares ** (1.0 / temperature)
         action = (weights.cumsum(axis=1) > self.rng.random((len(shares), 1)) * weights.sum(axis=1, keepdims=True)).argmax(axis=1)
-        after = self.envs.step(action)
+        after = self.envs.step(self.first_action + action)
         end = np.where(after.terminated, TERMINATED, np.where(after.truncated, TRUNCATED, GOES_ON))
         beyond = np.zeros(len(action), dtype=np.float32)
         cut = np.flatnonzero(end == TRUNCATED)
@@ -227,7 +228,7 @@ class MuZero(Agent):
         """Return the actions that searches without noise visit most [B], at observations [B, ...]."""
         obs = np.asarray(inputs, dtype=np.float32)
         forest = self.search(obs, self.allowed(obs), np.random.Generator(np.random.PCG64(0)))
-        return visit_shares(forest).argmax(axis=1)
+        return self.first_action + visit_shares(forest).argmax(axis=1)
 
     def tensor(self, array: np.ndarray) -> Tensor:
         """Return an array on the model's device."""

@@ -162,7 +162,7 @@ class Copies:
 
     def advance(self, action: int) -> tuple[float, int, bool]:
         """Take an action in the copy; return its reward, the number of its observation, and whether the episode is over."""
-        taken = self.copy.step(np.array([action]))
+        taken = self.copy.step(np.array([self.agent.first_action + action]))
         self.obs = taken.obs
         return float(taken.reward[0]), self.key(taken.obs), bool(taken.terminated[0] or taken.truncated[0])
 
@@ -173,8 +173,8 @@ class Copies:
     def evaluate(self, depth: int, rng: np.random.Generator) -> tuple[float, float]:
         """Return the value of the observation if it was searched before, or else the return of a random rollout; and its length."""
         agent, config = self.agent, self.agent.config
-        if config.leaf == "value" and agent.searched[int(self.obs[0])] > 0:
-            return float(agent.values[int(self.obs[0])]), float(agent.lengths[int(self.obs[0])])
+        if config.leaf == "value" and agent.searched[agent.state_of(self.obs)] > 0:
+            return float(agent.values[agent.state_of(self.obs)]), float(agent.lengths[agent.state_of(self.obs)])
         total, weight, steps, over = 0.0, 1.0, depth, False
         while steps < config.rollout_depth and not over:
             reward, _, over = self.advance(int(rng.random() * agent.num_actions))
@@ -205,7 +205,7 @@ class MCTS(Agent):
         numbered = isinstance(task.input_space, spaces.Discrete)
         if config.leaf == "value" and not numbered:
             raise ValueError(f"leaf is 'value', which keeps a value for each numbered state, but observations are {task.input_space}")
-        self.num_actions = int(task.output_space.n)
+        self.num_actions, self.first_action = int(task.output_space.n), int(task.output_space.start)
         size = tree_bytes(config.num_simulations, self.num_actions)
         require_memory(size, f"nodes of {config.num_simulations:,} simulations", "lower num_simulations")
         self.discount = task.discount if config.discount is None else config.discount
@@ -226,14 +226,19 @@ class MCTS(Agent):
         action = best_action(tree)
         value = float(tree.values[0, action])
         if len(self.values):
-            self.values[int(self.obs[0])], self.lengths[int(self.obs[0])] = value, tree.lengths[0, action]
-            self.searched[int(self.obs[0])] += 1
+            state = self.state_of(self.obs)
+            self.values[state], self.lengths[state] = value, tree.lengths[0, action]
+            self.searched[state] += 1
             self._decided.clear()
         if not self.on_table:
             self._met[self.obs.tobytes()] = action
-        self.obs = self.envs.step(np.array([action])).obs
+        self.obs = self.envs.step(np.array([self.first_action + action])).obs
         self.progress += 1
         return {"root_value": value, "nodes": float(tree.counts[0]), **self.envs.episode_metrics()}
+
+    def state_of(self, obs: np.ndarray) -> int:
+        """Return the number from 0 of the state that an observation [1] names."""
+        return int(obs[0]) - int(cast(spaces.Discrete, self.task.input_space).start)
 
     def search(self, envs: Envs, obs: np.ndarray, rng: np.random.Generator) -> Tree:
         """Return the tree of simulations from where the first of `envs` is; they are left as they are.
@@ -284,7 +289,8 @@ class MCTS(Agent):
         on the same observation, and the first action on one that it never met. `evaluate` searches everywhere.
         """
         if not self.on_table:
-            return np.array([self._met.get(np.asarray(obs, dtype=self.obs.dtype).tobytes(), 0) for obs in inputs])
+            met = [self._met.get(np.asarray(obs, dtype=self.obs.dtype).tobytes(), 0) for obs in inputs]
+            return self.first_action + np.array(met)
         decisions = []
         for state in map(int, np.asarray(inputs)):
             if state not in self._decided:
@@ -302,7 +308,7 @@ class MCTS(Agent):
         returns: list[float] = []
         obs = envs.reset()
         while len(returns) < episodes:
-            obs = envs.step(np.array([best_action(self.search(envs, obs, rng))])).obs
+            obs = envs.step(np.array([self.first_action + best_action(self.search(envs, obs, rng))])).obs
             returns += [return_ for _, return_, _ in envs.pop_episodes()]
         envs.close()
         return {"mean return": float(np.mean(returns)), "standard deviation": float(np.std(returns)), "episodes": float(episodes)}

@@ -81,20 +81,32 @@ def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]
 def _require_files(run: Run, text: str, files: list[Path]) -> None:
     """Refuse a folder without files that the task reads, and a pattern that matches none."""
     suffixes = ", ".join(run.task.file_suffixes)
+    if not files and ".png" in suffixes and _names_nothing_readable(text):  # another task may take the text itself
+        raise ValueError(f"it is not a file that the task reads, nor a folder of such; expected some that end with {suffixes}")
     if not files and os.path.isdir(text):  # noqa: PTH112 - pathlib's fails on a text that is too long for a path
         raise ValueError(f"the folder holds no file that the task reads; expected some that end with {suffixes}")
     if files and glob.has_magic(text) and not files[0].exists():
         raise ValueError(f"no file matches it; expected some that end with {suffixes}")
 
 
-def _places(files: list[Path], folder: Path) -> list[Path]:
-    """Return where the answers to each file go: into the folder, or a folder of their own where two names differ in their ending alone.
+def _names_nothing_readable(text: str) -> bool:
+    """Return whether a text names an existing file, or a folder that is not there."""
+    try:
+        return Path(text).is_file() or (text.endswith(os.sep) and not Path(text).is_dir())
+    except (OSError, ValueError):  # too long for a path, or with a NUL
+        return False
 
-    >>> [str(place) for place in _places([Path("a/x.png"), Path("a/x.jpg"), Path("a/y.jpg")], Path("out"))]
-    ['out/a-x.png', 'out/a-x.jpg', 'out']
+
+def _places(files: list[Path], folder: Path) -> list[Path]:
+    """Return where the answers to each file go: into the folder, or a folder of their own where names differ in ending or folder alone.
+
+    >>> [str(place) for place in _places([Path("a/x.png"), Path("a/x.jpg"), Path("a/y.jpg"), Path("b/c/x.png")], Path("out"))]
+    ['out/a-x.png', 'out/a-x.jpg', 'out', 'out/b-c-x.png']
     """
-    counts = Counter(file.stem for file in files)
-    return [folder / "-".join(file.parts[-2:]) if counts[file.stem] > 1 else folder for file in files]
+    stems = [file.stem.removesuffix("-map") for file in files]  # a map is written beside the picture of its name
+    counts, base = Counter(stems), os.path.commonpath([file.parent.absolute() for file in files])
+    own = ["-".join(max(file.absolute().relative_to(base).parts, file.parts[-2:], key=len)) for file in files]
+    return [folder / name if counts[stem] > 1 else folder for stem, name in zip(stems, own, strict=True)]
 
 
 def _answered(run: Run, given: Path | str, folder: Path, probabilities: bool) -> list[dict[str, Any]]:

@@ -11,11 +11,12 @@ from click.shell_completion import CompletionItem
 
 from rl_core.cli.commands import open_run
 from rl_core.cli.completion import component_names
-from rl_core.cli.options import JSON, UserPath, WholeNumber
+from rl_core.cli.options import JSON, OutFile, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.containment import stdout_to_stderr
 
 MINARI = "minari:"
+ENDINGS = (".npz", ".parquet", ".csv")
 
 
 class RunOrTask(UserPath):
@@ -26,9 +27,26 @@ class RunOrTask(UserPath):
         return component_names("task")(ctx, param, incomplete) or super().shell_complete(ctx, param, incomplete)
 
 
+class RecordingFile(OutFile):
+    """A file of a recording, or the name of a data set of Minari; refused before anything is played."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the text as it is given."""
+        if value and not str(value).startswith(MINARI):
+            path = super().convert(value, param, ctx)
+            if path.suffix not in ENDINGS:
+                self.fail(f"{value} ends with {path.suffix!r}; expected {', '.join(ENDINGS)}, or {MINARI}NAME", param, ctx)
+        return value
+
+
 @click.command()
 @click.argument("source", metavar="RUN|TASK", type=RunOrTask())
-@click.option("--out", default="", help="The file: .npz, .parquet, .csv, or minari:NAME-v0.  [default: recording.npz in the run's folder]")
+@click.option(
+    "--out",
+    type=RecordingFile(),
+    default="",
+    help="The file: .npz, .parquet, .csv, or minari:NAME-v0.  [default: recording.npz in the run's folder]",
+)
 @click.option("--steps", type=WholeNumber(1), default=20_000, show_default=True, help="Transitions at least; the last episodes are ended.")
 @click.option("--random", "share", type=float, default=0.0, show_default=True, help="Probability of a random action.")
 @click.option("--seed", type=WholeNumber(0), default=0, show_default=True, help="Seed of the episodes and of the random actions.")
@@ -47,6 +65,7 @@ def collect(obj: Any, source: Path, out: str, steps: int, share: float, seed: in
 
     if not 0.0 <= share <= 1.0:
         raise RequestError(f"--random is {share:g}; expected a probability in [0, 1]", "write for example: --random 0.1")
+    where = out or str((source if source.exists() else Path()) / "recording.npz")
     catalogue = obj.catalogue()
     seeds = Seeds(seed).apart("collect")
     if source.exists():
@@ -63,7 +82,6 @@ def collect(obj: Any, source: Path, out: str, steps: int, share: float, seed: in
         raise RequestError(f"task {name} is not an environment that can be played", "see: rl-core list --kind task")
     facts = {"task": name, "task_config": settings, "policy": policy, "random_share": share, "seed": seed}
     made = recording.Recording(arrays, facts)
-    where = out or str((source if source.exists() else Path()) / "recording.npz")
     try:
         if where.startswith(MINARI):
             from rl_core import minari_data
@@ -82,11 +100,13 @@ def collect(obj: Any, source: Path, out: str, steps: int, share: float, seed: in
         return
     click.echo(f"wrote {where}: {result['transitions']:,} transitions in {len(returns):,} episodes, mean return {returns.mean():.1f}")
     task_name = where if where.startswith(MINARI) else f"offline:{where}"
-    click.echo(f"learn from it with: rl-core run iql --task {task_name}", err=True)
+    judge = f" --set task.judge={name}" if where.endswith(".csv") else ""  # the file does not say where it was recorded
+    click.echo(f"learn from it with: rl-core run iql --task {task_name}{judge}", err=True)
 
 
 def _recorded(record: Any, task: Any, predict: Any, steps: int, share: float, seeds: Any) -> Any:
     try:
-        return record(task, predict, num_steps=steps, random_share=share, seeds=seeds)
+        arrays = record(task, predict, num_steps=steps, random_share=share, seeds=seeds)
     except ValueError as error:
         raise RequestError(f"the transitions cannot be recorded: {error}", "see: rl-core list --kind task") from error
+    return {name: array for name, array in arrays.items() if name != "legal"}

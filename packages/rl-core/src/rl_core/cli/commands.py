@@ -23,6 +23,7 @@ from rl_core.cli.options import (
     JSON,
     LOGGER,
     PROCESSES,
+    RUN_EPISODES,
     UNTIL,
     NegativeNumbers,
     OutFile,
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 @click.option("--evaluate-episodes", type=WholeNumber(), help="Episodes of each of these evaluations.  [default: 20]")
 @click.option("--stop-at-target", is_flag=True, default=None, help="End when one of these evaluations reaches the task's target.")
 @click.option("--from", "parent", type=UserPath(), help="A run, or a checkpoint of it, to start from: its weights and settings.")
-@EPISODES
+@RUN_EPISODES
 @LOGGER
 @PROCESSES
 @JSON
@@ -76,7 +77,6 @@ def run(
     out: Path | None,
     until: int | None,
     dry_run: bool,
-    episodes: int,
     loggers: tuple[str, ...],
     as_json: bool,
     parent: Path | None,
@@ -109,7 +109,7 @@ def run(
         _add_loggers(catalogue, loggers)
         made = Run.create(resolved, catalogue, out)
     with made:
-        _learn(made, as_json, until=until, episodes=episodes, processes=processes)
+        _learn(made, as_json, until=until, processes=processes)
 
 
 @click.command()
@@ -119,7 +119,7 @@ def run(
 @click.option("--exact", is_flag=True, help="Refuse where versions, processor or linear algebra differ from the run's first.")
 @click.option("--accept-changed-data", is_flag=True, help="Continue although the task's data changed since the checkpoint.")
 @DEVICE
-@EPISODES
+@click.option("--episodes", type=WholeNumber(1), help="Episodes of the evaluation of a control task.  [default: as in the run]")
 @LOGGER
 @PROCESSES
 @click.option("--workers", type=WholeNumber(1), help="Of a sweep: workers to start.  [default: one for each processor, at most 8]")
@@ -127,7 +127,9 @@ def run(
 @click.option("--retry-failed", is_flag=True, help="Of a sweep: try the failed runs again.")
 @JSON
 @click.pass_obj
-def resume(obj: Any, folder: Path, until: int | None, episodes: int, loggers: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def resume(
+    obj: Any, folder: Path, until: int | None, episodes: int | None, loggers: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
     """Continue a run that was stopped or killed, from its newest whole checkpoint; or what is left of a sweep or a tuning."""
     processes = options.pop("processes")
     steering = {name: options.pop(name) for name in ("workers", "launcher", "retry_failed")}
@@ -351,7 +353,7 @@ def open_run(folder: Path, catalogue: Catalogue, **options: Any) -> Run:
         return Run.open(folder, catalogue, **options)
 
 
-def _learn(made: Run, as_json: bool, *, until: int | None, episodes: int, processes: int) -> None:
+def _learn(made: Run, as_json: bool, *, until: int | None, episodes: int | None = None, processes: int) -> None:
     from rl_core.runs.run import Paused, Stopped
 
     _warn(made)

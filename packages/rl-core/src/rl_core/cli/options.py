@@ -95,6 +95,7 @@ DEVICE = click.option("--device", type=DEVICES, help="Where tensors are placed. 
 EPISODES = click.option(
     "--episodes", type=WholeNumber(1), default=100, show_default=True, help="Episodes of the evaluation of a control task."
 )
+RUN_EPISODES = click.option("--episodes", type=WholeNumber(1), help="Episodes of the evaluation of a control task.  [default: 100]")
 LOGGER = click.option(
     "--logger", "loggers", multiple=True, shell_complete=component_names("logger"), help="A logger to use, such as tensorboard."
 )

@@ -18,7 +18,7 @@ from typing import Any
 import pluggy
 
 from rl_core.api import API, API_MIN, GROUP, PROJECT
-from rl_core.errors import RequestError, RlError, nearest, printable
+from rl_core.errors import DataError, RequestError, RlError, nearest, printable
 from rl_core.plugins import hookspecs
 from rl_core.plugins.containment import LONGEST_REPORT, author_remedy, contained, contained_import, said, stdout_to_stderr
 from rl_core.plugins.installed import declarations, normalised
@@ -170,6 +170,8 @@ class Plugins:
             try:
                 with redirect_stdout(sys.stderr):
                     impl.function(*(arguments[name] for name in impl.argnames))
+            except DataError:  # of the user's data, which the run reads next and refuses itself
+                continue
             except BaseException as error:
                 text = contained(error)
                 count = self._failures[key] = self._failures.get(key, 0) + 1

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from rl_core.task import Task
 
 
-LEAST = {"seed": 0, "budget": 1, "threads": 1, "checkpoint_every": 1, "evaluate_every": 1, "evaluate_episodes": 1}
+EVALUATION_EPISODES = 100
+LEAST = {"seed": 0, "budget": 1, "threads": 1, "checkpoint_every": 1, "evaluate_every": 1, "evaluate_episodes": 1, "episodes": 1}
 """The least value of each number of a recipe."""
 PLAIN_FIELDS = (
-    "seed", "device", "threads", "checkpoint_every", "evaluate_every", "evaluate_episodes", "stop_at_target", "from_run",
+    "seed", "device", "threads", "checkpoint_every", "evaluate_every", "evaluate_episodes", "episodes", "stop_at_target", "from_run",
 )  # fmt: skip
 """The fields that no component has a say in."""
 
@@ -51,6 +52,7 @@ class Recipe:
     checkpoint_every: int | None = None  # interval of checkpoints in the agent's unit, >= 1; null: every 30 seconds
     evaluate_every: int | None = None  # interval of evaluations while learning, in the agent's unit, >= 1; null: only at the end
     evaluate_episodes: int = 20  # episodes of each of them, for a control task, >= 1
+    episodes: int = EVALUATION_EPISODES  # episodes of the evaluation at the end, for a control task, >= 1
     stop_at_target: bool = False  # whether the run ends at the first of them that reaches the task's target
     from_run: str | None = None  # checkpoint of another run whose weights the agent starts from; null: it starts from scratch
     config: Mapping[str, Any] = field(default_factory=dict)  # the agent's config fields

@@ -26,11 +26,12 @@ from rl_core.runs.metrics_log import MetricsLog
 from rl_core.runs.progress import Progress, told_when_slow
 from rl_core.runs.signals import StopRequest
 from rl_core.seeds import Seeds
+from rl_core.task import ControlTask
 from rl_core.threads import limited_threads
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_TO_THE_FIRST_CHECKPOINT = 2.0  # of a session
-EVALUATION_EPISODES = 100
+FEW_EPISODES = 10  # of the evaluation that is offered while a long one goes on
 
 
 class Stopped(Exception):
@@ -214,15 +215,13 @@ class Run:
         if self._lock is not None:
             self._lock.release()
 
-    def learn(
-        self, *, quiet: bool = False, until: int | None = None, episodes: int = EVALUATION_EPISODES, processes: int = 1
-    ) -> dict[str, Any]:
+    def learn(self, *, quiet: bool = False, until: int | None = None, episodes: int | None = None, processes: int = 1) -> dict[str, Any]:
         """Learn up to the budget, evaluate, draw, and return the content of `result.json`.
 
         Linear algebra runs on the recipe's number of threads, whatever the process has set: the last digits of sums depend on it.
 
         Args:
-            episodes: Episodes of the evaluation of a control task.
+            episodes: Episodes of the evaluation of a control task; `None` for as many as the recipe says.
             quiet: Whether to leave out the progress bar.
             until: Progress at which to pause, with the budget unchanged; `None` learns up to the budget.
             processes: Processes that share the work of each step; see `rl_core.agent.Agent.use_processes`.
@@ -243,8 +242,8 @@ class Run:
                 raise RequestError(f"agent {self.spec.name}: {error}", f"see: rl-core show {self.spec.name}") from error
             with limited_threads(self.recipe.threads):
                 self._loop(quiet=quiet, until=until)
-                with told_when_slow(f"learned and saved; still evaluating, see also: {self.command('eval')} --episodes 10", quiet=quiet):
-                    document = self.conclude(episodes)
+                with told_when_slow(self._still_evaluating(count := episodes or self.recipe.episodes), quiet=quiet):
+                    document = self.conclude(count)
             return document
         except (EnvironmentFailure, MemoryError, SystemExit) as error:
             problem = self._in_words(error)
@@ -256,6 +255,11 @@ class Run:
             if isinstance(problem, RequestError) and not self.agent.progress:
                 self._discard()
             self.catalogue.call_run_hook("rl_run_finished", run=self, result=document, error=problem)
+
+    def _still_evaluating(self, episodes: int) -> str:
+        """Return what is said while an evaluation takes long, and with it the shorter one, if there is any."""
+        shorter = isinstance(self.task, ControlTask) and episodes > FEW_EPISODES
+        return "learned and saved; still evaluating" + (f", see also: {self.command('eval')} --episodes {FEW_EPISODES}" if shorter else "")
 
     def _in_words(self, error: EnvironmentFailure | MemoryError | SystemExit) -> RlError:
         """Return the error to raise for one that says nothing to a user."""
@@ -296,6 +300,9 @@ class Run:
                     self.checkpoint()
             self._seconds_before, self._clock = self.seconds, None
             self.checkpoint()
+            if agent.progress > 2 * budget:
+                took = f"agent {self.spec.name} took {agent.progress:,} {self.spec.unit} where the budget is {budget:,}"
+                self.warnings.append(f"{took}: one of its iterations takes more")
             if agent.progress < budget and not agent.finished:
                 raise Paused(self._stopped("paused"))
 
@@ -379,14 +386,14 @@ class Run:
         self._checkpoint_clock = time.monotonic()
         return path
 
-    def evaluate(self, *, episodes: int = EVALUATION_EPISODES, seed: int | None = None) -> dict[str, float]:
+    def evaluate(self, *, episodes: int = recipe.EVALUATION_EPISODES, seed: int | None = None) -> dict[str, float]:
         """Return the numbers that the task judges the agent by, as it is now."""
         seeds = Seeds(self.recipe.seed if seed is None else seed, ("evaluation",))
         if self.task is self.agent.task:
             return self.agent.evaluate(episodes=episodes, seeds=seeds)
         return self.task.evaluate(self.agent.predictor(), episodes=episodes, seeds=seeds)
 
-    def conclude(self, episodes: int = EVALUATION_EPISODES) -> dict[str, Any]:
+    def conclude(self, episodes: int = recipe.EVALUATION_EPISODES) -> dict[str, Any]:
         """Evaluate, write `result.json` and the figures."""
         before = len(self.agent.warnings)
         document = self.summary(self.evaluate(episodes=episodes))
