@@ -11,6 +11,7 @@ import select
 import statistics
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,19 @@ RESULT = {
     "run", "agent", "task", "network", "seed", "progress", "unit", "seconds", "score", "metric", "headline", "metrics", "target",
     "higher_is_better", "reached", "best",
 }  # fmt: skip
+
+
+def test_a_run_that_ends_by_itself_shows_no_time_left() -> None:
+    told = []
+    for budget in (2_000, progress.ENDLESS):
+        agent = SimpleNamespace(progress=0, headline="")
+        shown = progress.Progress(SimpleNamespace(agent=agent, budget=budget, spec=SimpleNamespace(unit="steps")), quiet=True)
+        agent.progress = 1_000
+        told.append(shown.sentence())
+    assert "1,000 of 2,000 steps" in told[0]
+    assert told[0].endswith("left")
+    assert told[1].startswith("1,000 steps, ")
+    assert "left" not in told[1]
 
 
 def test_a_run_leaves_its_papers_and_says_what_came_out(program: Any) -> None:

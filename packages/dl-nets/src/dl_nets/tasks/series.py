@@ -40,7 +40,10 @@ class SeriesConfig:
     ignore: Annotated[tuple[str, ...], Doc("names of columns that are left out; all other numbers are seen")] = ()
     window: Annotated[Count, Doc("T, rows that are seen")] = 24
     horizon: Annotated[Count, Doc("rows to forecast")] = 1
-    missing: Annotated[Literal["refuse", "previous", "linear"], Doc("a missing value is refused, the one before, or on a line")] = "refuse"
+    missing: Annotated[
+        Literal["refuse", "previous", "linear"],
+        Doc("a missing value is refused, the one before, or on a line to the next one, which comes later"),
+    ] = "refuse"
     missing_values: Annotated[tuple[str, ...], Doc("texts that state that a value is missing, in any case")] = USUAL_GAPS
     validation_fraction: Annotated[float, Meta(ge=0, lt=1), Doc("share of the rows that are held out before the test part")] = 0.15
     test_fraction: Annotated[float, Meta(gt=0, lt=1), Doc("share of the rows at the end that the score is computed on")] = 0.15

@@ -20,6 +20,7 @@ SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_DRAWS = 0.1
 SECONDS_BETWEEN_UPDATES = 0.5  # of a notebook, which every update travels to
 SECONDS_OF_SILENCE = 10.0
+ENDLESS = 10**9  # budget of an agent that ends by itself: how much is left is not known
 
 
 @contextmanager
@@ -78,7 +79,9 @@ class Progress:
             )
             self._bar.start()
             label = printable(f"{self._run.recipe.agent} on {self._run.recipe.task}", 100)
-            self._task = self._bar.add_task(label, total=self._run.budget, completed=self._first, told="")
+            self._task = self._bar.add_task(
+                label, total=self._run.budget if self._run.budget < ENDLESS else None, completed=self._first, told=""
+            )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -106,8 +109,9 @@ class Progress:
         """Return the state in words: `46,080 of 100,000 environment steps, 31,000/s, 0:02 left, return 312.1`."""
         done, budget = self._run.agent.progress, self._run.budget
         rate = (done - self._first) / max(time.monotonic() - self._began, 1e-9)
-        parts = [f"{done:,} of {budget:,} {self._run.spec.unit}", f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"]
-        if done < budget and rate > 0:
+        whole = "" if budget >= ENDLESS else f" of {budget:,}"
+        parts = [f"{done:,}{whole} {self._run.spec.unit}", f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"]
+        if done < budget < ENDLESS and rate > 0:
             left = int((budget - done) / rate)
             parts.append(
                 f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left" if left >= 3600 else f"{left // 60}:{left % 60:02d} left"
