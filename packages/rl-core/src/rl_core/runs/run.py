@@ -257,9 +257,9 @@ class Run:
             self.catalogue.call_run_hook("rl_run_finished", run=self, result=document, error=problem)
 
     def _still_evaluating(self, episodes: int) -> str:
-        """Return what is said while an evaluation takes long, and with it the shorter one, if there is any."""
-        shorter = isinstance(self.task, ControlTask) and episodes > FEW_EPISODES
-        return "learned and saved; still evaluating" + (f", see also: {self.command('eval')} --episodes {FEW_EPISODES}" if shorter else "")
+        """Return what is said while an evaluation takes long: how to evaluate later, by fewer episodes where that is possible."""
+        fewer = f" --episodes {FEW_EPISODES}" if isinstance(self.task, ControlTask) and episodes > FEW_EPISODES else ""
+        return f"learned and saved; still evaluating, see also: {self.command('eval')}{fewer}"
 
     def _in_words(self, error: EnvironmentFailure | MemoryError | SystemExit) -> RlError:
         """Return the error to raise for one that says nothing to a user."""
