@@ -4,7 +4,8 @@ Source: D. Silver and others, "A general reinforcement learning algorithm that m
 and its supplement.
 Departures: positions are learned from in all symmetries of the game, as in AlphaGo Zero (D. Silver and others, "Mastering the game of Go
 without human knowledge", 2017); the rule of selection has one width instead of one that grows with the logarithm of the visits; a move
-never tried counts as its position's value; one network gives both the moves and the value, by tanh of its last output.
+never tried counts as its position's value; one network gives both the moves and the value, by tanh of its last output. As an option
+(`search_share`) a position is worth a mean of its game's result and of the value of its search, which is less noisy.
 Letters: B batch, G games, C cells, A actions.
 """
 
@@ -45,6 +46,7 @@ class AlphaZeroConfig:
     noise_alpha: Annotated[Positive, Doc("of the Dirichlet noise on the priors of the root; some 10 / number of moves")] = 1.0
     noise_weight: Annotated[Fraction, Doc("epsilon, share of that noise")] = 0.25
     random_moves: Annotated[Whole, Doc("moves at the start of a game that are drawn by their visits; later ones are the most visited")] = 4
+    search_share: Annotated[Fraction, Doc("weight of the search's value in what a position is worth; the rest is the game's result")] = 0.0
     moves_per_step: Annotated[Count, Doc("moves of each game between two rounds of updates")] = 8
     reuse: Annotated[Positive, Doc("how often each new position is learned from, on average")] = 4.0
     buffer_size: Annotated[Count, Doc("positions that are kept, the newest ones")] = 20_000
@@ -92,7 +94,7 @@ class AlphaZero(Agent):
         reason = why_torch(self.module)
         self.path = f"torch: {reason}" if reason else "fast: compiled layers"
         self.optimiser = Optimiser("adam", self.module.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay)
-        self.positions = Positions(config.buffer_size, config.num_games, self.rules)
+        self.positions = Positions(config.buffer_size, config.num_games, self.rules, config.search_share)
         self.rng, self.draws = self.seeds.numpy("search"), self.seeds.numpy("positions")
 
     def step(self) -> dict[str, float]:
@@ -103,7 +105,7 @@ class AlphaZero(Agent):
         for _ in range(config.moves_per_step):
             forest = self.search(positions.boards, self.rng, noise=True)
             shares = visit_shares(forest)
-            ended = positions.play(self._choose(shares), shares)
+            ended = positions.play(self._choose(shares), shares, root_values(forest))
             results += ended.results
             lengths += ended.lengths
             self.progress += config.num_games
