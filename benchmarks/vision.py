@@ -170,6 +170,8 @@ def equality() -> list[str]:
     theirs.load_state_dict(ours.state_dict())
     lines.append(("squeeze-and-excitation, timm.layers.SEModule", ours(features), theirs(features)))
     block, peer = CBAM(64, rng, 8), CbamModule(64, rd_ratio=1 / 8, rd_divisor=1)
+    for last in (block.channel.fc2, block.spatial.conv):  # which are 0 at first
+        nn.init.normal_(last.weight)
     peer.channel.load_state_dict(block.channel.state_dict())
     peer.spatial.conv.conv.load_state_dict(block.spatial.conv.state_dict())
     peer.spatial.conv.bn = nn.Identity()  # timm normalises the map of places, the paper does not

@@ -71,6 +71,8 @@ def test_attention_blocks_compute_their_papers_equations() -> None:
     torch.testing.assert_close(block(features), features * weights[:, :, None, None])
 
     cbam = CBAM(32, rng, reduction=4)
+    for last in (cbam.channel.fc2, cbam.spatial.conv):  # which are 0 at first
+        torch.nn.init.normal_(last.weight)
     first, second = cbam.channel.fc1.weight[:, :, 0, 0], cbam.channel.fc2.weight[:, :, 0, 0]
     means, maxima = features.mean((2, 3)), features.flatten(2).max(2).values
     channel = torch.sigmoid(functional.relu(means @ first.T) @ second.T + functional.relu(maxima @ first.T) @ second.T)

@@ -1,7 +1,9 @@
 """Attention in convolutional networks: over channels (which feature) and over places (where), as blocks for any network here.
 
 Source: Hu, Shen and Sun, *Squeeze-and-excitation networks*, 2018, section 3; Woo et al., *CBAM: convolutional block attention module*,
-2018, section 3. Departures: none; CBAM's maps are computed one after the other, channels first, as the paper found best.
+2018, section 3. Departures: the last weights of CBAM's maps are 0 at first, so that its attention begins even, as the authors' code
+begins the one over places by a normalisation with the scale 0. Its maps are computed one after the other, channels first, as the paper
+found best.
 
 Letters: B batch, C channels, H W features, r reduction.
 """
@@ -55,6 +57,7 @@ class ChannelAttention(nn.Module):
         super().__init__()
         inner = max(LEAST, channels // reduction)
         self.fc1, self.fc2 = conv(channels, inner, 1, rng), conv(inner, channels, 1, rng)
+        nn.init.zeros_(self.fc2.weight)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features [B, C, H, W], each channel times its weight."""
@@ -75,6 +78,7 @@ class SpatialAttention(nn.Module):
     def __init__(self, rng: np.random.Generator, kernel: int = 7) -> None:
         super().__init__()
         self.conv = conv(2, 1, kernel, rng)
+        nn.init.zeros_(self.conv.weight)
 
     def weights(self, features: Tensor) -> Tensor:
         """Return the weight of each place [B, 1, H, W], in [0, 1]."""
@@ -93,6 +97,11 @@ class CBAM(nn.Module):
         channels: C.
         rng: Source of the weights.
         reduction: r of the channel attention.
+
+    Both weights are 1/2 at first, whatever the features:
+
+    >>> CBAM(8, np.random.default_rng(0))(torch.full((1, 8, 2, 2), 4.0)).unique().tolist()
+    [1.0]
     """
 
     def __init__(self, channels: int, rng: np.random.Generator, reduction: int = 16) -> None:

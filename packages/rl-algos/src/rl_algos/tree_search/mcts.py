@@ -173,8 +173,8 @@ class Copies:
     def evaluate(self, depth: int, rng: np.random.Generator) -> tuple[float, float]:
         """Return the value of the observation if it was searched before, or else the return of a random rollout; and its length."""
         agent, config = self.agent, self.agent.config
-        if config.leaf == "value" and agent.searched[agent.state_of(self.obs)] > 0:
-            return float(agent.values[agent.state_of(self.obs)]), float(agent.lengths[agent.state_of(self.obs)])
+        if config.leaf == "value" and agent.searched[state := agent.state_of(self.obs)] > 0:
+            return float(agent.values[state]), float(agent.lengths[state])
         total, weight, steps, over = 0.0, 1.0, depth, False
         while steps < config.rollout_depth and not over:
             reward, _, over = self.advance(int(rng.random() * agent.num_actions))
