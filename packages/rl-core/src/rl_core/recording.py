@@ -34,6 +34,8 @@ from rl_core.task import ControlTask, Predict, PredictAllowed, PredictByChance, 
 PARTS = ("obs", "action", "reward", "terminated", "truncated", "final_obs")
 """Names of the arrays of transitions; see `rl_core.envs.Transition`."""
 PROBABILITY = "probability"
+ENDINGS = (".npz", ".parquet", ".csv")
+"""Endings of the files that recordings are written to."""
 STEPS_OF_A_LANE = 1_000  # transitions from which on another environment is stepped beside
 MOST_LANES = 16
 
@@ -151,8 +153,8 @@ def write(recording: Recording, path: Path) -> None:
         ValueError: for another suffix.
         OSError: if the disk refuses.
     """
-    if path.suffix not in (".npz", ".parquet", ".csv"):
-        raise ValueError(f"{path} ends with {path.suffix!r}; expected .npz, .parquet or .csv, or minari:NAME")
+    if path.suffix not in ENDINGS:
+        raise ValueError(f"{path} ends with {path.suffix!r}; expected {', '.join(ENDINGS)}, or minari:NAME")
     part = path.with_name(f".{path.name}.part")
     try:
         if path.suffix == ".npz":

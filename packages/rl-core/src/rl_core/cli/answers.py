@@ -105,7 +105,8 @@ def _places(files: list[Path], folder: Path) -> list[Path]:
     """
     stems = [file.stem.removesuffix("-map") for file in files]  # a map is written beside the picture of its name
     counts, base = Counter(stems), os.path.commonpath([file.parent.absolute() for file in files])
-    own = ["-".join(max(file.absolute().relative_to(base).parts, file.parts[-2:], key=len)) for file in files]
+    inner = [file.absolute().relative_to(base).parts for file in files]
+    own = ["-".join(parts if len(parts) > 1 else file.parts[-2:]) for parts, file in zip(inner, files, strict=True)]
     return [folder / name if counts[stem] > 1 else folder for stem, name in zip(stems, own, strict=True)]
 
 

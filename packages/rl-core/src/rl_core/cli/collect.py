@@ -16,7 +16,6 @@ from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.containment import stdout_to_stderr
 
 MINARI = "minari:"
-ENDINGS = (".npz", ".parquet", ".csv")
 
 
 class RunOrTask(UserPath):
@@ -33,6 +32,8 @@ class RecordingFile(OutFile):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the text as it is given."""
         if value and not str(value).startswith(MINARI):
+            from rl_core.recording import ENDINGS
+
             path = super().convert(value, param, ctx)
             if path.suffix not in ENDINGS:
                 self.fail(f"{value} ends with {path.suffix!r}; expected {', '.join(ENDINGS)}, or {MINARI}NAME", param, ctx)

@@ -16,22 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from rl_core.api import AgentSpec
-from rl_core.errors import EnvironmentFailure, RequestError, RlError, WorkError
+from rl_core.errors import EnvironmentFailure, RequestError, WorkError
 from rl_core.gym_envs import replay_postponed
 from rl_core.plugins.catalogue import Catalogue
-from rl_core.plugins.containment import author_remedy
-from rl_core.runs import checkpoint, files, manifest, metrics_log, opening, parent, recipe, result, soundness
+from rl_core.runs import checkpoint, files, manifest, metrics_log, opening, parent, recipe, result, soundness, wording
 from rl_core.runs.evaluations import Evaluations
 from rl_core.runs.metrics_log import MetricsLog
 from rl_core.runs.progress import Progress, told_when_slow
 from rl_core.runs.signals import StopRequest
 from rl_core.seeds import Seeds
-from rl_core.task import ControlTask
 from rl_core.threads import limited_threads
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_TO_THE_FIRST_CHECKPOINT = 2.0  # of a session
-FEW_EPISODES = 10  # of the evaluation that is offered while a long one goes on
 
 
 class Stopped(Exception):
@@ -242,11 +239,11 @@ class Run:
                 raise RequestError(f"agent {self.spec.name}: {error}", f"see: rl-core show {self.spec.name}") from error
             with limited_threads(self.recipe.threads):
                 self._loop(quiet=quiet, until=until)
-                with told_when_slow(self._still_evaluating(count := episodes or self.recipe.episodes), quiet=quiet):
+                with told_when_slow(wording.still_evaluating(self, count := episodes or self.recipe.episodes), quiet=quiet):
                     document = self.conclude(count)
             return document
         except (EnvironmentFailure, MemoryError, SystemExit) as error:
-            problem = self._in_words(error)
+            problem = wording.failure(self, error)
             raise problem from error
         except BaseException as error:
             problem = error
@@ -255,24 +252,6 @@ class Run:
             if isinstance(problem, RequestError) and not self.agent.progress:
                 self._discard()
             self.catalogue.call_run_hook("rl_run_finished", run=self, result=document, error=problem)
-
-    def _still_evaluating(self, episodes: int) -> str:
-        """Return what is said while an evaluation takes long: how to evaluate later, by fewer episodes where that is possible."""
-        fewer = f" --episodes {FEW_EPISODES}" if isinstance(self.task, ControlTask) and episodes > FEW_EPISODES else ""
-        return f"learned and saved; still evaluating, see also: {self.command('eval')}{fewer}"
-
-    def _in_words(self, error: EnvironmentFailure | MemoryError | SystemExit) -> RlError:
-        """Return the error to raise for one that says nothing to a user."""
-        agent, place = f"agent {self.spec.name}", f"at {self.agent.progress:,} {self.spec.unit}"
-        if isinstance(error, SystemExit):
-            return WorkError(f"{agent} ended the process with sys.exit({error.code!r}) {place}", author_remedy(self.package))
-        if isinstance(error, EnvironmentFailure):
-            kept = checkpoint.names(self.folder / "checkpoints")
-            saved = f"the last checkpoint is {kept[-1]}" if kept else "the run has no checkpoint yet"
-            message = f"after {self.agent.progress:,} {self.spec.unit}: {error.message}; {saved}"
-            return WorkError(message, f"continue with: {self.command('resume')}; {error.hint}")
-        refused = recipe.out_of_memory(f"{agent} on task {self.task_name}", error)
-        return WorkError(f"{refused.message} ({place})", refused.hint) if self.agent.progress else refused
 
     def _loop(self, *, quiet: bool, until: int | None = None) -> None:
         agent, budget = self.agent, self.budget
@@ -295,16 +274,14 @@ class Run:
                     self.evaluations.keep(self.checkpoint())
                 if stop.requested:
                     self.checkpoint()
-                    raise Stopped(self._stopped("stopped"))
+                    raise Stopped(wording.stopped(self, "stopped"))
                 if self.due():
                     self.checkpoint()
             self._seconds_before, self._clock = self.seconds, None
             self.checkpoint()
-            if agent.progress > 2 * budget:
-                took = f"agent {self.spec.name} took {agent.progress:,} {self.spec.unit} where the budget is {budget:,}"
-                self.warnings.append(f"{took}: one of its iterations takes more")
+            self.warnings += wording.beyond_budget(self)
             if agent.progress < budget and not agent.finished:
-                raise Paused(self._stopped("paused"))
+                raise Paused(wording.stopped(self, "paused"))
 
     def _evaluate_meanwhile(self) -> dict[str, float]:
         """Return the numbers of an evaluation of the agent as it is now; time that passes is not counted as learning."""
@@ -313,9 +290,6 @@ class Run:
         assert self._clock is not None
         self._clock += time.monotonic() - began
         return numbers
-
-    def _stopped(self, how: str) -> str:
-        return f"{how} at {self.agent.progress:,} {self.spec.unit} and saved; continue with: {self.command('resume')}"
 
     @property
     def package(self) -> str:
