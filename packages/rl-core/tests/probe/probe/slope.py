@@ -33,7 +33,7 @@ class LinearMap(Network):
         return rng.normal(0.0, self.config.scale, (input_space.shape[0], output_space.shape[0]))
 
 
-Fault = Literal["", "nan", "inf", "stuck", "print", "raise", "text", "nan score", "exit", "memory", "refuse", "crash", "flood"]
+Fault = Literal["", "nan", "inf", "stuck", "print", "raise", "text", "nan score", "exit", "memory", "refuse", "crash", "flood", "wait"]
 
 
 @configclass
@@ -65,7 +65,11 @@ class Slope(Agent):
 
     def step(self) -> dict[str, float]:
         config = self.config
-        time.sleep(config.milliseconds / 1e3)
+        if config.fault != "wait":
+            time.sleep(config.milliseconds / 1e3)
+        elif self.progress + 1 == config.fault_at:
+            Path("waiting").write_text("in a step")  # in the folder of the process
+            time.sleep(config.milliseconds / 1e3)
         if self.progress + 1 == config.fault_at and config.fault == "exit":
             raise SystemExit(0)
         if self.progress + 1 == config.fault_at and config.fault == "memory":
