@@ -303,7 +303,7 @@ def test_control_characters_in_names_are_shown_as_escapes(write: Write) -> None:
         ("x,y\n1,a\n2,a\n", {}, "the target 'y' of .* is 'a' in every row; there is nothing to learn"),
         ("x,y\n1,c\n1,b\n", {"output": "number"}, "line 2 of .* holds 'c' in the target 'y', which is not a number"),
         ("x,y\n1,2024-01-01\n1,2024-01-02\n", {}, "the target 'y' of .* holds dates"),
-        ("x,y\n1,2\n2,3\n", {}, "2 examples in 2 groups are split into"),
+        ("x,y\n1,2\n2,3\n", {}, "2 examples of 2 classes, each split on its own, are split into"),
     ],
 )
 def test_what_is_not_a_table_is_refused_in_words(write: Write, text: str, config: dict[str, object], words: str) -> None:

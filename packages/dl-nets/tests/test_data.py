@@ -28,7 +28,7 @@ def test_a_split_seed_always_gives_the_same_splits_and_another_gives_others() ->
 
 
 def test_too_few_examples_for_a_test_split_are_refused_with_what_they_would_give() -> None:
-    with pytest.raises(ValueError, match="2 examples in 1 groups are split into 2 train, 0 validation, 0 test; train and test need"):
+    with pytest.raises(ValueError, match="2 examples are split into 2 train, 0 validation, 0 test; train and test need"):
         split_indices(2, 0.2, 0.2, 0)
 
 

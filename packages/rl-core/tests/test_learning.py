@@ -169,6 +169,9 @@ def test_predict_takes_lists_and_a_single_observation(tmp_path: Path) -> None:
     assert [agent.predict(row) for row in batch] == [agent.predict(row.tolist()) for row in batch] == answers.tolist()
     with pytest.raises(ValueError, match=r"the input has shape \[3\], expected one input of shape \[4\] or a batch of shape \[B, 4\]"):
         agent.predict([0, 0, 0])
+    for wrong in (np.zeros((2, 3, 4), np.float32), np.zeros((2, 3), np.float32)):
+        with pytest.raises(ValueError, match=r"expected one input of shape \[4\] or a batch of shape \[B, 4\]"):
+            agent.predict(wrong)
     with pytest.raises(ValueError, match="expected numbers of Box"):
         agent.predict(["left"])
 

@@ -112,7 +112,7 @@ def test_the_recipe_of_a_run_alone_reproduces_it(program: Any, catalogue: Catalo
         (["slope"], {"sede": 1}, "unknown option 'sede' of a run", "did you mean 'seed'"),
         (["slope"], {"overrides": ["task.num_examples=0"]}, "of task plane, given by --set, was refused: num_examples is 0", "show plane"),
         (["hill"], {"overrides": ["network.scale=1"]}, "agent hill takes no network, but a field of one was set", "leave out"),
-        (["hill"], {"task": "gym:CartPole-v99"}, "task gym:CartPole-v99 cannot be built: Gymnasium cannot make 'CartPole-v99'", "list"),
+        (["hill"], {"task": "gym:CartPole-v99"}, "task gym:CartPole-v99 cannot be built: Gymnasium cannot make 'CartPole-v99'", "show gym"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_with_what_would(

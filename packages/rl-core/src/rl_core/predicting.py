@@ -23,13 +23,18 @@ def taking_lists(predict: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
         space = self.task.input_space
         if isinstance(space, Structured) and isinstance(inputs, dict | tuple):
             return predict(self, space.flatten(inputs)[None])[0]
-        if not isinstance(space, PLAIN) or (type(inputs) is np.ndarray and inputs.ndim > len(space.shape or ())):
+        if not isinstance(space, PLAIN) or (type(inputs) is np.ndarray and _is_batch(inputs.shape, tuple(space.shape or ()))):
             return predict(self, inputs)
         batch, single = as_batch(inputs, space)
         answers = predict(self, batch)
         return answers[0] if single else answers
 
     return with_lists
+
+
+def _is_batch(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Return whether a shape is that of a batch [B, ...]; images may be of another size than the task's."""
+    return len(given) == len(wanted) + 1 and (len(wanted) > 1 or given[1:] == wanted)
 
 
 def as_batch(inputs: Any, space: gymnasium.Space) -> tuple[np.ndarray, bool]:

@@ -61,7 +61,8 @@ def split_indices(
     splits = {name: np.sort(np.concatenate(indices)) for name, indices in parts.items()}
     if not len(splits["train"]) or not len(splits["test"]):
         sizes = ", ".join(f"{len(indices)} {name}" for name, indices in splits.items())
-        raise ValueError(f"{count} examples in {len(groups)} groups are split into {sizes}; train and test need at least one each")
+        of_classes = "" if classes is None else f" of {len(groups)} {'class' if len(groups) == 1 else 'classes'}, each split on its own,"
+        raise ValueError(f"{count} examples{of_classes} are split into {sizes}; train and test need at least one each")
     return splits
 
 

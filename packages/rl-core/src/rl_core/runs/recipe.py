@@ -414,8 +414,9 @@ def _build_task(task: Entry, task_config: Any, state: Mapping[str, Any] | None =
     except SystemExit as error:
         raise WorkError(f"task {task.name} ended the process with sys.exit({error.code!r})", author_remedy(task.package)) from error
     except (ValueError, OSError) as error:
+        hint = f"see what it takes: rl-core show {task.scheme.name if task.scheme else task.name}"
         raise RequestError(
-            f"task {task.name} cannot be built: {error}", "check the path or name it mentions; see: rl-core list --kind task"
+            f"task {task.name} cannot be built: {error}", f"check the path; {hint}" if isinstance(error, OSError) else hint
         ) from error
 
 

@@ -63,7 +63,8 @@ def _diverged(run: RunView, what: str) -> WorkError:
     last = f"the last good checkpoint is {kept[-1]}" if kept else "the run has no earlier checkpoint"
     return WorkError(
         f"{what} at {run.agent.progress:,} {run.spec.unit}; {last}",
-        f"a smaller learning_rate is the usual remedy; the metrics up to here are in {run.folder / metrics_log.NAME}",
+        f"a smaller learning_rate is the usual remedy, or a smaller scale of inputs, targets or rewards; the metrics up to here are in "
+        f"{run.folder / metrics_log.NAME}",
     )
 
 
