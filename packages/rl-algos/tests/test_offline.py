@@ -151,3 +151,14 @@ def test_corrections_hold_on_narrow_data_on_which_q_learning_fails() -> None:
         scores[name] = agent.evaluate(episodes=20, seeds=Seeds(5))["mean return"]
     assert scores["dqn"] < 100  # else the data is not narrow
     assert min(scores["cql"], scores["bcq"], scores["iql"]) >= 475, scores
+
+
+def test_no_policy_takes_an_action_that_is_ruled_out() -> None:
+    for kind, config in ((BCQ, BCQConfig(threshold=1.0)), (CQL, CQLConfig()), (IQL, IQLConfig())):
+        agent = built(kind, config, ScriptedData(ScriptedConfig(policy="mixed", **SMALL)))
+        inputs = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+        best, predict = agent.predict(inputs), agent.predictor()
+        predict.begin(np.ones(20, dtype=bool))
+        assert np.array_equal(predict(inputs), best)
+        predict.allow(np.eye(2, dtype=bool)[1 - best])  # only the other one
+        assert np.array_equal(predict(inputs), 1 - best)

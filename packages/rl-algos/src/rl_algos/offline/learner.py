@@ -25,10 +25,12 @@ from dl_nets.learning.optimisers import Optimiser
 from rl_algos.continuous.bounded_actions import BoundedAction, BoundedActions, pair_space
 from rl_algos.parts.exported import LargestAction, Observations, Policy, exportable
 from rl_algos.parts.normalisation import RunningMoments
+from rl_algos.parts.players import MaskedPlayer
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, Positive, configclass
 from rl_core.network import Network
 from rl_core.offline import TransitionTask
+from rl_core.task import Predict
 
 
 @configclass
@@ -178,11 +180,20 @@ class OfflineAgent(Agent):
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Return the policy's best actions [B, ...] at observations [B, I]."""
+        return self.answer_among(inputs, np.zeros((len(inputs), 0), np.float32))[0]
+
+    def predictor(self) -> Predict:
+        """Return what answers in an evaluation: none but allowed actions where the task says which are; see `PredictAllowed`."""
+        return MaskedPlayer(self.answer_among, 0) if self.bounded is None else self.predict
+
+    def answer_among(self, inputs: np.ndarray, state: np.ndarray, legal: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best actions [B, ...] at observations [B, I], and the state [B, 0]; of discrete ones, among those allowed [B, A]."""
         values = self.policy_values(inputs)
         if self.bounded is not None:
-            return self.bounded.to_env(np.tanh(values[:, : self.bounded.num_dimensions]))
-        best: np.ndarray = values.argmax(axis=1) + int(self.task.output_space.start)
-        return best
+            return self.bounded.to_env(np.tanh(values[:, : self.bounded.num_dimensions])), state
+        if legal is not None:  # an action that the data's policy never takes is still better than one that is ruled out
+            values = np.where(legal, np.maximum(values, np.finfo(np.float32).min), -np.inf)
+        return values.argmax(axis=1) + int(self.task.output_space.start), state
 
     def exported(self) -> Exportable:
         """Return the policy as a graph; its outputs are the policy's."""
