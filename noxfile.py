@@ -20,7 +20,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"  # an interpreter that is not here is skipped
 nox.options.error_on_missing_interpreters = False
-BUILT_AND_RUN = "says-what-it-is or builds or evaluates-alike or scores-repeatably"  # checks that meet every component's code
+BUILT_AND_RUN = "says-what-it-is or builds or evaluates-alike"  # checks that meet every agent, network and task
 OF_THE_SYSTEM = ("containment", "evaluations", "files", "resume", "run", "signals", "sweep")  # tests that start processes by the dozen
 nox.options.sessions = ["lint", "tests", "plugin"]
 
@@ -113,8 +113,8 @@ def tests(session: nox.Session, package: str) -> None:
     """The fast tests of a package, in an environment that holds only it and what it declares.
 
     All of them on the Python that runs nox. On another one the tests of the host, which meets the language most, and, with all other
-    packages in one environment, that every component is built, learns, is saved, loaded and evaluated, without compilation: plain Python
-    meets more of the language, and takes less time. The tests of perceptrons show that functions can be compiled there.
+    packages in one environment, that every component is built, and every agent learns, is saved, loaded and evaluated, without compilation:
+    plain Python meets more of the language, and takes less time. The tests of perceptrons show that functions can be compiled there.
     """
     named = [argument for argument in session.posargs if argument in PACKAGES and argument != "rl-core"]
     packages = (named or [name for name in PACKAGES if name != "rl-core"]) if package == "others" else [package]
