@@ -97,12 +97,13 @@ def _draw_rows(task: BoxTask, rows: list[tuple[float, Any, Any, Any]], path: Pat
 
     from rl_core.figure import new_figure
 
-    figure = new_figure(8.4, 3.9 * len(rows) + 0.6)
+    figure = new_figure(8.4, 4.2 * len(rows) + 0.6)
     grid = figure.subplots(len(rows), 2, squeeze=False)
     for axes, (score, picture, wanted, answer) in zip(grid, rows, strict=True):
         for place, row, words in zip(axes, (wanted, answer), ("target", f"answer, F1 {score:.2f}"), strict=True):
             place.imshow(drawn(picture, row, task.class_names, words=False), interpolation="nearest")
-            place.set_title(f"{words}, {int((row['score'] >= SHOWN_SCORE).sum())} objects", fontsize=9)
+            count = int((row["score"] >= SHOWN_SCORE).sum())
+            place.set_title(f"{words}, {count} object{'s' * (count != 1)}", fontsize=9)
             place.set_xlabel("x, pixels", fontsize=7)
             place.set_ylabel("y, pixels", fontsize=7)
             place.tick_params(labelsize=6)

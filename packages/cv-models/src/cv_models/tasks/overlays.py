@@ -74,7 +74,7 @@ def draw_report(task: MapTask, folder: Path, predict: Predict) -> None:
 def _draw_rows(task: MapTask, rows: list[tuple[float, Any, Any, Any]], path: Path, title: str) -> None:
     from rl_core.figure import new_figure
 
-    figure = new_figure(8.4, 2.8 * len(rows) + 0.6)
+    figure = new_figure(8.4, 3.1 * len(rows) + 0.6)
     grid = figure.subplots(len(rows), 3, squeeze=False)
     for axes, (score, image, wanted, answer) in zip(grid, rows, strict=True):
         size = len(task.class_names)
