@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import rl_core
 from rl_algos.offline.bcq import BCQ, BCQConfig, allowed
 from rl_algos.offline.behaviour_cloning import BehaviourCloning, BehaviourCloningConfig, best_episodes
 from rl_algos.offline.cql import CQL, CQLConfig
@@ -162,3 +165,11 @@ def test_no_policy_takes_an_action_that_is_ruled_out() -> None:
         assert np.array_equal(predict(inputs), best)
         predict.allow(np.eye(2, dtype=bool)[1 - best])  # only the other one
         assert np.array_equal(predict(inputs), 1 - best)
+
+
+def test_a_policy_from_recorded_transitions_is_evaluated_while_it_learns(tmp_path: Path) -> None:
+    options: Any = {"task_config": {"num_steps": 400}, "evaluate_every": 10, "evaluate_episodes": 2, "episodes": 2}
+    result = rl_core.learn("iql", task="cartpole-expert", budget=20, config={"iteration_updates": 10}, out=tmp_path / "run", **options)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["progress"] for line in lines if line["evaluation_mean_return"] > 0] == [10, 20]
+    assert result.best is not None

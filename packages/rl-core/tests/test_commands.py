@@ -213,3 +213,28 @@ def test_an_input_that_begins_with_a_minus_is_not_an_option(program: Any) -> Non
     refused = program.call("predict", "run", "-1")
     assert (refused.status, "'-1' cannot be answered" in refused.err) == (2, True)
     assert "no option is named '--jsn'" in program.call("predict", "run", "-1", "--jsn").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["predict", "run", "[0, 0]", "--out", "run/recipe.yaml"], "ends with '.yaml'; expected .csv or .jsonl or .json or .txt"),
+        (["predict", "run", "[0, 0]", "--out", "run/metrics.jsonl"], "is a file of a run"),
+        (["predict", "run", "[0, 0]", "--out", "run/result.json"], "is a file of a run"),
+        (["predict", "run", "[0, 0]", "--out", "program.py"], "ends with '.py'"),
+        (["report", "run", "--out", "run/recipe.yaml"], "ends with '.yaml'; expected .html or .htm"),
+        (["export-metrics", "run", "--out", "run/metrics.jsonl"], "ends with '.jsonl'; expected .csv"),
+        (["export", "run", "--format", "arrays", "--out", "run/manifest.json"], "is a file of a run"),
+        (["compare", "run", "--out", "x.json"], "ends with '.json'; expected .png or .svg or .pdf"),
+        (["explain", "run", "--out", "run/recipe.yaml"], "is a file; expected a folder"),
+    ],
+)
+def test_no_file_of_a_run_is_written_over(program: Any, arguments: Sequence[str], problem: str) -> None:
+    program.succeed("run", "slope", "--budget", 3, "--out", "run")
+    (program.folder / "program.py").write_text("print(1)")
+    before = {path: path.read_bytes() for path in program.folder.rglob("*") if path.is_file()}
+    refused = program.call(*arguments)
+    assert refused.status == 2
+    assert problem in refused.err
+    assert {path: path.read_bytes() for path in program.folder.rglob("*") if path.is_file()} == before
+    program.succeed("eval", "run")

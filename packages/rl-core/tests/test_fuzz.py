@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.usefixtures("probe")
-SEEN: Counter[str] = Counter()
 
 
 def fuzzed(count: int) -> settings:
@@ -26,7 +24,6 @@ def refused(program: Any, *arguments: str) -> None:
     """The request must be refused in words, and leave nothing."""
     before = sorted(program.folder.rglob("*"))
     ended = program.call(*arguments)
-    SEEN[arguments[0]] += 1
     context = f"rl-core {arguments!r}\n{ended.out}\n{ended.err}"
     assert ended.status == 2, context
     assert ended.out == "", context
@@ -245,9 +242,3 @@ def test_folders_with_a_recipe_of_noise(program: Any, content: bytes, command: s
     if command == "resume":
         (folder / ".lock").touch()
     refused(program, command, "run")
-
-
-def test_at_least_five_hundred_requests_were_refused(request: pytest.FixtureRequest) -> None:
-    if sum(item.path == request.path for item in request.session.items) < 60:
-        pytest.skip("it counts what the other tests of this file did, and not all of them were chosen")
-    assert SEEN.total() >= 500, SEEN

@@ -258,3 +258,11 @@ def test_environments_of_a_subclass_keep_their_interface_apart() -> None:
     assert first.is_open
     first.close()
     assert not first.is_open
+
+
+def test_a_module_of_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "import gymnasium\ngymnasium.register('Here-v0', entry_point='gymnasium.envs.classic_control:CartPoleEnv')\n"
+    (tmp_path / "module_of_this_folder.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])  # as in an installed program
+    assert GymTask(GymConfig(id="module_of_this_folder:Here-v0")).input_space.shape == (4,)

@@ -49,6 +49,14 @@ cluster.shutdown()
 """
 
 
+def test_a_sweep_that_could_not_be_started_leaves_nothing(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    refused = program.call("sweep", "slope", "--seeds", "0-1", "--launcher", "slurm", "--out", "swept")
+    assert refused.status == 2
+    assert "this machine has no sbatch" in refused.err
+    assert not list(program.folder.iterdir())
+
+
 def test_a_sweep_on_two_ray_nodes_survives_the_death_of_one(program: Any) -> None:
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
     assert program.run(*GRID, "--set", "milliseconds=0", "--workers", 2, "--out", "whole").status == 0

@@ -204,3 +204,23 @@ def test_a_notebook_has_one_line_that_is_replaced(monkeypatch: pytest.MonkeyPatc
     count = len(lines)
     rl_core.learn("slope", budget=5, out=tmp_path / "quiet", quiet=True)
     assert len(lines) == count
+
+
+def test_numbers_outside_of_a_discrete_space_are_no_inputs() -> None:
+    for wrong in (-1, 3, [0, 3]):
+        with pytest.raises(ValueError, match="expected whole numbers from 0 to 2"):
+            as_batch(wrong, gymnasium.spaces.Discrete(3))
+    assert as_batch([-1, 1], gymnasium.spaces.Discrete(3, start=-1))[0].tolist() == [-1, 1]
+
+
+def test_a_run_is_loaded_with_its_own_parts_alone(tmp_path: Path) -> None:
+    run = rl_core.learn("slope", budget=2, out=tmp_path / "run").run
+    assert rl_core.load(run, task="plane", network="linear-map", agent="slope").progress == 2
+    with pytest.raises(RequestError, match="was made with the task plane, not with points"):
+        rl_core.load(run, task="points")
+
+
+def test_settings_are_a_list(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="overrides is 'batch_size=2'; it must be a list") as refused:
+        rl_core.learn("slope", budget=2, overrides="batch_size=2", out=tmp_path / "run")
+    assert refused.value.hint == "write overrides=['batch_size=2']"

@@ -167,6 +167,7 @@ def test_what_an_agent_prints_goes_to_standard_error(program: Any) -> None:
         ("text", "error: loss became 'low' at 20 batches, which is not a number"),
         ("stuck", "error: agent slope took a step at 19 batches and made no progress"),
         ("raise", "error: RuntimeError: the agent broke down"),
+        ("none", "error: agent slope returned None from step(); it must be a dict of metrics"),
     ],
 )
 def test_a_step_that_goes_wrong_ends_the_run_in_words(program: Any, fault: str, message: str) -> None:
@@ -174,6 +175,7 @@ def test_a_step_that_goes_wrong_ends_the_run_in_words(program: Any, fault: str, 
     assert ended.status == 1
     assert message in ended.err
     assert "hint: " in ended.err
+    assert ("a fault of the package probe: report it to its authors" in ended.err) is (fault in ("raise", "none", "stuck", "text"))
     assert ended.out == ""
     assert "Traceback" not in ended.err
     assert sorted(path.name for path in (program.folder / "run" / "checkpoints").iterdir()) == ["12", "16", "8"]
@@ -399,3 +401,11 @@ def test_learning_leaves_the_global_generators_alone(tmp_path: Path) -> None:
     learn("slope", out=tmp_path / "slope", budget=5)
     learn("hill", out=tmp_path / "hill", budget=100)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
+def test_a_pause_that_one_step_went_over_is_said(program: Any) -> None:
+    ended = program.succeed("run", "hill", "--budget", 20, "--until", 10, "--episodes", 2, "--out", "run")
+    assert "warning: agent hill did not pause at 10 environment steps: one of its iterations goes on to the end of the budget" in ended.err
+    ended = program.succeed("run", "hill", "--budget", 60, "--until", 10, "--out", "paused")
+    assert "paused at 21 environment steps" in ended.err
+    assert "did not pause" not in ended.err

@@ -11,6 +11,8 @@ from gymnasium import spaces
 from rl_core import batches, parsing
 from rl_core.batches import Ragged
 from rl_core.conformance import inputs, probes
+from rl_core.errors import WorkError
+from rl_core.gym_task import GymConfig, GymTask
 from rl_core.seeds import Seeds
 from rl_core.task import DataTask, PredictWithMemory
 from rl_core.tokens import Tokens, end_of, padding_of
@@ -169,3 +171,11 @@ def test_ragged_samples_repeat_and_have_empty_rows() -> None:
     assert isinstance(drawn, Ragged)
     assert 0 in drawn.lengths
     assert batches.equal(drawn, inputs.samples(spaces.Sequence(spaces.Discrete(9)), 40, np.random.default_rng(1)))
+
+
+def test_answers_that_are_no_actions_are_a_fault_of_the_agent() -> None:
+    task = GymTask(GymConfig(id="CartPole-v1"))
+    for answer in (7, 0.0, None):
+        with pytest.raises(WorkError, match=r"which are not 1 actions of Discrete\(2\)") as failed:
+            task.evaluate(lambda obs, answer=answer: np.array([answer] * len(obs)), episodes=1, seeds=Seeds(0))
+        assert "fault of the agent" in failed.value.hint

@@ -101,6 +101,8 @@ def test_half_of_a_batch_goes_on_and_a_failed_trial_is_worth_the_worst() -> None
         (["--range", "learning_rate=0.1:0.01"], "has the range 0.1 to 0.01"),
         (["--range", "learning_rat=0.1:0.2"], "unknown config field 'learning_rat'"),
         (["--choice", "batch_size=2,2"], "has a choice twice"),
+        (["--choice", "batch_size=2,0"], "batch_size is 0"),
+        (["--range", "learning_rate=0.1:inf"], "has the range 0.1 to inf"),
         (["--choice", "batch_size=2,4", "--confirm", "0-3"], "--confirm names seed 0, which the trials use"),
         (["--choice", "batch_size=2,4", "--range", "batch_size=2:8"], "batch_size is searched twice"),
     ],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import field
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import gymnasium
@@ -241,6 +243,7 @@ class GymTask(ControlTask):
         config = self.config
         if config.options.get("render_mode") == "human":
             raise ValueError(_opens_a_window(config.id))
+        _look_here(config.id)
         return gymnasium.make(config.id, disable_env_checker=True, **{**config.options, **drawn})
 
     def _make(self, render_mode: str | None = None) -> gymnasium.Env:
@@ -324,6 +327,7 @@ class Made:
 
     def __call__(self) -> gymnasium.Env:
         """Return a new environment."""
+        _look_here(self._config.id)
         return adapted(gymnasium.make(self._config.id, disable_env_checker=True, **self._config.options), self._config)
 
 
@@ -401,6 +405,15 @@ def _opens_a_window(name: str) -> str:
         f"{name!r} has render_mode 'human', which opens a window and plays in real time for every instance; leave render_mode out of "
         "task.options, or set it to rgb_array"
     )
+
+
+def _look_here(name: str) -> None:
+    """Let the module of `MODULE:ID` be found in the current folder too, which is not on the path of an installed program."""
+    if ":" in name:
+        with suppress(OSError):  # the folder was removed
+            here = str(Path.cwd())
+            if here not in sys.path and "" not in sys.path:
+                sys.path.append(here)
 
 
 def _form_hint(name: str, error: Exception) -> str:

@@ -158,13 +158,15 @@ def learn(
     catalogue = catalogue or Catalogue.discover()
     settings: dict[str, Any] = dict(options)
     _require_known(settings)
-    overrides, quiet = tuple(settings.pop("overrides", ())), settings.pop("quiet", None)
+    overrides, quiet = settings.pop("overrides", ()), settings.pop("quiet", None)
+    if isinstance(overrides, str):
+        raise RequestError(f"overrides is {overrides!r}; it must be a list of settings", f"write overrides=[{overrides!r}]")
     for kind, given in _given(task=task, network=network):
         settings[kind] = given if isinstance(given, str) else _added(catalogue, given, kind)
     leader = name if name is None or isinstance(name, str) else _added_leader(catalogue, name, settings)
     if "from_run" in settings:
         settings["from_run"] = str(parent.checkpoint_of(Path(settings["from_run"])))
-    resolved = recipe.resolve(catalogue, leader, overrides=overrides, **settings)
+    resolved = recipe.resolve(catalogue, leader, overrides=tuple(overrides), **settings)
     with Run.create(resolved, catalogue, Path(out) if out is not None else None) as run:
         _log_warnings(run)
         result = run.learn(quiet=not (in_notebook() or _on_terminal()) if quiet is None else quiet)
@@ -194,10 +196,17 @@ def load(
         WorkError: if no checkpoint is whole.
     """
     catalogue = Catalogue.discover()
-    for kind, given in _given(task=task, network=network, agent=agent):
-        if not isinstance(given, str):
-            _added(catalogue, given, kind)
-    return Run.open(folder, catalogue, device=device).agent
+    names = {
+        kind: given if isinstance(given, str) else _added(catalogue, given, kind)
+        for kind, given in _given(task=task, network=network, agent=agent)
+    }
+    opened = Run.open(folder, catalogue, device=device)
+    for kind, name in names.items():
+        made = getattr(opened.recipe, kind)
+        if name.rpartition("/")[2] != (made or "").rpartition("/")[2]:
+            hint = f"leave out {kind}" + ("; to judge it on another task: rl-core eval RUN --task NAME" if kind == "task" else "")
+            raise RequestError(f"the run in {str(folder)!r} was made with the {kind} {made}, not with {name}", hint)
+    return opened.agent
 
 
 def register(component: Spec | type[Agent] | type[Network] | type[Task] | Callable[[], gymnasium.Env[Any, Any]]) -> str:

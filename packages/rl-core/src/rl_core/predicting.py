@@ -66,4 +66,6 @@ def as_batch(inputs: Any, space: gymnasium.Space) -> tuple[np.ndarray, bool]:
         raise ValueError(f"the input has a number that is not finite in {dtype}, expected numbers of {space}")
     if dtype.kind != "f" and not np.array_equal(typed, given):
         raise ValueError(f"the input has numbers that {dtype} cannot hold, expected numbers of {space}")
+    if isinstance(space, spaces.Discrete) and given.size and not space.start <= given.min() <= given.max() < space.start + space.n:
+        raise ValueError(f"the input is {given.tolist()}, expected whole numbers from {space.start} to {space.start + space.n - 1}")
     return (typed[None], True) if given.shape == shape else (typed, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from rl_core import batches, parsing
 from rl_core.batches import Batch
 from rl_core.configured import Configured
 from rl_core.envs import Envs
-from rl_core.errors import RequestError
+from rl_core.errors import RequestError, WorkError
 from rl_core.judge import Collected, Judge
 from rl_core.traits import input_trait, output_trait
 
@@ -319,7 +320,9 @@ class ControlTask(Task):
         while quota.any():
             if masked is not None:
                 masked.allow(envs.extras()["legal"])
-            transition = envs.step(predict(obs))
+            answers = predict(obs)
+            _require_actions(answers, self.output_space, num_envs)
+            transition = envs.step(answers)
             obs = transition.obs
             cost += transition.extras.get("cost", 0.0)
             if memory is not None:
@@ -340,6 +343,25 @@ class ControlTask(Task):
             **({"mean cost": float(np.mean(costs))} if "cost" in self.extras else {}),
             "episodes": float(episodes),
         }
+
+
+def _require_actions(answers: Any, space: gymnasium.Space[Any], count: int) -> None:
+    """Check that a policy's answers are one action of the space for each of `count` observations.
+
+    Raises:
+        WorkError: if they are not.
+    """
+    if not isinstance(space, spaces.Discrete | spaces.Box):
+        return
+    actions = np.asarray(answers)
+    fine = actions.shape == (count, *space.shape) and actions.dtype.kind in ("biuf" if isinstance(space, spaces.Box) else "iu")
+    if fine and (isinstance(space, spaces.Box) or (space.start <= actions.min() and actions.max() < space.start + space.n)):
+        return
+    shown = reprlib.repr(actions.tolist())
+    raise WorkError(f"the policy answered {count} observations with {shown}, which are not {count} actions of {space}", _FAULT_OF_AGENT)
+
+
+_FAULT_OF_AGENT = "this is a fault of the agent: report it to the authors of its package"
 
 
 class Dynamics(Protocol):

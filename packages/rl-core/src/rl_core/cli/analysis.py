@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from rl_core.cli.commands import open_run
-from rl_core.cli.options import DEVICE, FOLDER, JSON, UserPath, WholeNumber
+from rl_core.cli.options import DEVICE, FOLDER, JSON, OutFolder, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.plugins.containment import stdout_to_stderr
@@ -58,7 +58,7 @@ def estimate(obj: Any, folder: Path, file: Path, discount: float, share: float, 
     recording of a policy with random actions has: collect one with --random. Its errors are too small where few episodes have weight.
     """
     from rl_core import recording
-    from rl_core.task import PredictWithMemory
+    from rl_core.task import PredictAllowed, PredictWithMemory
 
     for name, value, fine in (("--discount", discount, 0.0 < discount < 1.0), ("--random", share, 0.0 <= share <= 1.0)):
         if not fine:
@@ -67,7 +67,13 @@ def estimate(obj: Any, folder: Path, file: Path, discount: float, share: float, 
     with open_run(folder, catalogue) as opened, stdout_to_stderr():
         estimates = tool(catalogue, "estimate")
         predict = opened.agent.predictor()
-        if isinstance(predict, PredictWithMemory):
+        if isinstance(predict, PredictAllowed):
+            if "legal" in getattr(opened.task, "extras", ()):
+                raise RequestError(
+                    "the policy takes none but allowed actions, and a recording does not say which those are", "take a task without masks"
+                )
+            predict = opened.agent.predict
+        elif isinstance(predict, PredictWithMemory):
             raise RequestError("the policy has a memory, and a recording is asked step by step", "take a run without a recurrent network")
         try:
             found = recording.read(file)
@@ -119,7 +125,7 @@ def _finite(rows: Any) -> Any:
 @click.option(
     "--axes", default="", metavar="I,J", help="Two numbers of an observation to draw maps over.  [default: the two of most effect]"
 )
-@click.option("--out", type=UserPath(), help="Folder of the figures.  [default: explained/ in the run's folder]")
+@click.option("--out", type=OutFolder(), help="Folder of the figures.  [default: explained/ in the run's folder]")
 @DEVICE
 @JSON
 @click.pass_obj

@@ -158,7 +158,24 @@ def in_words(error: BaseException) -> tuple[str, str, int]:
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, OSError):
         return text, "check the disk and the permissions, then run the command again", 1
+    package = _package_of(error)
+    if package:
+        return text, f"this is a fault of the package {package}: report it to its authors; see where with {TRACEBACK}", 1
     return text, f"run again with {TRACEBACK} and report it", 1
+
+
+def _package_of(error: BaseException) -> str:
+    """Return the plugin's package whose code the error passed through last, by the modules of its traceback; "" if it is the host's."""
+    from rl_core.api import GROUP
+    from rl_core.plugins.installed import declarations
+
+    packages = {value.partition(":")[0].partition(".")[0].strip(): package for package, _, _, value, _ in declarations(GROUP)}
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        found = packages.get(module, found) if module != "rl_core" else found
+        trace = trace.tb_next
+    return found
 
 
 def _usage_in_words(error: click.UsageError) -> tuple[str, str]:

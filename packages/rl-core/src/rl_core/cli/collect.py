@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,7 +14,11 @@ from rl_core.cli.commands import open_run
 from rl_core.cli.completion import component_names
 from rl_core.cli.options import JSON, OutFile, UserPath, WholeNumber
 from rl_core.errors import RequestError, WorkError
+from rl_core.plugins.catalogue import Catalogue, fits
 from rl_core.plugins.containment import stdout_to_stderr
+
+if TYPE_CHECKING:
+    from rl_core.task import Task
 
 MINARI = "minari:"
 
@@ -102,7 +107,16 @@ def collect(obj: Any, source: Path, out: str, steps: int, share: float, seed: in
     click.echo(f"wrote {where}: {result['transitions']:,} transitions in {len(returns):,} episodes, mean return {returns.mean():.1f}")
     task_name = where if where.startswith(MINARI) else f"offline:{where}"
     judge = f" --set task.judge={name}" if where.endswith(".csv") else ""  # the file does not say where it was recorded
-    click.echo(f"learn from it with: rl-core run iql --task {task_name}{judge}", err=True)
+    fitting = _offline_agents(catalogue, task)
+    if fitting:
+        agent = "iql" if "iql" in fitting else fitting[0]
+        click.echo(f"learn from it with: rl-core run {agent} --task {shlex.quote(task_name)}{judge}", err=True)
+
+
+def _offline_agents(catalogue: Catalogue, task: Task) -> list[str]:
+    """Return the installed agents that learn from transitions of this task."""
+    traits = {*(trait for trait in task.traits() if trait.endswith(("-input", "-output"))), "offline"}
+    return [entry.name for entry in catalogue.entries("agent") if entry.status == "ready" and fits(traits, entry.spec.fits)]
 
 
 def _recorded(record: Any, task: Any, predict: Any, steps: int, share: float, seeds: Any) -> Any:

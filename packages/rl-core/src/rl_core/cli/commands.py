@@ -204,7 +204,7 @@ def evaluate(
 @click.option("--interactive", is_flag=True, help="Answer each line that is typed, until the input ends.")
 @click.option("--probabilities", is_flag=True, help="Print the probability of each class as well.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="How texts are written: task.temperature=0.5. Repeatable.")
-@click.option("--out", type=OutFile(), help="A file for the answers: .csv for a table, else JSON lines.")
+@click.option("--out", type=OutFile(".csv", ".jsonl", ".json", ".txt"), help="A file for the answers: .csv for a table, else JSON lines.")
 @BEST
 @DEVICE
 @JSON

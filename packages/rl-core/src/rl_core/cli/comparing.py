@@ -15,7 +15,9 @@ from rl_core.errors import RequestError
 
 @click.command()
 @click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=UserPath())
-@click.option("--out", type=OutFile(), help="Where the picture goes.  [default: compare.png beside the first run]")
+@click.option(
+    "--out", type=OutFile("", ".png", ".svg", ".pdf"), help="Where the picture goes.  [default: compare.png beside the first run]"
+)
 @JSON
 def compare(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Compare runs: means and interquartile means over seeds with 95 % intervals, the best first, as a table and a picture.

@@ -61,7 +61,14 @@ class UserPath(click.ParamType):
 
 
 class OutFile(UserPath):
-    """A file to write, refused before any work when it is a folder, or when its folder does not exist."""
+    """A file to write, refused before any work when it is a folder, has another ending, or is a file that a run is made of.
+
+    Args:
+        endings: Endings that the command writes; none: any.
+    """
+
+    def __init__(self, *endings: str) -> None:
+        self.endings = endings
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path."""
@@ -70,7 +77,32 @@ class OutFile(UserPath):
             self.fail(f"{str(path)!r} is a folder; expected a file to write", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"{str(path)!r} cannot be written: {str(path.parent)!r} is not a folder; make it first", param, ctx)
+        if self.endings and path.suffix.lower() not in self.endings:
+            self.fail(f"{str(path)!r} ends with {path.suffix!r}; expected {' or '.join(filter(None, self.endings))}", param, ctx)
+        if _is_part_of_a_run(path):
+            self.fail(f"{str(path)!r} is a file of a run, a sweep or a tuning, which would be lost; give another name", param, ctx)
         return path
+
+
+class OutFolder(UserPath):
+    """A folder to write into, refused before any work when a file has its name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        path = super().convert(value, param, ctx)
+        if path.exists() and not path.is_dir():
+            self.fail(f"{str(path)!r} is a file; expected a folder", param, ctx)
+        return path
+
+
+_OWN_FILES = {"recipe.yaml", "manifest.json", "metrics.jsonl", "result.json", "sweep.yaml", "plan.jsonl", "tune.yaml", "trials.jsonl"}
+
+
+def _is_part_of_a_run(path: Path) -> bool:
+    """Return whether a file is one that the folder of a run, a sweep or a tuning is made of."""
+    folders = [path.parent, *path.absolute().parents[1:3]]  # of its checkpoints too
+    marked = [any((folder / name).is_file() for name in ("recipe.yaml", "sweep.yaml", "tune.yaml")) for folder in folders]
+    return (marked[0] and path.name in _OWN_FILES) or (any(marked[1:]) and path.exists())
 
 
 class NegativeNumbers(click.Command):

@@ -52,7 +52,9 @@ def watch(obj: Any, folder: Path, episodes: int, out: Path | None, seed: int | N
 
 @click.command()
 @click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=UserPath())
-@click.option("--out", type=OutFile(), help="The file.  [default: report.html in the folder, or beside the first of several runs]")
+@click.option(
+    "--out", type=OutFile(".html", ".htm"), help="The file.  [default: report.html in the folder, or beside the first of several runs]"
+)
 @JSON
 def report(folders: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Write a report of a run, of several side by side, or of a sweep, as one HTML file that needs no network.
@@ -101,7 +103,7 @@ def _facts(folder: Path) -> Sweep:
 
 @click.command("export-metrics")
 @FOLDER
-@click.option("--out", type=OutFile(), help="The table.  [default: metrics.csv in the run's folder]")
+@click.option("--out", type=OutFile(".csv", ".tsv", ".txt"), help="The table.  [default: metrics.csv in the run's folder]")
 @JSON
 def export_metrics(folder: Path, out: Path | None, as_json: bool) -> None:
     """Write the metrics of a run as a table in CSV: a row for each step, a column for each metric.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -99,12 +100,17 @@ def sweep(
     request = {"names": list(names), "set": list(overrides), "vary": list(varied), "seeds": seeds, "recipe": str(file) if file else None}
     request |= {name: value for name, value in options.items() if value is not None}
     made = plan.write(out, groups, numbers, terms, request)
-    if steering["detach"]:
-        crew.start(made.folder)
-        click.echo(f"{len(crew.ids)} workers were started; see: rl-core show {out}", err=True)
-        return
-    click.echo(f"{len(groups)} groups of {len(numbers)} seeds: {len(made.runs):,} runs in {out}, {crew.count} workers", err=True)
-    coordinate(made, crew, until=steering["until"], as_json=as_json)
+    try:
+        if steering["detach"]:
+            crew.start(made.folder)
+            click.echo(f"{len(crew.ids)} workers were started; see: rl-core show {out}", err=True)
+            return
+        click.echo(f"{len(groups)} groups of {len(numbers)} seeds: {len(made.runs):,} runs in {out}, {crew.count} workers", err=True)
+        coordinate(made, crew, until=steering["until"], as_json=as_json)
+    except RequestError:  # such as of a launcher that does not work here
+        if not any(made.path(run).exists() for run in made.runs):
+            shutil.rmtree(out)
+        raise
 
 
 @click.command()

@@ -88,8 +88,9 @@ def tune(
                 f"give --evaluate-every, in {resolved.agent.spec.unit}: trials are then judged on the validation split",
             )
         dimensions = _space(search, resolved.agent)
-        for each in dimensions:  # a wrong key costs no trial
-            recipe.resolve(catalogue, name, overrides=(*overrides, f"{each.key}={each.first}"), **given)
+        for each in dimensions:  # a wrong key or value costs no trial
+            for value in each.choices or (each.text(each.low), each.text(each.high)):
+                recipe.resolve(catalogue, name, overrides=(*overrides, f"{each.key}={value}"), **given)
     made = tuning.Tuning(
         folder=out,
         name=name,

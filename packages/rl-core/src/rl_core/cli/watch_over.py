@@ -10,7 +10,7 @@ import click
 
 from rl_core.cli.commands import open_run
 from rl_core.cli.completion import component_names
-from rl_core.cli.options import BEST, DEVICE, FOLDER, JSON, UserPath, WholeNumber
+from rl_core.cli.options import BEST, DEVICE, FOLDER, JSON, OutFolder, WholeNumber
 from rl_core.errors import RequestError, WorkError
 from rl_core.plugins.containment import stdout_to_stderr
 
@@ -28,7 +28,7 @@ from rl_core.plugins.containment import stdout_to_stderr
 @click.option("--task", shell_complete=component_names("task"), help="Another task with the same spaces.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A field of the task's config: task.climate=hot.")
 @click.option("--seed", type=WholeNumber(0), help="Seed of the episodes.  [default: the run's]")
-@click.option("--out", type=UserPath(), help="Folder of log and picture.  [default: watched-over/ in the run's folder]")
+@click.option("--out", type=OutFolder(), help="Folder of log and picture.  [default: watched-over/ in the run's folder]")
 @BEST
 @DEVICE
 @JSON

@@ -10,13 +10,14 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from rl_core.envs import learning_goes_on
 from rl_core.errors import RequestError
+from rl_core.offline import TransitionTask
 from rl_core.runs import checkpoint, opening
 from rl_core.seeds import Seeds
-from rl_core.task import DataTask
+from rl_core.task import DataTask, Task
 
 if TYPE_CHECKING:
     from rl_core.runs.run import Run
@@ -50,8 +51,7 @@ class Evaluations:
             raise RequestError(f"task {run.recipe.task} has no target to stop at", "leave out --stop-at-target")
         if run.recipe.stop_at_target and self._every is None:
             raise RequestError("the target is looked for in evaluations while learning", "give --evaluate-every as well")
-        self._split = "validation" if isinstance(task, DataTask) else ""
-        if self._every is not None and isinstance(task, DataTask) and not task.num_examples("validation"):
+        if self._every is not None and _has_splits(task) and not task.num_examples("validation"):
             raise RequestError(
                 f"task {run.recipe.task} has no validation split to evaluate on while learning",
                 "leave out --evaluate-every, or set aside some examples where the task has a setting for that",
@@ -70,7 +70,7 @@ class Evaluations:
         The agent is finished where the run stops at the target and the score reaches it.
         """
         run, task = self._run, self._run.agent.task
-        if isinstance(task, DataTask):
+        if _has_splits(task):
             numbers = task.evaluate_split(run.agent.predictor(), "validation")
         else:
             with learning_goes_on():
@@ -121,6 +121,11 @@ class Evaluations:
         if self.best is None:
             return None
         return {"progress": self.best[0], "score": self.best[1], "checkpoint": f"{FOLDER}/{self.best[0]}"}
+
+
+def _has_splits(task: Task) -> TypeGuard[DataTask]:
+    """Return whether answers to a split judge the agent; of recorded transitions an environment does."""
+    return isinstance(task, DataTask) and not isinstance(task, TransitionTask)
 
 
 def name_of(name: str) -> str:

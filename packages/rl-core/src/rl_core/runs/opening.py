@@ -49,8 +49,9 @@ def folder_name(settings: recipe.Recipe) -> str:
 def disk_error(run: RunView, name: str, error: OSError) -> WorkError:
     """Return the error for a file of a run that could not be written."""
     kept = checkpoint.names(run.folder / "checkpoints")
+    begun = (run.folder / "manifest.json").is_file()  # else nothing is left of it
+    again = f"then: rl-core resume {shlex.quote(str(run.folder))}" if begun else "then run the command again"
     return WorkError(
         f"{name} of {str(run.folder)!r} could not be written: {error.strerror or error}",
-        f"free some space, then: rl-core resume {shlex.quote(str(run.folder))}"
-        + (f" (it continues from checkpoint {kept[-1]})" if kept else ""),
+        f"free some space, {again}" + (f" (it continues from checkpoint {kept[-1]})" if kept else ""),
     )

@@ -279,7 +279,7 @@ class Run:
                     self.checkpoint()
             self._seconds_before, self._clock = self.seconds, None
             self.checkpoint()
-            self.warnings += wording.beyond_budget(self)
+            self.warnings += wording.beyond_budget(self, until)
             if agent.progress < budget and not agent.finished:
                 raise Paused(wording.stopped(self, "paused"))
 

@@ -30,6 +30,9 @@ def require_metrics(run: RunView, metrics: Mapping[str, float]) -> None:
     Raises:
         WorkError: if one is not.
     """
+    if not isinstance(metrics, Mapping):
+        returned = "None" if metrics is None else f"a {type(metrics).__name__}"
+        raise WorkError(f"agent {run.spec.name} returned {returned} from step(); it must be a dict of metrics", _fault(run))
     for name, value in metrics.items():
         if name in metrics_log.RESERVED:
             raise WorkError(f"agent {run.spec.name} has a metric called {name!r}, which the run writes itself", _fault(run))

@@ -26,8 +26,10 @@ def still_evaluating(run: Run, episodes: int) -> str:
     return f"learned and saved; still evaluating, see also: {run.command('eval')}{fewer}"
 
 
-def beyond_budget(run: Run) -> list[str]:
-    """Return a warning if the iterations of the agent took it far beyond the budget."""
+def beyond_budget(run: Run, until: int | None = None) -> list[str]:
+    """Return a warning if the iterations of the agent took it far beyond the budget, or over the place where it should have paused."""
+    if until is not None and until < run.budget <= run.agent.progress:
+        return [f"agent {run.spec.name} did not pause at {until:,} {run.spec.unit}: one of its iterations goes on to the end of the budget"]
     if run.agent.progress <= 2 * run.budget:
         return []
     took = f"agent {run.spec.name} took {run.agent.progress:,} {run.spec.unit} where the budget is {run.budget:,}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ def _dimension(key: str, value: Any, where: str) -> Dimension:
 
 
 def _checked(made: Dimension, where: str) -> Dimension:
-    if not made.choices and not (made.low < made.high and (not made.log or made.low > 0)):
+    if not made.choices and not (made.low < made.high < math.inf and made.low > (0 if made.log else -math.inf)):
         raise RequestError(
             f"{made.key!r} of {where} has the range {made.low:g} to {made.high:g}{' by logarithm' if made.log else ''}",
             "the lower end must be below the upper one, and above 0 by logarithm",

@@ -33,7 +33,9 @@ class LinearMap(Network):
         return rng.normal(0.0, self.config.scale, (input_space.shape[0], output_space.shape[0]))
 
 
-Fault = Literal["", "nan", "inf", "stuck", "print", "raise", "text", "nan score", "exit", "memory", "refuse", "crash", "flood", "wait"]
+Fault = Literal[
+    "", "nan", "inf", "stuck", "print", "raise", "text", "nan score", "exit", "memory", "refuse", "crash", "flood", "wait", "none"
+]  # fmt: skip
 
 
 @configclass
@@ -109,8 +111,10 @@ class Slope(Agent):
     def draw(self, folder: Path) -> None:
         (folder / "weights.txt").write_text(str(self.weights.tolist()))
 
-    def _go_wrong(self, metrics: dict[str, float]) -> dict[str, Any]:
+    def _go_wrong(self, metrics: dict[str, float]) -> Any:
         match self.config.fault:
+            case "none":
+                return None
             case "nan" | "inf":
                 return {**metrics, "loss": float(self.config.fault)}
             case "text":
