@@ -13,6 +13,7 @@ from rl_core.errors import WorkError
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.runs import recipe
 from rl_core.runs.run import Run
+from rl_core.state import saved_state
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -57,3 +58,12 @@ def test_the_path_of_the_agent_is_printed_and_in_the_manifest(tmp_path: Path, pr
     sessions = json.loads((tmp_path / "run" / "manifest.json").read_text())["sessions"]
     assert [session["path"] for session in sessions] == ["", "fast: by hand"]
     assert "path: " not in program.succeed("run", "slope", "--out", "there").err
+
+
+@pytest.mark.parametrize(("field", "problem"), [("nowhere", "has no attribute 'nowhere'"), ("network", "which cannot be saved")])
+def test_a_state_that_cannot_be_saved_names_the_package(tmp_path: Path, field: str, problem: str) -> None:
+    with make(tmp_path) as run:
+        run.agent.state_dict = lambda: saved_state(run.agent, (field,))  # type: ignore[method-assign]
+        with pytest.raises(WorkError, match=f"the state of agent slope cannot be saved: .*{problem}") as failed:
+            run.learn(quiet=True)
+        assert failed.value.hint == "this is a fault of the package probe: report it to its authors"

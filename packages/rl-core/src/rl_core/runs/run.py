@@ -340,7 +340,7 @@ class Run:
         if self._unsaved:
             soundness.require_parameters(self)
             state = {
-                "agent": self.agent.state_dict(),
+                "agent": soundness.state_of(self),
                 "task": self.agent.task.state_dict(),
                 "seeds": self.seeds.state_dict(),
                 "finished": self.agent.finished,

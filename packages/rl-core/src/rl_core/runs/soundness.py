@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from rl_core.api import RunView
 from rl_core.errors import WorkError
@@ -59,6 +60,18 @@ def require_parameters(run: RunView) -> None:
             raise _diverged(run, f"parameter {name} became {largest}")
         if value.dtype.itemsize <= 4 and largest >= LARGEST_PARAMETER:
             raise _diverged(run, f"parameter {name} grew to {largest:.3g}")
+
+
+def state_of(run: RunView) -> Mapping[str, Any]:
+    """Return the state of the agent, to be saved.
+
+    Raises:
+        WorkError: if `state_fields` names what the agent does not have, or what cannot be saved.
+    """
+    try:
+        return run.agent.state_dict()
+    except (AttributeError, TypeError) as error:
+        raise WorkError(f"the state of agent {run.spec.name} cannot be saved: {error}", _fault(run)) from error
 
 
 def _diverged(run: RunView, what: str) -> WorkError:
