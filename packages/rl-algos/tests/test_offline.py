@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import rl_core
 from rl_algos.offline.bcq import BCQ, BCQConfig, allowed
@@ -18,6 +19,7 @@ from rl_algos.offline.iql import IQL, IQLConfig, expectile_loss
 from rl_algos.offline.learner import Transitions
 from rl_algos.offline.scripted import ScriptedConfig, ScriptedData
 from rl_algos.offline.td3_bc import TD3BC, TD3BCConfig, policy_loss
+from rl_core.cli.cli import cli
 from rl_core.plugins.catalogue import Catalogue
 from rl_core.recording import record
 from rl_core.runs import recipe
@@ -173,3 +175,16 @@ def test_a_policy_from_recorded_transitions_is_evaluated_while_it_learns(tmp_pat
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["progress"] for line in lines if line["evaluation_mean_return"] > 0] == [10, 20]
     assert result.best is not None
+
+
+def test_collect_names_an_agent_that_can_learn_from_the_file(tmp_path: Path) -> None:
+    for task, out, line in (
+        ("gym:CartPole-v1", "a b.csv", "run iql --task 'offline:{}' --set task.judge=gym:CartPole-v1\n"),
+        ("pendulum-sparse", "c.npz", "run iql --task offline:{}\n"),
+        ("FrozenLake-v1", "d.npz", ""),  # whose states are numbers, which no learner from transitions takes
+    ):
+        path = tmp_path / out
+        made = CliRunner().invoke(cli, ["collect", task, "--steps", "50", "--out", str(path)])
+        assert made.exit_code == 0, made.output
+        assert made.stderr.endswith(line.format(path))
+        assert ("learn from it" in made.stderr) is bool(line)

@@ -225,6 +225,7 @@ def test_an_input_that_begins_with_a_minus_is_not_an_option(program: Any) -> Non
         (["report", "run", "--out", "run/recipe.yaml"], "ends with '.yaml'; expected .html or .htm"),
         (["export-metrics", "run", "--out", "run/metrics.jsonl"], "ends with '.jsonl'; expected .csv"),
         (["export", "run", "--format", "arrays", "--out", "run/manifest.json"], "is a file of a run"),
+        (["export-metrics", "run", "--out", "run/checkpoints/3/kept.csv"], "is a file of a run"),
         (["compare", "run", "--out", "x.json"], "ends with '.json'; expected .png or .svg or .pdf"),
         (["explain", "run", "--out", "run/recipe.yaml"], "is a file; expected a folder"),
     ],
@@ -232,6 +233,7 @@ def test_an_input_that_begins_with_a_minus_is_not_an_option(program: Any) -> Non
 def test_no_file_of_a_run_is_written_over(program: Any, arguments: Sequence[str], problem: str) -> None:
     program.succeed("run", "slope", "--budget", 3, "--out", "run")
     (program.folder / "program.py").write_text("print(1)")
+    (program.folder / "run" / "checkpoints" / "3" / "kept.csv").write_text("1")
     before = {path: path.read_bytes() for path in program.folder.rglob("*") if path.is_file()}
     refused = program.call(*arguments)
     assert refused.status == 2

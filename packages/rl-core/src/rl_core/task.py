@@ -354,7 +354,7 @@ def _require_actions(answers: Any, space: gymnasium.Space[Any], count: int) -> N
     if not isinstance(space, spaces.Discrete | spaces.Box):
         return
     actions = np.asarray(answers)
-    fine = actions.shape == (count, *space.shape) and actions.dtype.kind in ("biuf" if isinstance(space, spaces.Box) else "iu")
+    fine = actions.shape == (count, *space.shape) and actions.dtype.kind in ("biuf" if isinstance(space, spaces.Box) else "biu")
     if fine and (isinstance(space, spaces.Box) or (space.start <= actions.min() and actions.max() < space.start + space.n)):
         return
     shown = reprlib.repr(actions.tolist())

@@ -100,9 +100,10 @@ _OWN_FILES = {"recipe.yaml", "manifest.json", "metrics.jsonl", "result.json", "s
 
 def _is_part_of_a_run(path: Path) -> bool:
     """Return whether a file is one that the folder of a run, a sweep or a tuning is made of."""
-    folders = [path.parent, *path.absolute().parents[1:3]]  # of its checkpoints too
-    marked = [any((folder / name).is_file() for name in ("recipe.yaml", "sweep.yaml", "tune.yaml")) for folder in folders]
-    return (marked[0] and path.name in _OWN_FILES) or (any(marked[1:]) and path.exists())
+    for folder in path.absolute().parents[:2]:
+        if folder.name in ("checkpoints", "best") and (folder.parent / "manifest.json").is_file():
+            return path.exists()
+    return path.name in _OWN_FILES and any((path.parent / name).is_file() for name in ("manifest.json", "sweep.yaml", "tune.yaml"))
 
 
 class NegativeNumbers(click.Command):
