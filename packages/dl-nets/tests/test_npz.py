@@ -36,6 +36,7 @@ def test_vectors_are_standardised_and_numbers_are_targets(tmp_path: Path) -> Non
         ({"a": np.ones(3)}, r"bad\.npz holds a; expected x and y, or x_train"),
         ({"x": np.ones((3, 2)), "y": np.ones(2)}, r"array y of .*bad\.npz is float64\[2\]; expected numbers, one row for each of 3 inputs"),
         ({"x": np.array([[1.0], [np.nan]]), "y": np.ones(2)}, r"array x of .*bad\.npz holds nan at \[1, 0\]; expected finite numbers"),
+        ({"x": np.array([[1e300], [1.0]]), "y": np.ones(2)}, r"array x of .*bad\.npz holds 1e\+300; expected numbers up to 1e\+18"),
         ({"x": np.array([{}, {}]), "y": np.ones(2)}, r"bad\.npz holds objects, which need pickle; expected an \.npz file of numbers"),
     ],
 )
@@ -43,6 +44,14 @@ def test_arrays_that_are_not_examples_are_refused(tmp_path: Path, arrays: dict[s
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(ValueError, match=words):
         Npz(NpzConfig(path=str(tmp_path / "bad.npz")))
+
+
+def test_what_is_no_npz_file_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.ones((30, 2)))
+    (tmp_path / "text.npz").write_text("hello")
+    for name, words in (("one.npy", r"one\.npy holds one array; expected an \.npz file"), ("text.npz", r"text\.npz is not an \.npz file")):
+        with pytest.raises(ValueError, match=words):
+            Npz(NpzConfig(path=str(tmp_path / name)))
 
 
 def test_a_cut_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_gaps_are_refused_with_their_line_or_filled_in(tmp_path: Path) -> None:
     [
         (["2024-01-02,1", "2024-01-01,2"] * 20, "day,x", r"line 3 of .* goes back in time in column 'day'; sort the rows"),
         ([f"word,{'two' if n % 2 else 'one'}" for n in range(40)], "a,b", "has no column of numbers; only numbers can be forecast"),
+        ([*range(60), -1e306], "x", r"line 62 of .*bad\.csv, column 'x' holds -1e\+306; expected numbers up to 1e\+18"),
         ([1, 2, 3], "x", r"has 3 rows, too few for the train split with window = 24 and horizon = 1; set task\.window lower"),
         ([*range(30), "many"], "x", r"line 32 of .* holds 'many' in column 'x', which holds numbers"),
     ],

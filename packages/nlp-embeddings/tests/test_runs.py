@@ -200,3 +200,47 @@ def test_a_text_without_full_stops_is_read_line_by_line_and_that_is_said(tmp_pat
     assert len(task.held_out[0]) == 0  # sentences of three and four words are too short to search with
     joined = CorpusTask(CorpusConfig(path=str(path), sentences="punctuation"))
     assert joined.corpus.num_sentences == 1
+
+
+@pytest.mark.parametrize(
+    ("agent", "task", "content", "settings", "typed"),
+    [
+        ("hmm-tagger", "tagging", "the\tD\ncat\tN\nruns\tV\n\n" * 60, [], "the cat"),
+        ("crf-tagger", "entities", "in\tO\nNew\tB-LOC\nYork\tI-LOC\n\n" * 60, ["--budget", "1"], "in New York"),
+        ("retrieval-bot", "dialogue", "where are you\tin Oslo\nwhat time is it\tnoon\nwho is it\ta bot\n" * 5, [], "where are you"),
+        ("textrank", "summaries", (json.dumps({"document": "A cat sat. A dog ran.", "summary": "A cat."}) + "\n") * 20, [], "A film."),
+        ("ngram-lm", "language-model", "the cat sat on the mat. the dog sat on the rug. " * 50, [], "the cat"),
+        ("text-classifier", "classification", "good\ta lovely film\nbad\tan awful hour\n" * 40, ["--budget", "500"], "a lovely film"),
+        ("skip-gram", "corpus", "ship boat captain island sea king queen man. " * 80, ["--budget", "2000"], "ship - king + boat"),
+        ("lda", "topics", "cat dog pet fur\nstock bank money gold\n" * 40, ["--budget", "5"], "cat dog"),
+    ],
+)
+def test_a_line_of_a_file_is_answered_as_what_is_typed(
+    tmp_path: Path, agent: str, task: str, content: str, settings: list[str], typed: str
+) -> None:
+    data, run, lines = tmp_path / "data.tsv", str(tmp_path / "run"), tmp_path / "lines.jsonl"
+    data.write_text(content)
+    lines.write_text(json.dumps(typed) + "\n")
+    ended = call("run", agent, "--task", f"{task}:{data}", *settings, "--out", run)
+    assert ended.exit_code == 0, ended.output
+    one = json.loads(call("predict", run, typed, "--json").output.splitlines()[-1])["answer"]
+    (of_file,) = json.loads(call("predict", run, str(lines), "--json").output.splitlines()[-1])["answers"]
+    assert of_file["answer"] == one
+    refused = call("predict", run, str(tmp_path / "run" / "recipe.yaml"))
+    assert refused.exit_code == 2
+    assert "it is not a file that the task reads" in refused.output
+
+
+def test_a_tag_of_no_scheme_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "tags.txt").write_text("in O\nOslo B-LOC\n\nin O\nNew Q\nYork LOC\n\n" * 20)
+    ended = call("run", "crf-tagger", "--task", f"entities:{tmp_path / 'tags.txt'}", "--out", str(tmp_path / "run"))
+    assert ended.exit_code == 2
+    assert "tags.txt has the tag 'Q' in the sentence of line 4; expected O, or B-, I-, E-, S-, L- or U- before a type" in ended.output
+
+
+def test_questions_about_few_passages_are_refused_for_that(tmp_path: Path) -> None:
+    row = {"question": "What is the word?", "passage": "abc def ghi", "answer": "def"}
+    (tmp_path / "one.jsonl").write_text((json.dumps(row) + "\n") * 20)
+    ended = call("run", "span-reader", "--task", f"questions:{tmp_path / 'one.jsonl'}", "--out", str(tmp_path / "run"))
+    assert ended.exit_code == 2
+    assert "one.jsonl asks about 1 passage; expected at least 10" in ended.output

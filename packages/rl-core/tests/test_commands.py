@@ -240,3 +240,17 @@ def test_no_file_of_a_run_is_written_over(program: Any, arguments: Sequence[str]
     assert problem in refused.err
     assert {path: path.read_bytes() for path in program.folder.rglob("*") if path.is_file()} == before
     program.succeed("eval", "run")
+
+
+def test_neither_inputs_nor_data_are_written_over(program: Any) -> None:
+    program.succeed("run", "slope", "--budget", 3, "--out", "run")
+    (program.folder / "inputs.jsonl").write_text("[0, 0, 0]\n")
+    refused = program.call("predict", "run", "inputs.jsonl", "--out", "inputs.jsonl")
+    assert refused.status == 2
+    assert "'inputs.jsonl' is read here, and would be lost" in refused.err
+    assert (program.folder / "inputs.jsonl").read_text() == "[0, 0, 0]\n"
+    program.succeed("predict", "run", "inputs.jsonl", "--out", "answers.jsonl")
+    program.succeed("predict", "run", "inputs.jsonl", "--out", "answers.jsonl")  # answers may be replaced
+    unread = program.call("predict", "run", "run/recipe.yaml")
+    assert unread.status == 2
+    assert "it is not a file that the task reads" in unread.err

@@ -156,10 +156,11 @@ class Agent(Configured):
             state: What `state_dict` returned in that run.
 
         Raises:
-            ValueError: if the state does not fit, or there is nothing that can be taken over.
+            ValueError: if the state does not fit.
+            NotImplementedError: if there is nothing that can be taken over.
         """
         if not self.learned_fields:
-            raise ValueError(f"{type(self).__name__} names no learned_fields, so it cannot start from another run")
+            raise NotImplementedError(f"{type(self).__name__} cannot start from another run")
         restore_state(self, self.learned_fields, state)
 
     def parameters(self) -> Mapping[str, np.ndarray]:

@@ -26,6 +26,7 @@ from rl_core.task import DataTask
 
 INPUTS = ("x", "X", "data", "images", "inputs")
 TARGETS = ("y", "Y", "labels", "label", "target", "targets")
+LARGEST = 1e18  # number; squares of larger ones leave single precision
 MAX_CLASSES = 1000  # whole numbers with more values than these are numbers
 
 
@@ -129,9 +130,13 @@ class Npz(DataTask):
         if not path.is_file():
             raise ValueError(f"file {name!r} not found")
         try:
+            with path.open("rb") as opened:
+                head = opened.read(6)
+            if head == b"\x93NUMPY":
+                raise ValueError(f"{name} holds one array; expected an .npz file with x and y, saved with numpy.savez(path, x=..., y=...)")
+            if not head.startswith(b"PK"):
+                raise ValueError(f"{name} is not an .npz file; save one with numpy.savez(path, x=..., y=...)")
             with np.load(path, allow_pickle=False) as file:
-                if not isinstance(file, np.lib.npyio.NpzFile):
-                    raise ValueError(f"{name} holds one array; expected an .npz file with inputs and targets")
                 found = {key: file[key] for key in file.files}
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
             raise ValueError(f"{name} is not a whole .npz file: {error}; copy the file again, or save it with numpy.savez") from error
@@ -160,6 +165,8 @@ class Npz(DataTask):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             place = np.unravel_index(int(np.flatnonzero(~np.isfinite(array))[0]), array.shape)
             raise ValueError(f"array {key} of {name} holds {array[place]} at {[int(index) for index in place]}; expected finite numbers")
+        if array.dtype.kind == "f" and (largest := float(np.abs(array).max(initial=0.0))) > LARGEST:
+            raise ValueError(f"array {key} of {name} holds {largest:.3g}; expected numbers up to {LARGEST:g}: divide them by a constant")
 
     def _has_classes(self, targets: np.ndarray) -> bool:
         flat = targets.ndim == 1 or targets.shape[1:] == (1,)

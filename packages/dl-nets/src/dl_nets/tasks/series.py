@@ -29,6 +29,7 @@ from rl_core.errors import nearest
 from rl_core.task import DataTask
 
 SPLITS = ("train", "validation", "test")
+LARGEST = 1e18  # number; squares of larger ones leave single precision
 
 
 @configclass
@@ -235,6 +236,11 @@ class Series(DataTask):
                 raise ValueError(f"{sheet.name} has no column {column.name!r}; its columns are {printable(', '.join(sheet.columns))}")
             values = column.read(sheet.columns[column.name], column.gaps(gaps), sheet.place)
             parts.append(filled(values, self.config.missing, lambda row, name=column.name: f"{sheet.place(row)}, column {name!r}"))
+            if len(parts[-1]) and np.abs(parts[-1]).max() > LARGEST:
+                place = f"{sheet.place(int(np.abs(parts[-1]).argmax()))}, column {column.name!r}"
+                raise ValueError(
+                    f"{place} holds {parts[-1][np.abs(parts[-1]).argmax()]:.3g}; expected numbers up to {LARGEST:g}: change the unit"
+                )
         return np.stack(parts, axis=1)
 
     def _fit(self) -> None:

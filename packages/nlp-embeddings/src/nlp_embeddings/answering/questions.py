@@ -110,6 +110,9 @@ class QuestionsTask(FileTask):
         """Return the questions by split; all questions of a passage are in one, every tenth passage where no other file is named."""
         config, questions = self.config, self.read_file(self.config.file)
         number = {passage: place for place, passage in enumerate(dict.fromkeys(question.passage for question in questions))}
+        if len(number) < PART and not (config.test and config.validation):
+            asked = f"{config.file} asks about {len(number)} passage{'s' * (len(number) != 1)}; expected at least {PART}"
+            raise ValueError(f"{asked}, since all questions of a passage are in one split, or files in task.test and task.validation")
         places = [number[question.passage] % PART for question in questions]
         found, taken = {}, set()
         for split, name, place in (("test", config.test, PART - 1), ("validation", config.validation, PART // 2 - 1)):

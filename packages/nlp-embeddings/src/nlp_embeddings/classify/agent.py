@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nlp_embeddings.classify.task import LabelsTask, TextPredict
+from nlp_embeddings.reading.line_agent import typed_lines
 from rl_core.agent import Agent
 
 
@@ -56,9 +57,7 @@ class TextAgent(Agent):
 
     def answers(self, path: Path, folder: Path) -> list[Any]:
         """Return the labels of the texts of a file, one a line."""
-        from nlp_embeddings.corpus.text_files import numbered_lines
-
-        return self.task.describe(self.classify([line for _, line in numbered_lines(path) if line.strip()]))
+        return self.task.describe(self.classify([line for _, line in typed_lines(path)]))
 
     def draw(self, folder: Path) -> None:
         """Draw which labels of the validation texts were taken for which."""

@@ -17,8 +17,8 @@ import numpy as np
 
 from nlp_embeddings.language_model.ngram_kernels import context_keys, fall_back, fall_back_whole
 from nlp_embeddings.language_model.task import LanguagePredict, LanguageTask
+from nlp_embeddings.reading.line_agent import LineAgent
 from nlp_embeddings.training.saved import saved_array
-from rl_core.agent import Agent
 from rl_core.compiling import announced
 from rl_core.config import Doc, Meta, configclass
 
@@ -69,7 +69,7 @@ def grouped(contexts: np.ndarray, tokens: np.ndarray, before: np.ndarray | None)
     return columns[0][new_context], np.append(places, len(starts)), columns[1][starts], np.add.reduceat(occurs, starts)
 
 
-class NGramModel(Agent):
+class NGramModel(LineAgent):
     """Agent that counts n-grams; one step is the n-grams of one order, the shortest first. Deterministic."""
 
     Config: ClassVar[type] = NGramConfig

@@ -17,10 +17,10 @@ import numpy as np
 from nlp_embeddings.corpus.subwords import SubwordTable
 from nlp_embeddings.evaluate.predictors import LabelPredict
 from nlp_embeddings.evaluate.tasks import ClassificationTask
+from nlp_embeddings.reading.line_agent import LineAgent
 from nlp_embeddings.training.kernels import FAST
 from nlp_embeddings.training.sampling import aligned_matrix
 from nlp_embeddings.training.saved import saved_array
-from rl_core.agent import Agent
 from rl_core.compiling import announced, jit
 from rl_core.config import Count, Doc, Meta, Positive, configclass
 from rl_core.memory import require_memory
@@ -107,7 +107,7 @@ def train_classifier(
     return total
 
 
-class TextClassifier(Agent):
+class TextClassifier(LineAgent):
     """Agent that learns labels of texts; one step is some texts of a round over the training texts.
 
     Progress counts texts; the round, its order, the place in it and the rate follow from it.

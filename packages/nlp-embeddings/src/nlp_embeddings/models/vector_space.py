@@ -15,10 +15,10 @@ from scipy import sparse
 
 from nlp_embeddings.corpus.corpus_task import CorpusTask
 from nlp_embeddings.corpus.passages import passage_named
+from nlp_embeddings.reading.line_agent import LineAgent
 from nlp_embeddings.training.saved import saved_array
 from nlp_embeddings.vectors.document_index import DocumentIndex, similarity_matrix
 from nlp_embeddings.vectors.tfidf import bm25, count_matrix, inverse_document_frequency, tf_idf, truncated_svd
-from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, NonNegative, Whole, configclass
 
 
@@ -53,7 +53,7 @@ class VectorSpaceConfig:
             raise ValueError("similarity is 'jaccard' and idf is 'plain', which can be negative; expected 'smooth', 'lucene' or counts")
 
 
-class VectorSpace(Agent):
+class VectorSpace(LineAgent):
     """Agent that counts the passages that contain each term, and weights the terms of any text by the counts."""
 
     Config: ClassVar[type] = VectorSpaceConfig

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from nlp_embeddings.corpus.tokenizers import STOP_WORDS, split_sentences, stemmer, tokenize
+from nlp_embeddings.reading.line_agent import typed_lines
 from nlp_embeddings.summaries.task import SummariesTask
 from rl_core.agent import Agent
 from rl_core.config import Count, Doc, Fraction, Meta, configclass
@@ -130,7 +131,9 @@ class Extractive(Agent):
         return str(self.predict(self.task.parse(text))[0])
 
     def answers(self, path: Path, folder: Path) -> list[Any]:
-        """Return the summary of a file as one text."""
+        """Return the summary of a file as one text, or of each line of a .jsonl file."""
+        if path.suffix.lower() == ".jsonl":
+            return [self.answer(line) for _, line in typed_lines(path)]
         return [self.answer(path.read_text(encoding="utf-8"))]
 
     def state_dict(self) -> dict[str, Any]:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from nlp_embeddings.reading.line_agent import LineAgent
 from nlp_embeddings.syntax.kernels import parse_sentences
 from nlp_embeddings.syntax.task import ParsingTask, TreePredict, Trees
 from nlp_embeddings.tagging.features import Encoded
 from nlp_embeddings.tagging.greedy import GreedyModel
 from nlp_embeddings.training.saved import saved_array
-from rl_core.agent import Agent
 from rl_core.compiling import announced
 from rl_core.config import Count, Doc, Meta, configclass
 
@@ -37,7 +36,7 @@ class ParserConfig:
     sentences_per_step: Annotated[Count, Doc("sentences of one step")] = 1000
 
 
-class DependencyParser(Agent):
+class DependencyParser(LineAgent):
     """Agent that learns trees; one step is some sentences of an epoch. The first epoch is the tagger's alone."""
 
     Config: ClassVar[type] = ParserConfig
@@ -142,12 +141,6 @@ class DependencyParser(Agent):
             [number, word, self.task.tags[tag - 1], int(head), names[head], self.task.relations[relation]]
             for number, (word, tag, head, relation) in enumerate(zip(words, tags, heads, relations, strict=True), start=1)
         ]
-
-    def answers(self, path: Path, folder: Path) -> list[Any]:
-        """Return the trees of the sentences of a file, one a line."""
-        from nlp_embeddings.corpus.text_files import numbered_lines
-
-        return [self.answer(line) for _, line in numbered_lines(path) if line.strip()]
 
     def parameters(self) -> Mapping[str, np.ndarray]:
         """Return the tagger's weights; those of the parser change from the second epoch on."""

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nlp_embeddings.reading.line_agent import LineAgent
 from nlp_embeddings.tagging.confusion import draw_confusion
 from nlp_embeddings.tagging.schemes import spans
 from nlp_embeddings.tagging.task import EntitiesTask, TaggingTask, TagPredict
-from rl_core.agent import Agent
 
 
-class TaggerAgent(Agent):
+class TaggerAgent(LineAgent):
     """Base of agents that learn tags from words. A subclass defines `step`, `tag_sentences` and its state.
 
     Attributes:
@@ -60,12 +60,6 @@ class TaggerAgent(Agent):
         if isinstance(self.task, EntitiesTask):
             return [[" ".join(words[start:end]), name] for start, end, name in spans(tags)]
         return [list(pair) for pair in zip(words, tags, strict=True)]
-
-    def answers(self, path: Path, folder: Path) -> list[Any]:
-        """Return the answers to the sentences of a file, one a line."""
-        from nlp_embeddings.corpus.text_files import numbered_lines
-
-        return [self.answer(line) for _, line in numbered_lines(path) if line.strip()]
 
     def draw(self, folder: Path) -> None:
         """Draw which tags of the validation sentences were taken for which."""

@@ -16,6 +16,16 @@ Span = tuple[int, int, str]
 _MEANING = {"L": "E", "U": "S"}  # BILOU's letters
 
 
+def is_tag(tag: str) -> bool:
+    """Return whether a tag belongs to one of the schemes, or says nothing.
+
+    >>> [is_tag(tag) for tag in ("O", "_", "B-LOC", "LOC", "X-LOC", "B-")]
+    [True, True, True, False, False, False]
+    """
+    letter, dash, name = tag.partition("-")
+    return tag in ("O", "_", "") or bool(dash and name and letter in ("B", "I", *"ES", *_MEANING))
+
+
 def spans(tags: Sequence[str], *, strict: bool = True) -> list[Span]:
     """Return the entities of tags in BIO or BIOES.
 

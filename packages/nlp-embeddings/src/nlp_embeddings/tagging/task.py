@@ -20,7 +20,7 @@ from nlp_embeddings.reading.columns import Sentence, TagColumn, read_sentences
 from nlp_embeddings.reading.file_task import FilesConfig, FileTask
 from nlp_embeddings.reading.words import pieces, typed_ids
 from nlp_embeddings.tagging.grammar import GRAMMAR_SENTENCES, entity_sentences, grammar_sentences, right_share
-from nlp_embeddings.tagging.schemes import Scheme, spans, to_bio, to_bioes
+from nlp_embeddings.tagging.schemes import Scheme, is_tag, spans, to_bio, to_bioes
 from rl_core.batches import Batch
 from rl_core.config import Count, Doc, Whole, configclass
 from rl_core.judge import Judge
@@ -302,9 +302,16 @@ class EntitiesTask(TaggingTask):
     metric = "F1"
 
     def examples_of_file(self, path: Path) -> list[Any]:
-        """Return the sentences of a file, in BIO."""
+        """Return the sentences of a file, in BIO.
+
+        Raises:
+            ValueError: if it has a tag of another kind.
+        """
         found, repaired, first = [], 0, 0
         for sentence in read_sentences(path, self.config.column):
+            if wrong := [tag for tag in sentence.tags if not is_tag(tag)]:
+                place = f"{path} has the tag {wrong[0]!r} in the sentence of line {sentence.line}"
+                raise ValueError(f"{place}; expected O, or B-, I-, E-, S-, L- or U- before a type, as in B-LOC")
             tags, count = to_bio(sentence.tags)
             if count and not repaired:
                 first = sentence.line

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from nlp_embeddings.corpus.tokenizers import tokenize
+from nlp_embeddings.reading.line_agent import LineAgent
 from nlp_embeddings.topics.task import TopicsTask
-from rl_core.agent import Agent
 
 _WORDS, _DRAWN = 8, 12  # words of a topic, topics of the picture
 
 
-class TopicAgent(Agent):
+class TopicAgent(LineAgent):
     """Base of agents that find topics. A subclass defines `step`, `topics`, `shares`, `predict` and its state."""
 
     task: TopicsTask

@@ -16,17 +16,17 @@ from nlp_embeddings.corpus.tokenizers import STOP_WORDS
 from nlp_embeddings.evaluate.applications import MAX_PASSAGES, cluster_passages
 from nlp_embeddings.evaluate.predictors import WordPredict
 from nlp_embeddings.evaluate.senses import Occurrence, Sense, find_senses, occurrences
+from nlp_embeddings.reading.line_agent import LineAgent
 from nlp_embeddings.training.vocabulary import Vocabulary, num_frequent_words
 from nlp_embeddings.vectors import formats
 from nlp_embeddings.vectors.document_index import DocumentIndex
 from nlp_embeddings.vectors.errors import UnknownWord
 from nlp_embeddings.vectors.word_vectors import Subwords, WordVectors
-from rl_core.agent import Agent
 
 _MAP_WORDS = 80
 
 
-class WordAgent(Agent):
+class WordAgent(LineAgent):
     """An agent with word vectors; the vector of a text is the mean of its words' vectors.
 
     A subclass gives `step`, `word_vectors`, `state_dict` and `load_state_dict`, and calls `super().setup()`.

@@ -81,7 +81,7 @@ def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]
 def _require_files(run: Run, text: str, files: list[Path]) -> None:
     """Refuse a folder without files that the task reads, and a pattern that matches none."""
     suffixes = ", ".join(run.task.file_suffixes)
-    if not files and ".png" in suffixes and _names_nothing_readable(text):  # another task may take the text itself
+    if not files and (_is_a_file(text) or (".png" in suffixes and _is_no_folder(text))):  # a task of texts may take the name of a folder
         raise ValueError(f"it is not a file that the task reads, nor a folder of such; expected some that end with {suffixes}")
     if not files and os.path.isdir(text):  # noqa: PTH112 - pathlib's fails on a text that is too long for a path
         raise ValueError(f"the folder holds no file that the task reads; expected some that end with {suffixes}")
@@ -89,12 +89,14 @@ def _require_files(run: Run, text: str, files: list[Path]) -> None:
         raise ValueError(f"no file matches it; expected some that end with {suffixes}")
 
 
-def _names_nothing_readable(text: str) -> bool:
-    """Return whether a text names an existing file, or a folder that is not there."""
-    try:
-        return Path(text).is_file() or (text.endswith(os.sep) and not Path(text).is_dir())
-    except (OSError, ValueError):  # too long for a path, or with a NUL
-        return False
+def _is_a_file(text: str) -> bool:
+    """Return whether a text names an existing file."""
+    return os.path.isfile(text)  # noqa: PTH113 - pathlib's fails on a text that is too long for a path
+
+
+def _is_no_folder(text: str) -> bool:
+    """Return whether a text names a folder that is not there."""
+    return text.endswith(os.sep) and not os.path.isdir(text)  # noqa: PTH112 - as above
 
 
 def _places(files: list[Path], folder: Path) -> list[Path]:

@@ -6,8 +6,9 @@ Nothing heavy is imported before the number of threads is known: linear algebra 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -242,6 +243,7 @@ def predict(
             _converse(opened, probabilities, as_json)
             return
         text = sys.stdin.read() if text == "-" else text
+        _require_unread(out, opened, answers.files_of(opened, text))
         with stdout_to_stderr():
             rows = answers.rows_of(opened, text, probabilities=probabilities)
         drawn = opened.folder / "predictions"
@@ -262,6 +264,20 @@ def predict(
             for row in failed:
                 click.echo(f"not answered: {row['error']}", err=True)
             raise RequestError(f"{len(failed)} of {len(rows)} inputs could not be answered, {failed[0]['file']!r} first", "see above")
+
+
+def _require_unread(out: Path | None, run: Run, inputs: Iterable[Path] = ()) -> None:
+    """Refuse to write over a file that is read: an input, or the data that the run learned from.
+
+    Raises:
+        RequestError: naming the file.
+    """
+    if out is None or not out.exists():
+        return
+    named = [str(run.recipe.task).partition(":")[2], *map(str, run.recipe.task_config.values())]
+    read = [*inputs, *(Path(name) for name in named if name and os.path.exists(name))]  # noqa: PTH110 - pathlib's fails on a long text
+    if any(path.exists() and (path.samefile(out) or (path.is_dir() and out.resolve().is_relative_to(path.resolve()))) for path in read):
+        raise RequestError(f"{str(out)!r} is read here, and would be lost", "give another --out")
 
 
 def _converse(run: Run, probabilities: bool, as_json: bool) -> None:
@@ -314,6 +330,7 @@ def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, *
             raise RequestError(f"agent {opened.recipe.agent} cannot export the format {form!r}", hint)
         from safetensors import SafetensorError
 
+        _require_unread(out, opened)
         out = out or folder / f"exported{_SUFFIXES.get(form, f'.{form}')}"
         part = out.with_name(f".{out.name}.part")
         try:

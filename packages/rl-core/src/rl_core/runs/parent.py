@@ -70,6 +70,10 @@ def start(agent: Agent, settings: recipe.Recipe) -> None:
         raise RequestError(f"checkpoint {str(saved)!r} cannot be used: {error}", "start from another checkpoint") from error
     try:
         agent.start_from(agent.upgrade_state(state["agent"], state.get("version", "")))
+    except NotImplementedError as error:
+        raise RequestError(
+            f"agent {settings.agent} cannot start from another run", "continue that run itself: rl-core resume RUN"
+        ) from error
     except (KeyError, ValueError, TypeError) as error:
         text = error.args[0] if isinstance(error, KeyError) else error
         raise RequestError(

@@ -378,7 +378,7 @@ def build_evaluation_task(
     """Return the task of that name, to judge an agent that was trained on the task `trained`.
 
     A task of the same class takes the encoding of the trained one; see `Task.for_evaluation`. The task that the agent was trained on,
-    named as then or by its id, keeps the settings of training; any other has its default config.
+    named as then or by its id, and another file of the same kind keep the settings of training; any other has its default config.
 
     Args:
         catalogue: Installed components.
@@ -387,6 +387,8 @@ def build_evaluation_task(
         trained_name: Its name.
         overrides: Fields of the task's config, as `--set` takes them.
     """
+    from rl_core.task import DataTask
+
     task = catalogue.find(name, "task")
     sets = config.parse_overrides(overrides)
     if sets["agent"] or sets["network"]:
@@ -396,6 +398,8 @@ def build_evaluation_task(
     settings_then = config.to_plain(trained.config) if same_class else {}
     if same_class and (name == trained_name or (task.spec.config and task.spec.config.items() <= settings_then.items())):
         settings = settings.given(settings_then, "the training")
+    elif same_class and task.scheme and isinstance(trained, DataTask):  # another file of the kind
+        settings = settings.given({key: value for key, value in settings_then.items() if key not in task.spec.config}, "the training")
     wanted = _config(task.load(), settings.given(sets["task"], "--set"), task)
     state = trained.state_dict() if same_class else {}
     return _build_task(task, wanted, state or None, evaluation=bool(state))
