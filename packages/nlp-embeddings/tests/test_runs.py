@@ -226,6 +226,11 @@ def test_a_line_of_a_file_is_answered_as_what_is_typed(
     one = json.loads(call("predict", run, typed, "--json").output.splitlines()[-1])["answer"]
     (of_file,) = json.loads(call("predict", run, str(lines), "--json").output.splitlines()[-1])["answers"]
     assert of_file["answer"] == one
+    questions = {"skip-gram": ("king - man + ", "king - - man", "ship ~ boat ~ king", "+"), "text-classifier": ("", " ")}.get(agent, ())
+    for text in questions:
+        refused = call("predict", run, text)
+        assert refused.exit_code == 2, text
+        assert "lacks a word beside a sign" in refused.output or "the input is empty" in refused.output
     refused = call("predict", run, str(tmp_path / "run" / "recipe.yaml"))
     assert refused.exit_code == 2
     assert "it is not a file that the task reads" in refused.output

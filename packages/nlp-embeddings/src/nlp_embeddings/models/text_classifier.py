@@ -187,7 +187,13 @@ class TextClassifier(LineAgent):
         return LabelPredict(self.predict, self.task.names)
 
     def answer(self, text: str) -> dict[str, float]:
-        """Return each label's probability for a text."""
+        """Return each label's probability for a text.
+
+        Raises:
+            ValueError: if it has no words.
+        """
+        if not text.strip():
+            raise ValueError("the input is empty; expected a text")
         probabilities = self.predict(np.array([text], dtype=object))[0]
         return {name: round(float(p), 4) for name, p in zip(self.task.names, probabilities, strict=True)}
 

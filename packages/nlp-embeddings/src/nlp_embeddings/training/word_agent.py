@@ -121,6 +121,8 @@ class WordAgent(LineAgent):
             return self._clusters(rest)
         if colon and command.strip() == "senses":
             return self._senses(rest)
+        if re.search(r"(?:^|\s)[+-]\s*(?=[+-]\s|$)|~.*~", text):
+            raise ValueError(f"{text!r} lacks a word beside a sign; write for example: ship, ship ~ boat, king - man + woman")
         if "~" in text:
             first, second = (self._words(side) for side in text.split("~", 1))
             return round(self.vectors.n_similarity(first, second), 4)
