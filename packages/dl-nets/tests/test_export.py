@@ -213,3 +213,21 @@ def test_what_cannot_be_written_is_said_in_words(tmp_path: Path, monkeypatch: py
     with pytest.raises(ValueError, match=r"pip install 'dl-nets\[onnx\]'"):
         write(made, "onnx", tmp_path / "graph.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_lies_beside_a_graph_tells_how_its_inputs_are_encoded(tmp_path: Path) -> None:
+    rows = [(0.1 * n % 1, 50 + 10 * np.sin(n / 3)) for n in range(80)]
+    (tmp_path / "sales.csv").write_text("weather,sales\n" + "".join(f"{a:.3f},{b:.2f}\n" for a, b in rows))
+    run, calls = str(tmp_path / "run"), CliRunner()
+    options = ["--set", "task.window=6", "--set", "task.targets=[sales]", "--budget", "40", "--out", run]
+    assert calls.invoke(cli, ["run", f"series:{tmp_path / 'sales.csv'}", *options]).exit_code == 0
+    written = calls.invoke(cli, ["export", run, "--format", "torch-export"])
+    assert 'input inputs, float32 [batch, 6, 2]: as the task encodes them, see "task"' in written.output
+    columns = json.loads((tmp_path / "run" / "exported.pt2.json").read_text())["task"]["columns"]
+    assert [column["name"] for column in columns] == ["weather", "sales"]
+    typed = np.array([[0.5, 48.0]] * 6)
+    encoded = (typed - [column["mean"] for column in columns]) / [column["scale"] for column in columns]
+    graph = torch.export.load(tmp_path / "run" / "exported.pt2").module()
+    answer = json.loads(calls.invoke(cli, ["predict", run, json.dumps(typed.tolist()), "--json"]).stdout)["answer"]
+    (answers, *_) = graph(torch.from_numpy(encoded.astype(np.float32))[None])
+    assert answers.item() == pytest.approx(float(np.ravel(answer)[0]), rel=1e-4)

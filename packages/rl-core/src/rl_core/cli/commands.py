@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ from rl_core.runs.signals import STOPPED, termination_as_interrupt
 if TYPE_CHECKING:
     from rl_core.plugins.catalogue import Catalogue
     from rl_core.runs.run import Run
+    from rl_core.task import Task
 
 
 @click.command()
@@ -338,6 +340,7 @@ def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, *
                 about = opened.agent.export(form, part)
                 part.replace(out)
                 if about:
+                    about = _with_encoding(about, opened.task)
                     out.with_name(f"{out.name}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         except (OSError, SafetensorError) as error:  # what safetensors raises where it cannot write
             reason = getattr(error, "strerror", None) or error
@@ -354,6 +357,20 @@ def export(obj: Any, folder: Path, form: str, out: Path | None, as_json: bool, *
             for name, each in (about or {}).get(kind, {}).items():
                 words = f": {each['is']}" if "is" in each else ""
                 click.echo(f"  {kind[:-1]} {name}, {each['type']} [{', '.join(map(str, each['shape']))}]{words}")
+        if "task" in (about or {}):
+            click.echo(f'  names, scales and classes of the task are under "task" in {out.name}.json')
+
+
+def _with_encoding(about: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Return what a file holds, with the parts of the task's state that JSON holds: how its inputs are encoded."""
+    encoding = {}
+    for name, value in task.state_dict().items():
+        with suppress(TypeError):  # arrays, such as the data itself
+            encoding[name] = json.loads(json.dumps(value))
+    if not encoding:
+        return dict(about)
+    known = {name: {"is": 'as the task encodes them, see "task"', **each} for name, each in about.get("inputs", {}).items()}
+    return {**about, **({"inputs": known} if known else {}), "task": encoding}
 
 
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "state-dict": ".safetensors", "arrays": ".safetensors"}
