@@ -19,6 +19,7 @@ from gymnasium import spaces
 
 from dl_nets.learning.data import r2, split_indices
 from dl_nets.tasks.classification import report
+from dl_nets.tasks.numbers import LARGEST
 from dl_nets.tasks.splits import SplitConfig
 from dl_nets.tasks.text_files import digest_of, printable, shown
 from rl_core.config import Doc, FilePath, configclass
@@ -26,7 +27,6 @@ from rl_core.task import DataTask
 
 INPUTS = ("x", "X", "data", "images", "inputs")
 TARGETS = ("y", "Y", "labels", "label", "target", "targets")
-LARGEST = 1e18  # number; squares of larger ones leave single precision
 MAX_CLASSES = 1000  # whole numbers with more values than these are numbers
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
+LARGEST = 1e18  # squares of larger numbers leave single precision
 CURRENCIES = "$€£¥"
 THOUSANDS = {".": ", \u00a0\u202f'", ",": ". \u00a0\u202f'"}
 """Decimal mark to the marks between thousands that may go with it."""

@@ -22,6 +22,7 @@ from dl_nets.learning.data import check_fractions, r2
 from dl_nets.tasks import inference
 from dl_nets.tasks.columns import Column
 from dl_nets.tasks.inference import USUAL_GAPS, Marks
+from dl_nets.tasks.numbers import LARGEST
 from dl_nets.tasks.sheet import Sheet, read_sheet
 from dl_nets.tasks.text_files import digest_of, printable, shown
 from rl_core.config import Count, Doc, FilePath, Meta, configclass
@@ -29,7 +30,6 @@ from rl_core.errors import nearest
 from rl_core.task import DataTask
 
 SPLITS = ("train", "validation", "test")
-LARGEST = 1e18  # number; squares of larger ones leave single precision
 
 
 @configclass
@@ -236,11 +236,10 @@ class Series(DataTask):
                 raise ValueError(f"{sheet.name} has no column {column.name!r}; its columns are {printable(', '.join(sheet.columns))}")
             values = column.read(sheet.columns[column.name], column.gaps(gaps), sheet.place)
             parts.append(filled(values, self.config.missing, lambda row, name=column.name: f"{sheet.place(row)}, column {name!r}"))
-            if len(parts[-1]) and np.abs(parts[-1]).max() > LARGEST:
-                place = f"{sheet.place(int(np.abs(parts[-1]).argmax()))}, column {column.name!r}"
-                raise ValueError(
-                    f"{place} holds {parts[-1][np.abs(parts[-1]).argmax()]:.3g}; expected numbers up to {LARGEST:g}: change the unit"
-                )
+            largest = int(np.abs(parts[-1]).argmax()) if len(parts[-1]) else 0
+            if len(parts[-1]) and abs(parts[-1][largest]) > LARGEST:
+                place = f"{sheet.place(largest)}, column {column.name!r}"
+                raise ValueError(f"{place} holds {parts[-1][largest]:.3g}; expected numbers up to {LARGEST:g}: change the unit")
         return np.stack(parts, axis=1)
 
     def _fit(self) -> None:

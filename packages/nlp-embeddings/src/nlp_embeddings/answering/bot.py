@@ -19,10 +19,11 @@ from scipy import sparse
 from nlp_embeddings.answering.task import DialoguePredict, DialogueTask
 from nlp_embeddings.classify.features import GramTable
 from nlp_embeddings.linear import unit_rows
-from nlp_embeddings.reading.line_agent import LineAgent
+from nlp_embeddings.reading.line_agent import typed_lines
 from nlp_embeddings.reading.words import pieces
 from nlp_embeddings.training.saved import saved_array
 from nlp_embeddings.vectors.tfidf import bm25, inverse_document_frequency, tf_idf
+from rl_core.agent import Agent
 from rl_core.config import Count, Doc, FilePath, Fraction, Meta, NonNegative, configclass
 
 _REFUSED_SHARE = 0.02  # of the validation questions, where all of them have an answer
@@ -46,7 +47,7 @@ class BotConfig:
             raise ValueError("similarity is 'vectors' and vectors is empty; name a file of word vectors")
 
 
-class RetrievalBot(LineAgent):
+class RetrievalBot(Agent):
     """Agent that remembers questions with their answers; one step is some questions. Deterministic."""
 
     Config: ClassVar[type] = BotConfig
@@ -109,6 +110,11 @@ class RetrievalBot(LineAgent):
     def answer(self, text: str) -> str:
         """Return the answer to a question."""
         return str(self.predict(self.task.parse(text))[0])
+
+    def answers(self, path: Path, folder: Path) -> list[Any]:
+        """Return the answers to the questions of a file, one a line, which are compared with the known ones at once."""
+        found: list[Any] = self.predict(np.array([line for _, line in typed_lines(path)])).tolist()
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """Return questions, answers and the threshold."""
