@@ -251,6 +251,8 @@ def test_neither_inputs_nor_data_are_written_over(program: Any) -> None:
     assert (program.folder / "inputs.jsonl").read_text() == "[0, 0, 0]\n"
     program.succeed("predict", "run", "inputs.jsonl", "--out", "answers.jsonl")
     program.succeed("predict", "run", "inputs.jsonl", "--out", "answers.jsonl")  # answers may be replaced
+    (program.folder / "word").write_text("1")
+    assert "it is not a file that the task reads" not in program.call("predict", "run", "word").err  # a text like others
     unread = program.call("predict", "run", "run/recipe.yaml")
     assert unread.status == 2
     assert "it is not a file that the task reads" in unread.err

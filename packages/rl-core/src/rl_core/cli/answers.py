@@ -81,7 +81,8 @@ def rows_of(run: Run, text: str, *, probabilities: bool) -> list[dict[str, Any]]
 def _require_files(run: Run, text: str, files: list[Path]) -> None:
     """Refuse a folder without files that the task reads, and a pattern that matches none."""
     suffixes = ", ".join(run.task.file_suffixes)
-    if not files and (_is_a_file(text) or (".png" in suffixes and _is_no_folder(text))):  # a task of texts may take the name of a folder
+    of_pictures = ".png" in suffixes  # else a word that is a name in this folder too is a text
+    if not files and ((_is_a_file(text) and (of_pictures or Path(text).suffix)) or (of_pictures and _is_no_folder(text))):
         raise ValueError(f"it is not a file that the task reads, nor a folder of such; expected some that end with {suffixes}")
     if not files and os.path.isdir(text):  # noqa: PTH112 - pathlib's fails on a text that is too long for a path
         raise ValueError(f"the folder holds no file that the task reads; expected some that end with {suffixes}")
